@@ -1,0 +1,59 @@
+# Everything a developer or CI does. Needs Python 3.11 with venv and pip, nothing else;
+# `make integration`, `make bench` and the tests with a real Kafka also Java 17 and Maven.
+
+PYTHON := $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# What is installed is remembered inside .venv, so deleting .venv is all it takes to start anew.
+RUNTIME := .venv/.runtime-installed
+DEV := .venv/.dev-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check integration bench lock clean
+
+help:  ## this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(RUNTIME)  ## start the platform: embedded broker, simulated rig, live view
+	$(BIN)/hydrodask run
+
+test: check  ## what CI runs: check, then all tests
+	$(BIN)/python -m pytest
+
+check: $(DEV)  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+integration: $(DEV)  ## only the tests with real services
+	$(BIN)/python -m pytest -m "integration or cluster"
+
+bench: $(DEV)  ## benchmarks on a real Kafka, results in benchmarks/results
+	$(BIN)/python -m benchmarks.throughput
+
+install: $(RUNTIME)  ## make .venv with .venv/bin/hydrodask
+
+lock: $(DEV)  ## pin the newest allowed versions, with hashes (needs uv)
+	uv pip compile --upgrade --generate-hashes --no-emit-index-url --extra build pyproject.toml -o requirements.lock
+	uv pip compile --upgrade --generate-hashes --no-emit-index-url --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:  ## delete .venv and caches; data directories stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "there is no python3 on the PATH; install Python 3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is too old; install Python 3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Debian, Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+$(RUNTIME): requirements.lock pyproject.toml | .venv/bin/python
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+# The dev lock holds the runtime lock's versions too: an environment made by `make run` is extended.
+$(DEV): requirements-dev.lock requirements.lock pyproject.toml | .venv/bin/python
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $(RUNTIME) $@

@@ -1,0 +1,20 @@
+"""hydrodask: streaming anomaly platform for hydraulic test rigs, on Dask and Kafka.
+
+The map, in the order in which a record meets the rooms:
+
+records, channels, reports   what moves: records and rows, the 17 sensors, what workers tell people (read first)
+ingest      the outside world → Messages: reader, publisher, recording, rig simulator, embedded broker, topics
+decode      Messages → samples, rejects
+window      samples → sliding windows, cycle profiles
+detect      window rows → anomalies, incidents, health
+store       rows → stored rows: lake (Parquet), documents (SQLite, MongoDB), topics (transactions)
+stream      assignment → reports: streamz nodes, partition, snapshot, step, coordinator, placement
+observe     reports → people: metrics, live terminal view, Dask dashboard page, status
+cli         arguments → exit code: one small module a command; `platform` puts a run together
+settings    configuration: typed, layered, checked once
+services    real servers on this machine, for those who have no cluster
+doctor      checks of everything that a run needs
+clock, errors, kafka, rigs   below all: time, errors by what to do, Kafka clients, names as numbers
+
+`flows/` beside this package holds the graphs themselves. Imports go one way: cli → flows → stream → stages → records.
+"""

@@ -1,0 +1,6 @@
+"""`python -m hydrodask`."""
+
+from hydrodask.cli.main import main
+
+if __name__ == "__main__":
+    main()

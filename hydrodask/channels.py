@@ -1,0 +1,54 @@
+"""The 17 sensors of a rig: what each measures, in which unit, how often, in which range.
+
+Source of the ranges: smallest and largest value seen in the UCI condition-monitoring archive (DOI 10.24432/C5CW21).
+"""
+
+from dataclasses import dataclass
+
+CYCLE_S = 60
+"""Length of one load cycle of the rig, seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One sensor. `rate_hz` is its native sampling rate; `low`..`high` what a real rig has shown, in `unit`."""
+
+    name: str
+    quantity: str
+    unit: str
+    rate_hz: int
+    low: float
+    high: float
+
+    @property
+    def samples_per_cycle(self) -> int:
+        """Samples in one load cycle."""
+        return self.rate_hz * CYCLE_S
+
+
+CHANNELS: dict[str, Channel] = {
+    channel.name: channel
+    for channel in (
+        Channel("PS1", "pressure", "bar", 100, 133.1, 191.9),
+        Channel("PS2", "pressure", "bar", 100, 0.0, 167.8),
+        Channel("PS3", "pressure", "bar", 100, 0.0, 18.8),
+        Channel("PS4", "pressure", "bar", 100, 0.0, 10.27),
+        Channel("PS5", "pressure", "bar", 100, 8.32, 10.04),
+        Channel("PS6", "pressure", "bar", 100, 8.27, 9.91),
+        Channel("EPS1", "motor power", "W", 100, 2098.0, 2995.0),
+        Channel("FS1", "volume flow", "l/min", 10, 0.0, 20.5),
+        Channel("FS2", "volume flow", "l/min", 10, 8.76, 10.45),
+        Channel("TS1", "temperature", "°C", 1, 34.98, 58.21),
+        Channel("TS2", "temperature", "°C", 1, 40.7, 62.2),
+        Channel("TS3", "temperature", "°C", 1, 38.1, 59.5),
+        Channel("TS4", "temperature", "°C", 1, 30.4, 53.1),
+        Channel("VS1", "vibration", "mm/s", 1, 0.483, 2.546),
+        Channel("CE", "cooling efficiency", "%", 1, 17.0, 48.8),
+        Channel("CP", "cooling power", "kW", 1, 1.02, 2.91),
+        Channel("SE", "efficiency factor", "%", 1, 0.0, 100.6),
+    )
+}
+"""Every sensor by name, in the archive's order."""
+
+SENSORS: tuple[str, ...] = tuple(CHANNELS)
+"""Names of the 17 sensors."""

@@ -1,0 +1,51 @@
+"""`hydrodask anomalies`: the windows that broke a rule, newest first."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
+from hydrodask.store.documents import open_documents
+
+LIMIT_MAX = 100_000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(anomalies)
+
+
+def anomalies(
+    *,
+    rig: Annotated[str | None, typer.Option(help="Only of this rig.", show_default=False)] = None,
+    sensor: Annotated[str | None, typer.Option(help="Only of this sensor.", show_default=False)] = None,
+    limit: Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="At most so many.")] = 20,
+    json: Json = False,
+    profile: Profile = None,
+    sets: Sets = None,
+) -> None:
+    """Show the windows that broke a rule, newest first.
+
+    Works while `run` runs, and after it. A provisional anomaly is one of a window that is not final
+    yet.
+
+    Example: `hydrodask anomalies --rig rig-1 --sensor CE --limit 5`
+    """
+    where = {name: value for name, value in (("rig", rig), ("sensor", sensor)) if value is not None}
+    documents = open_documents(settings(profile, sets))
+    try:
+        found = documents.find("anomalies", where, limit=limit, newest_first="window_start")
+    finally:
+        documents.close()
+    if json:
+        print_json(found)
+        return
+    table = Table("window", "rig", "sensor", "rule", "severity", "what", title="Anomalies")
+    for one in found:
+        names = (one[key] for key in ("window_start", "rig", "sensor", "rule", "severity"))
+        what = f"{one['message']}{' (provisional)' if one['provisional'] else ''}"
+        # As Text, because rig names come from outside and may look like markup.
+        table.add_row(*map(Text, (*names, what)))
+    console.print(table if found else "No anomalies.")

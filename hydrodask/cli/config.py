@@ -1,0 +1,108 @@
+"""`hydrodask config`: the effective settings, whether they can work, and their JSON schema."""
+
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from hydrodask.cli.common import Json, Profile, Sets, console, print_json
+from hydrodask.settings import CONF, Settings, load
+from hydrodask.settings.load import flatten, read_yaml
+
+MASK = "******"
+"""Shown for a secret that is set."""
+
+group = typer.Typer(no_args_is_help=True, help="Show and check the configuration.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="config")
+
+
+@group.command()
+def show(profile: Profile = None, sets: Sets = None, as_json: Json = False) -> None:
+    """Show every setting with its value and the layer that it came from.
+
+    Layers, the later wins: conf/default.yaml, the profile, HYDRODASK_A__B in the environment,
+    --set. Secrets are masked.
+
+    Example: `hydrodask config show --profile local-services --set kafka.start=latest`
+    """
+    effective, origins = load(profile=profile, sets=sets or ())
+    rows = [(key, value, _origin(key, origins)) for key, value in values(effective).items()]
+    if as_json:
+        print_json({key: {"value": value, "from": origin} for key, value, origin in rows})
+        return
+    table = Table("setting", "value", "from")
+    for key, value, origin in rows:
+        style = None if origin == "default" else "bold"
+        table.add_row(key, "" if value is None else str(value), origin, style=style)
+    console.print(table)
+
+
+@group.command()
+def check(profile: Profile = None, sets: Sets = None, as_json: Json = False) -> None:
+    """Check the settings and every file that they name; exit code 3 names key and value.
+
+    Example: `hydrodask config check --profile local-services`
+    """
+    effective, origins = load(profile=profile, sets=sets or ())
+    files = check_files(effective)
+    changed = sum(origin != "default" for origin in origins.values())
+    if as_json:
+        print_json({"ok": True, "settings": len(values(effective)), "changed": changed, "files": files})
+        return
+    console.print(f"configuration is fine: {len(values(effective))} settings, {changed} not the default")
+    for name in files:
+        console.print(f"  {name} loads", highlight=False)
+
+
+@group.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration files, for editors and other tools.
+
+    Example: `hydrodask config schema > hydrodask.schema.json`
+    """
+    print_json(Settings.model_json_schema())
+
+
+def values(effective: Settings) -> dict[str, Any]:
+    """Return every setting by dotted key, as JSON values, secrets masked; durations are seconds."""
+    leaves = flatten(effective.model_dump(mode="json"))
+    secret = {key for key in leaves if key.endswith("password") or _secret_client_setting(key)}
+    return {key: MASK if key in secret and value else value for key, value in leaves.items()}
+
+
+def check_files(effective: Settings) -> list[str]:
+    """Load what the settings name, and each profile's own keys; return what was loaded."""
+    from hydrodask.detect import load_rules
+    from hydrodask.ingest.feed import find_conf
+    from hydrodask.ingest.simulator import FaultPlan
+
+    load_rules(effective.detect.rules)
+    loaded = [f"detect.rules {effective.detect.rules}"]
+    if effective.source.kind == "simulator" and effective.source.faults:
+        FaultPlan.load(find_conf("source.faults", effective.source.faults))
+        loaded.append(f"source.faults {effective.source.faults}")
+    for path in sorted((CONF / "profiles").glob("*.yaml")):
+        read_yaml(path)
+        loaded.append(f"profile {path.stem}")
+    return loaded
+
+
+def _secret_client_setting(key: str) -> bool:
+    """Say whether a librdkafka setting that was passed through is a secret.
+
+    >>> _secret_client_setting("kafka.client.ssl.key.password")
+    True
+    """
+    words = ("password", "secret", "ssl.key.pem", "sasl.oauthbearer.config")
+    return key.startswith("kafka.") and any(word in key for word in words)
+
+
+def _origin(key: str, origins: dict[str, str]) -> str:
+    """Return the layer of `key`, or of the mapping that it is in."""
+    while key not in origins and "." in key:
+        key = key.rpartition(".")[0]
+    return origins.get(key, "default")

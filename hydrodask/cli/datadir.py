@@ -1,0 +1,55 @@
+"""The data directory: one run at a time, and how often its embedded broker was started."""
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from hydrodask.errors import ConfigError
+
+INCARNATION_OFFSETS = 10**9
+"""Offsets that one start of the embedded broker may use; the next start's begin there."""
+
+
+class DataDir:
+    """Holds the directory's lock while it is open. Raises ConfigError when another run has it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.path / "lock").open("a+")
+        except OSError as error:
+            raise ConfigError(f"could not use data_dir {str(self.path)!r}: {error}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.seek(0)
+            owner = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise ConfigError(
+                f"data_dir {str(self.path)!r} is in use by the hydrodask run with process id {owner}; stop that one, "
+                "or set another data_dir"
+            ) from error
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._lock.close()
+
+    def next_base(self) -> int:
+        """Return the offset that a new embedded broker's first record gets, larger than any before."""
+        path = self.path / "embedded-broker.json"
+        starts = json.loads(path.read_text())["starts"] if path.exists() else 0
+        hidden = path.with_suffix(".new")
+        hidden.write_text(json.dumps({"starts": starts + 1}))
+        hidden.replace(path)
+        return int(starts) * INCARNATION_OFFSETS

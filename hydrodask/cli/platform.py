@@ -1,0 +1,193 @@
+"""A running platform: broker, topics, Dask cluster, coordinator, source, metrics and views, in one driver process."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import uuid
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+
+from flows import FLOWS
+from hydrodask import clock
+from hydrodask.cli.datadir import DataDir
+from hydrodask.cli.publishing import SourceThread
+from hydrodask.errors import HydrodaskError, RetryableError
+from hydrodask.ingest.discover import Discovery
+from hydrodask.ingest.embedded import EmbeddedBroker
+from hydrodask.ingest.topics import all_topics, create
+from hydrodask.observe import page
+from hydrodask.observe.status import places_of, status_document
+from hydrodask.records import Upsert
+from hydrodask.settings import Settings
+from hydrodask.store.documents import Documents, open_documents
+from hydrodask.store.topics import fence
+from hydrodask.stream.cluster import DaskCluster
+from hydrodask.stream.coordinator import Coordinator
+
+log = logging.getLogger(__name__)
+
+STATUS_EVERY_S = 2.0
+IDLE_EVERY_S = 0.2
+
+FENCED_MIN = 8
+"""Slots that are fenced at a start at least: the status of a run with another document store is not known here."""
+
+RUNS_MAX = 1000
+"""Earlier runs of a group whose status is looked at."""
+
+
+class Platform:
+    """What `run` runs. `settings` are the effective ones: with an embedded broker its address is filled in."""
+
+    def __init__(self, settings: Settings, *, data_dir: DataDir) -> None:
+        self.base = data_dir.next_base() if settings.kafka.embedded else 0
+        self.settings = settings
+        self.run_id = uuid.uuid4().hex[:12]
+        self.links: dict[str, str] = {}
+        self.stopping = asyncio.Event()
+        self._slots = 0
+        self.documents: Documents
+        self.cluster: DaskCluster
+        self.coordinator: Coordinator
+        self.source: SourceThread
+        self.discovery: Discovery
+
+    @asynccontextmanager
+    async def started(self, say: Callable[[str], None]) -> AsyncIterator[None]:
+        """Start everything that the coordinator needs, in order, and stop it in reverse. `say` tells people."""
+        async with AsyncExitStack() as stack:
+            if self.settings.kafka.embedded:
+                broker = stack.enter_context(EmbeddedBroker(all_topics(self.settings)))
+                kafka = self.settings.kafka.model_copy(update={"bootstrap": broker.bootstrap})
+                self.settings = self.settings.model_copy(update={"kafka": kafka})
+                say(
+                    f"embedded broker on {broker.bootstrap}: for laptops and tests; it forgets all when it stops, and "
+                    "a killed worker may publish a window row twice"
+                )
+            else:
+                made = await asyncio.to_thread(create, self.settings)
+                say(f"broker {self.settings.kafka.bootstrap}: {len(made)} topics created")
+            self.documents = open_documents(self.settings)
+            stack.callback(self.documents.close)
+            await asyncio.to_thread(self._fence_predecessors)
+            say(
+                "starting the Dask cluster … (the first start here compiles kernels: half a minute)"
+                if self.settings.cluster.address is None
+                else "connecting to Dask …"
+            )
+            page.register()
+            self.cluster = await DaskCluster.start(self.settings.cluster)
+            stack.push_async_callback(self.cluster.close)
+            self._build()
+            stack.callback(self.discovery.close)
+            yield
+
+    async def run(self, *, seconds: float | None, until_idle: bool) -> None:
+        """Run until told to stop, `seconds` have passed, or the source has ended and all of it is stored."""
+        self._listen()
+        working = asyncio.create_task(self.coordinator.run(), name="coordinator")
+        ending = asyncio.create_task(self._end(seconds, until_idle=until_idle), name="ending")
+        telling = asyncio.create_task(self._tell(), name="status")
+        try:
+            await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+            ending.result()
+            await asyncio.to_thread(self.source.stop)
+            self.coordinator.want("stop")
+            await asyncio.wait_for(working, self.settings.step.time_max * 2)
+        finally:
+            self.source.stop()
+            for task in (working, ending, telling):
+                task.cancel()
+            self._write_status("stopped")
+
+    def _build(self) -> None:
+        topics = {self.settings.topic(name): flow.name for flow in FLOWS for name in flow.topics}
+        self.discovery = Discovery(self.settings.kafka, topics, base=self.base)
+        self.coordinator = Coordinator(
+            self.cluster,
+            self.settings,
+            run_id=self.run_id,
+            builds={flow.name: flow.build for flow in FLOWS},
+            discover=self.discovery.sources,
+            fence=lambda slot: fence(self.settings.kafka, slot),
+            base=self.base,
+        )
+        self.source = SourceThread(self.settings, lambda: self.coordinator.board.overview, base=self.base)
+
+    def _fence_predecessors(self) -> None:
+        """Fence the slots that an earlier run of this group may have used: it may be dead, or still be there."""
+        if self.settings.kafka.embedded:
+            return
+        known = self.documents.find("status", {"group": self.settings.kafka.group}, limit=RUNS_MAX)
+        used = [int(d.get("slots", 0)) for d in known]
+        slots = max([FENCED_MIN, self.settings.cluster.workers, *used])
+        with ThreadPoolExecutor(FENCED_MIN) as pool:
+            list(pool.map(lambda slot: fence(self.settings.kafka, slot), range(slots)))
+
+    def _listen(self) -> None:
+        """SIGINT and SIGTERM stop cleanly; a second one is not waited for."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, self._on_signal)
+
+    def _on_signal(self) -> None:
+        if self.stopping.is_set():
+            loop = asyncio.get_running_loop()
+            for name in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(name)
+            self.coordinator.board.note("stopping; once more to abandon what is not committed")
+        self.stopping.set()
+
+    async def _end(self, seconds: float | None, *, until_idle: bool) -> None:
+        """Return when it is time to stop. Raises the source's error."""
+        end_s = float("inf") if seconds is None else clock.monotonic_s() + seconds
+        while clock.monotonic_s() < end_s and not self.stopping.is_set():
+            if self.source.error is not None:
+                raise self.source.error
+            if self.coordinator.board.overview.steps:
+                self.source.start()  # a worker that still compiles its kernels would make all of it late
+            self.coordinator.board.progress(self.source.progress)
+            if until_idle and self.source.done.is_set() and await self._idle():
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.stopping.wait(), IDLE_EVERY_S)
+
+    async def _idle(self) -> bool:
+        """Say whether everything is consumed, committed and on disk: then even a flush publishes nothing new."""
+        flushed = self.coordinator.reached("flush")
+        settled = await self._settled()
+        if settled:
+            self.coordinator.want("flush")
+        return flushed and settled
+
+    async def _settled(self) -> bool:
+        try:
+            return self.coordinator.settled(await self._ends())
+        except RetryableError as error:
+            self.coordinator.board.note(str(error))
+            return False
+
+    async def _ends(self) -> dict[tuple[str, int], int]:
+        return await asyncio.to_thread(self.discovery.ends, list(self.coordinator.sources))
+
+    async def _tell(self) -> None:
+        """Keep the status document fresh; a store that refuses must not stop the run."""
+        while True:
+            await asyncio.to_thread(self._write_status, None)
+            await asyncio.sleep(STATUS_EVERY_S)
+
+    def _write_status(self, state: str | None) -> None:
+        try:
+            overview = self.coordinator.board.overview
+            shown = overview if state is None else replace(overview, state=state)
+            body = status_document(shown, now_us=clock.now_us(), links=self.links, places=places_of(self.settings))
+            self._slots = max([self._slots, *(slot + 1 for slot in overview.workers.values())])
+            body |= {"group": self.settings.kafka.group, "slots": self._slots}
+            self.documents.write([Upsert("status", self.run_id, clock.now_us(), body)])
+        except HydrodaskError as error:
+            log.warning("could not write the status document: %s", error)

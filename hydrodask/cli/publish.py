@@ -1,0 +1,134 @@
+"""What `simulate` and `replay` share: options, progress, stopping, the summary."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from hydrodask.cli.common import console, errors, print_json
+from hydrodask.clock import US_PER_S, iso
+from hydrodask.errors import FatalError, HydrodaskError
+from hydrodask.ingest import topics
+from hydrodask.ingest.feed import Feed, parse_speed
+from hydrodask.ingest.publisher import Publisher, Summary, producer_for
+from hydrodask.settings import Settings
+from hydrodask.settings.model import duration_s
+
+Bootstrap = Annotated[
+    str | None,
+    typer.Option("--bootstrap", help="host:port of the brokers.", show_default="kafka.bootstrap"),
+]
+Speed = Annotated[
+    str | None,
+    typer.Option("--speed", help="1 = real time, 60 = a minute a second, max.", show_default="source.speed"),
+]
+Start = Annotated[
+    str | None,
+    typer.Option("--start", help="Event time of the first record, ISO 8601.", show_default=False),
+]
+For = Annotated[
+    str | None,
+    typer.Option("--for", help="Stop after this long, for example 2m.", show_default=False),
+]
+
+
+def with_options(settings: Settings, bootstrap: str | None, **source: object) -> Settings:
+    """Return `settings` with a broker and values of `source` that are not None."""
+    given = {key: value for key, value in source.items() if value is not None}
+    changed = {"source": settings.source.model_copy(update=given)}
+    kafka = {"bootstrap": bootstrap, "embedded": False} if bootstrap else {}
+    return settings.model_copy(update=changed | {"kafka": settings.kafka.model_copy(update=kafka)})
+
+
+def seconds(text: str | None) -> float | None:
+    """Return a duration in seconds; raises BadParameter, which is a usage error (exit 2).
+
+    >>> seconds("2m")
+    120.0
+    """
+    try:
+        value = duration_s(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--for") from error
+    return value if value is None else float(str(value))
+
+
+def publish(feed: Feed, settings: Settings, *, until_s: float | None, as_json: bool) -> None:
+    """Publish `feed` with a progress bar until its end or Ctrl-C and print the summary.
+
+    Raises UnreachableError without a broker and HydrodaskError when records were not delivered.
+    """
+    producer = producer_for(settings.kafka)
+    _create_topics(settings)
+    with _until_stopped() as stop, _progress(feed) as on_progress:
+        publisher = Publisher(
+            producer,
+            settings.topic,
+            speed=parse_speed(settings.source.speed),
+            key=settings.rig.default_id,
+            timeout_s=settings.kafka.timeout,
+            on_progress=on_progress,
+            stop=stop,
+        )
+        summary = publisher.run(feed, until_s)
+    _report(summary, settings.kafka.bootstrap, as_json)
+
+
+def _create_topics(settings: Settings) -> None:
+    try:
+        created = topics.create(settings)
+    except FatalError as error:  # no right to create any; perhaps the broker makes them on first use
+        errors.print(f"{error}; going on with the topics that there are", highlight=False)
+        return
+    if created:
+        errors.print(f"created {len(created)} topics: {', '.join(created)}", highlight=False)
+
+
+@contextmanager
+def _until_stopped() -> Iterator[threading.Event]:
+    """Give an event that Ctrl-C and SIGTERM set; what is queued is then still delivered."""
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _progress(feed: Feed) -> Iterator[Callable[[int, int], None]]:
+    """Show how far the feed is; without a terminal nothing is shown."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[records]:,} records, event time {task.fields[at]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns,
+        console=errors,
+        refresh_per_second=2,
+        disable=not errors.is_terminal,
+        transient=True,
+    ) as bar:
+        task = bar.add_task("publishing", total=feed.seconds, records=0, at=iso(feed.start_us))
+        yield lambda records, second: bar.update(
+            task, completed=second, records=records, at=iso(feed.start_us + second * US_PER_S)
+        )
+
+
+def _report(summary: Summary, bootstrap: str, as_json: bool) -> None:
+    if as_json:
+        print_json(summary.as_dict())
+    else:
+        console.print(str(summary), highlight=False, soft_wrap=True)
+    if summary.failed:
+        raise HydrodaskError(
+            f"{summary.failed:,} of {summary.published + summary.failed:,} records were not"
+            f" delivered to {bootstrap}: {summary.reason_text}"
+        )

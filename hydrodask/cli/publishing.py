@@ -1,0 +1,82 @@
+"""Publish the source of a run from a thread of the driver."""
+
+import threading
+from collections.abc import Callable
+
+from hydrodask import clock
+from hydrodask.channels import SENSORS
+from hydrodask.errors import HydrodaskError
+from hydrodask.ingest.feed import Feed, open_feed, parse_speed
+from hydrodask.ingest.publisher import Publisher, Summary, producer_for
+from hydrodask.reports import Overview
+from hydrodask.settings import Settings
+
+
+class SourceThread:
+    """Runs the publisher of `settings.source`, if there is one.
+
+    On the embedded broker it waits while a partition holds too much that a restart would need.
+    """
+
+    def __init__(self, settings: Settings, overview: Callable[[], Overview], *, base: int) -> None:
+        self.feed: Feed | None = open_feed(settings, clock.now_us())
+        self.summary: Summary | None = None
+        self.error: HydrodaskError | None = None
+        self.done = threading.Event()
+        self.covered_s = 0
+        self._settings = settings
+        self._overview = overview
+        self._base = base
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+
+    @property
+    def progress(self) -> float | None:
+        """Share of a finite source that was published, 0..1."""
+        if self.feed is None or not self.feed.seconds:
+            return None
+        return min(1.0, self.covered_s / self.feed.seconds)
+
+    def start(self) -> None:
+        """Begin to publish; does nothing when called again."""
+        if self.feed is None:
+            self.done.set()
+        elif self._thread.ident is None:
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Stop publishing; what is queued is delivered. Waits for it."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(self._settings.kafka.timeout)
+
+    def _run(self) -> None:
+        assert self.feed is not None  # noqa: S101  (start() checked it)
+        try:
+            self._publisher = Publisher(
+                producer_for(self._settings.kafka),
+                self._settings.topic,
+                speed=parse_speed(self._settings.source.speed),
+                key=self._settings.rig.default_id,
+                timeout_s=self._settings.kafka.timeout,
+                on_progress=self._note,
+                hold=self._hold if self._settings.kafka.embedded else None,
+                stop=self._stop,
+            )
+            self.summary = self._publisher.run(self.feed)
+        except HydrodaskError as error:
+            self.error = error
+        finally:
+            self.done.set()
+
+    def _note(self, _records: int, covered_s: int) -> None:
+        self.covered_s = covered_s
+
+    def _hold(self) -> bool:
+        """Say whether the embedded broker holds too much: what it drops, nobody gets back."""
+        durable: dict[str, int] = {}
+        for (topic, _), part in self._overview().partitions.items():
+            durable[topic] = durable.get(topic, 0) + max(0, part.durable - self._base)
+        most = self._settings.source.unconsumed_max
+        counts = self._publisher.counts
+        return any(counts[topic] - durable.get(topic, 0) > most for topic in map(self._settings.topic, SENSORS))

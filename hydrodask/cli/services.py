@@ -1,0 +1,137 @@
+"""`hydrodask services`: the real services on this machine, up and down."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
+from hydrodask.errors import UsageError
+from hydrodask.services.contract import Say, Service
+from hydrodask.settings import Settings
+
+NAMES = ("kafka",)
+"""As `hydrodask.services.SERVICES`, which is imported only when a command runs."""
+
+LINES_MAX = 100_000
+
+group = typer.Typer(no_args_is_help=True, help="Start and stop real services on this machine.")
+
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(help=f"{', '.join(NAMES)}; all when none is given.", show_default=False),
+]
+Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of loopback to listen on.")]
+Heap = Annotated[str, typer.Option("--heap", help="Largest Java heap: a number with k, m or g.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="services")
+
+
+@group.command()
+def up(
+    names: Names = None,
+    port: Port = 9092,
+    heap: Heap = "512m",
+    profile: Profile = None,
+    sets: Sets = None,
+) -> None:
+    """Install and start services, and wait until each answers; what runs already stays.
+
+    Needs Java 17 and, the first time, Maven. Data, logs and process ids go below DATA_DIR/services,
+    pinned and verified jars into the user's cache. Servers listen on loopback only.
+
+    Example: `hydrodask services up kafka && hydrodask run --profile local-services`
+    """
+    for service in _services(names, settings(profile, sets), port=port, heap=heap):
+        with _progress(service.name) as say:
+            service.install(say)
+            service.start(say)
+        found = service.state()
+        console.print(f"{found.name} {found.version} is {found.state} on {found.address}", highlight=False)
+        if port != 9092:
+            console.print(f"use it with --set kafka.bootstrap={found.address}", highlight=False)
+
+
+@group.command()
+def down(names: Names = None, profile: Profile = None, sets: Sets = None) -> None:
+    """Stop services and wait for their end; their data stays.
+
+    Example: `hydrodask services down`
+    """
+    for service in _services(names, settings(profile, sets)):
+        with _progress(service.name) as say:
+            say("stopping")
+            ran = service.stop()
+        console.print(f"{service.name} {'stopped' if ran else 'was not running'}")
+
+
+@group.command()
+def status(names: Names = None, profile: Profile = None, sets: Sets = None, as_json: Json = False) -> None:
+    """Show which services run, where they answer and where their logs are.
+
+    Example: `hydrodask services status --json`
+    """
+    found = [service.state() for service in _services(names, settings(profile, sets))]
+    if as_json:
+        print_json([asdict(state) for state in found])
+        return
+    table = Table("service", "state", "address", "process", "version")
+    table.add_column("log", overflow="fold")
+    for s in found:
+        table.add_row(s.name, s.state, s.address or "", str(s.pid or ""), s.version, str(s.log))
+    console.print(table)
+
+
+@group.command()
+def logs(
+    names: Names = None,
+    lines: Annotated[int, typer.Option("--lines", min=1, max=LINES_MAX, help="Newest lines.")] = 50,
+    profile: Profile = None,
+    sets: Sets = None,
+) -> None:
+    """Print the newest lines of the services' logs.
+
+    Example: `hydrodask services logs kafka --lines 20`
+    """
+    for service in _services(names, settings(profile, sets)):
+        path = service.state().log
+        if not path.exists():
+            errors.print(f"{service.name} has no log at {path}: it was not started yet", highlight=False)
+            continue
+        with path.open(encoding="utf-8", errors="replace") as text:
+            for line in deque(text, maxlen=lines):
+                typer.echo(line, nl=False)
+
+
+def _services(names: list[str] | None, effective: Settings, *, port: int = 9092, heap: str = "512m") -> list[Service]:
+    """Return the named services, or all; raises UsageError for a name that there is not."""
+    from hydrodask.services import SERVICES
+
+    for name in names or ():
+        if name not in SERVICES:
+            raise UsageError(f"there is no service {name!r}; known: {', '.join(SERVICES)}")
+    folder = effective.data_dir / "services"
+    return [SERVICES[name](folder / name, port=port, heap=heap) for name in dict.fromkeys(names or SERVICES)]
+
+
+@contextmanager
+def _progress(name: str) -> Iterator[Say]:
+    """Show on a terminal what goes on, and elsewhere a line each time that changes."""
+    said: list[str] = []
+
+    def tell(text: str) -> None:
+        if errors.is_terminal:
+            spinner.update(f"{name}: {text}")
+        elif text.split(maxsplit=1)[0] not in said:  # a count that goes up is no news
+            said.append(text.split(maxsplit=1)[0])
+            errors.print(f"{name}: {text}", highlight=False)
+
+    with errors.status(f"{name}: checking") as spinner:
+        yield tell

@@ -1,0 +1,67 @@
+"""`hydrodask simulate`: publish a simulated fleet."""
+
+from typing import Annotated
+
+import typer
+
+from hydrodask import clock
+from hydrodask.cli import publish as shared
+from hydrodask.cli.common import Json, Profile, Sets, settings
+from hydrodask.ingest.feed import open_simulator
+
+Rigs = Annotated[int | None, typer.Option("--rigs", min=1, help="How many rigs.", show_default="source.rigs")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="The same seed, the same values.", show_default="source.seed"),
+]
+Faults = Annotated[
+    str | None,
+    typer.Option(
+        "--faults",
+        help="Fault file, or a name in conf/; none for healthy rigs.",
+        show_default="source.faults",
+    ),
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(simulate)
+
+
+def simulate(
+    *,
+    bootstrap: shared.Bootstrap = None,
+    rigs: Rigs = None,
+    seed: Seed = None,
+    faults: Faults = None,
+    speed: shared.Speed = None,
+    duration: shared.For = None,
+    start: shared.Start = None,
+    profile: Profile = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Publish the sensors of simulated rigs into Kafka until Ctrl-C.
+
+    Event time begins now at real time, and a day ago at any other speed; once it has caught up with
+    the system clock it goes on at real time. Missing topics are created.
+
+    Example: `hydrodask simulate --bootstrap 127.0.0.1:9092 --rigs 3 --faults faults-demo.yaml --for
+    10m`
+    """
+    effective = shared.with_options(
+        settings(profile, sets),
+        bootstrap,
+        rigs=rigs,
+        seed=seed,
+        faults=faults,
+        speed=speed,
+        start=start,
+    )
+    if effective.source.faults == "none":
+        source = effective.source.model_copy(update={"faults": None})
+        effective = effective.model_copy(update={"source": source})
+    until_s = shared.seconds(duration)
+    feed = open_simulator(effective, clock.now_us())
+    shared.publish(feed, effective, until_s=until_s, as_json=as_json)

@@ -1,0 +1,115 @@
+"""`hydrodask status`: what runs, or ran last, from the status document."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from hydrodask import clock
+from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
+from hydrodask.observe.figures import FINE, amount, span
+from hydrodask.observe.rows import plain
+from hydrodask.observe.status import liveness, newest_status, places_of
+from hydrodask.observe.watch import OPEN_MAX
+from hydrodask.store.documents import open_documents
+
+LIMIT_MAX = 2_000
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(status)
+
+
+def status(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="At most so many partitions.")] = 40,
+    json: Json = False,
+    profile: Profile = None,
+    sets: Sets = None,
+) -> None:
+    """Show what runs, or ran last: state, workers, partitions with what to do, totals, places.
+
+    Works while `run` runs, and after it. Exit code 1 when nothing has ever run here.
+
+    Example: `hydrodask status --json`
+    """
+    effective = settings(profile, sets)
+    documents = open_documents(effective)
+    try:
+        found = newest_status(documents)
+        still_open = documents.find("incidents", {"status": "open"}, limit=OPEN_MAX)
+    finally:
+        documents.close()
+    places = places_of(effective)
+    if found is None:
+        _nothing(places["documents"], json=json)
+        raise typer.Exit(1)
+    running, sentence = liveness(found, clock.now_us())
+    found["places"] = places | found.get("places", {})
+    if json:
+        print_json(found | {"running": running, "says": sentence, "open_incidents": len(still_open)})
+        return
+    count = f"{OPEN_MAX}+" if len(still_open) >= OPEN_MAX else str(len(still_open))
+    _show(found, sentence, running=running, open_count=count, limit=limit)
+
+
+def _nothing(where: str, *, json: bool) -> None:
+    sentence = f"nothing has ever run here: no status in {where}; start with `hydrodask run`"
+    if json:
+        print_json({"running": False, "run_id": None, "says": sentence})
+    else:
+        console.print(escape(sentence), highlight=False, soft_wrap=True)
+
+
+def _show(found: dict[str, Any], sentence: str, *, running: bool, open_count: str, limit: int) -> None:
+    """Print everything for people."""
+    style = "bold green" if running else "bold yellow"
+    for name, text in _facts(found, open_count).items():
+        if name == "run":
+            text = f"{text}, [{style}]{_safe(sentence)}[/]"  # noqa: PLW2901 - only this one has a style
+        console.print(f"[dim]{name:<11}[/] {text}", highlight=False, soft_wrap=True)
+    console.print(partitions(found, limit))
+    more = max(0, len(found["partitions"]) - limit) + found["partitions_hidden"]
+    if more:
+        console.print(f"{more} more partitions; --limit, or --json")
+
+
+def _facts(found: dict[str, Any], open_count: str) -> dict[str, str]:
+    totals, quantiles = found["totals"], found["latency_s"]
+    workers = ", ".join(found["workers"]) or "none"
+    facts = {
+        "run": _safe(found["run_id"]),
+        "workers": _safe(workers),
+        "incidents": f"{open_count} open, {amount(totals['incidents'])} in all",
+        "now": f"{amount(found['records_per_s'])} records/s, lag {amount(found['lag'])} "
+        f"({span(found['lag_s'])}), watermark -{span(found['watermark_delay_s'])}, "
+        f"latency p50 {span(quantiles['p50'])} p99 {span(quantiles['p99'])}",
+        "totals": _safe(", ".join(f"{name} {amount(count)}" for name, count in totals.items())),
+    }
+    if found["progress"] is not None:
+        facts["source"] = f"{found['progress']:.0%} published"
+    named = found["places"] | found["links"]
+    return facts | {_safe(name): _safe(where) for name, where in named.items()}
+
+
+def partitions(found: dict[str, Any], limit: int) -> Table:
+    """Return the partitions as a table, those in trouble first."""
+    table = Table("partition", "state", "position", "lag", "late", "dead", "what to do")
+    for name in ("position", "lag", "late", "dead"):
+        next(c for c in table.columns if c.header == name).justify = "right"
+    for part in found["partitions"][:limit]:
+        style = "green" if part["state"] in FINE else "bold red"
+        table.add_row(
+            _safe(f"{part['topic']}/{part['partition']}"),
+            f"[{style}]{_safe(part['state'])}[/]",
+            *(f"{part[name]:,}" for name in ("position", "lag", "late", "dead")),
+            _safe(part["advice"]),
+        )
+    return table
+
+
+def _safe(text: object) -> str:
+    """Return text from outside as rich prints it literally."""
+    return escape(plain(text))

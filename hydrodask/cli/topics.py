@@ -1,0 +1,75 @@
+"""`hydrodask topics`: create and list the platform's topics."""
+
+from dataclasses import asdict
+
+import typer
+from rich.table import Table
+
+from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
+from hydrodask.cli.publish import Bootstrap, with_options
+from hydrodask.ingest import topics
+from hydrodask.ingest.topics import TopicInfo
+
+group = typer.Typer(no_args_is_help=True, help="Create and list the platform's topics.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(group, name="topics")
+
+
+@group.command()
+def create(
+    bootstrap: Bootstrap = None,
+    profile: Profile = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Create the topics that are missing; existing ones stay as they are.
+
+    17 sensors, labels, analytics, cycles, dead letters, with partitions, replication and retention
+    from `topics`.
+
+    Example: `hydrodask topics create --bootstrap 127.0.0.1:9092 --set topics.partitions=4`
+    """
+    effective = with_options(settings(profile, sets), bootstrap)
+    created = topics.create(effective)
+    names = [topic.name for topic in topics.all_topics(effective)]
+    existing = [name for name in names if name not in created]
+    if as_json:
+        print_json({"created": created, "existing": existing})
+        return
+    for name in names:
+        console.print(f"{name}  {'created' if name in created else 'exists'}", highlight=False)
+
+
+@group.command("list")
+def list_(
+    bootstrap: Bootstrap = None,
+    profile: Profile = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """List the platform's topics with partitions, replicas, offsets (summed) and retention.
+
+    Example: `hydrodask topics list --bootstrap 127.0.0.1:9092 --json`
+    """
+    effective = with_options(settings(profile, sets), bootstrap)
+    found = topics.list_topics(effective)
+    if as_json:
+        print_json([asdict(topic) for topic in found])
+        return
+    console.print(_table(found))
+    missing = len(topics.all_topics(effective)) - len(found)
+    if missing:
+        console.print(f"{missing} topics are missing; `hydrodask topics create` makes them")
+
+
+def _table(found: list[TopicInfo]) -> Table:
+    table = Table("topic")
+    for title in ("partitions", "replicas", "first", "next", "retention"):
+        table.add_column(title, justify="right")
+    for t in found:
+        retention = "" if t.retention_s is None else f"{t.retention_s / 86_400:g} d"
+        table.add_row(t.name, str(t.partitions), str(t.replication), f"{t.first:,}", f"{t.last:,}", retention)
+    return table

@@ -1,0 +1,180 @@
+"""The general decoder: any JSON record that means a sample, one at a time, with a reason for each that does not.
+
+One decode a record is measured to cost less than one of a joined batch, and it can't be fooled: two documents
+in one record, or one document in two, never shift the values of their neighbours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from msgspec.structs import astuple
+
+from hydrodask import clock
+from hydrodask.channels import CHANNELS
+from hydrodask.decode.timestamps import parse_times
+from hydrodask.records import Bool, Float64, Int64
+
+DEPTH_MAX = 256
+"""Deepest nesting that is decoded. Ours, because the interpreter's own limit depends on who calls."""
+
+_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+
+
+class _Record(msgspec.Struct, gc=False):
+    """`records.SensorRecord` with the range of its integers checked."""
+
+    sensor: str
+    cycle: _Int64
+    sample_idx: _Int64
+    value: float
+    timestamp: str
+    sampling_rate_hz: float
+    rig: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Record).decode
+
+
+@dataclass(slots=True)
+class Decoded:
+    """What became of some records: `where` (n,) are the places of the good ones, the columns belong to them.
+
+    `reasons` holds the others: place → reason.
+    """
+
+    where: Int64
+    cycle: Int64
+    sample_idx: Int64
+    value: Float64
+    time_us: Int64
+    rate_hz: Float64
+    rig: list[str | None]
+    reasons: dict[int, str] = field(default_factory=dict)
+
+
+def decode(values: Sequence[bytes], *, sensor: str, bytes_max: int, rig_bytes_max: int) -> Decoded:
+    """Decode `values` for the topic of `sensor`; never raises for what is in them."""
+    if values and max(map(len, values)) <= DEPTH_MAX and all(map(bytes.isascii, values)):
+        try:
+            columns = list(zip(*map(astuple, map(_decode, values)), strict=True))
+        except ValueError:
+            columns = None
+        if columns is not None and set(columns[0]) == {sensor} and set(columns[6]) == {None} and min(columns[5]) > 0:
+            return _decoded(columns, np.arange(len(values)), {})
+    return _decode_each(values, sensor, bytes_max, rig_bytes_max)
+
+
+def _decode_each(values: Sequence[bytes], sensor: str, bytes_max: int, rig_bytes_max: int) -> Decoded:
+    """Decode one at a time, so that one poison record costs one record."""
+    records: list[_Record] = []
+    where: list[int] = []
+    reasons: dict[int, str] = {}
+    for place, value in enumerate(values):
+        try:
+            inspect(value, bytes_max)
+            record = _decode(value)
+            check(record, sensor, rig_bytes_max)
+        except ValueError as error:  # msgspec's errors are ValueErrors, and so are ours
+            reasons[place] = reason_of(error)
+        else:
+            records.append(record)
+            where.append(place)
+    columns = list(zip(*map(astuple, records), strict=True)) or [()] * 7
+    return _decoded(columns, np.array(where, np.int64), reasons)
+
+
+def inspect(value: bytes, bytes_max: int) -> None:
+    """Raise ValueError with the reason when `value` should not even be decoded."""
+    if len(value) > bytes_max:
+        raise ValueError(f"too large: {len(value)} bytes, at most {bytes_max} are taken")
+    value.decode()
+    if len(value) > DEPTH_MAX and depth(value) > DEPTH_MAX:
+        raise ValueError(f"nested deeper than {DEPTH_MAX}")
+
+
+def depth(value: bytes) -> int:
+    """Return the deepest nesting of brackets outside strings.
+
+    >>> depth(b'{"a": [[]], "b": "[[[["}')
+    3
+    """
+    level = deepest = 0
+    inside = escaped = False
+    for byte in value:
+        if inside:
+            inside = escaped or byte != 34
+            escaped = byte == 92 and not escaped
+        elif byte == 34:
+            inside = True
+        elif byte in b"[{":
+            level += 1
+            deepest = max(deepest, level)
+        elif byte in b"]}":
+            level -= 1
+    return deepest
+
+
+def check(record: _Record, sensor: str, rig_bytes_max: int) -> None:
+    """Raise ValueError, with the reason as its text, when a well-formed record makes no sense on this topic."""
+    if record.sensor not in CHANNELS:
+        raise ValueError(f"unknown sensor {record.sensor[:40]!r}")
+    if record.sensor != sensor:
+        raise ValueError(f"sensor {record.sensor} is not the topic's ({sensor})")
+    if not record.sampling_rate_hz > 0:
+        raise ValueError(f"sampling_rate_hz is {record.sampling_rate_hz}; want more than 0")
+    if record.rig is None:
+        return
+    if not record.rig or not record.rig.isprintable():
+        raise ValueError("rig is empty or has unprintable characters")
+    if len(record.rig.encode()) > rig_bytes_max:
+        raise ValueError(f"rig is longer than {rig_bytes_max} bytes")
+
+
+def reason_of(error: ValueError) -> str:
+    """Return the reason that goes with a reject; an empty one means that nothing is wrong."""
+    text = str(error)
+    if isinstance(error, msgspec.ValidationError):
+        if "Number out of range" in text:
+            return f"value not finite: {text}"
+        return f"missing field: {text}" if "missing required" in text else f"mistyped field: {text}"
+    if isinstance(error, msgspec.DecodeError | UnicodeDecodeError):
+        return f"not JSON: {text}"
+    return text
+
+
+def _decoded(columns: list[tuple[Any, ...]], where: Int64, reasons: dict[int, str]) -> Decoded:
+    """Return columns in the order of `_Record`'s fields as arrays, without those whose timestamp is none."""
+    _sensor, cycle, sample_idx, value, texts, rate_hz, rig = columns
+    time_us, good = _times(texts)
+    for i in np.flatnonzero(~good):
+        reasons[int(where[i])] = f"timestamp {texts[int(i)][:40]!r} is not ISO 8601"
+    return Decoded(
+        where=where[good],
+        cycle=np.array(cycle, np.int64)[good],
+        sample_idx=np.array(sample_idx, np.int64)[good],
+        value=np.array(value, np.float64)[good],
+        time_us=time_us[good],
+        rate_hz=np.array(rate_hz, np.float64)[good],
+        rig=list(compress(rig, good)),
+        reasons=reasons,
+    )
+
+
+def _times(texts: Sequence[str]) -> tuple[Int64, Bool]:
+    """Return (µs since the epoch, ok) of each text."""
+    joined = "".join(texts)
+    raw: Sequence[str | bytes] = texts if joined.isascii() else [t.encode() for t in texts]
+    ends = np.cumsum(np.fromiter(map(len, raw), np.int64, len(raw)), dtype=np.int64)
+    starts = np.concatenate([np.zeros(1, np.int64), ends])[:-1]
+    out, ok = np.zeros(len(raw), np.int64), np.zeros(len(raw), np.bool_)
+    parse_times(np.frombuffer(joined.encode(), np.uint8), starts, ends, out, ok)
+    for i in np.flatnonzero(~ok):
+        try:
+            out[i], ok[i] = clock.parse_iso(texts[int(i)]), True
+        except (ValueError, OverflowError):
+            ok[i] = False
+    return out, ok

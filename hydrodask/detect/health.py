@@ -1,0 +1,15 @@
+"""Health of a sensor: 100, less 10 for each active warning and 20 for each active critical."""
+
+from collections.abc import Iterable
+
+PENALTY = {"warning": 10.0, "critical": 20.0}
+BEST = 100.0
+
+
+def health(severities: Iterable[str]) -> float:
+    """Return the health of a sensor with these active alarms.
+
+    >>> health([]), health(["warning", "critical"]), health(["critical"] * 9)
+    (100.0, 70.0, 0.0)
+    """
+    return max(0.0, BEST - sum(PENALTY[severity] for severity in severities))

@@ -1,0 +1,219 @@
+"""Anomalies and incidents of one (rig, sensor, rule): from verdicts to changes of documents.
+
+Final windows drive the documents. An *anomaly* is a final window during which the rule is broken;
+an *incident* opens on the first of a run of them and is resolved by the first final window that is
+normal again. A window that can't be judged neither continues nor ends a run. `opened_at` and
+`resolved_at` are the ends of the windows that showed it: event time, never a clock's.
+
+Open windows give provisional documents, which their final window confirms or removes. So once all
+windows are final nothing of them is left, whatever open rows were seen. `open_us` and
+`open_incident_us` remember what is out there.
+"""
+
+from dataclasses import dataclass, field
+
+from hydrodask.clock import iso
+from hydrodask.detect.judge import Details, Judge
+from hydrodask.records import Change, Remove, Upsert, WindowRecord
+
+OPEN_MAX = 32
+"""Provisional anomalies that one rule may have at a time: more open windows than any sensible slide
+gives."""
+
+ANOMALIES = "anomalies"
+INCIDENTS = "incidents"
+
+
+@dataclass(slots=True)
+class Track:
+    """What is known of one rule on one sensor of one rig, while there is something to know.
+
+    `run` counts broken final windows in a row, up to the rule's `windows`; `incident` is the body
+    of the open incident and `first_us` the start of its first window; `open_us` holds the starts of
+    windows with a provisional anomaly.
+    """
+
+    run: int = 0
+    first_us: int = 0
+    incident: dict[str, object] | None = None
+    open_us: list[int] = field(default_factory=list)
+    open_incident_us: int | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether this says no more than no track at all."""
+        return not self.run and self.incident is None and not self.open_us
+
+    @property
+    def alarm(self) -> bool:
+        """Whether the rule is broken as far as is known now, provisionally or not."""
+        return self.incident is not None or bool(self.open_us)
+
+    def snapshot(self) -> list[object]:
+        """Return the state as plain values."""
+        incident = None if self.incident is None else dict(self.incident)
+        return [self.run, self.first_us, incident, list(self.open_us), self.open_incident_us]
+
+    @classmethod
+    def restored(cls, state: list[object]) -> "Track":
+        """Return a track with the state of a snapshot."""
+        run, first_us, incident, open_us, open_incident_us = state
+        body = None if incident is None else dict(incident)  # type: ignore[call-overload]
+        return cls(run, first_us, body, list(open_us), open_incident_us)  # type: ignore[arg-type, call-overload]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One row before one judge, and how to name and date what follows from it."""
+
+    row: WindowRecord
+    start_us: int
+    revision: int
+    judge: Judge
+    coverage: float
+
+    def anomaly_id(self, start_us: int) -> str:
+        """Return `rig/sensor/<window start>/rule`."""
+        return f"{self.row.rig}/{self.row.sensor}/{iso(start_us)}/{self.judge.name}"
+
+    def incident_id(self, start_us: int) -> str:
+        """Return `rig/sensor/rule/<first window start>`."""
+        return f"{self.row.rig}/{self.row.sensor}/{self.judge.name}/{iso(start_us)}"
+
+    def anomaly(self, details: Details) -> Upsert:
+        """Return the row as an anomaly."""
+        body: dict[str, object] = {
+            **self._names(),
+            **details,
+            "window_start": self.row.window_start,
+            "window_end": self.row.window_end,
+            "provisional": not self.row.final,
+        }
+        return Upsert(ANOMALIES, self.anomaly_id(self.start_us), self.revision, body)
+
+    def incident(self, details: Details) -> dict[str, object]:
+        """Return the body of an incident that this row opens; `worst` is the furthest value."""
+        return {
+            **self._names(),
+            "statistic": details["statistic"],
+            "status": "open",
+            "opened_at": self.row.window_end,
+            "resolved_at": None,
+            "first_window": self.row.window_start,
+            "last_window": self.row.window_start,
+            "windows": 1,
+            "worst": details["value"],
+            "threshold": details["threshold"],
+            "message": details["message"],
+            "provisional": not self.row.final,
+        }
+
+    def put_incident(self, start_us: int, body: dict[str, object]) -> Upsert:
+        """Return the change that stores a copy of `body`: the track goes on changing its own."""
+        return Upsert(INCIDENTS, self.incident_id(start_us), self.revision, dict(body))
+
+    def drop_anomaly(self, start_us: int) -> Remove:
+        """Return the change that takes a provisional anomaly back."""
+        return Remove(ANOMALIES, self.anomaly_id(start_us), self.revision)
+
+    def drop_incident(self, start_us: int) -> Remove:
+        """Return the change that takes a provisional incident back."""
+        return Remove(INCIDENTS, self.incident_id(start_us), self.revision)
+
+    def _names(self) -> dict[str, object]:
+        return {
+            "rig": self.row.rig,
+            "sensor": self.row.sensor,
+            "rule": self.judge.name,
+            "severity": self.judge.severity,
+        }
+
+
+def on_final(track: Track, case: Case, *, abnormal: bool | None) -> list[Change]:
+    """Take a final window in: open, continue or resolve, then settle what was provisional."""
+    changes: list[Change] = []
+    if abnormal:
+        track.run = min(track.run + 1, case.judge.windows)
+        if track.incident is not None or track.run >= case.judge.windows:
+            changes = _broken(track, case)
+    elif abnormal is not None:
+        track.run = 0
+        changes = resolve(track, case)
+    return changes + _settle(track, case, confirmed=bool(abnormal and changes))
+
+
+def resolve(track: Track, case: Case) -> list[Change]:
+    """Resolve the open incident, if any, at this window's end; what is provisional goes with it."""
+    if track.incident is None:
+        return []
+    body = track.incident | {"status": "resolved", "resolved_at": case.row.window_end}
+    track.incident = None
+    # Open windows were held against the exit threshold; now that of entering counts, and the next
+    # updates will say.
+    later = [start_us for start_us in track.open_us if start_us > case.start_us]
+    track.open_us = [start_us for start_us in track.open_us if start_us <= case.start_us]
+    return [case.put_incident(track.first_us, body), *map(case.drop_anomaly, later)]
+
+
+def on_open(track: Track, case: Case, *, abnormal: bool | None) -> list[Change]:
+    """Take an update of an open window in: add what is provisional, or take it back."""
+    if abnormal:
+        return _provisional(track, case)
+    if abnormal is not None and case.start_us in track.open_us:
+        track.open_us.remove(case.start_us)
+        return [case.drop_anomaly(case.start_us), *_drop_provisional_incident(track, case)]
+    return []
+
+
+def _broken(track: Track, case: Case) -> list[Change]:
+    details = case.judge.details(case.row, case.coverage)
+    body = track.incident
+    if body is None:
+        body = track.incident = case.incident(details)
+        track.first_us = case.start_us
+    else:
+        body["windows"] = int(body["windows"]) + 1  # type: ignore[call-overload]
+        body["last_window"] = case.row.window_start
+        if case.judge.worse(details["value"], body["worst"]):  # type: ignore[arg-type]
+            body |= {"worst": details["value"], "message": details["message"]}
+    return [case.anomaly(details), case.put_incident(track.first_us, body)]
+
+
+def _settle(track: Track, case: Case, *, confirmed: bool) -> list[Change]:
+    if not track.open_us and track.open_incident_us is None:
+        return []
+    over = [start_us for start_us in track.open_us if start_us <= case.start_us]
+    track.open_us = track.open_us[len(over) :]
+    changes: list[Change] = [case.drop_anomaly(s) for s in over if not (confirmed and s == case.start_us)]
+    return changes + _drop_provisional_incident(track, case)
+
+
+def _drop_provisional_incident(track: Track, case: Case) -> list[Change]:
+    """Take the provisional incident back unless its window is provisional and no real one is open.
+
+    If other windows still are, the next update of one of them brings an incident of its own.
+    """
+    start_us = track.open_incident_us
+    if start_us is None or (start_us in track.open_us and track.incident is None):
+        return []
+    track.open_incident_us = None
+    replaced = track.incident is not None and track.first_us == start_us
+    return [] if replaced else [case.drop_incident(start_us)]
+
+
+def _provisional(track: Track, case: Case) -> list[Change]:
+    """Store what is new; the value that broke the rule first stays until the window is final."""
+    fresh = case.start_us not in track.open_us and len(track.open_us) < OPEN_MAX
+    first = track.incident is None and track.open_incident_us is None
+    enough = track.incident is not None or track.run + 1 >= case.judge.windows
+    if not enough or not (fresh or (first and case.start_us in track.open_us)):
+        return []
+    details = case.judge.details(case.row, case.coverage)
+    changes: list[Change] = []
+    if fresh:
+        track.open_us = sorted([*track.open_us, case.start_us])
+        changes.append(case.anomaly(details))
+    if first:
+        track.open_incident_us = case.start_us
+        changes.append(case.put_incident(case.start_us, case.incident(details)))
+    return changes

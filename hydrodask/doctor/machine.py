@@ -1,0 +1,79 @@
+"""Check this machine: disk, clocks, ports."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hydrodask import clock
+from hydrodask.doctor.finding import Finding, failed, passed, warned
+from hydrodask.services.ports import can_bind
+from hydrodask.settings import Settings
+
+GIB = 1024**3
+DISK_FAIL_GIB = 1
+DISK_WARN_GIB = 5
+SKEW_S_MAX = 5.0
+"""How far a file system's time may be from ours: the ages of files come from it."""
+
+EARLIEST_US = clock.parse_iso("2026-01-01T00:00:00Z")
+"""This code was written later: an earlier time is a clock that was never set."""
+
+
+def disk(settings: Settings) -> Finding:
+    """Say how much space there is where `data_dir` is, or will be."""
+    folder = existing(settings.data_dir)
+    free_gib = shutil.disk_usage(folder).free / GIB
+    text = f"{free_gib:.1f} GiB free at {folder}"
+    advice = "make room, or set data_dir to a larger disk"
+    if free_gib < DISK_FAIL_GIB:
+        return failed("disk", f"{text}, want {DISK_FAIL_GIB} GiB", advice)
+    if free_gib < DISK_WARN_GIB:
+        return warned("disk", f"{text}, want {DISK_WARN_GIB} GiB", advice)
+    return passed("disk", text)
+
+
+def clocks(settings: Settings) -> Finding:
+    """Say whether the system's clock was set, goes on, and agrees with the file system's."""
+    before_s, now_us = clock.monotonic_s(), clock.now_us()
+    clock.sleep_s(0.01)
+    moved_s = clock.monotonic_s() - before_s
+    advice = "set the clock, for example with an NTP service"
+    if now_us < EARLIEST_US:
+        return failed("clock", f"it is {clock.iso(now_us)}, before this program was written", advice)
+    if not 0 < moved_s < SKEW_S_MAX or clock.now_us() <= now_us:
+        return failed("clock", f"in 10 ms the monotonic clock moved by {moved_s:.3f} s", advice)
+    folder = existing(settings.data_dir)
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder) as file:
+            file.write(b"x")
+            file.flush()
+            skew_s = Path(file.name).stat().st_mtime - clock.now_us() / clock.US_PER_S
+    except OSError as error:
+        return failed(
+            "clock",
+            f"could not write a file to {folder}: {error}",
+            "set data_dir to a writable folder",
+        )
+    if abs(skew_s) > SKEW_S_MAX:
+        return warned("clock", f"the file system at {folder} is {skew_s:+.1f} s from ours", advice)
+    return passed("clock", f"{clock.iso(now_us)}, file system {skew_s:+.1f} s")
+
+
+def port(check: str, key: str, address: str) -> Finding:
+    """Say whether a server of ours could listen on `address`, host:port; port 0 is always free."""
+    host, _, number = address.rpartition(":")
+    if not number.isdigit() or int(number) > 65_535:
+        return failed(check, f"{key} has value {address!r}; want host:port", f"set {key}", 3)
+    if can_bind(int(number), host.strip("[]")):
+        return passed(check, f"{address} is free")
+    return warned(
+        check,
+        f"{address} is taken or not of this machine",
+        f"is a run going on? otherwise set {key}",
+    )
+
+
+def existing(path: Path) -> Path:
+    """Return `path`, or the nearest folder above it that exists."""
+    path = path.absolute()
+    return next(p for p in (path, *path.parents) if p.exists())

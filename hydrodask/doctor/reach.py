@@ -1,0 +1,93 @@
+"""Check what the platform talks to: lake, documents, broker."""
+
+import contextlib
+import logging
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from hydrodask import kafka
+from hydrodask.doctor.finding import Finding, failed, passed, warned
+from hydrodask.errors import HydrodaskError
+from hydrodask.ingest.topics import all_topics
+from hydrodask.settings import Settings
+from hydrodask.store.documents import open_documents
+from hydrodask.store.files import Files
+
+ANSWER_S = 10.0
+"""How long a check waits for a broker at most."""
+
+
+def lake(settings: Settings) -> Finding:
+    """Say whether the lake can be written, and gives a name only once: so files commit."""
+    url, name = settings.lake_url, f".doctor-{uuid.uuid4().hex}"
+    try:
+        with _without_traces(settings):
+            files = Files(url)
+            first, second = files.put_if_absent(name, b"1"), files.put_if_absent(name, b"2")
+            kept = files.read(name)
+            files.remove(name)
+    except (HydrodaskError, OSError, ImportError) as error:
+        code = error.exit_code if isinstance(error, HydrodaskError) else 4
+        return failed("lake", str(error), "make it writable, or set lake.url", code)
+    if not first or second or kept != b"1":
+        advice = "use a file system that renames without overwriting"
+        return failed("lake", f"{url} gave one name to two files: commits would overwrite", advice)
+    return passed("lake", f"{url} can be written")
+
+
+def documents(settings: Settings) -> Finding:
+    """Say whether the document store answers."""
+    try:
+        store = open_documents(settings)
+        try:
+            runs = store.find("status", {}, limit=100)
+        finally:
+            store.close()
+    except HydrodaskError as error:
+        advice = "start the store, or set documents.url"
+        return failed("documents", str(error), advice, error.exit_code)
+    return passed("documents", f"{settings.documents_url} answers; runs known: {len(runs)}")
+
+
+def broker(settings: Settings) -> Finding:
+    """Say whether the broker answers, and has the platform's topics."""
+    if settings.kafka.embedded:
+        return passed("broker", "embedded: starts with run")
+    where = settings.kafka.bootstrap
+    try:
+        with _quiet("hydrodask.kafka"):  # the finding says it, once
+            timeout_s = min(ANSWER_S, settings.kafka.timeout)
+            known = kafka.admin(settings.kafka).list_topics(timeout=timeout_s).topics
+    except kafka.KafkaException as error:
+        cause = f" ({kafka.last_error[0]})" if kafka.last_error else ""
+        advice = "start it (on this machine: `hydrodask services up kafka`), or set kafka.bootstrap"
+        return failed("broker", f"{where} does not answer: {error.args[0].str()}{cause}", advice, 4)
+    missing = [topic.name for topic in all_topics(settings) if topic.name not in known]
+    if missing:
+        text = f"{where} answers; {len(missing)} of {len(all_topics(settings))} topics are missing"
+        return warned("broker", text, "run makes them, and so does `hydrodask topics create`")
+    return passed("broker", f"{where} answers, and has all {len(all_topics(settings))} topics")
+
+
+@contextlib.contextmanager
+def _without_traces(settings: Settings) -> Iterator[None]:
+    """Remove the local folders that were not there before and are empty again."""
+    made = [p for p in (settings.data_dir / "lake", settings.data_dir) if not Path(p).exists()]
+    try:
+        yield
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,47 @@
+"""Find the partitions that there are, and where their logs end."""
+
+from collections.abc import Iterable, Mapping
+
+from hydrodask.kafka import Consumer, KafkaException, TopicPartition, consumer, raise_from
+from hydrodask.settings.model import Kafka
+
+Source = tuple[str, int]
+
+
+class Discovery:
+    """Asks the broker about topics with a client of its own. Safe to use from one thread at a time."""
+
+    def __init__(self, kafka: Kafka, flows: Mapping[str, str], *, base: int = 0) -> None:
+        """`flows` maps a topic's full name to the name of its flow; `base` as in `Reader`."""
+        self._kafka = kafka
+        self._flows = flows
+        self._base = base
+        self._client: Consumer = consumer(kafka, **{"queued.min.messages": 1})
+
+    def sources(self) -> dict[Source, str]:
+        """Return every partition of the flows' topics. Raises UnreachableError."""
+        try:
+            topics = self._client.list_topics(timeout=self._kafka.timeout).topics
+        except KafkaException as error:
+            raise_from(error, f"list the topics of {self._kafka.bootstrap}")
+        return {
+            (name, partition): flow
+            for name, flow in self._flows.items()
+            if name in topics and topics[name].error is None
+            for partition in topics[name].partitions
+        }
+
+    def ends(self, sources: Iterable[Source]) -> dict[Source, int]:
+        """Return the end of each log: the offset that the next record gets."""
+        ends = {}
+        for topic, partition in sources:
+            try:
+                _low, high = self._client.get_watermark_offsets(TopicPartition(topic, partition), self._kafka.timeout)
+            except KafkaException as error:
+                raise_from(error, f"read the end of {topic}-{partition}")
+            ends[topic, partition] = high + self._base
+        return ends
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._client.close()

@@ -1,0 +1,129 @@
+"""Feeds: what the publisher publishes, second by second of event time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from hydrodask.clock import US_PER_S, iso, parse_iso
+from hydrodask.errors import ConfigError
+from hydrodask.ingest.chunk import Chunk
+from hydrodask.ingest.recording import Recording
+from hydrodask.ingest.simulator import FaultPlan, Fleet
+from hydrodask.records import LabelRecord
+from hydrodask.settings import Settings
+from hydrodask.settings.load import CONF
+
+RECORDING_START = "2026-01-01T00:00:00Z"
+"""Event time of a recording's first sample unless `source.start` says otherwise."""
+
+BACKLOG_US = 24 * 3600 * US_PER_S
+"""How far back a faster simulation begins: it can't run ahead of the system clock."""
+
+
+class Feed(Protocol):
+    """Samples and labels by second; the same second gives the same answer. Never waits."""
+
+    @property
+    def start_us(self) -> int:
+        """Event time of second 0."""
+
+    @property
+    def seconds(self) -> int | None:
+        """Length; None when there is no end."""
+
+    def chunk(self, second: int) -> Sequence[Chunk]:
+        """Return what belongs to `[start + second, start + second + 1)`; it may be sent later."""
+
+    def labels(self, second: int) -> Sequence[LabelRecord]:
+        """Return the labels to publish at the beginning of this second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """A fleet as an endless feed."""
+
+    fleet: Fleet
+    start_us: int
+    seconds: int | None = None
+
+    def chunk(self, second: int) -> Sequence[Chunk]:
+        return self.fleet.chunk(second)
+
+    def labels(self, second: int) -> Sequence[LabelRecord]:
+        return self.fleet.labels(second)
+
+
+def open_feed(settings: Settings, now_us: int) -> Feed | None:
+    """Return the feed that `source` names, None for `none`; raises ConfigError."""
+    kind, _, folder = settings.source.kind.partition(":")
+    if kind == "none" and not folder:
+        return None
+    if kind == "recording" and folder:
+        return open_recording(settings, Path(folder), now_us)
+    if kind == "simulator" and not folder:
+        return open_simulator(settings, now_us)
+    raise ConfigError(f"source.kind has value {settings.source.kind!r}; want simulator, recording:DIR or none")
+
+
+def open_simulator(settings: Settings, now_us: int) -> Feed:
+    """Return the simulated fleet of `source`: from now on at real time, else from a day ago."""
+    source = settings.source
+    default_us = now_us if parse_speed(source.speed) == 1.0 else now_us - BACKLOG_US
+    start_us = _start_us(source.start, default_us - default_us % US_PER_S, now_us)
+    plan = FaultPlan.load(find_conf("source.faults", source.faults)) if source.faults else None
+    fleet = Fleet(
+        rigs=source.rigs,
+        seed=source.seed,
+        start_us=start_us,
+        faults=plan,
+        default_rig=settings.rig.default_id,
+    )
+    return Simulated(fleet, start_us)
+
+
+def open_recording(
+    settings: Settings, folder: Path, now_us: int, *, repeat: int = 1, rig: str | None = None
+) -> Recording:
+    """Return the recording in `folder`, from `source.start` or the first of January 2026 on."""
+    start_us = _start_us(settings.source.start, parse_iso(RECORDING_START), now_us)
+    return Recording(folder, start_us=start_us, repeat=repeat, rig=rig)
+
+
+def parse_speed(text: str) -> float | None:
+    """Return a speed as a factor, None for `max`; raises ConfigError.
+
+    >>> parse_speed("60"), parse_speed("max")
+    (60.0, None)
+    """
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise ConfigError(f"speed has value {text!r}; want a factor such as 1 (real time) or 60, or max")
+    return speed
+
+
+def find_conf(key: str, name: str) -> Path:
+    """Return the file `name`, or the one of that name in conf/; ConfigError names `key`."""
+    for path in (Path(name), CONF / name):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(p.name for p in CONF.glob("*.yaml")))
+    raise ConfigError(f"{key} has value {name!r}: no such file; in conf/ there are {known}")
+
+
+def _start_us(text: str | None, default_us: int, now_us: int) -> int:
+    try:
+        start_us = parse_iso(text) if text else default_us
+    except ValueError as error:
+        raise ConfigError(f"start has value {text!r}; want ISO 8601, for example {RECORDING_START}") from error
+    if start_us > now_us:
+        raise ConfigError(
+            f"start is {iso(start_us)}, after the system's clock ({iso(now_us)}); begin earlier:"
+            " records from the future would be dead letters"
+        )
+    return start_us

@@ -1,0 +1,219 @@
+"""The platform's topics: their names, making them, looking at them."""
+
+import logging
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from hydrodask import clock, kafka
+from hydrodask.channels import SENSORS
+from hydrodask.errors import RetryableError, UnreachableError
+from hydrodask.settings import Settings
+
+log = logging.getLogger(__name__)
+
+OUTPUTS = ("labels", "analytics", "cycles", "dead-letter")
+"""Topics beside those of the sensors."""
+
+TOPICS_MAX = 10_000
+"""Topics of one broker that are looked at."""
+
+POLL_S = 0.1
+
+GRACE_S = 5.0
+"""The client ends a request at its timeout and says why; we only wait a little longer."""
+
+RETENTION_TIMEOUT_S = 2.0
+"""The embedded broker never answers this question, and the list should not wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """How a topic is made when it is missing."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TopicInfo:
+    """A topic on the broker, offsets summed; `retention_s` is None when endless or unknown."""
+
+    name: str
+    partitions: int
+    replication: int
+    first: int
+    last: int
+    retention_s: float | None
+
+
+def all_topics(settings: Settings) -> list[TopicSpec]:
+    """Return the 17 sensor topics, labels, analytics, cycles and dead letters.
+
+    >>> [topic.name for topic in all_topics(Settings())][17:]
+    ['hydraulic-labels', 'hydraulic-analytics', 'hydraulic-cycles', 'hydraulic-dead-letter']
+    """
+    return [
+        TopicSpec(
+            settings.topic(name),
+            settings.topics.partitions,
+            settings.topics.replication,
+            _config(settings, name),
+        )
+        for name in (*SENSORS, *OUTPUTS)
+    ]
+
+
+def create(settings: Settings) -> list[str]:
+    """Make the missing topics and return their names; existing ones stay as they are.
+
+    Waits until the metadata shows each, and each partition has a leader that answers. Raises UnreachableError after
+    `kafka.timeout`.
+    """
+    admin = kafka.admin(settings.kafka)
+    known = _known(admin, settings)
+    missing = [topic for topic in all_topics(settings) if topic.name not in known]
+    if not missing:
+        return []
+    timeout_s = settings.kafka.timeout
+    requests = admin.create_topics(
+        [
+            kafka.NewTopic(
+                t.name,
+                num_partitions=t.partitions,
+                replication_factor=t.replication,
+                config=t.config,
+            )
+            for t in missing
+        ],
+        operation_timeout=timeout_s,
+        request_timeout=timeout_s,
+    )
+    made = [t.name for t in missing if _made(requests[t.name], t.name, timeout_s)]
+    _wait_until_known(admin, settings, missing)
+    _wait_until_led(settings, missing)
+    return made
+
+
+def list_topics(settings: Settings) -> list[TopicInfo]:
+    """Return those of `all_topics` that the broker has, in that order; raises UnreachableError."""
+    admin = kafka.admin(settings.kafka)
+    known = _known(admin, settings)
+    names = [topic.name for topic in all_topics(settings) if topic.name in known]
+    retentions = _retentions(admin, names, settings.kafka.timeout)
+    consumer = kafka.consumer(settings.kafka)
+    try:
+        return [
+            TopicInfo(
+                name,
+                known[name][0],
+                known[name][1],
+                *_span(consumer, name, known[name][0], settings),
+                retentions.get(name),
+            )
+            for name in names
+        ]
+    finally:
+        consumer.close()
+
+
+def _config(settings: Settings, name: str) -> dict[str, str]:
+    config = {"retention.ms": str(round(settings.topics.retention * 1000))}
+    if name == "dead-letter":
+        # It holds whatever a producer managed to send us, so it must take more than other topics.
+        config["max.message.bytes"] = str(kafka.MESSAGE_BYTES_MAX)
+    return config
+
+
+def _known(admin: kafka.AdminClient, settings: Settings) -> dict[str, tuple[int, int]]:
+    """Return partitions and replicas of each topic of the broker."""
+    try:
+        topics = admin.list_topics(timeout=settings.kafka.timeout).topics
+    except kafka.KafkaException as error:
+        what = f"list the topics of {settings.kafka.bootstrap}"
+        if kafka.last_error:
+            what += f" ({kafka.last_error[0]})"
+        kafka.raise_from(error, what)
+    return {
+        name: (
+            len(topic.partitions),
+            min((len(p.replicas) for p in topic.partitions.values()), default=0),
+        )
+        for name, topic in list(topics.items())[:TOPICS_MAX]
+        if topic.error is None
+    }
+
+
+def _made(request: Future[None], name: str, timeout_s: float) -> bool:
+    try:
+        request.result(timeout_s + GRACE_S)
+    except kafka.KafkaException as error:
+        if error.args[0].code() == kafka.KafkaError.TOPIC_ALREADY_EXISTS:  # someone else was faster
+            return False
+        kafka.raise_from(error, f"create topic {name}")
+    return True
+
+
+def _wait_until_known(admin: kafka.AdminClient, settings: Settings, wanted: list[TopicSpec]) -> None:
+    """Return once the metadata shows all: until then a producer is told that there is none."""
+    end_s = clock.monotonic_s() + settings.kafka.timeout
+    while clock.monotonic_s() < end_s:
+        known = _known(admin, settings)
+        if all(topic.name in known for topic in wanted):
+            return
+        clock.sleep_s(POLL_S)
+    names = ", ".join(topic.name for topic in wanted if topic.name not in known)
+    raise UnreachableError(
+        f"created topics {names}, but the broker at {settings.kafka.bootstrap} does not show them"
+        f" after {settings.kafka.timeout:g} s; look at its log"
+    )
+
+
+def _wait_until_led(settings: Settings, wanted: list[TopicSpec]) -> None:
+    """Return once every partition answers: a leader needs a moment after the metadata has named it."""
+    end_s = clock.monotonic_s() + settings.kafka.timeout
+    consumer = kafka.consumer(settings.kafka)
+    try:
+        for topic in wanted:
+            while True:
+                try:
+                    _span(consumer, topic.name, topic.partitions, settings)
+                    break
+                except RetryableError:
+                    if clock.monotonic_s() > end_s:
+                        raise
+                    clock.sleep_s(POLL_S)
+    finally:
+        consumer.close()
+
+
+def _span(consumer: kafka.Consumer, name: str, partitions: int, settings: Settings) -> tuple[int, int]:
+    """Return the first and the last offsets of a topic, summed over its partitions."""
+    first = last = 0
+    for partition in range(partitions):
+        try:
+            low, high = consumer.get_watermark_offsets(
+                kafka.TopicPartition(name, partition), timeout=settings.kafka.timeout
+            )
+        except kafka.KafkaException as error:
+            kafka.raise_from(error, f"read the offsets of {name} [{partition}]")
+        first, last = first + low, last + high
+    return first, last
+
+
+def _retentions(admin: kafka.AdminClient, names: list[str], timeout_s: float) -> dict[str, float | None]:
+    """Return how long topics keep records, without those that the broker does not tell about."""
+    if not names:
+        return {}
+    timeout_s = min(timeout_s, RETENTION_TIMEOUT_S)
+    resources = [kafka.ConfigResource(kafka.ConfigResource.Type.TOPIC, name) for name in names]
+    retentions: dict[str, float | None] = {}
+    try:
+        requests = admin.describe_configs(resources, request_timeout=timeout_s)
+        for resource, request in requests.items():
+            milliseconds = int(request.result(timeout_s + GRACE_S)["retention.ms"].value)
+            retentions[resource.name] = None if milliseconds < 0 else milliseconds / 1000
+    except kafka.KafkaException as error:
+        log.info("the broker does not tell how long topics are kept: %s", error)
+    return retentions

@@ -1,0 +1,224 @@
+"""Figures that every view needs, computed from one overview. Pure: no clock, no I/O."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from hydrodask.channels import SENSORS
+from hydrodask.reports import LATENCY_BUCKETS_S, Overview, PartitionReport, Reading
+
+FINE = ("running", "catching up")
+"""States of a partition that need nobody."""
+
+STATES = (*FINE, "stalled", "waiting", "failed")
+"""Every state of a partition."""
+
+ANALYSED = "alert"
+"""The flow that reads window rows; what it has consumed are the analytics messages."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One overview, looked at from all sides. Made once for each overview, used by each view.
+
+    `rigs_max` limits the rigs that are told apart; the first ones in natural order are.
+    """
+
+    overview: Overview
+    prefix: str = "hydraulic-"
+    rigs_max: int = 20
+
+    @cached_property
+    def parts(self) -> list[PartitionReport]:
+        """Partitions in order of topic and number."""
+        return [self.overview.partitions[key] for key in sorted(self.overview.partitions)]
+
+    @cached_property
+    def rigs(self) -> list[str]:
+        """Names of the rigs that are told apart."""
+        return self._names[: self.rigs_max]
+
+    @property
+    def rigs_hidden(self) -> int:
+        """How many more rigs there are."""
+        keys: dict[str, int] = {}
+        for part in self.parts:
+            keys[part.topic] = keys.get(part.topic, 0) + part.keys
+        return max(len(self._names), max(keys.values(), default=0)) - len(self.rigs)
+
+    @cached_property
+    def readings(self) -> dict[tuple[str, str], Reading]:
+        """Newest reading of each rig and sensor."""
+        newest: dict[tuple[str, str], Reading] = {}
+        for part in self.parts:
+            for reading in part.readings:
+                key = (reading.rig, reading.sensor)
+                if key not in newest or newest[key].end_us <= reading.end_us:
+                    newest[key] = reading
+        return newest
+
+    @cached_property
+    def health(self) -> dict[tuple[str, str], float]:
+        """Health of each rig and sensor, 0..100."""
+        return {key: value for part in self.parts for key, value in part.health.items()}
+
+    @cached_property
+    def alarms(self) -> set[tuple[str, str, str]]:
+        """What is broken now: (rig, sensor, type)."""
+        return {alarm for part in self.parts for alarm in part.alarms}
+
+    @cached_property
+    def labels(self) -> dict[str, dict[str, float]]:
+        """Newest component labels of each rig."""
+        return {rig: label for part in self.parts for rig, label in part.labels.items()}
+
+    @cached_property
+    def late(self) -> dict[str, int]:
+        """Late samples of each sensor, all rigs."""
+        counts = dict.fromkeys(SENSORS, 0)
+        for part in self.parts:
+            sensor = part.topic.removeprefix(self.prefix)
+            if sensor in counts:
+                counts[sensor] += part.totals.get("late", 0)
+        return counts
+
+    @property
+    def lag(self) -> int:
+        """Records that wait to be read."""
+        return sum(part.lag for part in self.parts)
+
+    def lag_s(self, now_us: int) -> float:
+        """Return how far the slowest partition is behind, in seconds of the broker's clock."""
+        return max((part_lag_s(part, now_us) for part in self.parts), default=0.0)
+
+    @property
+    def delay_s(self) -> float | None:
+        """How far the slowest watermark is behind its newest record, seconds; None without one."""
+        delays = [delay for part in self.parts if (delay := part_delay_s(part)) is not None]
+        return max(delays, default=None)
+
+    @property
+    def troubled(self) -> list[PartitionReport]:
+        """Partitions that somebody should look at."""
+        return [part for part in self.parts if part.state not in FINE]
+
+    def rig_health(self, rig: str) -> float:
+        """Return the health of a rig: that of its worst sensor."""
+        return min((self.health.get((rig, sensor), 100.0) for sensor in SENSORS), default=100.0)
+
+    def by_rig(self, name: str, flow: str = ANALYSED) -> dict[str, int]:
+        """Return one total of a flow for each rig.
+
+        Where reports do not tell rigs apart, the total is that of the only rig there is, or of the
+        rig "", which stands for all.
+        """
+        parts = [part for part in self.parts if part.flow == flow]
+        counts = dict.fromkeys(self.rigs, 0)
+        for part in parts:
+            for rig, totals in part.per_rig.items():
+                if rig in counts:
+                    counts[rig] += totals.get(name, 0)
+        if any(part.per_rig for part in parts):
+            return counts
+        whole = sum(part.totals.get(name, 0) for part in parts)
+        return {self.rigs[0] if len(self.rigs) == 1 else "": whole} if parts else {}
+
+    @cached_property
+    def _names(self) -> list[str]:
+        names = {rig for rig, _ in self.readings} | {rig for rig, _ in self.health}
+        names |= set(self.labels) | {rig for part in self.parts for rig in part.per_rig}
+        return sorted(names, key=natural)
+
+
+def part_lag_s(part: PartitionReport, now_us: int) -> float:
+    """Return how old the newest record read is while more wait; 0 when none do."""
+    if not part.lag or part.newest_ms is None:
+        return 0.0
+    return max(0.0, now_us / 1e6 - part.newest_ms / 1e3)
+
+
+def part_delay_s(part: PartitionReport) -> float | None:
+    """Return how far the watermark is behind the broker's time of the newest record, seconds."""
+    if part.watermark_us is None or part.newest_ms is None:
+        return None
+    return part.newest_ms / 1e3 - part.watermark_us / 1e6
+
+
+def natural(name: str) -> list[tuple[bool, int, str]]:
+    """Return a sort key that puts rig-2 before rig-10.
+
+    >>> sorted(["rig-10", "b", "rig-2"], key=natural)
+    ['b', 'rig-2', 'rig-10']
+    """
+    parts = re.split(r"([0-9]{1,18})", name)
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts if part]
+
+
+def latency_s(counts: Sequence[int], share: float) -> float | None:
+    """Return the upper bound of the bucket that holds the quantile `share`; None without records.
+
+    >>> latency_s([0, 98, 2] + [0] * 12, 0.5), latency_s([0] * 15, 0.5)
+    (0.1, None)
+    """
+    wanted, seen = share * sum(counts), 0
+    for bound, count in zip((*LATENCY_BUCKETS_S, float("inf")), counts, strict=True):
+        seen += count
+        if seen and seen >= wanted:
+            return bound
+    return None
+
+
+def span(seconds: float | None) -> str:
+    """Return a duration as people say it.
+
+    >>> [span(s) for s in (None, 0.25, 10.4, 75, 7300, 200000.0)]
+    ['-', '0.2 s', '10.4 s', '1 min 15 s', '2 h 1 min', '2 d 7 h']
+    """
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min {int(seconds % 60)} s"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
+
+
+def amount(number: float) -> str:
+    """Return a count in at most six characters or so.
+
+    >>> [amount(n) for n in (0, 7, 999, 12345, 4370000)]
+    ['0', '7', '999', '12,345', '4.37 M']
+    """
+    return f"{number / 1e6:.2f} M" if number >= 1e6 else f"{number:,.0f}"
+
+
+@dataclass
+class Newest:
+    """Makes `Figures` of the newest overview, and only when there is a new one.
+
+    The overview is replaced whole, so being the same object means that nothing has changed.
+    """
+
+    overview: Callable[[], Overview]
+    prefix: str
+    rigs_max: int
+    _last: list[Figures] = field(default_factory=list)
+
+    def __call__(self) -> Figures:
+        """Return the figures."""
+        now = self.overview()
+        if not self._last or self._last[0].overview is not now:
+            self._last[:] = [Figures(now, self.prefix, self.rigs_max)]
+        return self._last[0]
+
+
+def sum_by(parts: Iterable[PartitionReport], name: str, key: Callable[[PartitionReport], str]) -> dict[str, int]:
+    """Return one total summed by what `key` says."""
+    sums: dict[str, int] = {}
+    for part in parts:
+        if name in part.totals:
+            sums[key(part)] = sums.get(key(part), 0) + part.totals[name]
+    return sums

@@ -1,0 +1,133 @@
+"""Plain lines instead of the live view: for pipes, logs and services.
+
+A line every five seconds says how things are; an incident that opens or resolves is a line at once, and so is a
+note of the engine.
+"""
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from hydrodask import clock
+from hydrodask.observe.figures import Figures, Newest, amount, span
+from hydrodask.observe.rows import plain
+from hydrodask.observe.watch import Finder, Watch
+from hydrodask.reports import Overview
+from hydrodask.settings import Settings
+
+POLL_S = 1.0
+LINE_EVERY = 5
+"""A line of figures comes with each so many polls."""
+
+CLOSE_S_MAX = 5.0
+TROUBLED_MAX = 4
+"""Partitions in trouble that get a line, each time their state changes."""
+
+log = logging.getLogger(__name__)
+
+
+class Lines:
+    """Writes lines until the block ends.
+
+    `write` takes one line without its end; the default is stdout. A reader who has gone away ends
+    the lines, not the run.
+    """
+
+    def __init__(
+        self,
+        overview: Callable[[], Overview],
+        documents: Finder,
+        settings: Settings,
+        *,
+        write: Callable[[str], None] | None = None,
+        now_us: Callable[[], int] = clock.now_us,
+    ) -> None:
+        self._newest = Newest(overview, settings.topics.prefix, settings.observe.rigs_max)
+        self._watch = Watch(documents)
+        self._write = write or to_stdout
+        self._now_us = now_us
+        self._ticks = 0
+        self._states: dict[tuple[str, int], str] = {}
+        self._noted: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join(CLOSE_S_MAX)
+        self._ticks = 0
+        self._safely(self.tick)
+
+    def tick(self) -> None:
+        """Write what is new, and the figures if it is time."""
+        for news in self._watch.poll():
+            self._write(plain(news))
+        for text in self._changes():
+            self._write(plain(text))
+        if self._ticks % LINE_EVERY == 0:
+            self._write(figures_line(self._newest(), self._watch.open_count, self._now_us()))
+        for text in self._notes():
+            self._write(plain(text))
+        self._ticks += 1
+
+    def _notes(self) -> list[str]:
+        """Return the notes that are new: what was ignored at a start, which slot was lost."""
+        before, self._noted = self._noted, self._newest().overview.notes
+        return [note for note in self._noted if note not in before]
+
+    def _changes(self) -> list[str]:
+        """Return a line for each partition whose trouble is new or over."""
+        before, troubled = self._states, self._newest().troubled
+        self._states = {(part.topic, part.partition): part.state for part in troubled}
+        fresh = [p for p in troubled if before.get((p.topic, p.partition)) != p.state]
+        texts = [f"{p.topic}/{p.partition} {p.state}: {p.advice}" for p in fresh[:TROUBLED_MAX]]
+        if len(fresh) > TROUBLED_MAX:
+            texts.append(f"{len(fresh) - TROUBLED_MAX} more partitions in trouble: hydrodask status")
+        if before and not self._states:
+            texts.append("all partitions work again")
+        return texts
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if not self._safely(self.tick):
+                return
+            self._stop.wait(POLL_S)
+
+    def _safely(self, act: Callable[[], None]) -> bool:
+        try:
+            act()
+        except (OSError, ValueError) as error:
+            log.info("nobody reads the lines any more: %s", error)
+            return False
+        return True
+
+
+def figures_line(figures: Figures, open_count: str, now_us: int) -> str:
+    """Return one line that says how things are."""
+    overview = figures.overview
+    progress = "" if overview.progress is None else f", {overview.progress:.0%} of the source"
+    return (
+        f"{plain(overview.state)}: {amount(overview.total('consumed'))} records, "
+        f"{amount(overview.records_per_s)}/s, lag {amount(figures.lag)} "
+        f"({span(figures.lag_s(now_us))}), watermark -{span(figures.delay_s)}, "
+        f"late {amount(overview.total('late'))}, dead {amount(overview.total('dead'))}, "
+        f"{open_count} open incidents, {len(overview.workers)} workers{progress}"
+    )
+
+
+def to_stdout(line: str) -> None:
+    """Write one line to stdout at once."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

@@ -1,0 +1,206 @@
+"""Metrics over HTTP and, if configured, to a Pushgateway.
+
+The only module that imports prometheus_client. A scrape reads the newest overview; a
+record costs nothing here. The endpoint is on loopback unless `observe.metrics` says otherwise; it
+has no password, so whoever reaches it may read it.
+"""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from http.client import HTTPException
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    ProcessCollector,
+    delete_from_gateway,
+    push_to_gateway,
+    start_http_server,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from hydrodask import clock
+from hydrodask.errors import ConfigError
+from hydrodask.observe.figures import Figures, Newest
+from hydrodask.observe.series import Alarm, Series, counter, every_series
+from hydrodask.reports import LATENCY_BUCKETS_S, Overview
+from hydrodask.settings import Settings
+
+log = logging.getLogger(__name__)
+
+JOB = "hydrodask"
+PUSH_S_MAX = 5.0
+"""A push, or the deletion at the end, is given up after this long, and after `push_every`."""
+
+_GATEWAY_ERRORS = (OSError, HTTPException)
+
+
+class OverviewCollector(Collector):
+    """Turns the newest overview into metrics at each scrape.
+
+    `failures` says how often a push failed.
+    """
+
+    def __init__(self, newest: Callable[[], Figures], failures: Callable[[], int]) -> None:
+        self._newest = newest
+        self._failures = failures
+        self._seen: dict[Alarm, None] = {}
+        # A scrape and a push may come at the same time, each from a thread of its own.
+        self._lock = threading.Lock()
+
+    def describe(self) -> Iterable[Metric]:
+        """Say nothing: registering must not look at an overview that is not there yet."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        figures = self._newest()
+        with self._lock:
+            series = list(every_series(figures, clock.now_us(), self._seen))
+        series.append(counter("hydrodask_push_failures", "Failed pushes.", self._failures()))
+        yield from (family(one) for one in series)
+        yield latency(figures.overview)
+
+
+def family(series: Series) -> Metric:
+    """Return one metric in the client's form."""
+    kind = GaugeMetricFamily if series.kind == "gauge" else CounterMetricFamily
+    metric = kind(series.name, series.help, labels=series.labels)
+    for labels, value in series.values:
+        metric.add_metric(labels, value)
+    return metric
+
+
+def latency(overview: Overview) -> Metric:
+    """Return the end-to-end latency as a histogram; its buckets are cumulative, ours are not."""
+    bounds = [*map(str, LATENCY_BUCKETS_S), "+Inf"]
+    buckets = list(zip(bounds, accumulate(overview.latency_counts), strict=True))
+    text = "From a record's broker timestamp to the commit of its outputs."
+    metric = HistogramMetricFamily("hydrodask_latency_seconds", text)
+    metric.add_metric([], buckets, sum_value=overview.latency_sum_s)
+    return metric
+
+
+class Metrics:
+    """The endpoint, and the pushing if `observe.pushgateway` is set, of one run."""
+
+    def __init__(self, overview: Callable[[], Overview], settings: Settings) -> None:
+        self._observe = settings.observe
+        self.registry = CollectorRegistry()
+        newest = Newest(overview, settings.topics.prefix, settings.observe.rigs_max)
+        gateway = settings.observe.pushgateway
+        self._pusher: Pusher | None = None
+        if gateway is not None:
+            instance = f"{socket.gethostname()}:{settings.kafka.group}"
+            every_s = settings.observe.push_every
+            self._pusher = Pusher(gateway, self.registry, instance=instance, every_s=every_s)
+        self.registry.register(OverviewCollector(newest, self._push_failures))
+        ProcessCollector(registry=self.registry)
+        self._server: Any = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where to scrape; empty before `start`."""
+        if self._server is None:
+            return ""
+        host, port = self._server.server_address[:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
+
+    def start(self) -> None:
+        """Begin to serve and push. Raises ConfigError when the address can't be used."""
+        host, port = _address(self._observe.metrics)
+        try:
+            self._server, self._thread = start_http_server(port, host, self.registry)
+        except OSError as error:
+            raise ConfigError(
+                f"observe.metrics has value {self._observe.metrics!r}, but nothing can be served "
+                f"there: {error.strerror or error}; choose another with "
+                "--set observe.metrics=HOST:PORT (port 0: any free one)"
+            ) from error
+        if self._pusher is not None:
+            self._pusher.start()
+
+    def close(self) -> None:
+        """Stop serving, and remove what was pushed. May be called twice, and without `start`."""
+        if self._pusher is not None:
+            self._pusher.close()
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join(PUSH_S_MAX)
+            self._server = None
+
+    def _push_failures(self) -> int:
+        return 0 if self._pusher is None else self._pusher.failures
+
+
+class Pusher:
+    """Pushes a registry every `every_s` seconds from a thread.
+
+    Failures are counted, never raised.
+    """
+
+    def __init__(self, gateway: str, registry: CollectorRegistry, *, instance: str, every_s: float) -> None:
+        if not gateway.startswith(("http://", "https://")):
+            raise ConfigError(f"observe.pushgateway has value {gateway!r}; want http://HOST:PORT or https://…")
+        self.failures = 0
+        self._gateway = gateway
+        self._registry = registry
+        self._key = {"instance": instance}
+        self._every_s = every_s
+        self._timeout_s = min(PUSH_S_MAX, max(every_s, 1.0))
+        self._failing = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pushgateway", daemon=True)
+
+    def start(self) -> None:
+        """Begin to push."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, and delete what was pushed, so that no dead run looks alive."""
+        if self._stop.is_set() or self._thread.ident is None:
+            return
+        self._stop.set()
+        self._thread.join(self._timeout_s + 1)
+        try:
+            delete_from_gateway(self._gateway, JOB, self._key, timeout=self._timeout_s)
+        except _GATEWAY_ERRORS as error:
+            log.warning("could not delete the metrics on Pushgateway %s: %s", self._gateway, error)
+
+    def push(self) -> None:
+        """Push once; a failure is logged when it is the first after a success."""
+        try:
+            push_to_gateway(self._gateway, JOB, self._registry, self._key, timeout=self._timeout_s)
+        except _GATEWAY_ERRORS as error:
+            self.failures += 1
+            if not self._failing:
+                log.warning(
+                    "could not push metrics to Pushgateway %s: %s; the run goes on and tries again every %g s",
+                    self._gateway,
+                    error,
+                    self._every_s,
+                )
+            self._failing = True
+        else:
+            if self._failing:
+                log.warning("metrics reach Pushgateway %s again", self._gateway)
+            self._failing = False
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.push()
+            self._stop.wait(self._every_s)
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Return host and port of `observe.metrics`; raises ConfigError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65_535:
+        raise ConfigError(f"observe.metrics has value {text!r}; want HOST:PORT, as 127.0.0.1:9464")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,290 @@
+"""The page /hydro on the Dask dashboard: the only module that imports bokeh.
+
+The page runs where the scheduler runs. A scheduler of our own is in the driver's process: `publish`
+hands points over directly. A remote one gets the same points as events of the topic `TOPIC`
+(`client.log_event(TOPIC, point)`, by `publish(…, send=…)`), and has the page from a preload:
+`dask scheduler --preload hydrodask.observe.preload`.
+
+Nothing comes from other servers. Names from outside are drawn on a canvas or escaped, never HTML.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, MutableMapping
+from html import escape
+from importlib import import_module
+from typing import Any
+
+from bokeh.layouts import column, row
+from bokeh.models import ColumnDataSource, Div, FactorRange, HoverTool, LinearColorMapper
+from bokeh.plotting import figure
+
+from hydrodask import clock
+from hydrodask.channels import SENSORS
+from hydrodask.observe.figures import Figures, part_delay_s
+from hydrodask.reports import Overview
+
+TOPIC = "hydrodask"
+"""The only topic of events that the driver logs with a remote scheduler."""
+
+ROUTE = "/hydro"
+POINTS_MAX = 300
+"""Points that are kept: five minutes at one a second."""
+
+SAMPLE_S = 1.0
+CLOSE_S_MAX = 5.0
+REFRESH_MS = 1000
+PARTITIONS_MAX = 60
+"""Partitions with a bar; of more those with the largest lag."""
+
+SPAN_S = 300.0
+
+Point = dict[str, Any]
+_published: deque[Point] = deque(maxlen=POINTS_MAX)
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Samples the overview once a second until it is closed, and gives it to the page.
+
+    Without `send` the page is in this process; with it, `send` takes each point to the scheduler.
+    Errors are logged and end it; they never stop the run.
+    """
+
+    def __init__(
+        self,
+        overview: Callable[[], Overview],
+        send: Callable[[Point], object] | None,
+        rigs_max: int,
+    ) -> None:
+        self._overview = overview
+        self._send = send or _published.append
+        self._rigs_max = rigs_max
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hydro page", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop sampling. May be called twice."""
+        self._stop.set()
+        self._thread.join(CLOSE_S_MAX)
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.is_set():
+                now_us = clock.now_us()
+                self._send(point(self._overview(), now_us=now_us, rigs_max=self._rigs_max))
+                self._stop.wait(SAMPLE_S)
+        except Exception:
+            # Whatever the reason, the run is worth more than the page.
+            log.exception("the dashboard page gets no more data; the run goes on")
+
+
+def publish(
+    overview: Callable[[], Overview],
+    *,
+    send: Callable[[Point], object] | None = None,
+    rigs_max: int = 20,
+) -> Publisher:
+    """Begin to give the page the newest overview once a second, from a thread; see Publisher."""
+    forget()
+    return Publisher(overview, send, rigs_max)
+
+
+def forget() -> None:
+    """Drop what was published: a new run begins."""
+    _published.clear()
+
+
+def point(overview: Overview, *, now_us: int, rigs_max: int = 20) -> Point:
+    """Return what the page draws of one overview, as plain values that can be sent."""
+    figures = Figures(overview, rigs_max=rigs_max)
+    shown = sorted(figures.parts, key=lambda part: -part.lag)[:PARTITIONS_MAX]
+    shown.sort(key=lambda part: (part.topic, part.partition))
+    delays = {part.topic: part_delay_s(part) for part in shown}
+    return {
+        "time_us": now_us,
+        "state": overview.state,
+        "records_per_s": overview.records_per_s,
+        "lag": figures.lag,
+        "delay_s": figures.delay_s,
+        "workers": len(overview.workers),
+        "lags": [[f"{part.topic}/{part.partition}", part.lag] for part in shown],
+        "delays": [[topic, delay] for topic, delay in delays.items() if delay is not None],
+        "rigs": figures.rigs,
+        "rigs_hidden": figures.rigs_hidden,
+        "health": [[figures.health.get((rig, sensor)) for sensor in SENSORS] for rig in figures.rigs],
+    }
+
+
+def points_of(scheduler: Any) -> list[Point]:
+    """Return the newest points, oldest first: our own process's, or those sent to the scheduler."""
+    if _published:
+        return list(_published)
+    events: Iterable[tuple[float, Point]] = scheduler.get_events(TOPIC)
+    return [message for _, message in events][-POINTS_MAX:]
+
+
+def register() -> None:
+    """Add the page to dashboards that start in this process from now on. May be called twice."""
+    dashboard().applications[ROUTE] = document
+
+
+def document(scheduler: Any, extra: MutableMapping[str, Any], doc: Any) -> None:
+    """Fill one viewer's document and keep it fresh."""
+    page = Page()
+    page.update(points_of(scheduler))
+    doc.title = "Dask: hydrodask"
+    doc.add_root(page.root)
+    components = import_module("distributed.dashboard.components.scheduler")
+    doc.template = components.env.get_template("simple.html")
+    doc.theme = components.BOKEH_THEME
+    link(extra)
+    doc.template_variables.update(extra)
+    doc.add_periodic_callback(lambda: page.update(points_of(scheduler)), REFRESH_MS)
+
+
+def dashboard() -> Any:
+    """Return Dask's module of dashboard pages, imported late: it is slow."""
+    return import_module("distributed.dashboard.scheduler")
+
+
+def link(variables: MutableMapping[str, Any]) -> None:
+    """Put the page into the navigation bar, whose list all pages of a scheduler share."""
+    pages = variables.get("pages")
+    if isinstance(pages, list) and ROUTE.strip("/") not in pages:
+        pages.insert(0, ROUTE.strip("/"))
+
+
+class Page:
+    """The plots of one viewer."""
+
+    def __init__(self) -> None:
+        self.headline = Div(text="", sizing_mode="stretch_width")
+        names = ("seconds", "records_per_s", "lag", "delay_s")
+        self.history = ColumnDataSource({name: [] for name in names})
+        self.lags = ColumnDataSource({"partition": [], "lag": []})
+        self.delays = ColumnDataSource({"topic": [], "delay_s": []})
+        self.health = ColumnDataSource({"rig": [], "sensor": [], "health": [], "text": []})
+        self._lag_bars = _bars("Lag by partition, records", self.lags, "partition", "lag")
+        title = "Watermark delay by topic, seconds"
+        self._delay_bars = _bars(title, self.delays, "topic", "delay_s")
+        self._heat = _heat_map(self.health)
+        self.root = column(
+            self.headline,
+            row(
+                _line("Records per second", self.history, "records_per_s", "#2a788e"),
+                _line("Lag, records", self.history, "lag", "#d95f02"),
+                _line("Watermark delay, seconds", self.history, "delay_s", "#7570b3"),
+                sizing_mode="stretch_width",
+            ),
+            row(self._lag_bars, self._delay_bars, sizing_mode="stretch_width"),
+            self._heat,
+            sizing_mode="stretch_width",
+        )
+
+    def update(self, points: list[Point]) -> None:
+        """Draw `points`; without any, say so."""
+        if not points:
+            self.headline.text = "<p>No run has reported to this scheduler yet.</p>"
+            return
+        newest = points[-1]
+        self.headline.text = headline(newest)
+        self.history.data = history(points)
+        self.lags.data = _columns(newest["lags"], "partition", "lag")
+        self.delays.data = _columns(newest["delays"], "topic", "delay_s")
+        self.health.data = cells(newest)
+        _set(self._lag_bars.x_range, self.lags.data["partition"])
+        _set(self._delay_bars.x_range, self.delays.data["topic"])
+        _set(self._heat.y_range, [str(rig) for rig in reversed(newest["rigs"])])
+        self._heat.height = 110 + 26 * max(1, len(newest["rigs"]))
+
+
+def headline(newest: Point) -> str:
+    """Return the line over the plots, escaped."""
+    hidden = newest["rigs_hidden"]
+    at = clock.iso(newest["time_us"] // clock.US_PER_S * clock.US_PER_S)
+    more = f", {hidden} more rigs not shown" if hidden else ""
+    return (
+        f"<p><b>hydrodask {escape(str(newest['state']))}</b>, workers {newest['workers']}, "
+        f"{newest['records_per_s']:,.0f} records/s, lag {newest['lag']:,}, "
+        f"{len(newest['rigs'])} rigs{more}, as of {at}</p>"
+    )
+
+
+def history(points: list[Point]) -> dict[str, list[float | None]]:
+    """Return the lines' columns; times are seconds before the newest point, at most `SPAN_S`."""
+    end_us = points[-1]["time_us"]
+    kept = [one for one in points if end_us - one["time_us"] <= SPAN_S * 1e6]
+    columns: dict[str, list[float | None]] = {
+        name: [one[name] for one in kept] for name in ("records_per_s", "lag", "delay_s")
+    }
+    columns["seconds"] = [(one["time_us"] - end_us) / 1e6 for one in kept]
+    return columns
+
+
+def cells(newest: Point) -> dict[str, list[Any]]:
+    """Return the heat map's columns: a cell for each rig and sensor."""
+    columns: dict[str, list[Any]] = {"rig": [], "sensor": [], "health": [], "text": []}
+    for rig, values in zip(newest["rigs"], newest["health"], strict=True):
+        columns["rig"] += [str(rig)] * len(values)
+        columns["sensor"] += SENSORS
+        columns["health"] += values
+        columns["text"] += ["" if value is None else f"{value:g}" for value in values]
+    return columns
+
+
+def _columns(pairs: list[list[Any]], name: str, value: str) -> dict[str, list[Any]]:
+    return {name: [str(a) for a, _ in pairs], value: [b for _, b in pairs]}
+
+
+def _set(factors: FactorRange, names: list[str]) -> None:
+    """Change the factors only when they differ: a change is a new layout in the browser."""
+    if list(factors.factors) != names:
+        factors.factors = names
+
+
+def _plot(title: str, **options: Any) -> Any:
+    plot = figure(
+        title=title,
+        tools="",
+        toolbar_location=None,
+        sizing_mode="stretch_width",
+        min_width=260,
+        **options,
+    )
+    plot.grid.grid_line_alpha = 0.3
+    return plot
+
+
+def _line(title: str, source: ColumnDataSource, name: str, colour: str) -> Any:
+    plot = _plot(title, height=220, x_range=(-SPAN_S, 0))
+    plot.y_range.start = 0
+    plot.line("seconds", name, source=source, line_width=2, color=colour)
+    plot.varea("seconds", 0, name, source=source, color=colour, alpha=0.15)
+    plot.xaxis.axis_label = "seconds from now"
+    return plot
+
+
+def _bars(title: str, source: ColumnDataSource, name: str, value: str) -> Any:
+    plot = _plot(title, height=300, x_range=FactorRange())
+    plot.y_range.start = 0
+    plot.vbar(name, 0.8, value, source=source, color="#2a788e")
+    plot.xaxis.major_label_orientation = 1.1
+    plot.add_tools(HoverTool(tooltips=[(name, f"@{name}"), (value, f"@{value}")]))
+    return plot
+
+
+def _heat_map(source: ColumnDataSource) -> Any:
+    plot = _plot("Health, 0..100", height=140, x_range=FactorRange(*SENSORS), y_range=FactorRange())
+    # One colour for each step of ten: 60 and less, 70, 80, 90, 100.
+    palette = ["#d73027", "#fc8d59", "#fee08b", "#d9ef8b", "#66bd63"]
+    colours = LinearColorMapper(palette=palette, low=55, high=105, nan_color="#dddddd")
+    fill: dict[str, Any] = {"field": "health", "transform": colours}
+    plot.rect("sensor", "rig", 0.96, 0.92, source=source, fill_color=fill, line_color=None)
+    place = {"text_align": "center", "text_baseline": "middle", "text_font_size": "11px"}
+    plot.text("sensor", "rig", text="text", source=source, **place)
+    plot.add_tools(HoverTool(tooltips=[("rig", "@rig"), ("sensor", "@sensor"), ("health", "@health")]))
+    return plot

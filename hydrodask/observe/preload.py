@@ -1,0 +1,16 @@
+"""Preload of a scheduler that is not ours: `dask scheduler --preload hydrodask.observe.preload`.
+
+Dask imports preloads before its dashboard starts, and calls `dask_setup` after. The page has to be
+there when the dashboard starts, so importing this module registers it.
+"""
+
+from typing import Any
+
+from hydrodask.observe import page
+
+page.register()
+
+
+def dask_setup(scheduler: Any) -> None:
+    """Put the page into the navigation bar of all pages."""
+    page.link(page.dashboard().template_variables(scheduler))

@@ -1,0 +1,177 @@
+"""The metrics: which there are, and their values from one overview. Pure; `metrics` serves them.
+
+The names that begin with `hydraulic_` are those that dashboards already use; they have the label
+`rig`. The engine's own begin with `hydrodask_`.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hydrodask.observe.figures import FINE, STATES, Figures, part_delay_s, part_lag_s, sum_by
+from hydrodask.reports import PartitionReport
+
+PARTITIONS_MAX = 1_000
+"""Partitions that get series of their own; beyond, only sums by topic tell of them."""
+
+ALARMS_MAX = 10_000
+"""Alarms that are remembered, to say 0 once they are over."""
+
+Alarm = tuple[str, str, str]
+Value = tuple[tuple[str, ...], float]
+
+
+@dataclass(slots=True)
+class Series:
+    """One metric with its samples: label values → value."""
+
+    kind: Literal["gauge", "counter"]
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    values: list[Value] = field(default_factory=list)
+
+
+def gauge(name: str, text: str, value: float | None) -> Series:
+    """Return a gauge without labels; no sample for None."""
+    return Series("gauge", name, text, (), [] if value is None else [((), value)])
+
+
+def counter(name: str, text: str, value: float) -> Series:
+    """Return a counter without labels."""
+    return Series("counter", name, text, (), [((), value)])
+
+
+def every_series(figures: Figures, now_us: int, seen: dict[Alarm, None]) -> Iterator[Series]:
+    """Yield each metric once. `seen` remembers alarms from scrape to scrape."""
+    yield from sensor_series(figures)
+    yield alarm_series(figures, seen)
+    yield from rig_series(figures)
+    yield from topic_series(figures, now_us)
+    yield from partition_series(figures)
+    yield from engine_series(figures)
+
+
+_READINGS: tuple[tuple[str, str, str], ...] = (
+    ("avg", "avg", "Mean"),
+    ("max", "high", "Largest value"),
+    ("stddev", "stddev", "Sample standard deviation"),
+)
+
+
+def sensor_series(figures: Figures) -> Iterator[Series]:
+    """Yield the newest one-minute statistics and the health of each sensor."""
+    rigs = set(figures.rigs)
+    labels = ("rig", "sensor")
+    readings = [(key, reading) for key, reading in figures.readings.items() if key[0] in rigs]
+    for name, attribute, what in _READINGS:
+        values: list[Value] = [(key, getattr(reading, attribute)) for key, reading in readings]
+        text = f"{what} of the newest window, in the sensor's unit."
+        yield Series("gauge", f"hydraulic_sensor_{name}_1m", text, labels, values)
+    health: list[Value] = [(key, value) for key, value in figures.health.items() if key[0] in rigs]
+    text = "100, less 10 for each active warning and 20 for each active critical."
+    yield Series("gauge", "hydraulic_sensor_health_score", text, labels, health)
+
+
+def alarm_series(figures: Figures, seen: dict[Alarm, None]) -> Series:
+    """Return 1 for what is broken now and 0 for what was earlier; forgets the oldest ones first."""
+    rigs = set(figures.rigs)
+    active = {alarm for alarm in figures.alarms if alarm[0] in rigs}
+    for alarm in sorted(active):
+        seen.pop(alarm, None)
+        seen[alarm] = None
+    for alarm in list(seen)[: max(0, len(seen) - ALARMS_MAX)]:
+        del seen[alarm]
+    values: list[Value] = [(alarm, float(alarm in active)) for alarm in seen]
+    text = "1 while this rule or baseline is broken, 0 after."
+    return Series("gauge", "hydraulic_anomaly_status", text, ("rig", "sensor", "type"), values)
+
+
+def rig_series(figures: Figures) -> Iterator[Series]:
+    """Yield the totals of each rig."""
+    for name, total, text in (
+        ("hydraulic_anomaly", "anomalies", "Final windows that broke a rule."),
+        ("hydraulic_analytics_messages", "consumed", "Window rows read by the detection."),
+    ):
+        values: list[Value] = [((rig,), count) for rig, count in figures.by_rig(total).items()]
+        yield Series("counter", name, text, ("rig",), values)
+    yield gauge("hydrodask_rigs", "Rigs with series of their own.", len(figures.rigs))
+    text = "Rigs beyond observe.rigs_max, without series of their own."
+    yield gauge("hydrodask_rigs_hidden", text, figures.rigs_hidden)
+
+
+_TOTALS: tuple[tuple[str, str, str], ...] = (
+    ("consumed", "consumed", "Records read."),
+    ("kept", "kept", "Records that were used."),
+    ("late", "late", "Samples whose windows were all final."),
+    ("dead_letters", "dead", "Records that could not be used."),
+    ("lost_records", "lost", "Records that retention removed before they were read."),
+    ("windows", "windows", "Final windows."),
+    ("cycles", "cycles", "Cycle profiles."),
+    ("incidents", "incidents", "Incidents opened."),
+    ("files", "files", "Files written to the lake."),
+    ("written_bytes", "file_bytes", "Bytes written to the lake."),
+)
+
+
+def topic_series(figures: Figures, now_us: int) -> Iterator[Series]:
+    """Yield the totals, lags and watermark delays of each (flow, topic)."""
+    labels = ("flow", "topic")
+    flows = {part.topic: part.flow for part in figures.parts}
+    for name, total, text in _TOTALS:
+        sums = sum_by(figures.parts, total, lambda part: part.topic)
+        values: list[Value] = [((flows[topic], topic), count) for topic, count in sums.items()]
+        yield Series("counter", f"hydrodask_{name}", text, labels, values)
+    text = "How old the newest record read is while more wait; 0 when none do."
+    yield _worst("hydrodask_lag_seconds", text, figures, lambda part: part_lag_s(part, now_us))
+    text = "Broker time of the newest record read, less the smallest watermark."
+    yield _worst("hydrodask_watermark_delay_seconds", text, figures, part_delay_s)
+
+
+def _worst(name: str, text: str, figures: Figures, value_of: Callable[[PartitionReport], float | None]) -> Series:
+    """Return a gauge with the largest value of each topic's partitions."""
+    worst: dict[tuple[str, ...], float] = {}
+    for part in figures.parts:
+        value = value_of(part)
+        if value is not None:
+            key = (part.flow, part.topic)
+            worst[key] = max(value, worst.get(key, value))
+    return Series("gauge", name, text, ("flow", "topic"), list(worst.items()))
+
+
+def partition_series(figures: Figures) -> Iterator[Series]:
+    """Yield lag and state of each partition; only states that need somebody have series."""
+    parts = figures.parts[:PARTITIONS_MAX]
+    labels = ("flow", "topic", "partition")
+    lags: list[Value] = [((p.flow, p.topic, str(p.partition)), p.lag) for p in parts]
+    yield Series("gauge", "hydrodask_lag_records", "Records that wait.", labels, lags)
+    bad: list[Value] = [((p.flow, p.topic, str(p.partition), p.state), 1) for p in parts if p.state not in FINE]
+    text = "1 for a partition that is stalled, waiting or failed; no series otherwise."
+    yield Series("gauge", "hydrodask_partition_state", text, (*labels, "state"), bad)
+    counts = dict.fromkeys(STATES, 0)
+    for part in figures.parts:
+        counts[part.state] = counts.get(part.state, 0) + 1
+    values: list[Value] = [((state,), count) for state, count in counts.items()]
+    yield Series("gauge", "hydrodask_partitions", "Partitions in each state.", ("state",), values)
+
+
+def engine_series(figures: Figures) -> Iterator[Series]:
+    """Yield what is true of the run as a whole."""
+    overview = figures.overview
+    stages: list[Value] = [((stage,), seconds) for stage, seconds in overview.stage_s.items()]
+    text = "Seconds spent in each stage, all workers."
+    yield Series("counter", "hydrodask_step_seconds", text, ("stage",), stages)
+    info: list[Value] = [((overview.run_id, overview.state), 1)]
+    yield Series("gauge", "hydrodask_run_info", "The run.", ("run_id", "state"), info)
+    yield counter("hydrodask_steps", "Steps that workers have reported.", overview.steps)
+    yield gauge("hydrodask_start_time_seconds", "When the run began.", overview.started_us / 1e6)
+    text = "Records read per second, over the last seconds."
+    yield gauge("hydrodask_records_per_second", text, overview.records_per_s)
+    text = "Age of the newest commit."
+    yield gauge("hydrodask_commit_age_seconds", text, overview.commit_age_s)
+    yield gauge("hydrodask_workers", "Workers that take steps.", len(overview.workers))
+    yield gauge("hydrodask_keys", "Rigs and sensors with state.", sum(p.keys for p in figures.parts))
+    size = sum(part.state_bytes for part in figures.parts)
+    yield gauge("hydrodask_state_bytes", "Size of the state in memory.", size)
+    text = "Share of a finite source that was published."
+    yield gauge("hydrodask_source_progress_ratio", text, overview.progress)

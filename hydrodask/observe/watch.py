@@ -1,0 +1,143 @@
+"""Watch the documents: which anomalies and incidents there are, and what has changed.
+
+Takes a document store, gives `News`. Polls, because a store may be a server and a worker far away
+writes to it; a store that does not answer leaves what was known, and says so in `trouble`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hydrodask.errors import HydrodaskError
+
+LIMIT = 20
+"""Newest documents that a poll reads of each kind."""
+
+OPEN_MAX = 100
+"""Open incidents that are followed; of more only the newest are."""
+
+SEEN_MAX = 1_000
+"""Resolved incidents that are remembered, so that none is told twice."""
+
+Document = dict[str, Any]
+Key = tuple[str, str, str]
+
+
+class Finder(Protocol):
+    """The part of a document store that views need."""
+
+    def find(
+        self,
+        collection: str,
+        where: Mapping[str, object],
+        *,
+        limit: int,
+        newest_first: str | None = None,
+    ) -> list[Document]:
+        """Return documents; as `hydrodask.store.documents.Documents.find`."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """An incident was `opened`, `resolved` or `withdrawn`.
+
+    Withdrawn are provisional ones that came to nothing.
+    """
+
+    kind: str
+    incident: Document
+
+    def __str__(self) -> str:
+        one = self.incident
+        what = f"{one['severity']} {one['rig']}/{one['sensor']} {one['rule']}: {one['message']}"
+        if self.kind == "resolved":
+            return f"incident resolved at {one['resolved_at']}: {what}"
+        doubt = " (provisional)" if self.kind == "opened" and one["provisional"] else ""
+        return f"incident {self.kind} at {one['opened_at']}: {what}{doubt}"
+
+
+class Watch:
+    """What is known of anomalies and incidents, as of the last poll.
+
+    One incident of a (rig, sensor, rule) is open at a time; a provisional one that is replaced by
+    the real one is the same to people.
+    """
+
+    def __init__(self, documents: Finder) -> None:
+        self._documents = documents
+        self._told: dict[str, None] = {}
+        self._first = True
+        self.open: dict[Key, Document] = {}
+        self.incidents: list[Document] = []
+        self.anomalies: list[Document] = []
+        self.trouble = ""
+
+    @property
+    def open_count(self) -> str:
+        """How many incidents are open, as text: `3`, or `100+` when there are more than counted."""
+        return f"{OPEN_MAX}+" if len(self.open) >= OPEN_MAX else str(len(self.open))
+
+    def poll(self) -> list[News]:
+        """Look again; return what has changed since the last time, oldest first."""
+        try:
+            self.anomalies = self._newest("anomalies", {}, LIMIT, "window_start")
+            self.incidents = self._newest("incidents", {}, LIMIT, "opened_at")
+            now = self._newest("incidents", {"status": "open"}, OPEN_MAX, "opened_at")
+            news = self._changes({key_of(one): one for one in now})
+        except HydrodaskError as error:
+            self.trouble = str(error)
+            return []
+        self.trouble = ""
+        return news
+
+    def _newest(self, collection: str, where: Mapping[str, object], limit: int, field: str) -> list[Document]:
+        return self._documents.find(collection, where, limit=limit, newest_first=field)
+
+    def _changes(self, now: dict[Key, Document]) -> list[News]:
+        if self._first:
+            # What was there before this run is not news.
+            self._first = False
+            for one in self.incidents:
+                self._tell(one)
+        gone = [News(*self._fate(one)) for key, one in self.open.items() if key not in now]
+        over = [
+            News("resolved", one)
+            for one in self.incidents
+            if one["status"] == "resolved" and one["_id"] not in self._told
+        ]
+        fresh = [News("opened", one) for key, one in now.items() if key not in self.open]
+        still = {key_of(n.incident): n.incident for n in gone if n.kind == "open"}
+        self.open = dict(list((now | still).items())[:OPEN_MAX])
+        return [n for n in self._once([*gone, *over]) if n.kind != "open"] + fresh[::-1]
+
+    def _fate(self, one: Document) -> tuple[str, Document]:
+        """Return what became of an incident that is not among the open ones."""
+        same = [
+            other for other in self.incidents if key_of(other) == key_of(one) and other["opened_at"] >= one["opened_at"]
+        ]
+        found = same or self._documents.find("incidents", {"_id": one["_id"]}, limit=1)
+        if not found:
+            return "withdrawn", one
+        return str(found[0]["status"]), found[0]
+
+    def _once(self, news: list[News]) -> list[News]:
+        """Return `news` without what was told; remember what is told now."""
+        fresh = []
+        for one in sorted(news, key=lambda n: str(n.incident["resolved_at"] or "")):
+            if one.kind != "resolved":
+                fresh.append(one)
+            elif one.incident["_id"] not in self._told:
+                self._tell(one.incident)
+                fresh.append(one)
+        return fresh
+
+    def _tell(self, incident: Document) -> None:
+        if incident["status"] == "resolved":
+            self._told[incident["_id"]] = None
+        while len(self._told) > SEEN_MAX:
+            del self._told[next(iter(self._told))]
+
+
+def key_of(incident: Document) -> Key:
+    """Return what identifies an incident to people."""
+    return (str(incident["rig"]), str(incident["sensor"]), str(incident["rule"]))

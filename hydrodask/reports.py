@@ -1,0 +1,113 @@
+"""What moves from workers to people: a report a step, and the coordinator's overview of all of them.
+
+Totals are part of a partition's state, so they are exact over restarts; timings are those of one step.
+"""
+
+from dataclasses import dataclass, field
+
+LATENCY_BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
+"""Upper bounds of the end-to-end latency histogram: record published → output committed."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """The newest full-enough window of one sensor of one rig, for gauges and views."""
+
+    rig: str
+    sensor: str
+    avg: float
+    high: float
+    low: float
+    stddev: float
+    count: int
+    end_us: int
+
+
+@dataclass(slots=True)
+class PartitionReport:
+    """One hosted partition after a step.
+
+    `state` is `running`, `catching up`, `stalled`, `waiting` (a store refuses; it is being retried) or `failed`;
+    `advice` says what to do when it is none of the first two. `position` is the next offset to read, `committed` the
+    committed one, `durable` the one from which a restart could go on without the log before it, `end` the log's end.
+    `totals` has the keys consumed, kept, late, dead, windows, cycles, anomalies, incidents, files, file_bytes, lost
+    (those that apply). `watermark_us` is the smallest watermark of its keys.
+    """
+
+    flow: str
+    topic: str
+    partition: int
+    state: str = "running"
+    advice: str = ""
+    position: int = 0
+    committed: int = 0
+    durable: int = 0
+    end: int = 0
+    watermark_us: int | None = None
+    newest_ms: int | None = None
+    keys: int = 0
+    state_bytes: int = 0
+    totals: dict[str, int] = field(default_factory=dict)
+    readings: list[Reading] = field(default_factory=list)
+    health: dict[tuple[str, str], float] = field(default_factory=dict)
+    alarms: list[tuple[str, str, str]] = field(default_factory=list)
+    labels: dict[str, dict[str, float]] = field(default_factory=dict)
+    per_rig: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Those of `totals` that are known by rig (consumed, anomalies), of at most `observe.rigs_max` rigs."""
+
+    @property
+    def lag(self) -> int:
+        """Records between the position and the end of the log."""
+        return max(0, self.end - self.position)
+
+
+@dataclass(slots=True)
+class StepReport:
+    """One step of one worker: what it hosts, how long each stage took (s), how late its outputs were.
+
+    `latency_counts[i]` counts records whose outputs were committed within `LATENCY_BUCKETS_S[i]` of the broker's
+    timestamp (the last entry: later than all), in this step alone; `latency_sum_s` is their sum.
+    `alarms` in a partition's report are (rig, sensor, type) that are active now.
+    """
+
+    worker: str
+    slot: int
+    generation: int
+    seconds: float = 0.0
+    stage_s: dict[str, float] = field(default_factory=dict)
+    records: int = 0
+    commit_age_s: float = 0.0
+    waiting: str = ""
+    """What refuses, if something does; the step then did not commit."""
+    restore_s: float = 0.0
+    partitions: list[PartitionReport] = field(default_factory=list)
+    latency_counts: list[int] = field(default_factory=list)
+    latency_sum_s: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Overview:
+    """Everything the coordinator knows, for metrics, `status` and the live view; replaced whole after each report."""
+
+    run_id: str
+    started_us: int
+    state: str = "starting"
+    workers: dict[str, int] = field(default_factory=dict)
+    """Worker address → slot."""
+    partitions: dict[tuple[str, int], PartitionReport] = field(default_factory=dict)
+    records_per_s: float = 0.0
+    steps: int = 0
+    stage_s: dict[str, float] = field(default_factory=dict)
+    """Seconds spent in each stage since the start, all workers."""
+    commit_age_s: float = 0.0
+    latency_counts: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS_S) + 1))
+    latency_sum_s: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    """The newest notes, at most 20."""
+    progress: float | None = None
+    """Share of a finite source that was published, 0..1."""
+
+    def total(self, name: str) -> int:
+        """Return the sum of one total over all partitions."""
+        return sum(p.totals.get(name, 0) for p in self.partitions.values())

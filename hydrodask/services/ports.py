@@ -1,0 +1,37 @@
+"""Ports on loopback: a free one, and whether one is taken."""
+
+import socket
+
+LOOPBACK = "127.0.0.1"
+CONNECT_S = 1.0
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that nobody uses now.
+
+    >>> 1024 <= free_port() <= 65535
+    True
+    """
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def can_bind(port: int, host: str = LOOPBACK) -> bool:
+    """Say whether a server could listen on `port` now; connections that linger do not count."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+        return True
+
+
+def answers(port: int, host: str = LOOPBACK) -> bool:
+    """Say whether somebody accepts connections on `port`."""
+    try:
+        with socket.create_connection((host, port), timeout=CONNECT_S):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,142 @@
+"""Server processes that outlive the command that started them, and are told apart from others.
+
+A process id alone is no proof: the system gives it to someone else later. So the record also holds
+when the process started and in which boot, and nothing is ever signalled that does not match.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hydrodask import clock
+from hydrodask.errors import FatalError, UnreachableError
+
+POLL_S = 0.05
+KILL_WAIT_S = 10.0
+LOCK_WAIT_S = 120.0
+"""How long a command waits for another one that starts or stops the same service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process for good: id, start (ticks since boot), boot, and the address it serves."""
+
+    pid: int
+    started_ticks: int
+    boot: str
+    address: str
+
+    def alive(self) -> bool:
+        """Say whether this very process runs; a zombie does not."""
+        return _started_ticks(self.pid) == self.started_ticks and _boot() == self.boot
+
+    def stop(self, *, wait_s: float) -> None:
+        """End it: SIGTERM, after `wait_s` SIGKILL. Raises FatalError when that does not help."""
+        for number, limit_s in ((signal.SIGTERM, wait_s), (signal.SIGKILL, KILL_WAIT_S)):
+            if not self.alive():
+                return
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+            if self._ended(limit_s):
+                return
+        raise FatalError(f"could not stop process {self.pid}: it is there {KILL_WAIT_S:g} s after SIGKILL")
+
+    def _ended(self, limit_s: float) -> bool:
+        end_s = clock.monotonic_s() + limit_s
+        while clock.monotonic_s() < end_s:
+            with contextlib.suppress(ChildProcessError):  # not ours: only its parent may reap it
+                os.waitpid(self.pid, os.WNOHANG)
+            if not self.alive():
+                return True
+            clock.sleep_s(POLL_S)
+        return False
+
+
+def spawn(argv: Sequence[str], *, console: Path, folder: Path, address: str, with_parent: bool) -> Process:
+    """Start `argv` in `folder` as a process of its own session, output to `console`; return it.
+
+    With `with_parent` it ends when the starting thread's process does, killed or not, where the
+    system can do that (util-linux's setpriv): for tests, so that a killed run leaves nothing
+    behind.
+    """
+    setpriv = shutil.which("setpriv") if with_parent else None
+    if setpriv:
+        argv = [setpriv, "--pdeathsig", "TERM", "--", *argv]
+    with console.open("wb") as output:
+        child = subprocess.Popen(  # noqa: S603  # arguments are ours, none goes through a shell
+            argv,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in the terminal is for the command, not for the server
+        )
+    child.returncode = 0  # from here on it is known by its record; Popen would warn that it still runs
+    ticks = _started_ticks(child.pid)
+    if ticks is None:
+        raise UnreachableError(f"could not start {argv[0]}: it ended at once; see {console}")
+    return Process(child.pid, ticks, _boot(), address)
+
+
+def save(process: Process, path: Path) -> None:
+    """Record `process` in `path`, whole or not at all."""
+    hidden = path.with_suffix(".new")
+    hidden.write_text(json.dumps(asdict(process)), encoding="utf-8")
+    hidden.replace(path)
+
+
+def running(path: Path) -> Process | None:
+    """Return the process that `path` records, if it still runs."""
+    try:
+        process = Process(**json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError) as error:
+        raise FatalError(
+            f"could not read process record {path}: {error}; look for the process, then delete it"
+        ) from error
+    return process if process.alive() else None
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`, so that two commands do not start or stop one service at once."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as lock:
+        end_s = clock.monotonic_s() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if clock.monotonic_s() > end_s:
+                    raise UnreachableError(
+                        f"could not lock {path}: another command has held it for {LOCK_WAIT_S:g} s"
+                    ) from error
+            clock.sleep_s(POLL_S)
+        yield
+
+
+def _started_ticks(pid: int) -> int | None:
+    """Return when process `pid` started, in ticks since boot; None when it is gone or a zombie."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        if not Path("/proc/self/stat").exists():
+            raise FatalError("local services need Linux: there is no /proc on this system") from None
+        return None
+    # The name, in parentheses, may hold spaces: count fields from behind it.
+    # Of all fields the state is the 3rd, the start time the 22nd.
+    fields = text.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()

@@ -1,0 +1,172 @@
+"""Read the layers, merge them, check once, and remember where each value came from."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from hydrodask.errors import ConfigError
+from hydrodask.settings.model import Settings
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+"""The folder with `default.yaml`, `profiles/`, rules and faults."""
+
+PREFIX = "HYDRODASK_"
+_SECRETS = ("kafka.password", "documents.password")
+
+Tree = dict[str, Any]
+Layer = tuple[str, Tree]
+
+
+class _Environment(Settings, BaseSettings):
+    """The settings as pydantic-settings reads them from `HYDRODASK_A__B`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid")
+
+
+def load(
+    *,
+    profile: str | None = None,
+    sets: Sequence[str] = (),
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Settings, dict[str, str]]:
+    """Return the settings, and for every dotted key the name of the layer that set it.
+
+    Raises ConfigError, which names each key with its value and layer.
+    """
+    environ = os.environ if environ is None else environ
+    layers = [("default", read_yaml(CONF / "default.yaml"))]
+    if profile:
+        path = CONF / "profiles" / f"{profile}.yaml"
+        layers.append((f"profile {profile}", read_yaml(path, profile=profile)))
+    layers += [("environment", _from_environment(environ)), ("--set", _from_sets(sets))]
+    merged: Tree = {}
+    origins: dict[str, str] = {}
+    for name, tree in layers:
+        _refuse_secrets(name, tree)
+        _merge(merged, tree, origins, name, "")
+    try:
+        return Settings.model_validate(merged), origins
+    except ValidationError as error:
+        raise ConfigError(_explain(error, origins)) from error
+
+
+def read_yaml(path: Path, *, profile: str | None = None) -> Tree:
+    """Return the mapping in `path`; ConfigError says what is wrong with it."""
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
+        what = f"profile {profile!r}" if profile else f"file {path}"
+        raise ConfigError(f"there is no {what}; known here: {known}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"could not read {path}: {error}") from error
+    if tree is not None and not isinstance(tree, dict):
+        raise ConfigError(f"{path} holds a {type(tree).__name__}; want a mapping")
+    return tree or {}
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return leaves by dotted key; an empty mapping is a leaf.
+
+    >>> flatten({"kafka": {"group": "a", "client": {}}})
+    {'kafka.group': 'a', 'kafka.client': {}}
+    """
+    leaves: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            leaves |= flatten(value, f"{prefix}{key}.")
+        else:
+            leaves[f"{prefix}{key}"] = value
+    return leaves
+
+
+def _from_environment(environ: Mapping[str, str]) -> Tree:
+    names = {n.upper(): v for n, v in environ.items() if n.upper().startswith(PREFIX)}
+    source = EnvSettingsSource(_Environment, env_prefix=PREFIX, env_nested_delimiter="__")
+    source.env_vars = {name.lower(): value for name, value in names.items()}
+    try:
+        tree = source()
+    except ValueError as error:
+        raise ConfigError(f"environment: {error.__cause__ or error}") from error
+    read = {_environment_name(key) for key in flatten(tree)}
+    for name in sorted(names):
+        if not any(name == key or key.startswith(f"{name}__") for key in read):
+            key = name[len(PREFIX) :].lower().replace("__", ".")
+            raise ConfigError(f"environment: {name} sets {key!r}, which is no setting; see `hydrodask config show`")
+    return tree
+
+
+def _environment_name(key: str) -> str:
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def _from_sets(sets: Sequence[str]) -> Tree:
+    tree: Tree = {}
+    for item in sets:
+        key, equals, text = item.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {item!r}: want key=value, for example kafka.start=latest")
+        value = yaml.safe_load(text) if text else None
+        _merge(tree, _nest(key.strip(), value), {}, "--set", "")
+    return tree
+
+
+def _nest(key: str, value: object) -> Tree:
+    """Return `value` under its dotted key; librdkafka's own dotted names stay whole.
+
+    >>> _nest("kafka.consumer.fetch.wait.max.ms", 5)
+    {'kafka': {'consumer': {'fetch.wait.max.ms': 5}}}
+    """
+    parts = key.split(".")
+    if parts[0] == "kafka" and len(parts) > 2 and parts[1] in ("client", "consumer", "producer"):
+        parts = [parts[0], parts[1], ".".join(parts[2:])]
+    tree: Any = value
+    for part in reversed(parts):
+        tree = {part: tree}
+    return tree  # type: ignore[no-any-return]
+
+
+def _merge(into: Tree, tree: Tree, origins: dict[str, str], name: str, prefix: str) -> None:
+    for key, value in tree.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, dict) and value:
+            below = into.get(key)
+            into[key] = below if isinstance(below, dict) else {}
+            _merge(into[key], value, origins, name, f"{path}.")
+        else:
+            into[key] = value
+            origins[path] = name
+
+
+def _refuse_secrets(name: str, tree: Tree) -> None:
+    leaves = flatten(tree)
+    for key in _SECRETS:
+        if name != "environment" and leaves.get(key) is not None:
+            raise ConfigError(f"{key} is set by {name}; a secret may only come from {_environment_name(key)}")
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    """Return one clause a problem: key, value, where it came from, what is wrong."""
+    clauses = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        origin = origins.get(key) or _changed_below(key, origins)
+        if problem["type"] == "extra_forbidden":
+            clauses.append(f"{key} (from {origin}) is no setting; see `hydrodask config show`")
+        elif isinstance(problem["input"], dict):
+            clauses.append(f"{key} (from {origin}): {problem['msg'].removeprefix('Value error, ')}")
+        else:
+            shown = "" if key in _SECRETS else f" has value {problem['input']!r}"
+            clauses.append(f"{key}{shown} (from {origin}): {problem['msg'].removeprefix('Value error, ')}")
+    return "; ".join(clauses)
+
+
+def _changed_below(key: str, origins: Mapping[str, str]) -> str:
+    """Return the layers, other than the defaults, that set something below `key`."""
+    layers = {origin for name, origin in origins.items() if name.startswith(f"{key}.") or not key}
+    return ", ".join(sorted(layers - {"default"})) or "default"

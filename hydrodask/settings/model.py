@@ -1,0 +1,207 @@
+"""The settings, section by section. `conf/default.yaml` has the same keys with a comment each; a test compares."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+
+_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration_s(value: object) -> object:
+    """Return `value` in seconds: a number is seconds already, text is a number with us, ms, s, m, h or d.
+
+    >>> duration_s("500ms"), duration_s("2m"), duration_s(10)
+    (0.5, 120.0, 10)
+    """
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*(us|ms|s|m|min|h|d)?\s*", value)
+    if match is None:
+        raise ValueError(f"{value!r} is not a duration; want seconds, or a number with us, ms, s, m, h or d")
+    return float(match[1]) * _UNITS_S[match[2] or "s"]
+
+
+Duration = Annotated[float, BeforeValidator(duration_s), Field(ge=0)]
+"""Seconds; configuration may say `500ms`, `2m`, `1h`."""
+
+PositiveDuration = Annotated[float, BeforeValidator(duration_s), Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rig(Section):
+    """Rigs."""
+
+    default_id: Annotated[str, Field(min_length=1, max_length=128)] = "rig-1"
+
+
+class Topics(Section):
+    """How topics are made when they are missing."""
+
+    prefix: str = "hydraulic-"
+    partitions: Count = 1
+    replication: Count = 1
+    retention: Duration = 7 * 86400.0
+
+
+class Kafka(Section):
+    """The broker."""
+
+    embedded: bool = True
+    bootstrap: str = "127.0.0.1:9092"
+    group: str = "hydrodask"
+    start: Literal["earliest", "latest"] = "earliest"
+    on_data_loss: Literal["continue", "fail"] = "continue"
+    discover_every: PositiveDuration = 10.0
+    timeout: PositiveDuration = 30.0
+    username: str | None = None
+    password: SecretStr | None = None
+    client: dict[str, str | int | float | bool] = {}
+    consumer: dict[str, str | int | float | bool] = {}
+    producer: dict[str, str | int | float | bool] = {}
+
+
+class Window(Section):
+    """Sliding windows of event time."""
+
+    length: PositiveDuration = 60.0
+    slide: PositiveDuration = 10.0
+    lateness: Duration = 10.0
+    future_max: PositiveDuration = 60.0
+    emit: Literal["updates", "final"] = "updates"
+    emit_every: Duration = 1.0
+
+    @model_validator(mode="after")
+    def _check(self) -> "Window":
+        length_us, slide_us = round(self.length * 1e6), round(self.slide * 1e6)
+        if length_us % slide_us:
+            raise ValueError(f"window.length ({self.length} s) must be a multiple of slide ({self.slide} s)")
+        return self
+
+
+class Step(Section):
+    """The worker's step and its commits."""
+
+    trigger: PositiveDuration = 0.5
+    rows_max: Count = 10_000
+    commit_every: Duration = 1.0
+    snapshot_every: PositiveDuration = 30.0
+    time_max: PositiveDuration = 60.0
+    patience: PositiveDuration = 300.0
+    compiled_parser: bool = True
+
+
+class Lake(Section):
+    """Parquet files."""
+
+    url: str | None = None
+    roll_rows: Count = 100_000
+    roll_age: PositiveDuration = 300.0
+
+
+class Documents(Section):
+    """Anomalies, incidents, components, status."""
+
+    url: str | None = None
+    database: str = "hydrodask"
+    username: str | None = None
+    password: SecretStr | None = None
+    timeout: PositiveDuration = 10.0
+
+
+class Cluster(Section):
+    """The Dask cluster."""
+
+    address: str | None = None
+    workers: Count = 1
+    memory_limit: str = "4GiB"
+    dashboard: str = "127.0.0.1:8787"
+
+
+class Source(Section):
+    """What publishes into Kafka while `run` runs."""
+
+    kind: str = "simulator"
+    speed: Annotated[str, BeforeValidator(str)] = "1"
+    start: str | None = None
+    rigs: Count = 1
+    seed: int = 1
+    faults: str | None = "faults-demo.yaml"
+    unconsumed_max: Count = 20_000
+
+
+class Baseline(Section):
+    """Robust baselines of each (rig, sensor, statistic)."""
+
+    statistics: tuple[str, ...] = ("avg_value", "stddev_value")
+    warm_up: Count = 90
+    enter: Annotated[float, Field(gt=0)] = 10.0
+    exit: Annotated[float, Field(gt=0)] = 5.0
+
+
+class Detect(Section):
+    """Rules, baselines and health."""
+
+    rules: str = "rules.yaml"
+    coverage_min: Annotated[float, Field(ge=0, le=1)] = 0.9
+    baseline: Baseline = Baseline()
+
+
+class Observe(Section):
+    """Metrics and views."""
+
+    metrics: str = "127.0.0.1:9464"
+    pushgateway: str | None = None
+    push_every: PositiveDuration = 2.0
+    rigs_max: Count = 20
+
+
+class Limits(Section):
+    """Limits on what comes in."""
+
+    record_bytes: Count = 65_536
+    rig_bytes: Count = 128
+
+
+class Settings(Section):
+    """Everything that can be configured."""
+
+    data_dir: Path = Path("hydrodask-data")
+    rig: Rig = Rig()
+    kafka: Kafka = Kafka()
+    topics: Topics = Topics()
+    window: Window = Window()
+    step: Step = Step()
+    lake: Lake = Lake()
+    documents: Documents = Documents()
+    cluster: Cluster = Cluster()
+    source: Source = Source()
+    detect: Detect = Detect()
+    observe: Observe = Observe()
+    limits: Limits = Limits()
+
+    @property
+    def lake_url(self) -> str:
+        """Where the lake is."""
+        return self.lake.url or str(self.data_dir / "lake")
+
+    @property
+    def documents_url(self) -> str:
+        """Where the documents are."""
+        return self.documents.url or f"sqlite:///{self.data_dir / 'documents.sqlite'}"
+
+    @property
+    def snapshots_url(self) -> str:
+        """Where snapshots of state are: beside the lake's folder, on the same file system."""
+        return f"{self.lake_url.rstrip('/')}-snapshots" if self.lake.url else str(self.data_dir / "snapshots")
+
+    def topic(self, name: str) -> str:
+        """Return the full name of a topic: a sensor, `labels`, `analytics`, `cycles` or `dead-letter`."""
+        return self.topics.prefix + name

@@ -1,0 +1,33 @@
+"""Documents: anomalies, incidents, components, status, in SQLite or MongoDB.
+
+Takes changes with an id and a revision; gives documents back, newest first. Loses nothing that
+`write` has returned for. The URL decides: `sqlite:///file` or `mongodb://…`.
+"""
+
+from pathlib import Path
+
+from hydrodask.errors import ConfigError
+from hydrodask.settings import Settings
+from hydrodask.store.documents.contract import COLLECTIONS, Documents
+from hydrodask.store.documents.sqlite import SqliteDocuments
+
+__all__ = ["COLLECTIONS", "Documents", "open_documents"]
+
+_SQLITE = "sqlite:///"
+
+
+def open_documents(settings: Settings) -> Documents:
+    """Return the store that `documents.url` names. Nothing is created before the first write.
+
+    Raises ConfigError for a URL of another kind; a server that does not answer shows at the first
+    use.
+    """
+    url = settings.documents_url
+    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+        return SqliteDocuments(Path(url[len(_SQLITE) :]), timeout_s=settings.documents.timeout)
+    if url.startswith(("mongodb://", "mongodb+srv://")):
+        # Imported here because the client library costs 0.2 s that an embedded run need not spend.
+        from hydrodask.store.documents.mongo import MongoDocuments  # noqa: PLC0415
+
+        return MongoDocuments(url, settings.documents)
+    raise ConfigError(f"documents.url has value {url!r}; want sqlite:///FILE or mongodb://HOST:PORT/")

@@ -1,0 +1,72 @@
+"""The contract of a document store, and what its implementations share."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from hydrodask.errors import FatalError
+from hydrodask.records import Change
+
+COLLECTIONS = ("anomalies", "incidents", "components", "status")
+"""Every collection there is."""
+
+NEWEST = {"anomalies": "window_start", "incidents": "opened_at"}
+"""The field that says how new a document is; it has an index."""
+
+Document = dict[str, Any]
+
+
+class Documents(Protocol):
+    """Documents by collection and `_id`, each with the revision that wrote it.
+
+    May be used from several threads, and by several processes at once. Bodies hold JSON values with
+    finite numbers.
+    """
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Apply `changes` in order; all of them are durable when this returns. Blocks.
+
+        A change counts only if nothing is stored under its id, or something with a smaller
+        revision. So the same changes may be written again, and then change nothing. When it raises,
+        some may have been applied: repeat all. Raises RetryableError or UnreachableError when the
+        store may recover, FatalError when it will not.
+        """
+
+    def find(
+        self,
+        collection: str,
+        where: Mapping[str, object],
+        *,
+        limit: int,
+        newest_first: str | None = None,
+    ) -> list[Document]:
+        """Return at most `limit` documents, each with `_id` and `revision`.
+
+        Their top-level fields equal those of `where`. In descending order of the field
+        `newest_first`, then by `_id`; by `_id` alone without it. Raises as `write`.
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections. May be called twice; is not guaranteed to be called."""
+
+
+def by_collection(changes: Iterable[Change]) -> dict[str, list[Change]]:
+    """Return `changes` by collection; of those of one id only the newest.
+
+    Raises FatalError for a collection that there is not.
+    """
+    newest: dict[tuple[str, str], Change] = {}
+    for change in changes:
+        check_collection(change.collection)
+        key = (change.collection, change.id)
+        if key not in newest or newest[key].revision < change.revision:
+            newest[key] = change
+    grouped: dict[str, list[Change]] = {}
+    for (collection, _), change in newest.items():
+        grouped.setdefault(collection, []).append(change)
+    return grouped
+
+
+def check_collection(name: str) -> None:
+    """Raise FatalError unless there is such a collection."""
+    if name not in COLLECTIONS:
+        raise FatalError(f"there is no collection {name!r} of documents; known: {', '.join(COLLECTIONS)}")

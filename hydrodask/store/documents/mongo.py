@@ -1,0 +1,129 @@
+"""Documents in MongoDB: the only module that imports pymongo.
+
+The revision guard is part of the update itself, a pipeline that keeps what is there unless it is
+older: a stale change is no error and changes nothing. Writes are acknowledged by a majority, from
+the journal.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from bson.errors import BSONError
+from pymongo import ASCENDING, DESCENDING, DeleteOne, MongoClient, UpdateOne, WriteConcern
+from pymongo.errors import (
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    InvalidURI,
+    OperationFailure,
+    PyMongoError,
+)
+
+from hydrodask.errors import (
+    ConfigError,
+    FatalError,
+    HydrodaskError,
+    RetryableError,
+    UnreachableError,
+)
+from hydrodask.records import Change, Upsert
+from hydrodask.settings import model
+from hydrodask.store.documents.contract import NEWEST, Document, by_collection, check_collection
+
+_Operation = UpdateOne | DeleteOne
+_DUPLICATE_KEY = 11000  # two writers inserted the same id at once: the guard decides at the next attempt
+_PERMANENT = (
+    13,
+    18,
+    8000,
+    10334,
+    17280,
+    121,
+)  # rights, password (and Atlas'), too large, key too long, refused
+
+
+class MongoDocuments:
+    """Documents in the database that the settings name."""
+
+    def __init__(self, url: str, settings: model.Documents) -> None:
+        password = settings.password.get_secret_value() if settings.password else None
+        try:
+            self._client: MongoClient[Document] = MongoClient(
+                url,
+                appname="hydrodask",
+                timeoutMS=round(settings.timeout * 1000),
+                serverSelectionTimeoutMS=round(settings.timeout * 1000),
+                retryWrites=True,
+                username=settings.username,
+                password=password,
+            )
+        except (ConfigurationError, InvalidURI, ValueError) as error:
+            raise ConfigError(f"documents.url can't be used: {error}") from error
+        self._database = self._client.get_database(settings.database, write_concern=WriteConcern(w="majority", j=True))
+        self._indexed = False
+
+    def write(self, changes: Sequence[Change]) -> None:
+        grouped = by_collection(changes)
+        if not grouped:
+            return
+        with self._translated(f"write {len(changes)} changes"):
+            self._index_once()
+            for collection, group in grouped.items():
+                self._database[collection].bulk_write([_operation(c) for c in group], ordered=False)
+
+    def find(
+        self,
+        collection: str,
+        where: Mapping[str, object],
+        *,
+        limit: int,
+        newest_first: str | None = None,
+    ) -> list[Document]:
+        check_collection(collection)
+        order = [(newest_first, DESCENDING)] if newest_first else []
+        equal = {name: {"$eq": value} for name, value in where.items()}
+        with self._translated(f"read {collection}"):
+            found = self._database[collection].find(equal).sort([*order, ("_id", ASCENDING)])
+            return list(found.limit(limit)) if limit > 0 else []
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _index_once(self) -> None:
+        if not self._indexed:
+            for collection, field in NEWEST.items():
+                self._database[collection].create_index([(field, DESCENDING), ("_id", ASCENDING)])
+            self._indexed = True
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        message = f"could not {what} in MongoDB database {self._database.name!r}"
+        try:
+            yield
+        except PyMongoError as error:
+            raise _translate(error, message) from error
+        except BSONError as error:
+            raise FatalError(f"{message}: {error}") from error
+
+
+def _operation(change: Change) -> _Operation:
+    if not isinstance(change, Upsert):
+        return DeleteOne({"_id": change.id, "revision": {"$lt": change.revision}})
+    document = {**change.body, "_id": change.id, "revision": change.revision}
+    older: dict[str, Any] = {"$lt": [{"$ifNull": ["$revision", -1]}, change.revision]}
+    # $literal, because a text in the body may begin with a dollar sign.
+    replaced = {"$cond": [older, {"$literal": document}, "$$ROOT"]}
+    return UpdateOne({"_id": change.id}, [{"$replaceWith": replaced}], upsert=True)
+
+
+def _translate(error: PyMongoError, message: str) -> HydrodaskError:
+    if isinstance(error, ConnectionFailure) or error.timeout:
+        return UnreachableError(f"{message}: {error}; is the server running and documents.url right?")
+    if isinstance(error, BulkWriteError):
+        codes = {problem["code"] for problem in error.details.get("writeErrors", ())}
+        kind = FatalError if codes.intersection(_PERMANENT) else RetryableError
+        return kind(f"{message}: {error.details}")
+    if isinstance(error, OperationFailure) and error.code not in _PERMANENT:
+        return RetryableError(f"{message}: {error}")
+    return FatalError(f"{message}: {error}")

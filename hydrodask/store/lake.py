@@ -1,0 +1,101 @@
+"""The lake: Parquet files whose names say which records they hold.
+
+`FOLDER/TOPIC-PARTITION-FIRST.parquet` holds what came of the offsets from FIRST up to the end that its metadata
+names, where the next file of the partition begins. Two writers can't both create it; the loser reads the winner's
+end and goes on from there.
+"""
+
+import io
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hydrodask.errors import IntegrityError
+from hydrodask.store.files import Files
+
+_END = b"hydrodask.end"
+_DELTA = ("cycle", "sample_idx", "timestamp", "offset", "late_us", "revision", "window_start", "window_end")
+_SPLIT = ("avg_value", "stddev_value")
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What `Lake.put` did: where the file ends, its size, and whether it was ours."""
+
+    end: int
+    file_bytes: int
+    ours: bool
+
+
+class Lake:
+    """Writes files of rows and finds out where a partition's files end."""
+
+    def __init__(self, url: str) -> None:
+        self.files = Files(url)
+
+    def put(self, folder: str, source: tuple[str, int], first: int, end: int, table: pa.Table) -> Written:
+        """Store `table`, what came of offsets `first` to `end` of `source` (topic, partition), unless another did.
+
+        Blocks until it is on disk. Raises RetryableError when the file system refuses.
+        """
+        path = f"{folder}/{_name(source, first)}"
+        data = encode(table, {_END: b"%d" % end, b"hydrodask.first": b"%d" % first})
+        if self.files.put_if_absent(path, data):
+            return Written(end, len(data), ours=True)
+        return Written(self.end_of(path), 0, ours=False)
+
+    def end(self, folder: str, source: tuple[str, int]) -> int:
+        """Return where the newest file of `source` at any depth below `folder` ends, 0 without files."""
+        stem = f"{source[0]}-{source[1]}-"
+        firsts = {}
+        for path in self.files.names(folder):
+            first = path.rsplit("/", 1)[-1].removesuffix(".parquet").removeprefix(stem)
+            if first.isdigit():  # else it is of another topic, whose name may begin alike
+                firsts[int(first)] = path
+        return self.end_of(firsts[max(firsts)]) if firsts else 0
+
+    def end_of(self, path: str) -> int:
+        """Return the end that a file's metadata names. Raises IntegrityError when it has none."""
+        try:
+            metadata = pq.read_metadata(io.BytesIO(self.files.read(path))).metadata or {}
+            return int(metadata[_END])
+        except (pa.ArrowInvalid, KeyError, ValueError) as error:
+            raise IntegrityError(
+                f"{path} in {self.files.url} is no file of ours or is damaged ({error}); move it away and run again"
+            ) from error
+
+
+def encode(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
+    """Return `table` as a Parquet file: zstd, deltas for times and counters, a dictionary for values, which repeat."""
+    names = set(table.column_names)
+    encoding = {c: "DELTA_BINARY_PACKED" for c in _DELTA if c in names}
+    encoding |= {c: "BYTE_STREAM_SPLIT" for c in _SPLIT if c in names}
+    dictionary = [c for c in ("rig", "partition", "sampling_rate_hz", "value") if c in names]
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table.replace_schema_metadata(metadata),
+        sink,
+        compression="zstd",
+        use_dictionary=dictionary,
+        column_encoding=encoding,
+        write_statistics=True,
+    )
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def pack(table: pa.Table) -> bytes:
+    """Return `table` as Arrow IPC bytes, for snapshots."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+
+def unpack(data: bytes) -> pa.Table:
+    """Return the table that `pack` packed."""
+    return pa.ipc.open_stream(pa.py_buffer(data)).read_all()
+
+
+def _name(source: tuple[str, int], first: int) -> str:
+    return f"{source[0]}-{source[1]}-{first:012d}.parquet"

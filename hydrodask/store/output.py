@@ -1,0 +1,107 @@
+"""One folder's files of one partition: rows come in, files go out, and each file commits itself."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hydrodask.store.lake import Lake, pack, unpack
+
+FolderOf = Callable[[pa.Table], str]
+
+
+class FileOutput:
+    """Gathers rows of one partition and writes a file when told to.
+
+    The next file begins at offset `first`, where the newest one ends; rows below `position` are in files. `column`
+    names the rows' offset column. With `keep` the rows that wait are part of a snapshot, since they can't be had from
+    the log alone; without, the log is read again from `position`.
+    """
+
+    def __init__(
+        self, lake: Lake, folder: str, source: tuple[str, int], *, folder_of: FolderOf, column: str, keep: bool
+    ) -> None:
+        self.folder = folder
+        self.first = 0
+        self.position = 0
+        self.files = 0
+        self.file_bytes = 0
+        self.waiting = 0
+        self.since_s: float | None = None
+        self.keep = keep
+        self._lake = lake
+        self._source = source
+        self._folder_of = folder_of
+        self._column = column
+        self._tables: list[pa.Table] = []
+        self._restored = False
+
+    def open(self, start: int) -> None:
+        """Find out where the files end; without files and snapshot they begin at `start`."""
+        end = self._lake.end(self.folder, self._source)
+        # What a snapshot says counts, 0 too: another beginning would be another name, and rows stored twice.
+        self.first = max(end, self.first) if end or self._restored else start
+        self.position = max(self.first, self.position)
+        self._hold(self._from(end))
+
+    def unfinished(self) -> list[str]:
+        """Return this partition's files that a writer left unfinished when it died: nobody reads them."""
+        stem = f".{self._source[0]}-{self._source[1]}-"
+        paths = self._lake.files.unfinished(self.folder)
+        return [path for path in paths if path.rsplit("/", 1)[-1].startswith(stem)]
+
+    def add(self, table: pa.Table, now_s: float) -> None:
+        """Take rows in offset order; those below `position` are in files already."""
+        if not table.num_rows:
+            return
+        if table.column(self._column)[0].as_py() < self.position:
+            table = table.filter(pc.greater_equal(table.column(self._column), self.position))
+        if table.num_rows:
+            self._tables.append(table)
+            self.waiting += table.num_rows
+            self.since_s = now_s if self.since_s is None else self.since_s
+
+    def due(self, now_s: float, *, rows_max: int, age_s_max: float) -> bool:
+        """Say whether it is time to write. Rows from a snapshot age from the first time that this is asked."""
+        if not self.waiting:
+            return False
+        if self.since_s is None:
+            self.since_s = now_s
+        return self.waiting >= rows_max or now_s - self.since_s >= age_s_max
+
+    def roll(self, end: int) -> None:
+        """Write what waits as the file `[first, end)`. Raises RetryableError, and then nothing has changed."""
+        if not self._tables:
+            self.position = max(end, self.position)
+            return
+        table = pa.concat_tables(self._tables)
+        written = self._lake.put(self._folder_of(table), self._source, self.first, end, table)
+        if written.ours:
+            self.files += 1
+            self.file_bytes += written.file_bytes
+        self._hold(self._from(written.end))
+        self.first = written.end
+        self.position = max(written.end, self.position)
+
+    def snapshot(self, position: int) -> dict[str, Any]:
+        """Return where files and rows are, and what waits if it can't be had from the log alone."""
+        if not self._tables:
+            self.position = max(position, self.position)
+        waiting = pack(pa.concat_tables(self._tables)) if self.keep and self._tables else b""
+        return {"first": self.first, "position": self.position, "waiting": waiting}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a snapshot; `open` comes next."""
+        self.first, self.position, self._restored = state["first"], state["position"], True
+        self._hold([unpack(state["waiting"])] if state["waiting"] else [])
+
+    def _from(self, end: int) -> list[pa.Table]:
+        """Return the waiting tables without what is in files below `end`."""
+        kept = (t.filter(pc.greater_equal(t.column(self._column), end)) for t in self._tables)
+        return [t for t in kept if t.num_rows]
+
+    def _hold(self, tables: list[pa.Table]) -> None:
+        self._tables = tables
+        self.waiting = sum(t.num_rows for t in tables)
+        self.since_s = self.since_s if tables else None

@@ -1,0 +1,98 @@
+"""Publish output records and source offsets in one Kafka transaction, and fence those who must not any more."""
+
+import contextlib
+from collections.abc import Sequence
+from typing import NoReturn
+
+from hydrodask.errors import FatalError, RetryableError
+from hydrodask.kafka import Consumer, KafkaException, Producer, TopicPartition, producer, raise_from, translate
+from hydrodask.records import Outgoing
+from hydrodask.settings.model import Kafka
+
+_FULL_QUEUE_WAITS_MAX = 300
+_COMMIT_ATTEMPTS_MAX = 4
+
+
+def transactional_id(kafka: Kafka, slot: int) -> str:
+    """Return the id of a slot: whoever initialises it last is the only one who can commit."""
+    return f"{kafka.group}-{slot}"
+
+
+def fence(kafka: Kafka, slot: int) -> None:
+    """Make sure that nobody who had this slot can commit any more; aborts the transaction that it had open."""
+    Transactions(kafka, slot).close()
+
+
+class Transactions:
+    """The transactional producer of one slot. A commit is all or nothing and may be repeated after a RetryableError.
+
+    Raises FencedError when another owner has initialised the slot.
+    """
+
+    def __init__(self, kafka: Kafka, slot: int) -> None:
+        self._kafka = kafka
+        self._id = transactional_id(kafka, slot)
+        self._producer: Producer = producer(kafka, **{"transactional.id": self._id})
+        try:
+            self._producer.init_transactions(kafka.timeout)
+        except KafkaException as error:
+            raise_from(error, f"initialise transactional id {self._id} on {kafka.bootstrap}")
+
+    def commit(self, outgoing: Sequence[Outgoing], offsets: Sequence[tuple[str, int, int]], consumer: Consumer) -> None:
+        """Publish `outgoing` and commit `offsets` (topic, partition, next offset), together. Blocks."""
+        what = f"commit {len(outgoing)} records and {len(offsets)} offsets as {self._id}"
+        try:
+            self._producer.begin_transaction()
+            self._produce(outgoing)
+            positions = [TopicPartition(topic, partition, offset) for topic, partition, offset in offsets]
+            if positions:
+                metadata = consumer.consumer_group_metadata()
+                self._producer.send_offsets_to_transaction(positions, metadata, self._kafka.timeout)
+            self._finish()
+        except (KafkaException, BufferError) as error:
+            self._give_up(error, what)
+
+    def close(self) -> None:
+        """Let go of the producer; an open transaction is left to be aborted by the next owner. Never raises."""
+        self._producer.purge()
+        # A producer that was fenced says so again at each poll; the error that ended the slot must not be hidden by it.
+        with contextlib.suppress(KafkaException):
+            self._producer.poll(0)
+
+    def _produce(self, outgoing: Sequence[Outgoing]) -> None:
+        """Hand records to the client. A record that can't be delivered fails the transaction, not a callback."""
+        produce = self._producer.produce
+        for record in outgoing:
+            for _ in range(_FULL_QUEUE_WAITS_MAX):
+                try:
+                    produce(record.topic, record.value, record.key, headers=record.headers or None)
+                    break
+                except BufferError:
+                    self._producer.poll(0.1)
+            else:
+                raise BufferError("the producer's queue stayed full")
+
+    def _finish(self) -> None:
+        """Commit; after a time-out the outcome is open, and only another try of the same commit is allowed."""
+        for attempt in range(_COMMIT_ATTEMPTS_MAX):
+            try:
+                self._producer.commit_transaction(self._kafka.timeout)
+            except KafkaException as error:
+                if not error.args[0].retriable() or attempt + 1 == _COMMIT_ATTEMPTS_MAX:
+                    raise
+            else:
+                return
+
+    def _give_up(self, error: KafkaException | BufferError, what: str) -> NoReturn:
+        """Abort, so that the same commit can be tried again, and raise ours: fenced, fatal or retryable."""
+        ours = RetryableError(f"could not {what}: {error}")
+        if isinstance(error, KafkaException):
+            found = translate(error.args[0], what)
+            if isinstance(found, FatalError):
+                raise found from error
+            ours = RetryableError(str(found))
+        try:
+            self._producer.abort_transaction(self._kafka.timeout)
+        except KafkaException as aborting:
+            raise translate(aborting.args[0], f"abort after: {ours}") from aborting
+        raise ours from error

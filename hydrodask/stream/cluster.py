@@ -1,0 +1,135 @@
+"""The Dask cluster: the only module that imports distributed. Workers by address, and steps that run on them."""
+
+import contextlib
+import logging
+import os
+import uuid
+from collections.abc import Mapping
+from typing import Any, Self
+
+import dask
+from distributed import Client, KilledWorker, LocalCluster
+from distributed.client import FutureCancelledError
+
+from hydrodask.errors import FatalError, RetryableError, UnreachableError
+from hydrodask.reports import StepReport
+from hydrodask.settings.model import Cluster
+from hydrodask.stream.host import Order
+from hydrodask.stream.step import step
+
+CONFIG: Mapping[str, object] = {
+    "distributed.scheduler.allowed-failures": 0,  # a dead worker's step comes back at once, as KilledWorker
+    "distributed.scheduler.work-stealing": False,  # steps are pinned
+    "distributed.worker.profile.enabled": False,  # samples stacks 100 times a second
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "2s",
+    "distributed.comm.timeouts.connect": "30s",
+    "distributed.worker.memory.terminate": 0.95,
+    # 15 s after a worker died Dask gives up its nanny if the next one has died too, and nobody starts a third.
+    "distributed.deploy.lost-worker-timeout": "365 days",
+    "distributed.worker.preload": ["hydrodask.stream.preload"],  # Ctrl-C is for the driver
+}
+"""What a cluster that is started here differs in from Dask's defaults, and why."""
+
+_TALKATIVE = ("distributed", "distributed.client", "bokeh", "tornado")
+"""Loggers that Dask sets to INFO."""
+
+log = logging.getLogger(__name__)
+
+
+class WorkerLostError(RetryableError):
+    """A worker went away with its step."""
+
+
+class DaskCluster:
+    """A cluster, ours or somebody's, as the coordinator sees it."""
+
+    def __init__(self, client: Client, cluster: LocalCluster | None) -> None:
+        self._client = client
+        self._cluster = cluster
+        self._extra: list[str] = []
+
+    @classmethod
+    async def start(cls, settings: Cluster) -> Self:
+        """Connect to `settings.address`, or start a cluster on loopback. Raises UnreachableError."""
+        if settings.address is not None:
+            return await cls.connect(settings.address)
+        dask.config.set(CONFIG)
+        dask.config.set(
+            {"distributed.scheduler.dashboard.bokeh-application.allow_websocket_origin": _origins(settings.dashboard)}
+        )
+        for name in _TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        # Numerical libraries must not start threads of their own in each worker.
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")
+        try:
+            cluster = await LocalCluster(
+                n_workers=settings.workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=settings.dashboard,
+                memory_limit=settings.memory_limit,
+                asynchronous=True,
+                silence_logs=logging.ERROR,
+            )
+        except (OSError, TimeoutError, RuntimeError) as error:
+            raise UnreachableError(f"could not start a Dask cluster here: {error}") from error
+        return cls(await Client(cluster, asynchronous=True, set_as_default=False), cluster)
+
+    @classmethod
+    async def connect(cls, address: str) -> Self:
+        """Connect to a scheduler."""
+        try:
+            return cls(await Client(address, asynchronous=True, set_as_default=False, timeout=20), None)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise UnreachableError(f"could not reach the Dask scheduler at {address}: {error}") from error
+
+    @property
+    def dashboard(self) -> str:
+        """Return the address of the dashboard, or nothing when there is none."""
+        return str(self._client.dashboard_link or "")
+
+    async def workers(self) -> list[str]:
+        """Return the addresses of the workers that the scheduler knows. Raises UnreachableError."""
+        try:
+            identity = await self._client.scheduler.identity(n_workers=-1)
+        except (OSError, TimeoutError) as error:
+            raise UnreachableError(f"the Dask scheduler does not answer: {error}") from error
+        return sorted(identity["workers"])
+
+    async def step(self, worker: str, order: Order) -> StepReport:
+        """Run one step on `worker`. Raises WorkerLostError when it goes away, or what the step raises."""
+        key = f"step-{uuid.uuid4().hex}"  # `name-hash`: other patterns grow the scheduler's table of prefixes
+        future = self._client.submit(
+            step, order, key=key, workers=[worker], allow_other_workers=False, pure=False, retries=0
+        )
+        try:
+            return await future  # type: ignore[no-any-return]
+        except (KilledWorker, FutureCancelledError, OSError) as error:
+            raise WorkerLostError(f"worker {worker} went away during a step: {error}") from error
+        finally:
+            future.release()
+
+    async def log_event(self, topic: str, message: dict[str, Any]) -> None:
+        """Leave a message with the scheduler, for pages; `topic` comes from a fixed set."""
+        with contextlib.suppress(OSError, TimeoutError):
+            await self._client.log_event(topic, message)
+
+    async def close(self) -> None:
+        """Let go of the cluster, and stop it if it is ours."""
+        with contextlib.suppress(OSError, TimeoutError):
+            await self._client.close(timeout=5)
+        if self._cluster is not None:
+            with contextlib.suppress(OSError, TimeoutError):
+                await self._cluster.close(timeout=10)
+
+
+def _origins(dashboard: str) -> list[str]:
+    """Return from which pages a browser may open the dashboard's socket: ours, not any."""
+    port = dashboard.rpartition(":")[2]
+    return [f"{host}:{port}" for host in ("127.0.0.1", "localhost")] if port != "0" else ["*"]
+
+
+__all__ = ["CONFIG", "DaskCluster", "FatalError", "WorkerLostError"]

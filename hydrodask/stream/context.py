@@ -1,0 +1,77 @@
+"""What the nodes of one graph share: settings, where outputs wait for the commit, and who has state."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from hydrodask import clock
+from hydrodask.records import Change, Outgoing
+from hydrodask.reports import PartitionReport
+from hydrodask.settings import Settings
+from hydrodask.store.lake import Lake
+from hydrodask.store.output import FileOutput
+
+
+class Stateful(Protocol):
+    """State that is a function of the partition's records below `next_offset`, whatever their batches were."""
+
+    next_offset: int
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state: numbers, strings, bytes, lists, dicts, arrays. Equal records give equal bytes."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a snapshot. Raises ValueError or KeyError when it does not fit."""
+
+
+@dataclass(slots=True)
+class Context:
+    """One graph's surroundings. `quiet` is set while records are replayed whose outputs are committed already."""
+
+    settings: Settings
+    flow: str
+    topic: str
+    partition: int
+    lake: Lake
+    quiet: bool = False
+    counted: int = 0
+    """Records below this offset are in `totals` already: the offset of the snapshot that was restored."""
+    outbox: list[Outgoing] = field(default_factory=list)
+    """Records for the next transaction."""
+    changes: list[Change] = field(default_factory=list)
+    """Documents to write before the next transaction."""
+    nodes: list[object] = field(default_factory=list)
+    states: dict[str, Stateful] = field(default_factory=dict)
+    files: dict[str, FileOutput] = field(default_factory=dict)
+    tickers: list[Callable[[int], None]] = field(default_factory=list)
+    """Called with the position before a commit, at most every `window.emit_every`."""
+    inspectors: list[Callable[[PartitionReport], None]] = field(default_factory=list)
+    """Add what they know to a report."""
+    totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Counts that are part of the state."""
+    stage_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    @property
+    def source(self) -> tuple[str, int]:
+        """Topic and partition."""
+        return self.topic, self.partition
+
+    @property
+    def sensor(self) -> str:
+        """The sensor whose topic this is."""
+        return self.topic.removeprefix(self.settings.topics.prefix)
+
+    def now_s(self) -> float:
+        """Return seconds on the clock that files are aged by."""
+        return clock.monotonic_s()
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Count the time of a stage; what it sends downstream must be outside."""
+        started = clock.monotonic_s()
+        try:
+            yield
+        finally:
+            self.stage_s[stage] += clock.monotonic_s() - started

@@ -1,0 +1,292 @@
+"""The driver's side: a desired assignment, and one step in flight on each worker that makes it true.
+
+Level-triggered: what is wanted is computed anew from who is there and what topics there are, and a worker that dies,
+joins, restarts or stalls needs no path of its own. A partition is in at most one seat's order at a time; it goes to
+another only after its seat has reported without it, or has been fenced.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+
+from hydrodask import clock
+from hydrodask.errors import FatalError, FencedError, HydrodaskError, IntegrityError, RetryableError
+from hydrodask.reports import StepReport
+from hydrodask.settings import Settings
+from hydrodask.stream.host import Order
+from hydrodask.stream.overview import Board
+from hydrodask.stream.partition import Build
+from hydrodask.stream.placement import Source, place, weight
+from hydrodask.stream.seats import Cluster, Seat, Wish
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+"""How often the coordinator looks at workers and wishes."""
+
+GREET_S = 60.0
+"""A worker's first step may take this long, if `step.time_max` is less: it imports and compiles."""
+
+
+class Coordinator:
+    """Keeps one step in flight on each worker. `run` returns after `stop`, or raises what ended it."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: Settings,
+        *,
+        run_id: str,
+        builds: Mapping[str, Build],
+        discover: Callable[[], Mapping[Source, str]],
+        fence: Callable[[int], None],
+        base: int = 0,
+    ) -> None:
+        self.board = Board(run_id, clock.now_us())
+        self._cluster = cluster
+        self._settings = settings
+        self._builds = dict(builds)
+        self._discover = discover
+        self._fence = fence
+        self._base = base
+        self._wish = Wish()
+        self._sources: dict[Source, str] = {}
+        self._seats: dict[str, Seat] = {}
+        self._holders: dict[Source, Seat] = {}
+        self._wanted: dict[Source, Seat] = {}
+        self._stale: set[Source] = set()
+        self._generation = 0
+        self._discovered_s = float("-inf")
+        self._alone_since_s: float | None = None
+        self._refused_since_s: float | None = None
+
+    def want(self, mode: str) -> None:
+        """Ask every seat for `run`, `flush` or `stop`."""
+        if mode != self._wish.mode:
+            self._wish = Wish(mode)
+
+    async def run(self) -> None:
+        """Work until every seat has stopped. Raises FatalError, IntegrityError or what patience ended with."""
+        try:
+            while not self._over():
+                await self._look()
+                await self._pause()
+        finally:
+            for seat in self._seats.values():
+                if seat.task is not None:
+                    seat.task.cancel()
+
+    def settled(self, ends: Mapping[Source, int]) -> bool:
+        """Say whether all that there was up to `ends` is consumed and committed."""
+        seen = self.board.overview.partitions
+        known = seen.keys() - self._stale
+        return set(self._sources) <= set(ends) <= known and all(
+            # Records that are replayed are committed already, and not yet in files again.
+            min(seen[source].position, seen[source].committed) >= end
+            for source, end in ends.items()
+        )
+
+    def reached(self, mode: str) -> bool:
+        """Say whether every seat has done a step in `mode`, and has published what came of it."""
+        ready = self._ready()
+        return bool(ready) and all(seat.reached == mode for seat in ready)
+
+    @property
+    def sources(self) -> Mapping[Source, str]:
+        """The partitions that there are, and whose flow each is."""
+        return self._sources
+
+    def _over(self) -> bool:
+        ended = (s.stopped or s.lost or not s.steps for s in self._seats.values())
+        return self._wish.mode == "stop" and all(ended)
+
+    async def _look(self) -> None:
+        """Compare what is wanted with what is there."""
+        now_s = clock.monotonic_s()
+        try:
+            if now_s - self._discovered_s >= self._settings.kafka.discover_every:
+                self._sources = dict(await asyncio.to_thread(self._discover))
+                self._discovered_s = now_s
+            self._attend(await self._cluster.workers())
+            self._refused_since_s = None
+        except RetryableError as error:
+            await self._refused(error, now_s)
+        self._mind_loneliness(now_s)
+        self._assign()
+        self.board.refresh({s.worker: s.slot for s in self._living()}, self._state())
+
+    async def _pause(self) -> None:
+        """Wait a little, or until a seat's task has ended; an error that ends the run comes out here."""
+        tasks = [s.task for s in self._seats.values() if s.task is not None]
+        if not tasks:
+            await asyncio.sleep(LOOK_S)
+            return
+        done, _ = await asyncio.wait(tasks, timeout=LOOK_S, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+        for worker, seat in list(self._seats.items()):
+            if seat.task in done and seat.lost:
+                del self._seats[worker]  # if its address answers again it gets a new seat and generation
+        if done:
+            await asyncio.sleep(LOOK_S)
+
+    def _attend(self, workers: list[str]) -> None:
+        """Give new workers a seat, and tell the seats of those who are gone: their steps may never come back."""
+        for worker in workers:
+            if worker not in self._seats and self._wish.mode != "stop":
+                self._seat(worker)
+        for worker, seat in self._seats.items():
+            if worker not in workers:
+                seat.gone.set()
+
+    def _seat(self, worker: str) -> None:
+        """Give a new worker the lowest free slot, and start its steps."""
+        taken = {s.slot for s in self._seats.values()}
+        slot = next(i for i in range(len(taken) + 1) if i not in taken)
+        self._generation += 1
+        seat = Seat(worker, slot, self._generation)
+        self._seats[worker] = seat
+        seat.task = asyncio.create_task(self._drive(seat), name=f"drive {worker}")
+
+    def _living(self) -> list[Seat]:
+        return [s for s in self._seats.values() if not s.lost and not s.stopped]
+
+    def _ready(self) -> list[Seat]:
+        """Return who has answered since it was seated: one that stands still must not get a partition again."""
+        return [s for s in self._living() if s.steps]
+
+    def _assign(self) -> None:
+        """Compute who should host what; orders follow it as partitions come free."""
+        prefix = self._settings.topics.prefix
+        weights = {source: weight(source[0], prefix) for source in self._sources}
+        self._wanted = place(weights, self._ready(), self._wanted)
+
+    def _order(self, seat: Seat) -> Order:
+        """Return the next order: what the seat should host and nobody else holds."""
+        mine = {}
+        for source, wanted in self._wanted.items():
+            known = source in self._sources  # the broker may leave a topic out for a moment
+            if known and wanted is seat and self._holders.setdefault(source, seat) is seat:
+                mine[source] = self._sources[source]
+        return Order(
+            run_id=self.board.overview.run_id,
+            generation=seat.generation,
+            slot=seat.slot,
+            worker=seat.worker,
+            settings=self._settings,
+            sources=mine,
+            builds=self._builds,
+            mode=self._wish.mode if seat.steps else "greet",
+            base=self._base,
+        )
+
+    async def _drive(self, seat: Seat) -> None:
+        """Keep one step in flight until the seat is stopped or lost."""
+        while not seat.stopped:
+            order = self._order(seat)
+            try:
+                report = await self._step(seat, order)
+            except TimeoutError as error:
+                await self._lose(seat, str(error))
+                return
+            except FencedError as error:
+                raise FatalError(
+                    f"another hydrodask run has taken over group {self._settings.kafka.group!r}; this one ends: {error}"
+                ) from error
+            except (FatalError, IntegrityError):
+                raise
+            except HydrodaskError as error:
+                if await self._failed(seat, error):
+                    return
+                continue
+            seat.failing_since_s = None
+            self._take(seat, order, report)
+
+    async def _step(self, seat: Seat, order: Order) -> StepReport:
+        """Run one step. Raises its error, and TimeoutError when it takes too long or its worker is gone."""
+        limit_s = self._settings.step.time_max + self._settings.step.trigger
+        limit_s = limit_s if seat.steps else max(limit_s, GREET_S)
+        step = asyncio.ensure_future(self._cluster.step(seat.worker, order))
+        gone = asyncio.create_task(seat.gone.wait())
+        try:
+            await asyncio.wait({step, gone}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if step.done():
+                return step.result()
+            if gone.done():
+                raise TimeoutError(f"worker {seat.worker} is gone")
+            raise TimeoutError(f"a step took more than {limit_s:.0f} s (step.time_max)")
+        finally:
+            step.cancel()
+            gone.cancel()
+
+    def _take(self, seat: Seat, order: Order, report: StepReport) -> None:
+        """Take note of a report, and free what the seat does not host any more."""
+        seat.steps += 1
+        hosted = {(p.topic, p.partition) for p in report.partitions}
+        self._free(seat, kept=hosted | set(order.sources))
+        self._stale -= hosted
+        self.board.take(report, clock.monotonic_s())
+        if not report.waiting:
+            seat.reached = order.mode
+            seat.stopped = order.mode == "stop"
+
+    async def _failed(self, seat: Seat, error: HydrodaskError) -> bool:
+        """Say whether the seat is lost: its worker is gone. Otherwise wait, and give up once patience is over."""
+        if type(error).__name__ == "WorkerLostError":
+            await self._lose(seat, str(error))
+            return True
+        now_s = clock.monotonic_s()
+        seat.failing_since_s = seat.failing_since_s or now_s
+        if now_s - seat.failing_since_s > self._settings.step.patience:
+            raise FatalError(f"gave up after {self._settings.step.patience:.0f} s (step.patience): {error}") from error
+        self.board.note(f"worker {seat.worker}: {error}")
+        await asyncio.sleep(error.backoff_s if isinstance(error, RetryableError) else 1.0)
+        return False
+
+    async def _lose(self, seat: Seat, why: str) -> None:
+        """Fence the seat's slot for good, then let its partitions go to others."""
+        log.warning("slot %s is lost: %s", seat.slot, why)
+        self.board.note(f"slot {seat.slot} lost: {why}")
+        await self._fence_patiently(seat.slot)
+        seat.lost = True
+        self._free(seat, kept=set())
+
+    def _free(self, seat: Seat, *, kept: set[Source]) -> None:
+        """Let others have what a seat held; what is known of it is out of date until they report."""
+        for source in [s for s, holder in self._holders.items() if holder is seat and s not in kept]:
+            del self._holders[source]
+            self._stale.add(source)
+
+    async def _fence_patiently(self, slot: int) -> None:
+        """Fence a slot; a broker that is away for a moment is waited for, for nothing may go on before."""
+        began_s = clock.monotonic_s()
+        while True:
+            try:
+                return await asyncio.to_thread(self._fence, slot)
+            except RetryableError as error:
+                if clock.monotonic_s() - began_s > self._settings.step.patience:
+                    raise
+                self.board.note(str(error))
+                await asyncio.sleep(error.backoff_s)
+
+    async def _refused(self, error: RetryableError, now_s: float) -> None:
+        """Go on with what is known while the broker or the scheduler does not answer, though not for ever."""
+        self._refused_since_s = self._refused_since_s or now_s
+        if now_s - self._refused_since_s > self._settings.step.patience:
+            raise FatalError(f"gave up after {self._settings.step.patience:.0f} s (step.patience): {error}") from error
+        self.board.note(str(error))
+        await asyncio.sleep(error.backoff_s)
+
+    def _mind_loneliness(self, now_s: float) -> None:
+        """Wait for a cluster without workers, though not for ever."""
+        if self._living() or self._wish.mode == "stop":
+            self._alone_since_s = None
+            return
+        self._alone_since_s = self._alone_since_s or now_s
+        if now_s - self._alone_since_s > self._settings.step.patience:
+            raise FatalError(f"the Dask cluster had no worker for {self._settings.step.patience:.0f} s")
+
+    def _state(self) -> str:
+        if self._wish.mode == "stop":
+            return "stopping"
+        return "running" if self._living() else "waiting for workers"

@@ -1,0 +1,292 @@
+"""A worker's step: make the hosted partitions equal the order, poll, run the graphs, commit, report."""
+
+import gc
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hydrodask import clock
+from hydrodask.errors import FatalError, RetryableError
+from hydrodask.ingest.reader import Reader, Source
+from hydrodask.records import Messages
+from hydrodask.reports import LATENCY_BUCKETS_S, StepReport
+from hydrodask.settings import Settings
+from hydrodask.store.documents import Documents, open_documents
+from hydrodask.store.files import Files
+from hydrodask.store.lake import Lake
+from hydrodask.store.topics import Transactions
+from hydrodask.stream.context import Context
+from hydrodask.stream.partition import Build, Partition
+from hydrodask.stream.warm import warm_up
+
+log = logging.getLogger(__name__)
+
+PENDING_MAX = 200_000
+"""Outputs that may wait for a commit before a step stops polling."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker is told: host these sources, as this slot, in this way.
+
+    `sources` maps (topic, partition) to the name of its flow, `builds` a flow's name to its `build`. `mode` is `run`,
+    `flush` (commit, write every file, snapshot), `stop` (the same, then let go of everything) or `greet` (get ready,
+    and show that there is somebody). `base` see `Reader`.
+    """
+
+    run_id: str
+    generation: int
+    slot: int
+    worker: str
+    settings: Settings
+    sources: Mapping[Source, str] = field(default_factory=dict)
+    builds: Mapping[str, Build] = field(default_factory=dict)
+    mode: str = "run"
+    base: int = 0
+
+
+class Host:
+    """Everything that a slot holds on a worker, for one generation of it."""
+
+    def __init__(self, order: Order, *, now_s: Callable[[], float] = clock.monotonic_s) -> None:
+        self.run_id, self.generation = order.run_id, order.generation
+        self.settings = order.settings
+        self.partitions: dict[Source, Partition] = {}
+        self._order = order
+        self._now_s = now_s
+        warm_up()
+        self._transactions = Transactions(order.settings.kafka, order.slot)
+        self._reader = Reader(order.settings.kafka, base=order.base)
+        self._lake = Lake(order.settings.lake_url)
+        self._snapshots = Files(order.settings.snapshots_url)
+        self._documents: Documents | None = None
+        self._committed_at_s = now_s()
+        self._refused_since_s: float | None = None
+        self._stamps_ms: list[np.ndarray] = []
+        self._report = self._new_report()
+
+    def step(self, order: Order) -> StepReport:
+        """Do one step and return its report. Raises FencedError, FatalError and IntegrityError: all end the slot."""
+        started_s = self._now_s()
+        self._order, self.settings, self._report = order, order.settings, self._new_report()
+        gc.disable()  # each of ten thousand messages is an object: collecting among them doubles the cost of a poll
+        try:
+            self._reconcile()
+            if order.mode != "greet":
+                self._work(started_s + self.settings.step.trigger)
+            if order.mode in {"flush", "stop"}:
+                self._flush()
+            self._refused_since_s = None
+        except RetryableError as error:
+            self._wait(error)
+        finally:
+            gc.enable()
+        report = self._finish(started_s)
+        if order.mode == "stop" and not report.waiting:
+            self.close()
+        return report
+
+    def close(self) -> None:
+        """Let go of everything without committing."""
+        self.partitions.clear()
+        self._reader.close()
+        self._transactions.close()
+        if self._documents is not None:
+            self._documents.close()
+
+    def _reconcile(self) -> None:
+        """Make what is hosted equal the order: close first, so that nothing is committed twice."""
+        gone = [source for source in self.partitions if source not in self._order.sources]
+        if gone:
+            self._commit()
+            for source in gone:
+                self.partitions[source].save(self._now_s())
+                self._reader.unassign(source)
+                del self.partitions[source]
+        for source in self._order.sources:
+            if source not in self.partitions:
+                self._open(source)
+        for source in list(self._reader.lost):
+            self._reposition(source)
+
+    def _open(self, source: Source) -> None:
+        started_s = self._now_s()
+        flow = self._order.sources[source]
+        low, high = self._reader.bounds(source)
+        embedded = self.settings.kafka.embedded
+        committed = None if embedded else self._reader.committed(source)
+        begin = self._order.base if embedded else low
+        if committed is None and not embedded and self.settings.kafka.start == "latest":
+            begin = high
+        ctx = Context(self.settings, flow, *source, self._lake)
+        partition = Partition(ctx, self._order.builds[flow], self._snapshots)
+        position = partition.open(committed, begin)
+        if self._order.base <= position < low:
+            self._lose(partition, position, low)
+        self._check_end(source, partition.position, high)
+        if committed is None and partition.fresh:
+            partition.pin(started_s)
+        self._reader.assign(source, partition.position)
+        self.partitions[source] = partition
+        self._report.notes += [f"{source[0]}-{source[1]}: {note}" for note in partition.notes]
+        self._report.restore_s += self._now_s() - started_s
+
+    def _reposition(self, source: Source) -> None:
+        """Go on where the log begins now: retention has passed the position."""
+        partition = self.partitions[source]
+        low, high = self._reader.bounds(source)
+        self._check_end(source, partition.position, high)
+        if partition.position < low:
+            self._lose(partition, partition.position, low)
+        self._reader.assign(source, partition.position)
+
+    def _lose(self, partition: Partition, position: int, low: int) -> None:
+        """Say, count and survive (or not) that the log has lost records."""
+        name = f"{partition.ctx.topic}-{partition.ctx.partition}"
+        what = f"{name}: offsets {position} to {low} are gone from the log (retention), {low - position} records lost"
+        if self.settings.kafka.on_data_loss == "fail":
+            raise FatalError(f"{what}; kafka.on_data_loss is fail")
+        partition.ctx.totals["lost"] += low - position
+        partition.advance(low)
+        partition.committed = max(partition.committed, low)
+        self._report.notes.append(what)
+        log.error("%s", what)
+
+    def _check_end(self, source: Source, position: int, high: int) -> None:
+        if position > max(high, self._order.base) and not self.settings.kafka.embedded:
+            raise FatalError(
+                f"position {position} of {source[0]}-{source[1]} is past the log's end {high}: was the topic deleted "
+                "and made anew? use another kafka.group and data_dir, or bring the topic back"
+            )
+
+    def _work(self, deadline_s: float) -> None:
+        """Poll and run graphs until the deadline, committing when due."""
+        rows_max = self.settings.step.rows_max
+        while True:
+            # A commit that falls due in the middle of a poll is not kept waiting for the step's end.
+            due_s = self._committed_at_s + self.settings.step.commit_every
+            left_s = max(0.0, min(deadline_s, max(due_s, self._now_s())) - self._now_s())
+            if sum(p.pending for p in self.partitions.values()) > PENDING_MAX:
+                self._commit()
+            started_s = self._now_s()
+            batches = self._reader.poll(rows_max, left_s) if self.partitions else _rest(left_s)
+            self._report.stage_s["poll"] = self._report.stage_s.get("poll", 0.0) + self._now_s() - started_s
+            for messages in batches:
+                self._take(messages)
+            for source, position in self._reader.positions.items():
+                self.partitions[source].advance(position)
+            self._tend()
+            if self._now_s() >= deadline_s:
+                return
+
+    def _take(self, messages: Messages) -> None:
+        """Run one batch through its graph."""
+        partition = self.partitions.get((messages.topic, messages.partition))
+        if partition is None:
+            return  # fetched before it was unassigned
+        partition.process(messages)
+        if partition.ctx.flow != "monitor":
+            return  # rates and latencies are those of the sensors' records
+        self._report.records += len(messages)
+        if not partition.ctx.quiet:
+            self._stamps_ms.append(messages.timestamps_ms)
+
+    def _tend(self) -> None:
+        """Write files that are due, commit when due, snapshot when due."""
+        now_s = self._now_s()
+        step, lake = self.settings.step, self.settings.lake
+        held = self.settings.source.unconsumed_max // 4 if self.settings.kafka.embedded else lake.roll_rows
+        for partition in self.partitions.values():
+            partition.roll(now_s, rows_max=min(lake.roll_rows, held), age_s_max=lake.roll_age)
+        if now_s - self._committed_at_s < step.commit_every:
+            return
+        self._commit()
+        for partition in self.partitions.values():
+            behind = partition.position - partition.snapshot_offset
+            old = now_s - partition.snapshot_at_s >= step.snapshot_every
+            if old or (self.settings.kafka.embedded and behind >= held):
+                partition.save(now_s)
+
+    def _commit(self, *, emit_every_s: float | None = None) -> None:
+        """Publish what waits: documents, then records and offsets in one transaction."""
+        now_s = self._now_s()
+        every_s = self.settings.window.emit_every if emit_every_s is None else emit_every_s
+        for partition in self.partitions.values():
+            partition.tick(now_s, every_s=every_s)
+        changes = [c for p in self.partitions.values() for c in p.ctx.changes]
+        if changes:
+            if self._documents is None:
+                self._documents = open_documents(self.settings)
+            self._documents.write(changes)
+        moved = {s: p for s, p in self.partitions.items() if p.position > p.committed}
+        outgoing = [record for p in self.partitions.values() for record in p.ctx.outbox]
+        if moved or outgoing:
+            offsets = [(*source, self._reader.offset_of(p.position)) for source, p in moved.items()]
+            self._transactions.commit(outgoing, offsets, self._reader.consumer)
+        for partition in self.partitions.values():
+            partition.ctx.outbox.clear()
+            partition.ctx.changes.clear()
+            partition.committed = max(partition.committed, partition.position)
+        self._committed_at_s = self._now_s()
+        self._report.stage_s["commit"] = self._report.stage_s.get("commit", 0.0) + self._committed_at_s - now_s
+        self._count_latency()
+
+    def _count_latency(self) -> None:
+        """Add to the histogram how long ago each record was published whose outputs were committed now."""
+        if not self._stamps_ms:
+            return
+        late_s = np.maximum(clock.now_us() / 1e3 - np.concatenate(self._stamps_ms), 0.0) / 1e3
+        self._stamps_ms.clear()
+        places = np.searchsorted(np.array(LATENCY_BUCKETS_S), late_s)
+        self._report.latency_counts = (
+            np.array(self._report.latency_counts) + np.bincount(places, minlength=len(LATENCY_BUCKETS_S) + 1)
+        ).tolist()
+        self._report.latency_sum_s += float(late_s.sum())
+
+    def _flush(self) -> None:
+        """Commit, open windows too, write every file and snapshot every state."""
+        self._commit(emit_every_s=0.0)
+        for partition in self.partitions.values():
+            partition.roll(self._now_s(), rows_max=1, age_s_max=0.0)
+            partition.save(self._now_s())
+
+    def _wait(self, error: RetryableError) -> None:
+        """Take note that a broker or store refuses; give up once patience is over."""
+        now_s = self._now_s()
+        self._refused_since_s = self._refused_since_s or now_s
+        waited_s = now_s - self._refused_since_s
+        if waited_s > self.settings.step.patience:
+            raise FatalError(f"gave up after {waited_s:.0f} s (step.patience): {error}") from error
+        self._report.waiting = str(error)
+        log.warning("waiting: %s", error)
+        clock.sleep_s(min(error.backoff_s, 5.0))
+
+    def _finish(self, started_s: float) -> StepReport:
+        """Return the report of this step."""
+        report = self._report
+        self._reader.note_ends()
+        for source, partition in self.partitions.items():
+            part = partition.report(self._reader.ends.get(source, 0))
+            if report.waiting:
+                part.state, part.advice = "waiting", report.waiting
+            elif part.lag > self.settings.step.rows_max:
+                part.state = "catching up"
+            report.partitions.append(part)
+            for stage, seconds in partition.ctx.stage_s.items():
+                report.stage_s[stage] = report.stage_s.get(stage, 0.0) + seconds
+            partition.ctx.stage_s.clear()
+        report.commit_age_s = self._now_s() - self._committed_at_s
+        report.seconds = self._now_s() - started_s
+        return report
+
+    def _new_report(self) -> StepReport:
+        order = self._order
+        return StepReport(order.worker, order.slot, order.generation, latency_counts=[0] * (len(LATENCY_BUCKETS_S) + 1))
+
+
+def _rest(seconds: float) -> list[Messages]:
+    """Wait, because there is nothing to poll."""
+    clock.sleep_s(seconds)
+    return []

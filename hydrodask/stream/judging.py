@@ -1,0 +1,156 @@
+"""Nodes for records of our own topics: JSON → structs, labels → lake, windows → anomalies, incidents → documents."""
+
+from typing import Any
+
+import msgspec
+from streamz import Stream
+
+from hydrodask import clock
+from hydrodask.detect.detector import Detector
+from hydrodask.detect.rules import load_rules
+from hydrodask.records import LabelRecord, Messages, Reject, WindowRecord
+from hydrodask.reports import PartitionReport
+from hydrodask.store.output import FileOutput
+from hydrodask.store.schemas import labels_table
+from hydrodask.stream.context import Context
+from hydrodask.stream.nodes import Node, dead_letters
+
+Rows = list[tuple[int, Any]]
+"""(offset, struct), in offset order."""
+
+
+@Stream.register_api(attribute_name="decode_json")
+class DecodeJson(Node):
+    """Messages → Rows of one struct type; what can't be decoded goes to the dead letters."""
+
+    def __init__(self, upstream: Stream, ctx: Context, struct: type[msgspec.Struct]) -> None:
+        self.decode_one = msgspec.json.Decoder(struct).decode
+        super().__init__(upstream, ctx)
+
+    def update(self, x: Messages, who: object = None, metadata: object = None) -> Any:
+        with self.ctx.timed("decode"):
+            rows, rejects = self._decode(x)
+            dead_letters(self.ctx, rejects)
+            self.ctx.totals["kept"] += len(rows)
+        return self._emit(rows, metadata=metadata) if rows else []
+
+    def _decode(self, messages: Messages) -> tuple[Rows, list[Reject]]:
+        rows: Rows = []
+        rejects = []
+        for place, value in enumerate(messages.values):
+            if value is None:
+                continue
+            try:
+                rows.append((int(messages.offsets[place]), self.decode_one(value)))
+            except (ValueError, RecursionError) as error:
+                where = (messages.topic, messages.partition, int(messages.offsets[place]))
+                rejects.append(Reject(*where, messages.keys[place], value, f"not what this topic holds: {error}"))
+        return rows, rejects
+
+
+@Stream.register_api(attribute_name="store_labels")
+class StoreLabels(Node):
+    """Rows of LabelRecord → Parquet in `labels/`; the newest of each rig shows in reports."""
+
+    def __init__(self, upstream: Stream, ctx: Context) -> None:
+        self.next_offset = 0
+        self.newest: dict[str, list[float]] = {}
+        self.output = FileOutput(
+            ctx.lake, "labels", ctx.source, folder_of=lambda _table: "labels", column="revision", keep=True
+        )
+        super().__init__(upstream, ctx)
+        ctx.files["labels"] = self.output
+        ctx.states["labels"] = self
+        ctx.inspectors.append(self.inspect)
+
+    def update(self, x: Rows, who: object = None, metadata: object = None) -> None:
+        rows, times_us, offsets = [], [], []
+        for offset, label in x:
+            if offset < self.next_offset:
+                continue
+            self.next_offset = offset + 1
+            label.rig = label.rig or self.ctx.settings.rig.default_id
+            try:
+                times_us.append(clock.parse_iso(label.timestamp))
+            except ValueError:
+                reason = f"timestamp {label.timestamp[:40]!r} is not ISO 8601"
+                value = msgspec.json.encode(label)
+                dead_letters(self.ctx, [Reject(self.ctx.topic, self.ctx.partition, offset, None, value, reason)])
+                continue
+            rows.append(label)
+            offsets.append(offset)
+            self.newest[label.rig] = [label.cooler, label.valve, label.pump, label.accumulator, float(label.stable)]
+        if rows:
+            table = labels_table(rows, times_us, partition=self.ctx.partition, offsets=offsets)
+            self.output.add(table, self.ctx.now_s())
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the newest label of each rig."""
+        return {"next_offset": self.next_offset, "newest": self.newest}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a snapshot."""
+        self.next_offset, self.newest = state["next_offset"], dict(state["newest"])
+
+    def inspect(self, report: PartitionReport) -> None:
+        """Add the newest labels."""
+        names = ("cooler", "valve", "pump", "accumulator", "stable")
+        shown = list(self.newest)[: self.ctx.settings.observe.rigs_max]
+        report.labels = {rig: dict(zip(names, self.newest[rig], strict=True)) for rig in shown}
+
+
+@Stream.register_api(attribute_name="detect")
+class Detect(Node):
+    """Rows of WindowRecord → changes of anomaly and incident documents."""
+
+    def __init__(self, upstream: Stream, ctx: Context) -> None:
+        detect = ctx.settings.detect
+        self.next_offset = 0
+        self.detector = Detector(
+            load_rules(detect.rules),
+            baseline=detect.baseline,
+            coverage_min=detect.coverage_min,
+            window_s=ctx.settings.window.length,
+        )
+        super().__init__(upstream, ctx)
+        ctx.states["detector"] = self
+        ctx.inspectors.append(self.inspect)
+
+    def update(self, x: Rows, who: object = None, metadata: object = None) -> Any:
+        changes = []
+        with self.ctx.timed("detect"):
+            for offset, row in x:
+                if offset >= self.next_offset:
+                    self.next_offset = offset + 1
+                    changes += self.detector.update(row, offset)
+        return self._emit(changes, metadata=metadata) if changes else []
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the detector's state."""
+        return {"next_offset": self.next_offset, "detector": self.detector.snapshot()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a snapshot."""
+        self.next_offset = state["next_offset"]
+        self.detector.restore(state["detector"])
+
+    def inspect(self, report: PartitionReport) -> None:
+        """Add health, what is active, and totals."""
+        report.totals |= self.detector.totals
+        health = self.detector.health()
+        rigs_max = self.ctx.settings.observe.rigs_max
+        shown = set(list(dict.fromkeys(rig for rig, _sensor in health))[:rigs_max])
+        report.health = {key: value for key, value in health.items() if key[0] in shown}
+        report.alarms = [alarm for alarm in self.detector.alarms() if alarm[0] in shown]
+
+
+@Stream.register_api(attribute_name="documents")
+class WriteDocuments(Node):
+    """Changes → the document store, before the next transaction."""
+
+    def update(self, x: Any, who: object = None, metadata: object = None) -> None:
+        if not self.ctx.quiet:
+            self.ctx.changes.extend(x)
+
+
+__all__ = ["LabelRecord", "Stream", "WindowRecord"]

@@ -1,0 +1,212 @@
+"""The words that flows are written in: streamz nodes that take and give batches of columns.
+
+Each is registered with `Stream.register_api`, so that a flow reads `source.decode(ctx).sliding_windows(ctx)`. A node
+with state registers it with the context, and outputs wait in the context for the commit.
+"""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from streamz import Stream
+
+from hydrodask.decode import Decoder
+from hydrodask.records import Late, Messages, Outgoing, Profiles, Reject, Samples, Windows
+from hydrodask.reports import PartitionReport, Reading
+from hydrodask.rigs import RIGS
+from hydrodask.store.output import FileOutput
+from hydrodask.store.schemas import late_table, profiles_table, samples_table, windows_table
+from hydrodask.stream import publishing
+from hydrodask.stream.context import Context
+from hydrodask.window import CycleProfiles, SlidingWindows
+
+__all__ = ["Stream"]
+
+
+class Node(Stream):  # type: ignore[misc]  # streamz has no types
+    """A node with a context, which keeps it alive: streamz only holds weak references downstream."""
+
+    def __init__(self, upstream: Stream, ctx: Context, **options: Any) -> None:
+        self.ctx = ctx
+        ctx.nodes.append(self)
+        super().__init__(upstream, **options)
+
+
+@Stream.register_api(attribute_name="decode")
+class Decode(Node):
+    """Messages → Samples; what can't be used goes to the dead letters."""
+
+    def __init__(self, upstream: Stream, ctx: Context) -> None:
+        settings = ctx.settings
+        self.decoder = Decoder(
+            ctx.sensor,
+            default_rig=settings.rig.default_id,
+            future_us_max=round(settings.window.future_max * 1e6),
+            record_bytes_max=settings.limits.record_bytes,
+            rig_bytes_max=settings.limits.rig_bytes,
+            compiled=settings.step.compiled_parser,
+        )
+        super().__init__(upstream, ctx)
+
+    def update(self, x: Messages, who: object = None, metadata: object = None) -> Any:
+        with self.ctx.timed("decode"):
+            samples, rejects = self.decoder.decode(x)
+            dead_letters(self.ctx, rejects)
+        return self._emit(samples, metadata=metadata)
+
+
+def dead_letters(ctx: Context, rejects: list[Reject]) -> None:
+    """Count rejects and send them to the dead letters."""
+    if rejects:
+        ctx.totals["dead"] += sum(r.offset >= ctx.counted for r in rejects)
+        if not ctx.quiet:
+            ctx.outbox.extend(publishing.dead_letter(ctx.settings, r) for r in rejects)
+
+
+@Stream.register_api(attribute_name="sliding_windows")
+class SlidingWindowsNode(Node):
+    """Samples → Windows: final ones at once, changed open ones on each tick. `late` is the stream of Late."""
+
+    def __init__(self, upstream: Stream, ctx: Context) -> None:
+        window = ctx.settings.window
+        self.windows = SlidingWindows(
+            ctx.sensor,
+            length_us=round(window.length * 1e6),
+            slide_us=round(window.slide * 1e6),
+            lateness_us=round(window.lateness * 1e6),
+        )
+        self.late = Stream()
+        super().__init__(upstream, ctx)
+        ctx.states["windows"] = self.windows
+        ctx.inspectors.append(self.inspect)
+        if window.emit == "updates":
+            ctx.tickers.append(self.tick)
+
+    def update(self, x: Samples, who: object = None, metadata: object = None) -> Any:
+        with self.ctx.timed("windows"):
+            final, late = self.windows.consume(x)
+            self.ctx.totals["windows"] += len(final)
+        if len(late.samples):
+            self.late.emit(late)
+        return self._emit(final, metadata=metadata) if len(final) else []
+
+    def tick(self, position: int) -> None:
+        """Send the open windows that changed; in a replay they have been published before."""
+        if self.ctx.quiet:
+            self.windows.forget_changes()
+            return
+        with self.ctx.timed("windows"):
+            rows = self.windows.updates(position - 1)
+        if len(rows):
+            self._emit(rows)
+
+    def inspect(self, report: PartitionReport) -> None:
+        """Add watermark, counts and the fullest open windows."""
+        report.watermark_us = self.windows.watermark_us
+        report.keys = len(self.windows)
+        report.state_bytes += self.windows.state_bytes
+        report.totals |= {"kept": self.windows.kept, "late": self.windows.late}
+        length_us = round(self.ctx.settings.window.length * 1e6)
+        report.readings = readings(self.windows.oldest_open(self.ctx.settings.observe.rigs_max), length_us)
+
+
+def readings(rows: Windows, length_us: int) -> list[Reading]:
+    """Return windows as gauges take them."""
+    return [
+        Reading(
+            RIGS.name(int(rows.rig[i])),
+            rows.sensor,
+            float(rows.mean[i]),
+            float(rows.high[i]),
+            float(rows.low[i]),
+            0.0 if np.isnan(rows.stddev[i]) else float(rows.stddev[i]),
+            int(rows.count[i]),
+            int(rows.start_us[i]) + length_us,
+        )
+        for i in range(len(rows))
+    ]
+
+
+@Stream.register_api(attribute_name="cycle_profiles")
+class CycleProfilesNode(Node):
+    """Samples → Profiles, each once its cycle is complete or over."""
+
+    def __init__(self, upstream: Stream, ctx: Context) -> None:
+        self.profiles = CycleProfiles(ctx.sensor, lateness_us=round(ctx.settings.window.lateness * 1e6))
+        super().__init__(upstream, ctx)
+        ctx.states["cycles"] = self.profiles
+        ctx.inspectors.append(self.inspect)
+
+    def update(self, x: Samples, who: object = None, metadata: object = None) -> Any:
+        with self.ctx.timed("cycles"):
+            done = self.profiles.consume(x)
+            self.ctx.totals["cycles"] += len(done)
+        return self._emit(done, metadata=metadata) if len(done) else []
+
+    def inspect(self, report: PartitionReport) -> None:
+        """Add the size of the state."""
+        report.state_bytes += self.profiles.state_bytes
+
+
+@Stream.register_api(attribute_name="publish")
+class Publish(Node):
+    """Windows or Profiles → JSON records that wait for the transaction."""
+
+    def __init__(self, upstream: Stream, ctx: Context, topic: str) -> None:
+        self.topic = ctx.settings.topic(topic)
+        super().__init__(upstream, ctx)
+
+    def update(self, x: Windows | Profiles, who: object = None, metadata: object = None) -> None:
+        if self.ctx.quiet:
+            return
+        with self.ctx.timed("publish"):
+            if isinstance(x, Windows):
+                length_us = round(self.ctx.settings.window.length * 1e6)
+                encoded = publishing.window_rows(x, length_us)
+            else:
+                encoded = publishing.cycle_rows(x)
+            self.ctx.outbox.extend(Outgoing(self.topic, key, value) for key, value in encoded)
+
+
+@Stream.register_api(attribute_name="store")
+class Store(Node):
+    """Samples, Late, Windows or Profiles → Parquet files in a folder of the lake; passes on what it takes."""
+
+    def __init__(self, upstream: Stream, ctx: Context, folder: str, *, by_date: bool = False) -> None:
+        below = f"{folder}/sensor={ctx.sensor}"
+        column = "offset" if folder in ("raw", "late") else "revision"
+        self.output = FileOutput(
+            ctx.lake,
+            below,
+            ctx.source,
+            folder_of=(lambda table: f"{below}/date={first_date(table)}") if by_date else (lambda _table: below),
+            column=column,
+            keep=folder != "raw",
+        )
+        super().__init__(upstream, ctx)
+        ctx.files[folder] = self.output
+
+    def update(self, x: Samples | Late | Windows | Profiles, who: object = None, metadata: object = None) -> Any:
+        with self.ctx.timed("archive"):
+            if (table := self._table(x)) is not None:
+                self.output.add(table, self.ctx.now_s())
+        return self._emit(x, metadata=metadata)
+
+    def _table(self, x: Samples | Late | Windows | Profiles) -> pa.Table | None:
+        """Return the rows of `x` that files do not hold yet; only final windows are kept."""
+        if isinstance(x, Samples):
+            fresh = x.after(self.output.position)
+            return samples_table(fresh) if len(fresh) else None
+        if isinstance(x, Late):
+            return late_table(x)
+        if isinstance(x, Profiles):
+            return profiles_table(x, partition=self.ctx.partition)
+        if not x.final.all():
+            return None  # one batch holds final windows or updates, never both
+        length_us = round(self.ctx.settings.window.length * 1e6)
+        return windows_table(x, partition=self.ctx.partition, length_us=length_us)
+
+
+def first_date(table: pa.Table) -> str:
+    """Return the UTC event date of the first row."""
+    return table.column("timestamp")[0].as_py().strftime("%Y-%m-%d")  # type: ignore[no-any-return]

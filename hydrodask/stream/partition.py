@@ -1,0 +1,185 @@
+"""One graph on one partition: opening it at the right place, feeding it, and what it reports."""
+
+from collections.abc import Callable
+
+import numpy as np
+from streamz import Stream
+
+from hydrodask.errors import IntegrityError
+from hydrodask.records import Messages
+from hydrodask.reports import PartitionReport
+from hydrodask.store.files import Files
+from hydrodask.stream import snapshot
+from hydrodask.stream.context import Context
+
+Build = Callable[[Stream, Context], None]
+
+
+class Partition:
+    """A graph instance and its state. `position` is the next offset to take, `committed` the committed one.
+
+    Records between the two are replayed quietly: they bring state and files up to date and publish nothing.
+    """
+
+    def __init__(self, ctx: Context, build: Build, snapshots: Files) -> None:
+        self.ctx = ctx
+        self.position = 0
+        self.committed = 0
+        self.snapshot_offset = 0
+        self.snapshot_at_s = ctx.now_s()
+        self.fresh = True
+        self.snapshot_bytes = 0
+        self.notes: list[str] = []
+        self.state = "running"
+        self.advice = ""
+        self.newest_ms: int | None = None
+        self.consumed = 0
+        self._snapshots = snapshots
+        self._ticked_at_s = float("-inf")
+        self._source = Stream()
+        build(self._source, ctx)
+
+    def open(self, committed: int | None, low: int) -> int:
+        """Restore the newest usable snapshot at or below `committed` and return the offset to read from.
+
+        With `committed` None the newest snapshot is the committed position. `low` is where reading begins without
+        either.
+        """
+        offset, state, self.notes = snapshot.newest(self._snapshots, self.ctx.source, at_most=committed)
+        self.fresh = not state
+        if state:
+            offset = self._restore(offset, state)
+        for output in self.ctx.files.values():
+            output.open(max(offset, low))
+            self.notes += [f"ignored unfinished file {path}" for path in output.unfinished()]
+        self.committed = max(offset, low if committed is None else committed)
+        self.snapshot_offset = offset if state else low
+        self.ctx.counted = self.snapshot_offset
+        self.position = min(self.needs)
+        return self.position
+
+    @property
+    def needs(self) -> list[int]:
+        """The next offset that each node with state, and each folder that reads the log again, needs."""
+        wanted = [self.snapshot_offset]
+        return wanted + [f.position for f in self.ctx.files.values() if not f.keep]
+
+    @property
+    def durable(self) -> int:
+        """Return the offset from which a restart could go on without the log before it."""
+        raw = [f.position for f in self.ctx.files.values() if not f.keep and f.waiting]
+        return min([self.snapshot_offset, *raw])
+
+    @property
+    def pending(self) -> int:
+        """Return how many records and documents wait for the commit."""
+        return len(self.ctx.outbox) + len(self.ctx.changes)
+
+    def process(self, messages: Messages) -> None:
+        """Run messages through the graph; those below `committed` quietly."""
+        first = int(np.searchsorted(messages.offsets, self.position))
+        border = int(np.searchsorted(messages.offsets, self.committed))
+        for part, quiet in ((_cut(messages, first, border), True), (_cut(messages, max(first, border), None), False)):
+            if len(part):
+                self.ctx.quiet = quiet
+                self._source.emit(part)
+                self.position = int(part.offsets[-1]) + 1
+                self._count(part)
+                self.newest_ms = int(part.timestamps_ms.max())
+                if quiet:
+                    self._run_tickers()  # what changed in the replay has been published before
+        self.ctx.quiet = self.position < self.committed
+
+    def advance(self, position: int) -> None:
+        """Move over a gap in the log: transaction markers, compacted records."""
+        self.position = max(self.position, position)
+        self.ctx.quiet = self.position < self.committed
+
+    def tick(self, now_s: float, *, every_s: float) -> None:
+        """Let nodes send what they send at intervals."""
+        if now_s - self._ticked_at_s >= every_s * 0.9:
+            self._ticked_at_s = now_s
+            self._run_tickers()
+
+    def _run_tickers(self) -> None:
+        for tick in self.ctx.tickers:
+            tick(self.position)
+
+    def roll(self, now_s: float, *, rows_max: int, age_s_max: float) -> None:
+        """Write the files that are due. Raises RetryableError when the lake refuses."""
+        for output in self.ctx.files.values():
+            if output.due(now_s, rows_max=rows_max, age_s_max=age_s_max):
+                with self.ctx.timed("archive"):
+                    output.roll(self.position)
+
+    def save(self, now_s: float) -> None:
+        """Store a snapshot if state and commit are at one place, and a new one."""
+        if self.position == self.committed and self.position != self.snapshot_offset:
+            self.pin(now_s)
+
+    def pin(self, now_s: float) -> None:
+        """Store a snapshot of the state here and now: also the empty one that remembers where a fresh group began."""
+        state = {
+            "flow": self.ctx.flow,
+            "consumed": self.consumed,
+            "totals": dict(self.ctx.totals),
+            "nodes": {name: node.snapshot() for name, node in self.ctx.states.items()},
+            "files": {name: output.snapshot(self.position) for name, output in self.ctx.files.items()},
+        }
+        with self.ctx.timed("snapshot"):
+            self.snapshot_bytes = snapshot.save(self._snapshots, self.ctx.source, self.position, state)
+        self.snapshot_offset, self.snapshot_at_s = self.position, now_s
+
+    def report(self, end: int) -> PartitionReport:
+        """Return what people may want to know."""
+        ctx = self.ctx
+        report = PartitionReport(
+            ctx.flow, ctx.topic, ctx.partition, self.state, self.advice, self.position, self.committed, self.durable,
+            max(end, self.position), newest_ms=self.newest_ms,
+        )  # fmt: skip
+        report.totals = dict(ctx.totals)
+        report.totals["consumed"] = self.consumed
+        report.totals["files"] = sum(f.files for f in ctx.files.values())
+        report.totals["file_bytes"] = sum(f.file_bytes for f in ctx.files.values())
+        for inspect in ctx.inspectors:
+            inspect(report)
+        return report
+
+    def _count(self, messages: Messages) -> None:
+        """Count the records, tombstones left out, that are not part of the restored totals."""
+        fresh = messages.values[int(np.searchsorted(messages.offsets, self.ctx.counted)) :]
+        self.consumed += len(fresh) - fresh.count(None)
+
+    def _restore(self, offset: int, state: dict[str, object]) -> int:
+        """Restore nodes and outputs; a snapshot that does not fit is not used, and that is said."""
+        try:
+            for name, node in self.ctx.states.items():
+                node.restore(state["nodes"][name])  # type: ignore[index]
+            for name, output in self.ctx.files.items():
+                output.restore(state["files"][name])  # type: ignore[index]
+            self.ctx.totals.update(state["totals"])  # type: ignore[call-overload]
+            self.consumed = state["consumed"]  # type: ignore[assignment]
+        except (ValueError, KeyError, TypeError, IntegrityError) as error:
+            source = f"{self.ctx.topic}-{self.ctx.partition}"
+            raise IntegrityError(
+                f"the snapshot of {source} at {offset} does not fit this configuration ({error}); put the "
+                f"configuration back, or remove {self._snapshots.url}/{snapshot.folder_of(self.ctx.source)} to "
+                "rebuild state from the log"
+            ) from error
+        return offset
+
+
+def _cut(messages: Messages, start: int, end: int | None) -> Messages:
+    """Return the messages at places `start` to `end`."""
+    if start == 0 and end is None:
+        return messages
+    keys = [messages.keys[i] for i in range(start, len(messages) if end is None else end)]
+    which = slice(start, end)
+    return Messages(
+        messages.topic,
+        messages.partition,
+        messages.values[which],
+        keys,
+        messages.offsets[which],
+        messages.timestamps_ms[which],
+    )

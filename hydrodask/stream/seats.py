@@ -1,0 +1,45 @@
+"""What the coordinator keeps about workers: a seat each, and what is wanted of all of them."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hydrodask import clock
+from hydrodask.reports import StepReport
+from hydrodask.stream.host import Order
+
+
+class Cluster(Protocol):
+    """Workers by address, and steps that run on them."""
+
+    async def workers(self) -> list[str]:
+        """Return who is there. Raises UnreachableError."""
+
+    def step(self, worker: str, order: Order) -> Awaitable[StepReport]:
+        """Run one step. Raises WorkerLostError (a RetryableError) when the worker goes away, or the step's error."""
+
+
+@dataclass(eq=False, slots=True)
+class Seat:
+    """A worker with a slot, for one generation: from when it came until it is lost or stopped."""
+
+    worker: str
+    slot: int
+    generation: int
+    lost: bool = False
+    stopped: bool = False
+    reached: str = ""
+    steps: int = 0
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when its worker is no longer there: a step on it may never come back."""
+    task: asyncio.Task[None] | None = None
+    failing_since_s: float | None = None
+
+
+@dataclass(slots=True)
+class Wish:
+    """What somebody wants of all seats; `mode` as in `Order`."""
+
+    mode: str = "run"
+    since_s: float = field(default_factory=clock.monotonic_s)

@@ -1,0 +1,101 @@
+"""Snapshots: the state of a partition's nodes at an offset, as a file. Only a cache: the log can rebuild any of them.
+
+A file is a checksum and a MessagePack document: plain values, and arrays as dtype, shape and bytes. No code in it.
+"""
+
+import hashlib
+import logging
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from hydrodask.store.files import Files
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+"""Raise it when the layout of a node's state changes: older snapshots are then ignored, and said so."""
+
+KEPT = 3
+"""Snapshots of a partition that stay."""
+
+_MAGIC = b"hydrodask snapshot\n"
+_ARRAY = 1
+
+
+def encode(state: dict[str, Any]) -> bytes:
+    """Return `state` as bytes; equal states give equal bytes."""
+    body = msgspec.msgpack.encode({"version": VERSION, "state": state}, enc_hook=_array_out)
+    return _MAGIC + hashlib.sha256(body).digest() + body
+
+
+def decode(data: bytes) -> dict[str, Any]:
+    """Return the state in `data`. Raises ValueError when it is cut short, damaged, or of another version."""
+    start = len(_MAGIC) + 32
+    if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(data[start:]).digest() != data[len(_MAGIC) : start]:
+        raise ValueError("it is damaged or unfinished")
+    try:
+        document = msgspec.msgpack.decode(data[start:], ext_hook=_array_in)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"it can't be decoded: {error}") from error
+    if document.get("version") != VERSION:
+        raise ValueError(f"it has version {document.get('version')}, want {VERSION}")
+    return document["state"]  # type: ignore[no-any-return]
+
+
+def save(files: Files, source: tuple[str, int], offset: int, state: dict[str, Any]) -> int:
+    """Store a snapshot, drop old ones, and return its size in bytes."""
+    folder = folder_of(source)
+    data = encode(state)
+    files.replace(f"{folder}/{offset:012d}.snapshot", data)
+    for path in _paths(files, folder)[:-KEPT]:
+        files.remove(path)
+    return len(data)
+
+
+def newest(files: Files, source: tuple[str, int], *, at_most: int | None) -> tuple[int, dict[str, Any], list[str]]:
+    """Return (offset, state, notes) of the newest usable snapshot at or below `at_most`; offset 0 and {} without one.
+
+    `notes` says which were ignored and why.
+    """
+    folder = folder_of(source)
+    notes = [f"ignored unfinished file {path}" for path in files.unfinished(folder)]
+    for path in reversed(_paths(files, folder)):
+        offset = int(path.rsplit("/", 1)[-1].removesuffix(".snapshot"))
+        if at_most is not None and offset > at_most:
+            continue
+        try:
+            return offset, decode(files.read(path)), notes
+        except (ValueError, FileNotFoundError) as error:
+            notes.append(f"ignored snapshot {path}: {error}")
+    return 0, {}, notes
+
+
+def folder_of(source: tuple[str, int]) -> str:
+    """Return the folder of a source's snapshots."""
+    return f"{source[0]}-{source[1]}"
+
+
+def _paths(files: Files, folder: str) -> list[str]:
+    """Return the paths of snapshots by offset; names alone sort up to 12 digits only."""
+    offsets = {path.rsplit("/", 1)[-1].removesuffix(".snapshot"): path for path in files.names(folder)}
+    return [offsets[name] for name in sorted((n for n in offsets if n.isdigit()), key=int)]
+
+
+def _array_out(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        parts = (value.dtype.str, value.shape, np.ascontiguousarray(value).tobytes())
+        return msgspec.msgpack.Ext(_ARRAY, msgspec.msgpack.encode(parts))
+    if isinstance(value, np.integer):
+        return int(value)
+    if isinstance(value, np.floating):
+        return float(value)
+    raise NotImplementedError(f"a snapshot can't hold a {type(value).__name__}")
+
+
+def _array_in(code: int, data: memoryview) -> object:
+    if code != _ARRAY:
+        raise ValueError(f"there is no extension {code}")
+    dtype, shape, raw = msgspec.msgpack.decode(data, type=tuple[str, tuple[int, ...], bytes])
+    return np.frombuffer(raw, np.dtype(dtype)).reshape(shape).copy()

@@ -1,0 +1,30 @@
+"""Compile, or load from the cache, every kernel before the first step: the first call of each may take seconds."""
+
+import numpy as np
+
+from hydrodask.decode import Decoder
+from hydrodask.records import Messages
+from hydrodask.rigs import RigTable
+from hydrodask.window import CycleProfiles, SlidingWindows
+
+_RECORD = (
+    b'{"sensor": "TS1", "cycle": 0, "sample_idx": %d, "value": 1.5, "timestamp": "2026-01-01T00:%02d:00.000000", '
+    b'"sampling_rate_hz": 1, "rig": "warm"}'
+)
+
+
+def warm_up() -> None:
+    """Run a few records through each kernel, with tables of their own."""
+    rigs = RigTable()
+    values: list[bytes | None] = [*(_RECORD % (i, i) for i in range(4)), b"{}"]
+    numbers = np.arange(len(values), dtype=np.int64)
+    stamps = np.full(len(values), 4 * 10**12, np.int64)
+    messages = Messages("warm", 0, values, [None] * len(values), numbers, stamps)
+    limits = {"future_us_max": 60_000_000, "record_bytes_max": 65_536, "rig_bytes_max": 128}
+    for compiled in (True, False):
+        samples, _ = Decoder("TS1", default_rig="warm", compiled=compiled, rigs=rigs, **limits).decode(messages)
+    windows = SlidingWindows("TS1", length_us=60_000_000, slide_us=10_000_000, lateness_us=10_000_000, rigs=rigs)
+    windows.consume(samples)
+    windows.updates(4)
+    windows.oldest_open(1)
+    CycleProfiles("TS1", lateness_us=10_000_000, rigs=rigs).consume(samples)

@@ -1,0 +1,123 @@
+"""Cycle profiles per rig: sixty one-second segments a cycle, each with count, mean, M2, least and largest value."""
+
+from typing import Any
+
+import numpy as np
+
+from hydrodask.records import Float64, Int64, Profiles, Samples
+from hydrodask.rigs import RIGS, RigTable
+from hydrodask.window import segments as kernel
+from hydrodask.window.keys import Keys
+
+_ROWS = 256
+"""Profiles that one call of the kernel can write before Python takes them away."""
+
+_NEVER = -(2**62)
+
+
+class CycleProfiles:
+    """Profiles of the cycles of one sensor's partition, by `sample_idx` and the record's own sampling rate.
+
+    A profile is done when every segment has all of its samples (`complete`), when the next cycle has begun and the
+    watermark has passed the cycle's end, or when a third one begins. A sample of a cycle that is done is missed.
+    """
+
+    def __init__(
+        self, sensor: str, *, lateness_us: int, length_us: int = 60_000_000, segments: int = 60, rigs: RigTable = RIGS
+    ) -> None:
+        self.sensor = sensor
+        self.next_offset = 0
+        self.missed = 0
+        self._geometry = (np.int64(length_us), np.int64(segments), np.int64(lateness_us))
+        self._keys = Keys(rigs)
+        self._rows = (np.zeros((_ROWS, 5), np.int64), np.zeros((_ROWS, segments, 5)))
+        self._grow(1)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of state per rig times rigs."""
+        return len(self) * (16 + 2 * (32 + int(self._geometry[1]) * 40))
+
+    def consume(self, samples: Samples) -> Profiles:
+        """Take samples in offset order, skipping what was taken already; return the profiles that are done."""
+        samples = samples.after(self.next_offset)
+        slots = self._keys.slots(samples.rig)
+        if len(self._keys) > len(self._newest):
+            self._grow(len(self._keys))
+        where = np.zeros(2, np.int64)
+        parts = []
+        while where[0] < len(samples):
+            where[1] = 0
+            self.missed += kernel.consume(
+                slots, samples.cycle, samples.sample_idx, samples.value, samples.time_us, samples.rate_hz,
+                samples.offset, self._geometry, self._state(), self._rows, where,
+            )  # fmt: skip
+            if where[1]:
+                parts.append((self._rows[0][: where[1]].copy(), self._rows[1][: where[1]].copy()))
+        if len(samples):
+            self.next_offset = int(samples.offset[-1]) + 1
+        return self._columns(parts)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state after `next_offset`: equal records give equal bytes. Only open cycles are kept."""
+        count = len(self)
+        used = np.argwhere(self._ints[:count, :, kernel.USED] == 1)
+        return {
+            "next_offset": self.next_offset,
+            "missed": self.missed,
+            "geometry": [int(g) for g in self._geometry],
+            "rigs": self._keys.names,
+            "newest": self._newest[:count].copy(),
+            "closed": self._closed[:count].copy(),
+            "places": used,
+            "ints": self._ints[used[:, 0], used[:, 1]],
+            "parts": self._parts[used[:, 0], used[:, 1]],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a snapshot. Raises ValueError when it was made with other settings."""
+        if state["geometry"] != [int(g) for g in self._geometry]:
+            raise ValueError(f"profiles (length, segments, lateness) were {state['geometry']}, are {self._geometry}")
+        self.next_offset, self.missed = state["next_offset"], state["missed"]
+        self._keys.restore(state["rigs"])
+        self._grow(max(1, len(self)), fresh=True)
+        count, used = len(self), state["places"]
+        self._newest[:count], self._closed[:count] = state["newest"], state["closed"]
+        self._ints[used[:, 0], used[:, 1]] = state["ints"]
+        self._parts[used[:, 0], used[:, 1]] = state["parts"]
+
+    def _state(self) -> tuple[Int64, Int64, Int64, Float64]:
+        return self._newest, self._closed, self._ints, self._parts
+
+    def _grow(self, count: int, *, fresh: bool = False) -> None:
+        """Make room for `count` keys, keeping what is there unless `fresh`."""
+        old = 0 if fresh else len(getattr(self, "_newest", ()))
+        size = max(count, 2 * old)
+        newest, closed = np.full(size, _NEVER, np.int64), np.full(size, _NEVER, np.int64)
+        ints, parts = np.zeros((size, 2, 4), np.int64), np.zeros((size, 2, int(self._geometry[1]), 5))
+        if old:
+            newest[:old], closed[:old], ints[:old], parts[:old] = self._state()
+        self._newest, self._closed, self._ints, self._parts = newest, closed, ints, parts
+
+    def _columns(self, runs: list[tuple[Int64, Float64]]) -> Profiles:
+        segments = int(self._geometry[1])
+        ints = np.concatenate([r[0] for r in runs]) if runs else np.zeros((0, 5), np.int64)
+        parts = np.concatenate([r[1] for r in runs]) if runs else np.zeros((0, segments, 5))
+        count = parts[:, :, kernel.COUNT].astype(np.int32)
+        parts[count == 0] = np.nan
+        return Profiles(
+            self.sensor,
+            rig=self._keys.codes(ints[:, 0]) if len(ints) else np.zeros(0, np.int32),
+            cycle=ints[:, 1],
+            start_us=ints[:, 2],
+            complete=ints[:, 3] == 1,
+            revision=ints[:, 4],
+            count=count,
+            mean=parts[:, :, kernel.MEAN],
+            m2=parts[:, :, kernel.M2],
+            low=parts[:, :, kernel.LOW],
+            high=parts[:, :, kernel.HIGH],
+        )

@@ -1,0 +1,389 @@
+"""The coordinator with workers in memory: who hosts what when workers die, hang, join and come back."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from hydrodask.errors import (
+    FatalError,
+    FencedError,
+    HydrodaskError,
+    RetryableError,
+    UnreachableError,
+)
+from hydrodask.reports import PartitionReport, StepReport
+from hydrodask.settings import Settings
+from hydrodask.settings.model import Kafka, Step
+from hydrodask.stream import coordinator as module
+from hydrodask.stream.cluster import WorkerLostError
+from hydrodask.stream.coordinator import Coordinator
+from hydrodask.stream.host import Order
+from hydrodask.stream.placement import Source
+
+SOURCES = {(f"hydraulic-{s}", 0): "monitor" for s in ("PS1", "PS2", "FS1", "TS1", "CE")}
+SETTINGS = Settings(
+    kafka=Kafka(discover_every=0.02),
+    step=Step(trigger=0.01, time_max=0.2, patience=0.5),
+)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the coordinator look a hundred times a second."""
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+
+
+@dataclass
+class FakeCluster:
+    """Workers in memory that hold what they are told to, as hosts do: until told otherwise, or fenced.
+
+    A source that is given to a worker while another one may still write for it is an error of the coordinator's.
+    """
+
+    alive: list[str] = field(default_factory=list)
+    hanging: set[str] = field(default_factory=set)
+    failing: dict[str, HydrodaskError] = field(default_factory=dict)
+    away: bool = False
+    holders: dict[Source, tuple[str, int, int]] = field(default_factory=dict)
+    fenced: list[int] = field(default_factory=list)
+    fence_errors: list[HydrodaskError] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+
+    async def workers(self) -> list[str]:
+        """Return who is there."""
+        if self.away:
+            raise UnreachableError("the Dask scheduler does not answer", backoff_s=0.01)
+        return sorted(self.alive)
+
+    def step(self, worker: str, order: Order) -> Awaitable[StepReport]:
+        """Hold what the order says, and report it a little later."""
+        return self._step(worker, order)
+
+    async def _step(self, worker: str, order: Order) -> StepReport:
+        self._check(worker)
+        self.orders.append(order)
+        me = (worker, order.generation, order.slot)
+        for source in [s for s, holder in self.holders.items() if holder == me]:
+            if source not in order.sources:
+                del self.holders[source]
+        for source in order.sources:
+            holder = self.holders.setdefault(source, me)
+            assert holder == me, f"{source} goes to {me} while {holder} may still write for it"
+        await asyncio.sleep(1000 if worker in self.hanging else 0.005)
+        self._check(worker)
+        if order.mode == "stop":
+            self.holders = {s: holder for s, holder in self.holders.items() if holder != me}
+        report = StepReport(worker, order.slot, order.generation, latency_counts=[0] * 15)
+        report.partitions = [
+            PartitionReport(flow, *source, position=9, committed=9)
+            for source, flow in order.sources.items()
+            if order.mode != "stop"
+        ]
+        return report
+
+    def _check(self, worker: str) -> None:
+        if worker not in self.alive:
+            raise WorkerLostError(f"worker {worker} went away during a step")
+        if worker in self.failing:
+            raise self.failing[worker]
+
+    def fence(self, slot: int) -> None:
+        """Make sure that a slot can't write any more."""
+        if self.fence_errors:
+            raise self.fence_errors.pop()
+        self.fenced.append(slot)
+        self.holders = {s: holder for s, holder in self.holders.items() if holder[2] != slot}
+
+    def hosts(self) -> dict[str, set[Source]]:
+        """Return what each worker holds."""
+        found: dict[str, set[Source]] = {}
+        for source, (worker, _, _) in self.holders.items():
+            found.setdefault(worker, set()).add(source)
+        return found
+
+    def complete(self, *workers: str) -> bool:
+        """Say whether exactly these workers hold all sources together."""
+        return set(self.holders) == set(SOURCES) and set(self.hosts()) == set(workers)
+
+
+def play(
+    cluster: FakeCluster,
+    story: Callable[[Coordinator], Coroutine[None, None, None]],
+    *,
+    discover: Callable[[], Mapping[Source, str]] = lambda: SOURCES,
+    stop: bool = True,
+) -> Coordinator:
+    """Run a coordinator while the story is told, then stop it; raises what ended it."""
+
+    async def run() -> Coordinator:
+        one = Coordinator(
+            cluster,
+            SETTINGS,
+            run_id="run",
+            builds={},
+            discover=discover,
+            fence=cluster.fence,
+        )
+        working = asyncio.create_task(one.run())
+        telling = asyncio.create_task(story(one))
+        done, _ = await asyncio.wait({working, telling}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        assert done, "neither the story nor the coordinator came to an end"
+        if working in done:
+            telling.cancel()
+            working.result()
+        telling.result()
+        if stop:
+            one.want("stop")
+        await asyncio.wait_for(working, 10)
+        return one
+
+    return asyncio.run(run())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so, ten seconds at most."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  (what is waited for has no event)
+            await asyncio.sleep(0.005)
+
+
+def test_one_worker_gets_everything() -> None:
+    """The only worker hosts all partitions, in slot 0, and lets go of them at the end."""
+    cluster = FakeCluster(["w1"])
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1"))
+
+    play(cluster, story)
+
+    assert {o.slot for o in cluster.orders} == {0}
+    assert cluster.orders[-1].mode == "stop"
+    assert (cluster.holders, cluster.fenced) == ({}, [])
+
+
+def test_two_workers_share() -> None:
+    """Each has a slot of its own; no source is ever with both."""
+    cluster = FakeCluster(["w1", "w2"])
+
+    async def story(one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1", "w2"))
+        await until(lambda: len(one.board.overview.partitions) == len(SOURCES))
+
+    one = play(cluster, story)
+
+    assert {(o.worker, o.slot) for o in cluster.orders} == {("w1", 0), ("w2", 1)}
+    assert one.settled(dict.fromkeys(SOURCES, 9))
+    assert not one.settled(dict.fromkeys(SOURCES, 10))
+
+
+def test_lost_worker_is_fenced_before_its_partitions_move() -> None:
+    """The fake refuses a source whose holder is not fenced, so reaching the end is the proof."""
+    cluster = FakeCluster(["w1", "w2"])
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1", "w2"))
+        slot = next(o.slot for o in cluster.orders if o.worker == "w2")
+        cluster.alive.remove("w2")
+        await until(lambda: cluster.complete("w1"))
+        assert cluster.fenced == [slot]
+
+    one = play(cluster, story)
+
+    assert any("slot 1 lost: worker w2 went away" in n for n in one.board.overview.notes)
+
+
+def test_fence_that_fails_is_tried_again() -> None:
+    """A broker that is away just when a worker dies ends nothing; nothing moves before it is back."""
+    cluster = FakeCluster(["w1", "w2"])
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1", "w2"))
+        cluster.fence_errors = [RetryableError("no broker", backoff_s=0.02) for _ in range(3)]
+        cluster.alive.remove("w2")
+        await until(lambda: cluster.complete("w1"))
+
+    play(cluster, story)
+
+    assert cluster.fenced == [1]
+    assert cluster.fence_errors == []
+
+
+def test_worker_that_comes_back_is_a_new_one() -> None:
+    """The nanny's new process has the old address: it gets a new generation, and a slot that is free."""
+    cluster = FakeCluster(["w1"])
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1"))
+        cluster.alive.remove("w1")
+        await until(lambda: cluster.fenced == [0])
+        cluster.alive.append("w1")
+        await until(lambda: cluster.complete("w1"))
+
+    play(cluster, story)
+
+    assert sorted({o.generation for o in cluster.orders}) == [1, 2]
+
+
+def test_step_over_its_time_is_given_up_and_fenced() -> None:
+    """A worker that hangs may wake up and write: its slot is fenced, then others go on."""
+    cluster = FakeCluster(["w1", "w2"])
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1", "w2"))
+        cluster.hanging.add("w2")
+        await until(lambda: 1 in cluster.fenced)
+        cluster.alive.remove("w2")
+        await until(lambda: cluster.complete("w1"))
+
+    one = play(cluster, story)
+
+    assert any("step.time_max" in n for n in one.board.overview.notes)
+
+
+def test_newcomer_gets_partitions_from_those_who_have_reported_without_them() -> None:
+    """A worker joins: the other closes some first, and only then does the newcomer open them."""
+    cluster = FakeCluster(["w1"])
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1"))
+        cluster.alive.append("w2")
+        await until(lambda: cluster.complete("w1", "w2"))
+
+    play(cluster, story)
+
+    assert cluster.fenced == []
+
+
+def test_workers_come_and_go_at_random() -> None:
+    """Through twenty changes no source is ever with two, and in the end all are somewhere."""
+    cluster = FakeCluster(["w1"])
+
+    async def story(_one: Coordinator) -> None:
+        for number in range(20):
+            worker = f"w{number * 7 % 4 + 1}"
+            if worker in cluster.alive and len(cluster.alive) > 1:
+                cluster.alive.remove(worker)
+            elif worker not in cluster.alive:
+                cluster.alive.append(worker)
+            await asyncio.sleep(0.03)
+        await until(lambda: cluster.complete(*cluster.alive))
+
+    play(cluster, story)
+
+
+def test_new_topic_is_found_while_running() -> None:
+    """What the broker shows later is hosted later."""
+    cluster, known = FakeCluster(["w1"]), {("hydraulic-PS1", 0): "monitor"}
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: set(cluster.holders) == set(known))
+        known["hydraulic-PS1", 1] = "monitor"
+        await until(lambda: len(cluster.holders) == 2)
+
+    play(cluster, story, discover=lambda: dict(known))
+
+
+def test_topic_that_is_gone_for_a_moment_comes_back() -> None:
+    """A broker may leave a topic out while it elects a leader; that ends nothing."""
+    cluster, known = FakeCluster(["w1", "w2"]), dict(SOURCES)
+
+    async def story(_one: Coordinator) -> None:
+        for _ in range(3):
+            await until(lambda: cluster.complete("w1", "w2"))
+            flow = known.pop(("hydraulic-PS2", 0))
+            await until(lambda: len(cluster.holders) == len(SOURCES) - 1)
+            known["hydraulic-PS2", 0] = flow
+        await until(lambda: cluster.complete("w1", "w2"))
+
+    play(cluster, story, discover=lambda: dict(known))
+
+
+def test_scheduler_may_be_away_for_a_while() -> None:
+    """Steps go on with the workers that are known, and nobody is fenced."""
+    cluster = FakeCluster(["w1"])
+
+    async def story(one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1"))
+        cluster.away = True
+        steps = len(cluster.orders)
+        await until(lambda: len(cluster.orders) > steps + 3)
+        await until(lambda: any("does not answer" in n for n in one.board.overview.notes))
+        cluster.away = False
+        cluster.alive.append("w2")
+        await until(lambda: cluster.complete("w1", "w2"))
+
+    play(cluster, story)
+
+    assert cluster.fenced == []
+
+
+async def _forever(_one: Coordinator) -> None:
+    await asyncio.sleep(1000)
+
+
+def test_scheduler_that_stays_away_ends_the_run() -> None:
+    """Patience has an end, and the message says whose."""
+    with pytest.raises(FatalError, match=r"gave up after .* \(step.patience\): the Dask scheduler"):
+        play(FakeCluster(["w1"], away=True), _forever)
+
+
+def test_cluster_without_workers_ends_the_run() -> None:
+    """An empty cluster is waited for, though not for ever."""
+    with pytest.raises(FatalError, match="no worker"):
+        play(FakeCluster([]), _forever)
+
+
+def test_second_coordinator_takes_over() -> None:
+    """The first one's worker is fenced; the run ends with one sentence that says why."""
+    fenced = FencedError("could not commit 3 records as hydrodask-0: fenced")
+
+    with pytest.raises(FatalError, match="another hydrodask run has taken over group 'hydrodask'"):
+        play(FakeCluster(["w1"], failing={"w1": fenced}), _forever)
+
+
+def test_fatal_error_ends_the_run() -> None:
+    """It comes out as it is."""
+    with pytest.raises(FatalError, match="disk on fire"):
+        play(FakeCluster(["w1"], failing={"w1": FatalError("disk on fire")}), _forever)
+
+
+def test_retryable_error_of_a_step_is_waited_out() -> None:
+    """The seat keeps what it has; another try succeeds, and the note says what was refused."""
+    cluster = FakeCluster(["w1"])
+
+    async def story(one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1"))
+        cluster.failing["w1"] = RetryableError("broker says wait", backoff_s=0.01)
+        await until(lambda: any("broker says wait" in n for n in one.board.overview.notes))
+        del cluster.failing["w1"]
+        steps = len(cluster.orders)
+        await until(lambda: len(cluster.orders) > steps + 2)
+
+    play(cluster, story)
+
+    assert (cluster.fenced, {o.generation for o in cluster.orders}) == ([], {1})
+
+
+def test_retryable_error_that_stays_ends_the_run() -> None:
+    """Patience has an end here too."""
+    refusing = RetryableError("broker says wait", backoff_s=0.01)
+
+    with pytest.raises(FatalError, match=r"gave up after .*broker says wait"):
+        play(FakeCluster(["w1"], failing={"w1": refusing}), _forever)
+
+
+def test_worker_that_dies_while_stopping_does_not_hang_the_stop() -> None:
+    """Its slot is fenced, and the others stop."""
+    cluster = FakeCluster(["w1", "w2"])
+
+    async def story(one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1", "w2"))
+        cluster.alive.remove("w2")
+        one.want("stop")
+
+    play(cluster, story)
+
+    assert cluster.fenced == [1]

@@ -1,0 +1,259 @@
+"""Cycle profiles: equal to a reference that keeps every value, and the same bits for any batching."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hydrodask.records import Profiles
+from hydrodask.rigs import RigTable
+from hydrodask.stream import snapshot
+from hydrodask.window import CycleProfiles
+from tests.strategies import (
+    US,
+    CycleGeometry,
+    Record,
+    cuts,
+    cycle_stories,
+    pieces,
+    samples_of,
+)
+
+GEOMETRY = CycleGeometry()
+STORIES = cycle_stories(GEOMETRY)
+NEVER = -(2**62)
+
+
+@dataclass(slots=True)
+class NaiveCycle:
+    """One open cycle: the values of each segment."""
+
+    cycle: int
+    start_us: int
+    segments: list[list[float]]
+
+
+@dataclass(slots=True)
+class NaiveRig:
+    """One rig: at most two open cycles, in places so that equal starts are told apart."""
+
+    newest_us: int = NEVER
+    closed_us: int = NEVER
+    places: list[NaiveCycle | None] = field(default_factory=lambda: [None, None])
+
+
+Done = tuple[str, int, int, bool, int, list[list[float]]]
+
+
+class Naive:
+    """Profiles that are computed by remembering everything."""
+
+    def __init__(self, geometry: CycleGeometry) -> None:
+        self.geometry = geometry
+        self.rigs: dict[str, NaiveRig] = {}
+        self.done: list[Done] = []
+        self.missed = 0
+
+    def take(self, r: Record) -> None:
+        """Put the sample into its cycle's segment; then see which cycles are over."""
+        g, rig = self.geometry, self.rigs.setdefault(r.rig, NaiveRig())
+        into_us = r.sample_idx / r.rate_hz * US
+        start_us = r.time_us - round(into_us)
+        if not 0 <= into_us < g.length_us or start_us + g.length_us // 2 < rig.closed_us:
+            self.missed += 1
+        else:
+            place = self.place(rig, r, start_us)
+            cycle = rig.places[place]
+            assert cycle is not None
+            cycle.segments[int(into_us * g.segments / g.length_us)].append(r.value)
+            wanted = r.rate_hz * g.length_us / US
+            taken = [len(s) for s in cycle.segments]
+            if sum(taken) >= wanted and min(taken) >= wanted / g.segments:
+                self.finish(rig, place, r, complete=True)
+        if r.time_us > rig.newest_us:
+            rig.newest_us = r.time_us
+            old = self.older(rig)
+            if old is not None:
+                ended_us = rig.places[old].start_us + g.length_us  # type: ignore[union-attr]
+                if r.time_us - g.lateness_us >= ended_us:
+                    self.finish(rig, old, r, complete=False)
+
+    def place(self, rig: NaiveRig, r: Record, start_us: int) -> int:
+        """Return where the record's cycle is open; a third one closes the older of two."""
+        for place, cycle in enumerate(rig.places):
+            if cycle is not None and cycle.cycle == r.cycle:
+                return place
+        old = self.older(rig)
+        if old is not None:
+            self.finish(rig, old, r, complete=False)
+        place = rig.places.index(None)
+        rig.places[place] = NaiveCycle(r.cycle, start_us, [[] for _ in range(self.geometry.segments)])
+        return place
+
+    def older(self, rig: NaiveRig) -> int | None:
+        """Return the place of the older of two open cycles."""
+        first, second = rig.places
+        if first is None or second is None:
+            return None
+        return 0 if first.start_us <= second.start_us else 1
+
+    def finish(self, rig: NaiveRig, place: int, r: Record, *, complete: bool) -> None:
+        """Take a cycle off its place."""
+        cycle = rig.places[place]
+        assert cycle is not None
+        self.done.append((r.rig, cycle.cycle, cycle.start_us, complete, r.offset, cycle.segments))
+        rig.closed_us = max(rig.closed_us, cycle.start_us + self.geometry.length_us)
+        rig.places[place] = None
+
+
+def profiles_of(rigs: RigTable, geometry: CycleGeometry = GEOMETRY) -> CycleProfiles:
+    """Return fresh profiles of PS1."""
+    return CycleProfiles(
+        "PS1",
+        lateness_us=geometry.lateness_us,
+        length_us=geometry.length_us,
+        segments=geometry.segments,
+        rigs=rigs,
+    )
+
+
+def heads_of(rows: Profiles, rigs: RigTable) -> list[tuple[object, ...]]:
+    """Return what the rows are about: rig, cycle, start, complete, revision."""
+    columns = (rows.cycle, rows.start_us, rows.complete, rows.revision)
+    return list(zip([rigs.name(int(c)) for c in rows.rig], *(c.tolist() for c in columns), strict=True))
+
+
+def bits_of(rows: Profiles, rigs: RigTable) -> list[tuple[object, ...]]:
+    """Return rows as tuples, floats by their bits."""
+    floats = (np.ascontiguousarray(f) for f in (rows.mean, rows.m2, rows.low, rows.high))
+    arrays = [rows.count.tolist(), *(f.view(np.int64).tolist() for f in floats)]
+    return [(*head, *parts) for head, *parts in zip(heads_of(rows, rigs), *arrays, strict=True)]
+
+
+def check_segments(rows: Profiles, wanted: Sequence[list[list[float]]]) -> None:
+    """Compare each segment with the values that it should hold."""
+    for i, segments in enumerate(wanted):
+        assert rows.count[i].tolist() == [len(s) for s in segments]
+        for k, values in enumerate(segments):
+            got = (rows.mean[i, k], rows.m2[i, k], rows.low[i, k], rows.high[i, k])
+            if not values:
+                assert np.isnan(got).all()
+                continue
+            scale = max(1e-290, *(abs(v) for v in values))
+            exact = np.array(values, np.longdouble)
+            assert got[2:] == (min(values), max(values))
+            assert abs(float(got[0] - exact.mean())) <= 1e-14 * len(values) * scale
+            m2 = float(((exact - exact.mean()) ** 2).sum())
+            assert abs(got[1] - m2) <= 1e-12 * len(values) * scale**2
+
+
+@settings(max_examples=200, deadline=None)
+@given(records=STORIES)
+def test_profiles_equal_the_reference(records: list[Record]) -> None:
+    """Which cycles are done, when, complete or not, with which values in which second."""
+    rigs = RigTable()
+    profiles, reference = profiles_of(rigs), Naive(GEOMETRY)
+    for record in records:
+        reference.take(record)
+
+    rows = profiles.consume(samples_of(records, rigs))
+
+    assert heads_of(rows, rigs) == [d[:5] for d in reference.done]
+    check_segments(rows, [d[5] for d in reference.done])
+    assert profiles.missed == reference.missed
+
+
+@settings(max_examples=150, deadline=None)
+@given(records=STORIES, data=st.data())
+def test_any_batching_gives_the_same_bits(records: list[Record], data: st.DataObject) -> None:
+    """Batches and restores from snapshots, here or in another process, change no bit."""
+    first = RigTable()
+    once = profiles_of(first)
+    wanted = bits_of(once.consume(samples_of(records, first)), first)
+    rigs = RigTable()
+    cut, rows = profiles_of(rigs), []
+    for piece in pieces(data.draw(cuts(len(records))), len(records)):
+        rows += bits_of(cut.consume(samples_of(records[piece], rigs)), rigs)
+        if data.draw(st.booleans()):
+            state = snapshot.decode(snapshot.encode(cut.snapshot()))
+            rigs = RigTable()
+            cut = profiles_of(rigs)
+            cut.restore(state)
+
+    assert str(rows) == str(wanted)  # a NaN's bits are equal, and so are their texts
+    assert snapshot.encode(cut.snapshot()) == snapshot.encode(once.snapshot())
+    assert cut.missed == once.missed
+
+
+@settings(max_examples=50, deadline=None)
+@given(records=STORIES, again=st.integers(0, 60))
+def test_replay_changes_nothing(records: list[Record], again: int) -> None:
+    """Records that were taken already are skipped."""
+    rigs = RigTable()
+    profiles = profiles_of(rigs)
+    profiles.consume(samples_of(records, rigs))
+    before = snapshot.encode(profiles.snapshot())
+
+    assert len(profiles.consume(samples_of(records[again:], rigs))) == 0
+    assert snapshot.encode(profiles.snapshot()) == before
+
+
+def cycle(number: int, indices: Sequence[int], *, first: int) -> list[Record]:
+    """Return these samples of a cycle of rig a at 1 Hz."""
+    return [Record("a", (6 * number + i) * US, float(i), first + n, number, i) for n, i in enumerate(indices)]
+
+
+def test_complete_cycle_is_done_at_its_last_sample() -> None:
+    """Nothing is waited for once every segment has all of its samples."""
+    rigs = RigTable()
+
+    rows = profiles_of(rigs).consume(samples_of(cycle(0, [3, 0, 1, 2, 5, 4], first=0), rigs))
+
+    assert heads_of(rows, rigs) == [("a", 0, 0, True, 5)]
+    assert rows.mean.tolist() == [[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]]
+
+
+def test_duplicate_does_not_hide_a_hole() -> None:
+    """Six samples of which two are the same second are not complete."""
+    rigs = RigTable()
+    records = cycle(0, [0, 1, 2, 3, 4, 4], first=0) + cycle(1, [0, 1, 2], first=6)
+
+    rows = profiles_of(rigs).consume(samples_of(records, rigs))
+
+    # The watermark (8 s − 2 s) is at the cycle's end with sample 2 of the next one.
+    assert heads_of(rows, rigs) == [("a", 0, 0, False, 8)]
+    assert rows.count.tolist() == [[1, 1, 1, 1, 2, 0]]
+
+
+def test_sample_of_a_finished_cycle_is_missed() -> None:
+    """A profile is sent once; what comes after is counted."""
+    rigs = RigTable()
+    profiles = profiles_of(rigs)
+    records = cycle(0, range(6), first=0) + cycle(0, [3], first=6)
+
+    rows = profiles.consume(samples_of(records, rigs))
+
+    assert (len(rows), profiles.missed) == (1, 1)
+
+
+def test_more_profiles_than_the_kernel_holds() -> None:
+    """A thousand rigs that finish in one batch all come out."""
+    rigs = RigTable()
+    records = [Record(f"rig-{k}", i * US, 1.0, 1000 * i + k, 0, i) for i in range(6) for k in range(1000)]
+
+    rows = profiles_of(rigs).consume(samples_of(records, rigs))
+
+    assert len(rows) == 1000
+    assert rows.complete.all()
+
+
+def test_other_geometry_in_a_snapshot_is_refused() -> None:
+    """A snapshot of other settings does not fit, and says so."""
+    rigs = RigTable()
+    other = CycleGeometry(lateness_us=7)
+
+    with pytest.raises(ValueError, match=r"were .* are"):
+        profiles_of(rigs, other).restore(profiles_of(rigs).snapshot())

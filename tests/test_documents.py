@@ -1,0 +1,305 @@
+"""One battery for every document store; SQLite runs it here."""
+
+import multiprocessing
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hydrodask.errors import ConfigError, FatalError, RetryableError, UnreachableError
+from hydrodask.records import Change, Remove, Upsert
+from hydrodask.settings import Settings
+from hydrodask.store.documents import Documents, open_documents
+from hydrodask.store.documents.mongo import MongoDocuments
+from hydrodask.store.documents.sqlite import SqliteDocuments
+
+Opener = Callable[[], Documents]
+"""Opens the same store again at each call, as another process would."""
+
+
+@pytest.fixture(params=["sqlite"])
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
+    """Give what opens an empty store; a new kind of store is one more parameter."""
+    opened: list[Documents] = []
+
+    def open_one() -> Documents:
+        assert request.param == "sqlite"
+        opened.append(SqliteDocuments(tmp_path / "a" / "documents.sqlite", timeout_s=0.2))
+        return opened[-1]
+
+    yield open_one
+    for documents in opened:
+        documents.close()
+
+
+def put(name: str, revision: int, collection: str = "anomalies", **body: object) -> Upsert:
+    """Return an upsert."""
+    return Upsert(collection, name, revision, body)
+
+
+def everything(documents: Documents) -> dict[str, list[dict[str, object]]]:
+    """Return all that is stored."""
+    return {c: documents.find(c, {}, limit=1000) for c in ("anomalies", "incidents")}
+
+
+def test_nothing_is_found_before_the_first_write(opener: Opener) -> None:
+    """An empty store is empty, not an error."""
+    assert opener().find("incidents", {}, limit=10) == []
+
+
+def test_what_was_written_is_found(opener: Opener) -> None:
+    """A document comes back with id, revision and all its fields, from another connection too."""
+    body: dict[str, object] = {
+        "a": 1,
+        "b": 2.5,
+        "c": None,
+        "d": [1, "ü$"],
+        "e": {"$x": True},
+        "f": "$rig",
+    }
+    opener().write([Upsert("status", "one", 7, body)])
+
+    assert opener().find("status", {}, limit=10) == [{"_id": "one", **body, "revision": 7}]
+
+
+def test_body_is_replaced_whole(opener: Opener) -> None:
+    """Fields of the older document do not linger."""
+    documents = opener()
+    documents.write([put("x", 1, a=1)])
+    documents.write([put("x", 2, b=2)])
+
+    assert documents.find("anomalies", {}, limit=10) == [{"_id": "x", "b": 2, "revision": 2}]
+
+
+@pytest.mark.parametrize("revision", [4, 5])
+def test_older_or_equal_revision_changes_nothing(opener: Opener, revision: int) -> None:
+    """The guard holds for upserts and removals."""
+    documents = opener()
+    documents.write([put("x", 5, a="kept")])
+    documents.write([put("x", revision, a="stale")])
+    documents.write([Remove("anomalies", "x", revision)])
+
+    assert documents.find("anomalies", {}, limit=10) == [{"_id": "x", "a": "kept", "revision": 5}]
+
+
+def test_revision_zero_is_a_revision(opener: Opener) -> None:
+    """The first record of a partition writes, and is overwritten."""
+    documents = opener()
+    documents.write([put("x", 0, a=0)])
+    documents.write([put("x", 1, a=1)])
+
+    assert documents.find("anomalies", {}, limit=1)[0]["a"] == 1
+
+
+def test_newer_removal_removes(opener: Opener) -> None:
+    """And removing what is not there is no error."""
+    documents = opener()
+    documents.write([put("x", 5)])
+    documents.write([Remove("anomalies", "x", 6), Remove("anomalies", "y", 6)])
+
+    assert documents.find("anomalies", {}, limit=10) == []
+
+
+def test_last_change_of_a_batch_counts(opener: Opener) -> None:
+    """Several changes of one id in one batch end as if written one by one."""
+    documents = opener()
+    documents.write([put("x", 1, a=1), put("x", 2, a=2), put("y", 3), Remove("anomalies", "y", 4)])
+
+    assert documents.find("anomalies", {}, limit=10) == [{"_id": "x", "a": 2, "revision": 2}]
+
+
+def test_same_id_in_two_collections_is_two_documents(opener: Opener) -> None:
+    """Ids are per collection."""
+    documents = opener()
+    documents.write([put("x", 1, "anomalies", a=1), put("x", 1, "incidents", a=2)])
+
+    assert documents.find("incidents", {}, limit=10)[0]["a"] == 2
+
+
+def test_find_filters_orders_and_limits(opener: Opener) -> None:
+    """Equality on fields, newest first, ties by id."""
+    documents = opener()
+    documents.write(
+        [
+            put("a", 1, rig="r1", window_start="2026-01-01T00:00:00Z", provisional=True),
+            put("b", 2, rig="r1", window_start="2026-01-01T00:00:10Z", provisional=False),
+            put("d", 3, rig="r1", window_start="2026-01-01T00:00:20Z", provisional=False),
+            put("c", 4, rig="r1", window_start="2026-01-01T00:00:20Z", provisional=False),
+            put("e", 5, rig="r2", window_start="2026-01-01T00:00:30Z", provisional=None),
+        ]
+    )
+
+    def ids(limit: int = 10, **where: object) -> list[str]:
+        found = documents.find("anomalies", where, limit=limit, newest_first="window_start")
+        return [one["_id"] for one in found]
+
+    assert ids(rig="r1") == ["c", "d", "b", "a"]
+    assert ids(limit=2) == ["e", "c"]
+    assert ids(rig="r1", provisional=True) == ["a"]
+    assert ids(rig="r3") == []
+    assert ids(_id="b") == ["b"]
+    assert ids(limit=0) == []
+
+
+def test_unknown_collection_is_refused(opener: Opener) -> None:
+    """A misspelled collection is a mistake in the program."""
+    documents = opener()
+
+    with pytest.raises(FatalError, match="nowhere"):
+        documents.write([put("x", 1, "nowhere")])
+    with pytest.raises(FatalError, match="nowhere"):
+        documents.find("nowhere", {}, limit=1)
+
+
+def test_closing_twice_is_fine(opener: Opener) -> None:
+    """And a closed store opens again when it is used."""
+    documents = opener()
+    documents.write([])
+    documents.write([put("x", 1)])
+    documents.close()
+    documents.close()
+
+
+changes = st.lists(
+    st.tuples(st.sampled_from(["anomalies", "incidents"]), st.sampled_from("abc"), st.booleans()),
+    max_size=20,
+).map(
+    lambda picked: [
+        put(name, revision, collection, value=revision)
+        if upsert
+        else Remove(collection, name, revision)
+        for revision, (collection, name, upsert) in enumerate(picked)
+    ]
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(batch=changes, cuts=st.lists(st.integers(0, 20), max_size=4), back=st.integers(0, 20))
+def test_batching_and_repeats_do_not_matter(
+    batch: list[Change], cuts: list[int], back: int
+) -> None:
+    """Cut anywhere, and with the tail written again: what counts is the order of revisions."""
+    edges = sorted({0, len(batch), *(cut for cut in cuts if cut < len(batch))})
+    found = []
+    for groups in (
+        [[one] for one in batch],
+        [batch[a:b] for a, b in pairwise(edges)] + [batch[back:]],
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            documents = SqliteDocuments(Path(folder) / "d.sqlite", timeout_s=1.0)
+            for group in groups:
+                documents.write(group)
+            found.append(everything(documents))
+            documents.close()
+
+    assert found[0] == found[1]
+
+
+def _write_many(path: str, first: int) -> None:
+    documents = SqliteDocuments(Path(path), timeout_s=30.0)
+    for i in range(first, first + 20):
+        documents.write([put(f"{i:03d}", i)])
+    documents.close()
+
+
+def test_processes_write_and_read_at_once(tmp_path: Path) -> None:
+    """Three writers and a reader on one file: nothing is lost and nobody fails."""
+    path = tmp_path / "documents.sqlite"
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write_many, args=(str(path), 20 * i)) for i in range(3)]
+    for writer in writers:
+        writer.start()
+    reader = SqliteDocuments(path, timeout_s=30.0)
+    while any(writer.is_alive() for writer in writers):
+        reader.find("anomalies", {}, limit=100)
+        writers[0].join(0.01)
+    found = reader.find("anomalies", {}, limit=100)
+    reader.close()
+
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert len(found) == 60
+
+
+def test_locked_file_is_retryable(tmp_path: Path) -> None:
+    """Another writer that does not let go is worth another attempt."""
+    path = tmp_path / "documents.sqlite"
+    documents = SqliteDocuments(path, timeout_s=0.05)
+    documents.write([put("x", 1)])
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(RetryableError, match=r"documents\.sqlite"):
+        documents.write([put("x", 2)])
+    assert documents.find("anomalies", {}, limit=1)[0]["revision"] == 1
+
+    other.close()
+    documents.write([put("x", 2)])
+    documents.close()
+
+
+def test_folder_in_the_way_is_unreachable(tmp_path: Path) -> None:
+    """A path that can't be opened says so and may heal."""
+    documents = SqliteDocuments(tmp_path, timeout_s=0.05)
+
+    with pytest.raises(UnreachableError):
+        documents.write([put("x", 1)])
+
+
+def test_damaged_file_is_fatal(tmp_path: Path) -> None:
+    """A file that is no database does not become one by waiting."""
+    path = tmp_path / "documents.sqlite"
+    path.write_bytes(b"no database at all " * 100)
+
+    with pytest.raises(FatalError, match="move it away"):
+        SqliteDocuments(path, timeout_s=0.05).find("anomalies", {}, limit=1)
+
+
+def test_impossible_body_is_fatal_and_changes_nothing(tmp_path: Path) -> None:
+    """NaN is no JSON; the batch it is in is rolled back whole."""
+    documents = SqliteDocuments(tmp_path / "d.sqlite", timeout_s=1.0)
+    with pytest.raises(FatalError):
+        documents.write([put("x", 1), put("y", 1, "incidents", a=float("nan"))])
+    found = everything(documents)
+    documents.close()
+
+    assert found == {"anomalies": [], "incidents": []}
+
+
+def test_newest_first_uses_the_index(tmp_path: Path) -> None:
+    """Listing the newest anomalies of a large store does not sort all of them."""
+    path = tmp_path / "d.sqlite"
+    documents = SqliteDocuments(path, timeout_s=1.0)
+    documents.write([put("x", 1)])
+    documents.close()
+    connection = sqlite3.connect(path)
+    plan = connection.execute(
+        "EXPLAIN QUERY PLAN SELECT id FROM anomalies"
+        " ORDER BY json_extract(body, '$.window_start') DESC, id LIMIT 5"
+    ).fetchall()
+    connection.close()
+
+    assert "anomalies_newest" in str(plan)
+
+
+def test_url_decides(tmp_path: Path) -> None:
+    """SQLite by default, MongoDB by URL, and nothing else; no file appears by opening."""
+    given_url = Settings(data_dir=tmp_path / "data")
+    mongo = given_url.model_copy(
+        update={"documents": given_url.documents.model_copy(update={"url": "mongodb://h:1/"})}
+    )
+    other = given_url.model_copy(
+        update={"documents": given_url.documents.model_copy(update={"url": "redis://h:1/"})}
+    )
+    client = open_documents(mongo)
+
+    assert isinstance(open_documents(given_url), SqliteDocuments)
+    assert isinstance(client, MongoDocuments)
+    assert not (tmp_path / "data").exists()
+    with pytest.raises(ConfigError, match="redis"):
+        open_documents(other)
+    client.close()

@@ -1,0 +1,143 @@
+"""The lake: names that are given once, ends in the metadata, and no half files."""
+
+import threading
+import uuid
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hydrodask.errors import FatalError, IntegrityError, RetryableError
+from hydrodask.store.files import Files
+from hydrodask.store.lake import Lake, pack, unpack
+
+SOURCE = ("hydraulic-PS1", 0)
+TABLE = pa.table({"offset": pa.array([4, 5, 7], pa.int64()), "value": [1.5, -0.0, 2.0]})
+
+
+@pytest.fixture(params=["local", "memory"])
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
+    """Return empty storage, on disk and in memory."""
+    local = request.param == "local"
+    return Files(str(tmp_path) if local else f"memory://{uuid.uuid4().hex}")
+
+
+def test_a_name_is_given_once(files: Files) -> None:
+    """The second writer is told so, and the first one's bytes stay."""
+    assert files.put_if_absent("a/b/x", b"first")
+    assert not files.put_if_absent("a/b/x", b"second")
+
+    assert files.read("a/b/x") == b"first"
+    assert files.names("a") == ["a/b/x"]
+    assert files.unfinished("a") == []
+
+
+def test_one_of_many_writers_wins(files: Files) -> None:
+    """Eight threads create the same name at once: one succeeds, and its bytes are there."""
+    won: list[int] = []
+    barrier = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        barrier.wait(10)
+        if files.put_if_absent("x", b"%d" % number * 1000):
+            won.append(number)
+
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert len(won) == 1
+    assert files.read("x") == b"%d" % won[0] * 1000
+
+
+def test_replace_and_remove(files: Files) -> None:
+    """A replaced file has the new bytes; removing twice is no error."""
+    files.replace("s/x", b"old")
+    files.replace("s/x", b"new")
+    assert files.read("s/x") == b"new"
+    files.remove("s/x")
+    files.remove("s/x")
+
+    assert files.names("s") == []
+    with pytest.raises(FileNotFoundError):
+        files.read("s/x")
+
+
+def test_unfinished_files_are_no_files(files: Files) -> None:
+    """What a dead writer left under a hidden name is not listed, and can be told."""
+    hidden = files._write_hidden("raw/x.parquet", b"half")
+
+    assert files.names("raw") == []
+    assert files.unfinished("raw") == [hidden]
+    assert files.names("nothing-here") == []
+
+
+def test_broken_folder_is_retryable(tmp_path: Path) -> None:
+    """A store that refuses may recover; the message names file and place."""
+    (tmp_path / "raw").write_text("a file where a folder should be")
+
+    with pytest.raises(RetryableError, match=r"could not write raw/x in "):
+        Files(str(tmp_path)).put_if_absent("raw/x", b"")
+
+
+def test_unknown_file_system_is_fatal() -> None:
+    """A URL of no known kind can't get better."""
+    with pytest.raises(FatalError, match="nosuch://"):
+        Files("nosuch://x")
+
+
+def test_file_holds_rows_and_end(files: Files) -> None:
+    """The name says the first offset, the metadata the end, and any reader gets the rows."""
+    lake = Lake(files.url)
+
+    written = lake.put("raw/sensor=PS1", SOURCE, 4, 9, TABLE)
+
+    path = "raw/sensor=PS1/hydraulic-PS1-0-000000000004.parquet"
+    assert (written.end, written.ours) == (9, True)
+    assert lake.files.names("raw") == [path]
+    assert pq.read_table(pa.BufferReader(lake.files.read(path))).equals(TABLE)
+    assert lake.end("raw", SOURCE) == 9
+
+
+def test_second_writer_learns_the_winners_end(files: Files) -> None:
+    """It is told where the file that is there ends, not what it wanted itself."""
+    lake = Lake(files.url)
+    lake.put("raw", SOURCE, 4, 6, TABLE.slice(0, 2))
+
+    written = lake.put("raw", SOURCE, 4, 9, TABLE)
+
+    assert (written.end, written.ours, written.file_bytes) == (6, False, 0)
+
+
+def test_end_is_that_of_the_newest_file_of_the_source(files: Files) -> None:
+    """Other partitions and topics, also ones whose name begins alike, do not count; dates do not sort."""
+    lake = Lake(files.url)
+    lake.put("raw/date=2026-01-02", SOURCE, 0, 9, TABLE)
+    lake.put("raw/date=2026-01-01", SOURCE, 9, 20, TABLE)
+    lake.put("raw/date=2026-01-03", ("hydraulic-PS1", 1), 30, 40, TABLE)
+    lake.put("raw/date=2026-01-03", ("hydraulic-PS1-0", 0), 50, 60, TABLE)
+
+    assert lake.end("raw", SOURCE) == 20
+    assert lake.end("raw", ("hydraulic-PS1", 1)) == 40
+    assert lake.end("raw", ("hydraulic-PS1", 2)) == 0
+
+
+@pytest.mark.parametrize("cut", [0, 3, -1, -9])
+def test_damaged_file_is_an_integrity_error(cut: int) -> None:
+    """Nobody goes on above a file whose end can't be read; the message says which."""
+    lake = Lake(f"memory://{uuid.uuid4().hex}")
+    lake.put("raw", SOURCE, 0, 9, TABLE)
+    path = lake.files.names("raw")[0]
+    lake.files.replace(path, lake.files.read(path)[:cut])
+
+    with pytest.raises(IntegrityError, match=path):
+        lake.end("raw", SOURCE)
+
+
+def test_packed_tables_come_back() -> None:
+    """What waits in a snapshot is what it was, schema included."""
+    assert unpack(pack(TABLE)).equals(TABLE)
+    assert unpack(pack(TABLE.slice(1, 1))).equals(TABLE.slice(1, 1))

@@ -1,0 +1,309 @@
+"""The live view and the plain lines: what they show, at which size, and what is news."""
+
+import io
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from hydrodask.errors import UnreachableError
+from hydrodask.observe.example import (
+    LINKS,
+    NOW_US,
+    ExampleDocuments,
+    example_overview,
+    example_scene,
+    incident,
+)
+from hydrodask.observe.figures import Newest
+from hydrodask.observe.lines import Lines
+from hydrodask.observe.live import HeldLogs, LiveView, Trends
+from hydrodask.observe.rows import Row, fit, width_of
+from hydrodask.observe.screen import Scene, picture
+from hydrodask.observe.watch import SEEN_MAX, Watch
+from hydrodask.settings import Settings
+
+
+def text_of(rows: list[Row]) -> str:
+    """Return rows as text."""
+    return "\n".join("".join(text for text, _ in row) for row in rows)
+
+
+def shown(width: int, height: int, scene: Scene) -> str:
+    """Return the picture as text."""
+    return text_of(picture(scene, width, height))
+
+
+@given(
+    width=st.integers(1, 220),
+    height=st.integers(1, 70),
+    rigs=st.integers(0, 30),
+    trouble=st.booleans(),
+    progress=st.none() | st.floats(0, 1),
+)
+def test_the_picture_fills_any_terminal_and_never_more(
+    width: int, height: int, rigs: int, *, trouble: bool, progress: float | None
+) -> None:
+    """Each row is exactly as wide as the terminal, and there are no more rows than fit."""
+    rigs = max(1, rigs)
+    rows = picture(example_scene(rigs, trouble=trouble, progress=progress), width, height)
+
+    assert len(rows) <= height
+    assert {width_of(row) for row in rows} == {width}
+
+
+def test_eighty_by_twenty_four_shows_all_that_matters() -> None:
+    """The smallest usual terminal has all sensors, incidents, components and links."""
+    text = shown(80, 24, example_scene())
+
+    for part in ("728 rec/s", "lag 0", "watermark -10.4 s", "1 worker", "running"):
+        assert part in text
+    for part in ("CE ", "SE ", "open 00:02:30", "ok   00:04:00", "cooler 3 %", "/hydro", "9464"):
+        assert part in text
+
+
+def test_warnings_outlive_everything_else() -> None:
+    """On ten lines, partitions in trouble still show with what to do."""
+    text = shown(80, 10, example_scene(trouble=True))
+
+    assert "hydraulic-PS1/0 stalled: no record read" in text
+    assert "hydraulic-PS2/0 waiting: the lake refuses" in text
+    assert "open 00:02:30" in text
+
+
+def test_the_worst_rig_is_shown() -> None:
+    """With several rigs the table is that of the one that is worst off."""
+    scene = example_scene(3)
+    scene.figures.overview.partitions["hydraulic-analytics", 0].health["rig-3", "PS2"] = 10.0
+
+    assert "rig-3 (worst of 3)" in shown(100, 30, scene)
+
+
+def test_progress_shows_only_for_a_source_that_ends() -> None:
+    """An endless source has no bar."""
+    assert "63% of the source" in shown(80, 24, example_scene(progress=0.63))
+    assert "of the source" not in shown(80, 24, example_scene())
+
+
+def test_names_from_outside_cannot_steer_the_terminal() -> None:
+    """Escape sequences in a message are shown as question marks."""
+    scene = example_scene()
+    scene.watch.incidents = []
+    scene.watch.open = {("a", "b", "c"): incident("x", rig="\x1b[2J", message="\x1b]0;t\x07\n")}
+
+    text = shown(120, 40, scene)
+
+    assert "\x1b" not in text
+    assert "?[2J" in text
+
+
+@given(st.lists(st.tuples(st.text(), st.just("")), max_size=4), st.integers(0, 40))
+def test_a_fitted_row_has_the_width(row: Row, width: int) -> None:
+    """Whatever the characters, cutting and padding give the exact width."""
+    clean = [("".join(c for c in text if c.isprintable()), style) for text, style in row]
+
+    assert width_of(fit(clean, width)) == width
+
+
+def test_trends_take_one_value_a_window() -> None:
+    """The same window twice is one point; a rig that is gone is forgotten."""
+    overviews = [example_overview(2)]
+    trends, newest = Trends(), Newest(lambda: overviews[0], "hydraulic-", 20)
+    trends.add(newest)
+    trends.add(newest)
+    assert len(trends.values["rig-2", "CE"]) == 1
+
+    overviews[0] = example_overview(1)
+    trends.add(newest)
+    assert ("rig-2", "CE") not in trends.values
+
+
+@pytest.fixture
+def documents() -> ExampleDocuments:
+    """Give documents with one open and one resolved incident."""
+    return ExampleDocuments()
+
+
+def test_the_view_draws_and_leaves_the_last_picture(documents: ExampleDocuments) -> None:
+    """After the block the last state is on the normal screen, links included."""
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100, height=30)
+    with LiveView(example_overview, documents, Settings(), LINKS, console=console) as view:
+        view.refresh()
+
+    before, _, after = out.getvalue().rpartition("\x1b[?1049l")
+    assert "hydrodask" in before
+    assert "http://127.0.0.1:8787/hydro" in after
+
+
+def test_a_terminal_without_unicode_gets_ascii(documents: ExampleDocuments) -> None:
+    """Nothing but ASCII is written where the encoding has no more."""
+    raw = io.BytesIO()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    console = Console(file=out, force_terminal=True, width=100, height=30)
+    with LiveView(example_overview, documents, Settings(), LINKS, console=console):
+        pass
+    out.flush()
+
+    assert b"hydrodask" in raw.getvalue()
+
+
+def test_log_messages_wait_until_the_view_closes(capsys: pytest.CaptureFixture[str]) -> None:
+    """They show in the view, and on stderr afterwards."""
+    root = logging.getLogger()
+    handler = logging.StreamHandler()
+    root.addHandler(handler)
+    held = HeldLogs()
+    try:
+        held.hold()
+        logging.getLogger("x").warning("disk is nearly full")
+        assert capsys.readouterr().err == ""
+        assert list(held.texts) == ["disk is nearly full"]
+        held.let_go()
+        assert capsys.readouterr().err == "disk is nearly full\n"
+    finally:
+        root.removeHandler(handler)
+
+
+def test_what_was_there_before_is_no_news(documents: ExampleDocuments) -> None:
+    """Only an open incident is told at the start, resolved ones of earlier runs are not."""
+    watch = Watch(documents)
+
+    assert [news.kind for news in watch.poll()] == ["opened"]
+    assert watch.poll() == []
+    assert watch.open_count == "1"
+
+
+def test_an_incident_that_resolves_is_told_once(documents: ExampleDocuments) -> None:
+    """It goes from the open ones, with one line."""
+    watch = Watch(documents)
+    watch.poll()
+    documents.collections["incidents"] = [incident("cooler_failing", resolved=True)]
+
+    news = watch.poll()
+
+    assert "\n".join(map(str, news)) == (
+        "incident resolved at 2026-01-01T00:04:00Z: critical rig-1/CE cooler_failing: "
+        "cooling efficiency 21.3 %, below 23.5 %: the cooler is failing"
+    )
+    assert watch.poll() == []
+    assert watch.open_count == "0"
+
+
+def test_an_incident_between_two_polls_is_told(documents: ExampleDocuments) -> None:
+    """One that opened and resolved since the last look still shows."""
+    watch = Watch(documents)
+    watch.poll()
+    late = incident("stuck", resolved=True, opened_at="2026-01-01T00:03:00Z")
+    documents.collections["incidents"].append(late)
+
+    assert [(n.kind, n.incident["rule"]) for n in watch.poll()] == [("resolved", "stuck")]
+
+
+def test_a_provisional_incident_that_came_to_nothing_is_withdrawn(
+    documents: ExampleDocuments,
+) -> None:
+    """It was told, so that it is gone is told too."""
+    documents.collections["incidents"] = [incident("stuck", provisional=True)]
+    watch = Watch(documents)
+    assert str(watch.poll()[0]).endswith("(provisional)")
+    documents.collections["incidents"] = []
+
+    assert [news.kind for news in watch.poll()] == ["withdrawn"]
+
+
+def test_a_real_incident_in_place_of_a_provisional_one_is_no_news(
+    documents: ExampleDocuments,
+) -> None:
+    """Only its id differs."""
+    documents.collections["incidents"] = [incident("stuck", provisional=True)]
+    watch = Watch(documents)
+    watch.poll()
+    documents.collections["incidents"] = [incident("stuck", opened_at="2026-01-01T00:02:40Z")]
+
+    assert watch.poll() == []
+
+
+def test_many_open_incidents_are_not_told_again(documents: ExampleDocuments) -> None:
+    """More than are followed: the old ones that fall off the list are still open."""
+    at = [f"2026-01-01T00:{i // 60:02d}:{i % 60:02d}Z" for i in range(250)]
+    every = [incident(f"rule-{i}", opened_at=at[i]) for i in range(250)]
+    documents.collections["incidents"] = every[:100]
+    watch = Watch(documents)
+    assert len(watch.poll()) == 100
+    documents.collections["incidents"] = every
+
+    assert {news.kind for news in watch.poll()} == {"opened"}
+    assert watch.open_count == "100+"
+
+
+def test_what_is_remembered_has_a_limit(documents: ExampleDocuments) -> None:
+    """Ids of resolved incidents do not pile up."""
+    watch = Watch(documents)
+    watch.poll()
+    for number in range(SEEN_MAX + 50):
+        documents.collections["incidents"] = [incident(f"rule-{number}", resolved=True)]
+        watch.poll()
+
+    assert len(watch._told) == SEEN_MAX
+
+
+def test_documents_that_do_not_answer_leave_what_was_known(
+    documents: ExampleDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The view goes on and says so."""
+    watch = Watch(documents)
+    watch.poll()
+
+    def refuse(*_: object, **__: object) -> list[dict[str, object]]:
+        raise UnreachableError("could not read incidents")
+
+    monkeypatch.setattr(documents, "find", refuse)
+
+    assert watch.poll() == []
+    assert watch.trouble == "could not read incidents"
+    assert watch.open_count == "1"
+
+
+@pytest.fixture
+def written() -> list[str]:
+    """Give what takes lines."""
+    return []
+
+
+@pytest.fixture
+def lines(documents: ExampleDocuments, written: list[str]) -> Lines:
+    """Give lines that nobody has started."""
+    troubled = [example_overview(trouble=True)]
+    return Lines(
+        lambda: troubled[0], documents, Settings(), write=written.append, now_us=lambda: NOW_US
+    )
+
+
+def test_lines_say_how_things_are_every_five_polls(lines: Lines, written: list[str]) -> None:
+    """Incidents and trouble at once, figures every fifth time."""
+    for _ in range(6):
+        lines.tick()
+
+    assert written[0].startswith("incident opened at 2026-01-01T00:02:30Z: critical rig-1/CE")
+    assert written[1].startswith("hydraulic-PS1/0 stalled: no record read")
+    assert written[2].startswith("hydraulic-PS2/0 waiting: the lake refuses")
+    assert written[3] == (
+        "running: 223,405 records, 728/s, lag 5,000 (0.0 s), watermark -10.4 s, late 3, dead 48, "
+        "1 open incidents, 1 workers"
+    )
+    assert written[4:] == written[3:4]
+
+
+def test_a_reader_who_went_away_ends_the_lines_only(documents: ExampleDocuments) -> None:
+    """A broken pipe is no error of the run."""
+
+    def broken(_: str) -> None:
+        raise BrokenPipeError
+
+    with Lines(example_overview, documents, Settings(), write=broken) as lines:
+        lines._thread.join(10)
+
+        assert not lines._thread.is_alive()

@@ -1,0 +1,251 @@
+"""The metrics: what they say of an overview, over HTTP and through a Pushgateway."""
+
+import logging
+import threading
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from hydrodask.errors import ConfigError
+from hydrodask.observe.example import NOW_US, example_overview
+from hydrodask.observe.figures import Figures
+from hydrodask.observe.metrics import Metrics
+from hydrodask.observe.series import Alarm, alarm_series, every_series
+from hydrodask.reports import Overview
+from hydrodask.settings import Settings
+from hydrodask.settings.model import Observe
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def settings(**observe: object) -> Settings:
+    """Return settings whose endpoint takes any free port."""
+    return Settings(observe=Observe.model_validate({"metrics": "127.0.0.1:0", **observe}))
+
+
+def scraped(url: str) -> Samples:
+    """Return every sample of a real scrape."""
+    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
+        text = answer.read().decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@pytest.fixture
+def newest() -> list[Overview]:
+    """Give a holder of the newest overview."""
+    return [example_overview()]
+
+
+@pytest.fixture
+def served(newest: list[Overview]) -> Iterator[Metrics]:
+    """Give a running endpoint."""
+    metrics = Metrics(lambda: newest[0], settings())
+    metrics.start()
+    yield metrics
+    metrics.close()
+
+
+def test_a_scrape_shows_the_sensors(served: Metrics) -> None:
+    """The names that dashboards use are there, with rig and sensor."""
+    found = scraped(served.url)
+
+    ce = (("rig", "rig-1"), ("sensor", "CE"))
+    assert found["hydraulic_sensor_avg_1m", ce] == pytest.approx(32.9)
+    assert found["hydraulic_sensor_max_1m", ce] == 48.8
+    assert found["hydraulic_sensor_stddev_1m", ce] == 1.5
+    assert found["hydraulic_sensor_health_score", ce] == 70
+    assert found["hydraulic_anomaly_status", (*ce, ("type", "cooler_failing"))] == 1
+    assert found["hydraulic_anomaly_total", (("rig", "rig-1"),)] == 7
+    assert found["hydraulic_analytics_messages_total", (("rig", "rig-1"),)] == 5000
+
+
+def test_a_scrape_shows_the_engine(served: Metrics) -> None:
+    """The engine's own metrics are there."""
+    found = scraped(served.url)
+
+    topic = (("flow", "monitor"), ("topic", "hydraulic-PS2"))
+    assert found["hydrodask_consumed_total", topic] == 30_000
+    assert found["hydrodask_late_total", topic] == 3
+    assert found["hydrodask_dead_letters_total", topic] == 0
+    assert found["hydrodask_watermark_delay_seconds", topic] == pytest.approx(10.35)
+    assert found["hydrodask_step_seconds_total", (("stage", "decode"),)] == 1.25
+    assert found["hydrodask_partitions", (("state", "running"),)] == 19
+    assert found["hydrodask_workers", ()] == 1
+    assert found["hydrodask_latency_seconds_bucket", (("le", "0.2"),)] == 70
+    assert found["hydrodask_latency_seconds_bucket", (("le", "+Inf"),)] == 100
+    assert found["hydrodask_latency_seconds_sum", ()] == 25
+    assert found["hydrodask_run_info", (("run_id", "7f3a90c2d1e4"), ("state", "running"))] == 1
+
+
+def test_a_scrape_reads_the_newest_overview(served: Metrics, newest: list[Overview]) -> None:
+    """What the coordinator replaces shows at the next scrape."""
+    newest[0] = replace(newest[0], workers={}, state="stopping")
+
+    assert scraped(served.url)["hydrodask_workers", ()] == 0
+
+
+def test_an_empty_overview_can_be_scraped(served: Metrics, newest: list[Overview]) -> None:
+    """Before the first report there is nothing to say of sensors, and no error."""
+    newest[0] = Overview("none", NOW_US)
+
+    assert scraped(served.url)["hydrodask_rigs", ()] == 0
+
+
+def test_every_series_has_one_name_and_help() -> None:
+    """No metric is declared twice, and each says what it is."""
+    series = list(every_series(Figures(example_overview(3, trouble=True)), NOW_US, {}))
+
+    names = [one.name for one in series]
+    assert len(names) == len(set(names))
+    assert all(one.help.endswith(".") for one in series)
+    assert all(len(labels) == len(one.labels) for one in series for labels, _ in one.values)
+
+
+def test_an_alarm_that_is_over_is_zero() -> None:
+    """A rule that is not broken any more keeps its series."""
+    overview, seen = example_overview(), dict[Alarm, None]()
+    alarm_series(Figures(overview), seen)
+    overview.partitions["hydraulic-analytics", 0].alarms = [("rig-1", "CE", "cooler_degraded")]
+
+    values = dict(alarm_series(Figures(overview), seen).values)
+
+    assert values == {
+        ("rig-1", "CE", "cooler_degraded"): 1,
+        ("rig-1", "CE", "cooler_failing"): 0,
+    }
+
+
+def test_rigs_beyond_the_limit_are_only_counted() -> None:
+    """Series grow with `rigs_max`, not with the fleet."""
+    figures = Figures(example_overview(12), rigs_max=3)
+    series = {one.name: one for one in every_series(figures, NOW_US, {})}
+
+    rigs = {labels[0] for labels, _ in series["hydraulic_sensor_avg_1m"].values}
+    assert rigs == {"rig-1", "rig-2", "rig-3"}
+    assert series["hydrodask_rigs_hidden"].values == [((), 9)]
+
+
+def test_totals_that_reports_tell_by_rig_are_shown_by_rig() -> None:
+    """`per_rig` of reports wins over the total of the partition."""
+    overview = example_overview(2)
+    part = overview.partitions["hydraulic-analytics", 0]
+    part.per_rig = {"rig-1": {"anomalies": 6, "consumed": 10}, "rig-2": {"anomalies": 1}}
+
+    assert Figures(overview).by_rig("anomalies") == {"rig-1": 6, "rig-2": 1}
+    part.per_rig = {}
+    assert Figures(overview).by_rig("anomalies") == {"": 7}
+
+
+def test_trouble_has_a_series_of_its_own() -> None:
+    """Only partitions that need somebody show with their state."""
+    figures = Figures(example_overview(trouble=True))
+    series = {one.name: one for one in every_series(figures, NOW_US, {})}
+
+    assert dict(series["hydrodask_partition_state"].values) == {
+        ("monitor", "hydraulic-PS1", "0", "stalled"): 1,
+        ("monitor", "hydraulic-PS2", "0", "waiting"): 1,
+    }
+
+
+def test_a_taken_port_names_the_setting(served: Metrics, newest: list[Overview]) -> None:
+    """The error says which key to change."""
+    taken = served.url.removeprefix("http://").removesuffix("/metrics")
+    second = Metrics(lambda: newest[0], settings(metrics=taken))
+
+    with pytest.raises(ConfigError, match=r"observe\.metrics has value .*Address already in use"):
+        second.start()
+    second.close()
+
+
+@pytest.mark.parametrize("address", ["9464", ":9464", "127.0.0.1:x", "127.0.0.1:70000"])
+def test_an_address_that_is_none_is_refused(address: str, newest: list[Overview]) -> None:
+    """An address needs host and port."""
+    with pytest.raises(ConfigError, match=r"observe\.metrics"):
+        Metrics(lambda: newest[0], settings(metrics=address)).start()
+
+
+def test_a_gateway_that_is_no_url_is_refused(newest: list[Overview]) -> None:
+    """So is a Pushgateway without a scheme."""
+    with pytest.raises(ConfigError, match=r"observe\.pushgateway"):
+        Metrics(lambda: newest[0], settings(pushgateway="localhost:9091"))
+
+
+class Gateway(BaseHTTPRequestHandler):
+    """A Pushgateway that remembers; refuses while `refuse` is set."""
+
+    seen: ClassVar[list[tuple[str, str, bytes]]] = []
+    refuse: ClassVar[threading.Event] = threading.Event()
+    called: ClassVar[threading.Semaphore] = threading.Semaphore(0)
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.seen.append((self.command, self.path, body))
+        self.send_response(500 if self.refuse.is_set() else 200)
+        self.end_headers()
+        self.called.release()
+
+    do_DELETE = do_PUT  # noqa: N815 - the library's name
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+@pytest.fixture
+def gateway() -> Iterator[str]:
+    """Give the address of a Pushgateway."""
+    Gateway.seen.clear()
+    Gateway.refuse.clear()
+    Gateway.called = threading.Semaphore(0)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+def test_metrics_are_pushed_and_deleted_at_the_end(gateway: str, newest: list[Overview]) -> None:
+    """The group is that of the instance, and does not outlive a clean end."""
+    metrics = Metrics(lambda: newest[0], settings(pushgateway=gateway, push_every="50ms"))
+    metrics.start()
+    assert Gateway.called.acquire(timeout=10)
+    assert Gateway.called.acquire(timeout=10)
+    metrics.close()
+
+    method, path, body = Gateway.seen[0]
+    assert method == "PUT"
+    assert path.startswith("/metrics/job/hydrodask/instance/")
+    assert b"hydraulic_sensor_avg_1m" in body
+    assert Gateway.seen[-1][0] == "DELETE"
+
+
+def test_a_gateway_that_fails_is_logged_once_and_counted(
+    gateway: str, newest: list[Overview], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each change of state is one line, each failure one more in the counter."""
+    metrics = Metrics(lambda: newest[0], settings(pushgateway=gateway))
+    pusher = metrics._pusher
+    assert pusher is not None
+    with caplog.at_level(logging.WARNING):
+        Gateway.refuse.set()
+        pusher.push()
+        pusher.push()
+        Gateway.refuse.clear()
+        pusher.push()
+
+    assert [record.getMessage()[:22] for record in caplog.records] == [
+        "could not push metrics",
+        "metrics reach Pushgate",
+    ]
+    assert pusher.failures == 2
+    assert b"hydrodask_push_failures_total 2.0" in Gateway.seen[-1][2]

@@ -1,0 +1,166 @@
+"""The page on the Dask dashboard."""
+
+import queue
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client, LocalCluster
+from distributed.dashboard import scheduler as dashboard
+
+from hydrodask.observe import page
+from hydrodask.observe.example import NOW_US, example_overview
+from hydrodask.reports import Overview
+
+
+@pytest.fixture(autouse=True)
+def nothing_published() -> Iterator[None]:
+    """Begin and end with an empty history and Dask's own pages."""
+    page.forget()
+    yield
+    page.forget()
+    dashboard.applications.pop(page.ROUTE, None)
+
+
+class Events:
+    """A scheduler as far as the page needs one."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[float, Any]] = []
+
+    def get_events(self, topic: str) -> tuple[tuple[float, Any], ...]:
+        """Return the events of the only topic."""
+        assert topic == page.TOPIC
+        return tuple(self.events)
+
+
+def give(overview: Overview) -> None:
+    """Let the page have one point."""
+    page._published.append(page.point(overview, now_us=NOW_US))
+
+
+def test_publishing_gives_the_page_points() -> None:
+    """The first comes at once; a new run begins with an empty history, an old one stops cleanly."""
+    give(example_overview())
+    seen = threading.Event()
+
+    def overview() -> Overview:
+        seen.set()
+        return example_overview()
+
+    publisher = page.publish(overview)
+    assert seen.wait(10)
+    publisher.close()
+    publisher.close()
+
+    assert [point["state"] for point in page.points_of(Events())] == ["running"]
+
+
+def test_points_for_a_remote_scheduler_are_sent() -> None:
+    """With `send`, nothing stays in this process."""
+    sent: queue.Queue[page.Point] = queue.Queue()
+    publisher = page.publish(example_overview, send=sent.put)
+    point = sent.get(timeout=10)
+    publisher.close()
+
+    assert point["lag"] == 0
+    assert page.points_of(Events()) == []
+
+
+def test_a_page_that_fails_does_not_stop_the_run(caplog: pytest.LogCaptureFixture) -> None:
+    """It is logged, and that is all."""
+
+    def broken() -> Overview:
+        raise ConnectionError("the scheduler went away")
+
+    page.publish(broken).close()
+
+    assert "the run goes on" in caplog.text
+
+
+def test_a_remote_scheduler_shows_the_events_sent_to_it() -> None:
+    """Without anything published in its process, the page draws events of the topic."""
+    events = Events()
+    events.events = [(0.0, page.point(example_overview(), now_us=NOW_US))]
+
+    assert page.points_of(events)[0]["records_per_s"] == 728
+
+
+def test_the_page_draws_what_was_published() -> None:
+    """Lines, bars and the heat map hold the figures of the overview."""
+    give(example_overview(3, trouble=True))
+    shown = page.Page()
+    shown.update(page.points_of(Events()))
+
+    assert shown.history.data["lag"] == [5_000]
+    assert dict(zip(*shown.lags.data.values(), strict=True))["hydraulic-PS1/0"] == 5_000
+    assert shown.delays.data["delay_s"] == pytest.approx([10.35] * 17)
+    cells = zip(*(shown.health.data[name] for name in ("rig", "sensor", "health")), strict=True)
+    assert ("rig-1", "CE", 70.0) in list(cells)
+    assert len(shown.health.data["rig"]) == 3 * 17
+
+
+def test_a_page_without_a_run_says_so() -> None:
+    """Neither an empty history nor an empty overview is an error."""
+    shown = page.Page()
+    shown.update([])
+    assert "No run has reported" in shown.headline.text
+
+    give(Overview("r", NOW_US))
+    shown.update(page.points_of(Events()))
+    assert "starting" in shown.headline.text
+
+
+def test_the_headline_is_escaped() -> None:
+    """What comes from outside is text, not HTML."""
+    overview = example_overview()
+    overview.state = "<script>alert(1)</script>"
+
+    assert "<script>" not in page.headline(page.point(overview, now_us=NOW_US))
+
+
+@pytest.mark.cluster
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_the_dashboard_serves_the_page_by_itself() -> None:
+    """Scripts and styles come from the dashboard, and the link is in its navigation bar."""
+    page.register()
+    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
+        url = cluster.dashboard_link.replace("/status", page.ROUTE)
+        with Client(cluster) as client:
+            client.log_event(page.TOPIC, page.point(example_overview(), now_us=NOW_US))
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - loopback
+            html = answer.read().decode()
+
+    assert "static/js/bokeh.min.js" in html
+    assert 'src="http' not in html
+    assert "cdn." not in html
+    assert 'href="hydro"' in html
+
+
+@pytest.mark.cluster
+def test_a_remote_scheduler_serves_the_page(tmp_path: Path) -> None:
+    """With the preload, a scheduler in another process has the page, linked from all pages."""
+    where = tmp_path / "scheduler.json"
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
+    command += ["--port", "0", "--dashboard-address", "127.0.0.1:0"]
+    command += ["--preload", "hydrodask.observe.preload", "--scheduler-file", str(where)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            with Client(scheduler_file=str(where), timeout=30) as client:
+                publisher = page.publish(
+                    example_overview, send=partial(client.log_event, page.TOPIC)
+                )
+                publisher.close()
+                assert client.get_events(page.TOPIC)
+                for path in (page.ROUTE, "/status"):
+                    url = client.dashboard_link.replace("/status", path)
+                    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - loopback
+                        assert b'href="hydro"' in answer.read()
+        finally:
+            process.terminate()

@@ -1,0 +1,365 @@
+"""One graph on one partition: opening, replaying, committing, and what a crash leaves."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+
+from hydrodask.errors import IntegrityError
+from hydrodask.records import Messages, WindowRecord
+from hydrodask.settings import Settings
+from hydrodask.settings.model import Step, Window
+from tests.running import Life
+from tests.strategies import messages_of
+
+STAMP_MS = 1_767_229_200_000
+SETTINGS = Settings()
+
+
+def record(second: float, **changed: Any) -> bytes:
+    """Return a record of FS1, `second` into 2026."""
+    fields = {
+        "sensor": "FS1",
+        "cycle": int(second // 60),
+        "sample_idx": int(second % 60 * 10),
+        "value": 6.0 + second % 7,
+        "timestamp": f"2026-01-01T00:{int(second // 60):02d}:{second % 60:09.6f}",
+        "sampling_rate_hz": 10,
+    }
+    return json.dumps(fields | changed).encode()
+
+
+LOG: list[bytes | None] = [record(i / 10) for i in range(3000)]
+
+
+def cut(start: int, end: int, log: list[bytes | None] | None = None) -> Messages:
+    """Return this part of the log."""
+    values = (LOG if log is None else log)[start:end]
+    return messages_of(values, topic="hydraulic-FS1", first=start, stamp_ms=STAMP_MS)
+
+
+def rows(life: Life, topic: str = "hydraulic-analytics") -> list[dict[str, Any]]:
+    """Return what was published on a topic."""
+    return [json.loads(o.value or b"") for o in life.published if o.topic == topic]
+
+
+def test_everything_has_its_place() -> None:
+    """Samples, windows and profiles are in the lake; rows and profiles are published; nothing is left."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 3000))
+    life.end()
+
+    assert life.table("raw").column("offset").to_pylist() == list(range(3000))
+    assert life.table("windows").num_rows == 28
+    assert life.table("cycles").column("complete").to_pylist() == [True] * 5
+    assert [r["cycle"] for r in rows(life, "hydraulic-cycles")] == [0, 1, 2, 3, 4]
+    assert sum(r["final"] for r in rows(life)) == 28
+    assert (life.partition.pending, life.partition.durable) == (0, 3000)
+
+
+def test_rows_say_what_the_design_says() -> None:
+    """A published row has the fields of `WindowRecord`, ISO times and its range."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 710))
+    life.commit()
+    first = next(r for r in rows(life) if r["final"] and r["window_start"] == "2026-01-01T00:00:00Z")
+
+    assert set(first) == set(WindowRecord.__struct_fields__)
+    assert first["window_end"] == "2026-01-01T00:01:00Z"
+    assert (first["rig"], first["sensor"], first["sample_count"]) == ("rig-1", "FS1", 600)
+    assert first["range_value"] == first["max_value"] - first["min_value"]
+    assert first["revision"] == 700
+
+
+def test_open_windows_are_updated_until_final() -> None:
+    """Each commit publishes the open windows that changed; with `emit: final` none."""
+    live, final = Life(SETTINGS), Life(Settings(window=Window(emit="final")))
+    for life in (live, final):
+        life.feed(cut(0, 50))
+        life.commit()
+        life.commit()
+
+    assert [r["sample_count"] for r in rows(live)] == [50] * 6
+    assert rows(final) == []
+
+
+def test_crash_before_the_commit_publishes_nothing_twice() -> None:
+    """What was not committed is published by the next life; what was, is not."""
+    once, life = Life(SETTINGS), Life(SETTINGS)
+    once.feed(cut(0, 3000))
+    once.end()
+    life.feed(cut(0, 1000))
+    life.end()
+    life.feed(cut(1000, 1500))
+    life.commit()
+    life.feed(cut(1500, 2000))  # and here it is killed
+
+    at = life.restart()
+    life.feed(cut(at, 3000))
+    life.end()
+
+    assert at == 1000
+    finals = [[r for r in rows(each) if r["final"]] for each in (once, life)]
+    assert finals[0] == finals[1]
+    assert life.state() == once.state()
+    for name in ("raw", "windows", "cycles"):
+        assert life.table(name).equals(once.table(name))
+
+
+def test_replay_is_quiet() -> None:
+    """Between snapshot and committed position nothing is published, not even open windows."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 1000))
+    life.end()
+    life.feed(cut(1000, 1800))
+    life.commit()
+    before = len(life.published)
+
+    life.restart()
+    life.feed(cut(1000, 1799))
+    life.partition.tick(1e9, every_s=0.0)
+
+    assert life.partition.ctx.outbox == []
+    assert len(life.published) == before
+
+
+def test_row_that_is_repeated_is_the_same() -> None:
+    """At the committed position open windows may be published once more, with the same content."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 1000))
+    life.end()
+    life.feed(cut(1000, 1800))
+    life.commit()
+    newest = {r["window_start"]: r for r in rows(life)}
+
+    life.restart()
+    life.feed(cut(1000, 1800))
+    life.partition.tick(1e9, every_s=0.0)
+
+    again = [json.loads(o.value or b"") for o in life.partition.ctx.outbox]
+    assert all(newest[r["window_start"]] == r for r in again)
+
+
+def test_snapshot_ahead_of_the_commit_is_not_used() -> None:
+    """State must not be newer than what was committed; an older snapshot and the log rebuild it."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 500))
+    life.end()
+    life.feed(cut(500, 900))
+    life.end()
+    life.committed = 700
+
+    assert life.restart() == 500
+
+
+def test_nothing_is_snapshotted_between_commits() -> None:
+    """State and commit have to be at one place."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 500))
+    life.save()
+
+    assert life.partition.snapshot_offset == 0
+
+
+def test_totals_survive_a_crash() -> None:
+    """Counts are part of the state: a replay does not count anything twice."""
+    log: list[bytes | None] = [*LOG[:900], b"{", None, record(1), *LOG[900:1500]]
+    life = Life(SETTINGS)
+    life.feed(cut(0, 600, log))
+    life.end()
+    life.feed(cut(600, 1200, log))
+    life.commit()
+    at = life.restart()
+    life.feed(cut(at, len(log), log))
+    life.end()
+
+    totals = life.partition.report(len(log)).totals
+    assert totals["consumed"] == len(log) - 1
+    assert (totals["kept"], totals["late"], totals["dead"]) == (1500, 1, 1)
+    assert life.table("late").column("offset").to_pylist() == [902]
+
+
+def test_nothing_is_counted_twice_below_the_snapshot() -> None:
+    """Samples that were in no file are read again from before the snapshot, and what is bad among them too."""
+    log: list[bytes | None] = [*LOG[:900], b"{", *LOG[900:1500]]
+    life = Life(SETTINGS)
+    life.feed(cut(0, 1000, log))
+    life.commit()
+    life.save()
+    at = life.restart()
+    life.feed(cut(at, len(log), log))
+    life.end()
+
+    totals = life.partition.report(len(log)).totals
+    assert at == 0
+    assert (totals["consumed"], totals["kept"], totals["dead"]) == (1501, 1500, 1)
+    assert len([o for o in life.published if o.topic == "hydraulic-dead-letter"]) == 1
+
+
+def test_beginning_of_a_fresh_group_is_remembered() -> None:
+    """After `kafka.start: latest` and a crash before the first snapshot, a successor begins where the first one did."""
+    life = Life(SETTINGS, low=500)
+    life.partition.pin(0.0)
+    life.feed(cut(500, 1200))
+    life.commit()
+    life.low = 0
+
+    at = life.restart()
+    life.feed(cut(at, 3000))
+    life.end()
+
+    assert at == 500
+    assert life.table("raw").column("offset").to_pylist() == list(range(500, 3000))
+
+
+def test_dead_letters_say_why_and_from_where() -> None:
+    """The original bytes and key, and headers with reason, topic, partition and offset."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 3, [LOG[0], b"\xff{", LOG[1]]))
+    life.commit()
+
+    dead = [o for o in life.published if o.topic == "hydraulic-dead-letter"]
+    assert [(o.key, o.value) for o in dead] == [(b"key", b"\xff{")]
+    headers = dict(dead[0].headers)
+    assert "not JSON" in str(headers.pop("reason"))
+    assert headers == {"topic": b"hydraulic-FS1", "partition": b"0", "offset": b"1"}
+
+
+def test_gaps_move_the_position() -> None:
+    """Transaction markers and compacted records leave gaps; a commit covers them."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 10))
+    life.partition.advance(12)
+    life.commit()
+    life.partition.advance(5)
+
+    assert (life.committed, life.partition.position) == (12, 12)
+
+
+def test_batch_across_the_committed_position() -> None:
+    """One batch may hold both what was published before and what was not."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 800))
+    life.commit()
+    finals = sum(r["final"] for r in rows(life))
+    life.restart()
+    life.feed(cut(0, 3000))
+    life.commit()
+
+    assert finals > 0
+    assert sum(r["final"] for r in rows(life)) == 28
+
+
+def test_records_that_were_taken_are_skipped() -> None:
+    """A reader that goes back changes nothing."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 1000))
+    life.end()
+    before = life.state()
+    life.feed(cut(0, 1000))
+
+    assert (life.state(), life.partition.position) == (before, 1000)
+    assert life.partition.pending == 0
+
+
+def test_files_ahead_of_the_snapshot_are_kept() -> None:
+    """Files roll whenever they are due; what they hold already is not written again."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 1000))
+    life.end()
+    life.feed(cut(1000, 2000))
+    life.roll()
+
+    at = life.restart()
+    life.feed(cut(at, 3000))
+    life.end()
+
+    assert life.table("raw").column("offset").to_pylist() == list(range(3000))
+    assert life.table("windows").num_rows == 28
+
+
+def test_zombie_and_successor_store_every_row_once() -> None:
+    """A worker that was given up goes on writing files for a while beside the one that came after it."""
+    zombie = Life(SETTINGS)
+    zombie.feed(cut(0, 400))
+    zombie.end()
+    successor = Life(SETTINGS, url=zombie.url, committed=zombie.committed)
+    successor.feed(cut(400, 900))
+    zombie.feed(cut(400, 1300))
+    zombie.roll()
+    successor.feed(cut(900, 2000))
+    successor.end()
+    zombie.feed(cut(1300, 1700))
+    zombie.roll()
+    successor.feed(cut(2000, 3000))
+    while any(f.waiting for f in successor.partition.ctx.files.values()):
+        successor.end()
+
+    raw = successor.table("raw").column("offset")
+    assert len(raw) == len(pc.unique(raw)) == 3000
+    assert successor.table("windows").num_rows == 28
+    assert successor.table("cycles").num_rows == 5
+
+
+def test_snapshot_of_other_settings_is_an_integrity_error() -> None:
+    """Windows of another length can't go on from it; the message says what to do."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 500))
+    life.end()
+    life.settings = Settings(window=Window(length=30.0))
+
+    with pytest.raises(IntegrityError, match=r"put the configuration back, or remove .*hydraulic-FS1-0"):
+        life.restart()
+
+
+def test_parser_may_change_between_lives() -> None:
+    """The compiled parser and the general decoder give one state."""
+    life, other = Life(SETTINGS), Life(SETTINGS)
+    for each, compiled in ((life, (True, False)), (other, (False, True))):
+        for k, first in enumerate((0, 900)):
+            each.settings = Settings(step=Step(compiled_parser=compiled[k]))
+            each.restart()
+            each.feed(cut(first, first + 900))
+            each.end()
+
+    assert life.state() == other.state()
+
+
+def test_fresh_group_begins_where_the_log_does() -> None:
+    """Without snapshot and commit there is nothing to have lost: reading begins at `low`."""
+    life = Life(SETTINGS, low=500)
+
+    assert life.partition.position == 500
+    assert (life.partition.committed, life.partition.durable) == (500, 500)
+    life.feed(cut(500, 3000))
+    life.end()
+    assert life.lake.files.names("raw")[0].endswith("-000000000500.parquet")
+
+
+def test_durable_waits_for_files() -> None:
+    """A restart needs the log from the first sample that is in no file."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 1000))
+    life.commit()
+    life.save()
+
+    assert life.partition.durable == 0
+    assert min(life.partition.needs) == 0
+    life.roll()
+    assert life.partition.durable == 1000
+
+
+def test_report_adds_up() -> None:
+    """Consumed is kept plus late plus dead; the watermark and the fullest window show."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 3000))
+    life.commit()
+    report = life.partition.report(3100)
+
+    assert (report.lag, report.position, report.committed) == (100, 3000, 3000)
+    assert report.totals["consumed"] == report.totals["kept"] == 3000
+    assert report.watermark_us == 1_767_225_600_000_000 + 299_900_000 - 10_000_000
+    assert [r.count for r in report.readings] == [600]
+    assert np.isfinite(report.readings[0].stddev)

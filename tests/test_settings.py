@@ -1,0 +1,152 @@
+"""Settings come from layers, are checked once, and the files in conf/ agree with the model."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from hydrodask.cli.config import MASK, check_files, values
+from hydrodask.detect import load_rules
+from hydrodask.errors import ConfigError
+from hydrodask.ingest.simulator import FaultPlan
+from hydrodask.settings import CONF, Settings, load
+from hydrodask.settings.load import flatten, read_yaml
+
+PROFILES = sorted(path.stem for path in (CONF / "profiles").glob("*.yaml"))
+
+
+def fields(model: type[BaseModel], prefix: str = "") -> dict[str, Any]:
+    """Return the default of every field by dotted key."""
+    found: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found |= fields(kind, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = field.default
+    return found
+
+
+def commented(path: Path) -> dict[str, str]:
+    """Return the comment of every line that sets a key, by the key's own name and line."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pattern = re.compile(r"^ *([a-z_]+): +[^# ].*?(?:  +# (.+))?$")
+    return {
+        f"{number} {match[1]}": match[2] or "" for number, line in enumerate(lines, 1) if (match := pattern.match(line))
+    }
+
+
+def test_default_file_has_exactly_the_fields() -> None:
+    """A field without its line in conf/default.yaml, or the other way round, is a mistake."""
+    listed = flatten(read_yaml(CONF / "default.yaml"))
+
+    assert set(listed) == set(fields(Settings)), "add the key to both default.yaml and model.py"
+
+
+def test_default_file_has_the_model_s_defaults() -> None:
+    """Without any layer above, the file changes nothing."""
+    loaded, origins = load(environ={})
+
+    assert loaded == Settings()
+    assert set(origins.values()) == {"default"}
+
+
+@pytest.mark.parametrize("path", [CONF / "default.yaml", *(CONF / "profiles").glob("*.yaml")])
+def test_every_key_has_a_comment(path: Path) -> None:
+    """Whoever reads a configuration file learns there what each key means."""
+    assert [key for key, comment in commented(path).items() if not comment] == []
+
+
+def test_every_count_and_every_duration_says_its_unit() -> None:
+    """A bare number has its unit in its comment; a duration has it in its value."""
+    text = (CONF / "default.yaml").read_text(encoding="utf-8")
+    bare = re.findall(r"^ *([a-z_]+): +\d[\d.]* +# (.*)$", text, re.MULTILINE)
+    units = ("count", "bytes", "rows", "z-score", "share", "of the simulator", "partitions")
+
+    assert [name for name, comment in bare if not any(u in comment for u in (*units, "replicas", "one"))] == []
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_profile_loads(profile: str) -> None:
+    """Every profile in the repository gives valid settings, whose files load."""
+    loaded, origins = load(profile=profile, environ={})
+
+    assert f"profile {profile}" in origins.values()
+    assert check_files(loaded)
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("rules*.yaml")), ids=lambda p: p.stem)
+def test_rules_load(path: Path) -> None:
+    """Every rule file in the repository is valid."""
+    assert load_rules(path)
+
+
+@pytest.mark.parametrize("path", sorted(CONF.glob("faults*.yaml")), ids=lambda p: p.stem)
+def test_faults_load(path: Path) -> None:
+    """Every fault file in the repository is valid."""
+    assert FaultPlan.load(path)
+
+
+def test_later_layers_win() -> None:
+    """Default < profile < environment < --set, and each key knows its layer."""
+    loaded, origins = load(
+        profile="local-services",
+        sets=["kafka.timeout=5s"],
+        environ={"HYDRODASK_KAFKA__TIMEOUT": "7s", "HYDRODASK_KAFKA__GROUP": "mine"},
+    )
+
+    assert (loaded.kafka.embedded, loaded.kafka.group, loaded.kafka.timeout) == (False, "mine", 5.0)
+    assert origins["kafka.embedded"] == "profile local-services"
+    assert origins["kafka.group"] == "environment"
+    assert origins["kafka.timeout"] == "--set"
+    assert origins["kafka.start"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("sets", "environ", "words"),
+    [
+        (["kafka.start=never"], {}, ["kafka.start", "never", "--set"]),
+        (["kafka.strat=latest"], {}, ["kafka.strat", "no setting"]),
+        (["kafka.start"], {}, ["kafka.start", "key=value"]),
+        (["window.length=25s"], {}, ["window", "multiple"]),
+        (["window.lateness=ten"], {}, ["window.lateness", "ten", "duration"]),
+        (["topics.partitions=0"], {}, ["topics.partitions", "0"]),
+        (["kafka.password=x"], {}, ["kafka.password", "HYDRODASK_KAFKA__PASSWORD"]),
+        ([], {"HYDRODASK_KAFKA__STRAT": "latest"}, ["kafka.strat", "environment", "no setting"]),
+        ([], {"HYDRODASK_NONE": "1"}, ["HYDRODASK_NONE"]),
+        ([], {"HYDRODASK_STEP__ROWS_MAX": "many"}, ["step.rows_max", "many", "environment"]),
+    ],
+)
+def test_mistake_names_key_and_value(sets: list[str], environ: dict[str, str], words: list[str]) -> None:
+    """The message holds what a person needs to find the mistake."""
+    with pytest.raises(ConfigError) as caught:
+        load(sets=sets, environ=environ)
+
+    assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_missing_profile_names_those_there_are() -> None:
+    """A mistyped profile is answered with the known ones."""
+    with pytest.raises(ConfigError, match="local-services"):
+        load(profile="no-such-profile", environ={})
+
+
+def test_client_settings_keep_their_dots() -> None:
+    """Any librdkafka setting can be passed through, by file layers and --set alike."""
+    loaded, _ = load(sets=["kafka.consumer.fetch.wait.max.ms=7"], environ={})
+
+    assert loaded.kafka.consumer == {"fetch.wait.max.ms": 7}
+
+
+def test_secrets_are_masked() -> None:
+    """`config show` never prints a password, however it was passed."""
+    loaded, _ = load(
+        sets=["kafka.client.ssl.key.password=hush"],
+        environ={"HYDRODASK_KAFKA__PASSWORD": "hush", "HYDRODASK_DOCUMENTS__PASSWORD": "hush"},
+    )
+    shown = values(loaded)
+
+    assert "hush" not in str(shown)
+    assert shown["kafka.password"] == shown["documents.password"] == MASK

@@ -1,7 +1,7 @@
 """Cost of a record against the number of rigs in the same topics, and size and speed of their state.
 
-`python -m benchmarks.fleet [--rigs 1 100 1000] [--records 4_368_000]`: for each number of rigs fresh topics are filled by
-the simulator (a thousand rigs get enough seconds that windows close), then consumed by one worker.
+`python -m benchmarks.fleet [--rigs 1 100 1000] [--records 4_368_000]`: for each number of rigs fresh topics are filled
+by the simulator (a thousand rigs get enough seconds that windows close), then consumed by one worker.
 """
 
 import argparse

@@ -142,9 +142,7 @@ def test_ids_name_what_and_when() -> None:
 
 def test_rule_may_ask_for_several_windows_in_a_row() -> None:
     """Windows before the last of the run are no anomalies; a normal one starts the count again."""
-    changes = feed(
-        detector(rule(windows=2)), [row(i, v) for i, v in enumerate((31, 20, 31, 32, 26))]
-    )
+    changes = feed(detector(rule(windows=2)), [row(i, v) for i, v in enumerate((31, 20, 31, 32, 26))])
 
     assert [c["value"] for c in of("anomalies", changes)] == [32, 26]
 
@@ -205,9 +203,7 @@ def test_mean_of_a_partial_window_is_not_judged() -> None:
         ("avg", "<", False),
     ],
 )
-def test_growing_statistics_are_certain_at_once(
-    statistic: str, comparison: str, certain: bool
-) -> None:
+def test_growing_statistics_are_certain_at_once(statistic: str, comparison: str, certain: bool) -> None:
     """One sample is enough where more samples can only make it worse."""
     one = detector(rule(statistic=statistic, comparison=comparison, enter=30, exit=30))
     value = 31 if comparison == ">" else 29

@@ -170,9 +170,7 @@ changes = st.lists(
     max_size=20,
 ).map(
     lambda picked: [
-        put(name, revision, collection, value=revision)
-        if upsert
-        else Remove(collection, name, revision)
+        put(name, revision, collection, value=revision) if upsert else Remove(collection, name, revision)
         for revision, (collection, name, upsert) in enumerate(picked)
     ]
 )
@@ -180,9 +178,7 @@ changes = st.lists(
 
 @settings(max_examples=25, deadline=None)
 @given(batch=changes, cuts=st.lists(st.integers(0, 20), max_size=4), back=st.integers(0, 20))
-def test_batching_and_repeats_do_not_matter(
-    batch: list[Change], cuts: list[int], back: int
-) -> None:
+def test_batching_and_repeats_do_not_matter(batch: list[Change], cuts: list[int], back: int) -> None:
     """Cut anywhere, and with the tail written again: what counts is the order of revisions."""
     edges = sorted({0, len(batch), *(cut for cut in cuts if cut < len(batch))})
     found = []
@@ -278,8 +274,7 @@ def test_newest_first_uses_the_index(tmp_path: Path) -> None:
     documents.close()
     connection = sqlite3.connect(path)
     plan = connection.execute(
-        "EXPLAIN QUERY PLAN SELECT id FROM anomalies"
-        " ORDER BY json_extract(body, '$.window_start') DESC, id LIMIT 5"
+        "EXPLAIN QUERY PLAN SELECT id FROM anomalies ORDER BY json_extract(body, '$.window_start') DESC, id LIMIT 5"
     ).fetchall()
     connection.close()
 
@@ -289,12 +284,8 @@ def test_newest_first_uses_the_index(tmp_path: Path) -> None:
 def test_url_decides(tmp_path: Path) -> None:
     """SQLite by default, MongoDB by URL, and nothing else; no file appears by opening."""
     given_url = Settings(data_dir=tmp_path / "data")
-    mongo = given_url.model_copy(
-        update={"documents": given_url.documents.model_copy(update={"url": "mongodb://h:1/"})}
-    )
-    other = given_url.model_copy(
-        update={"documents": given_url.documents.model_copy(update={"url": "redis://h:1/"})}
-    )
+    mongo = given_url.model_copy(update={"documents": given_url.documents.model_copy(update={"url": "mongodb://h:1/"})})
+    other = given_url.model_copy(update={"documents": given_url.documents.model_copy(update={"url": "redis://h:1/"})})
     client = open_documents(mongo)
 
     assert isinstance(open_documents(given_url), SqliteDocuments)

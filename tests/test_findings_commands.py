@@ -33,9 +33,7 @@ def window(rig: str, minute: int, value: float) -> WindowRecord:
 def data_dir(tmp_path: Path) -> Path:
     """Return a data folder with one resolved and one open incident."""
     rows = [window("r1", 0, 30), window("r1", 1, 45), window("r2", 2, 35)]
-    detector = Detector(
-        load_rules("rules.yaml"), baseline=Baseline(), coverage_min=0.9, window_s=60.0
-    )
+    detector = Detector(load_rules("rules.yaml"), baseline=Baseline(), coverage_min=0.9, window_s=60.0)
     documents = SqliteDocuments(tmp_path / "documents.sqlite", timeout_s=1.0)
     for revision, row in enumerate(rows):
         documents.write(detector.update(row, revision))
@@ -61,9 +59,7 @@ def test_incidents_as_json(app: typer.Typer, data_dir: Path) -> None:
         (["--limit", "1"], ["r2"]),
     ],
 )
-def test_incidents_are_filtered(
-    app: typer.Typer, data_dir: Path, options: list[str], rigs: list[str]
-) -> None:
+def test_incidents_are_filtered(app: typer.Typer, data_dir: Path, options: list[str], rigs: list[str]) -> None:
     """Each option narrows the list."""
     arguments = ["incidents", "--json", "--set", f"data_dir={data_dir}", *options]
     result = CliRunner().invoke(app, arguments)
@@ -83,9 +79,7 @@ def test_tables_name_rig_and_rule(app: typer.Typer, data_dir: Path, command: str
 
 def test_markup_in_names_is_text(app: typer.Typer, tmp_path: Path) -> None:
     """A rig called [/] is shown as it is."""
-    detector = Detector(
-        load_rules("rules.yaml"), baseline=Baseline(), coverage_min=0.9, window_s=60.0
-    )
+    detector = Detector(load_rules("rules.yaml"), baseline=Baseline(), coverage_min=0.9, window_s=60.0)
     documents = SqliteDocuments(tmp_path / "documents.sqlite", timeout_s=1.0)
     documents.write(detector.update(window("[/]", 0, 30), 0))
     documents.close()

@@ -277,9 +277,7 @@ def written() -> list[str]:
 def lines(documents: ExampleDocuments, written: list[str]) -> Lines:
     """Give lines that nobody has started."""
     troubled = [example_overview(trouble=True)]
-    return Lines(
-        lambda: troubled[0], documents, Settings(), write=written.append, now_us=lambda: NOW_US
-    )
+    return Lines(lambda: troubled[0], documents, Settings(), write=written.append, now_us=lambda: NOW_US)
 
 
 def test_lines_say_how_things_are_every_five_polls(lines: Lines, written: list[str]) -> None:

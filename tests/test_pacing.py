@@ -44,9 +44,7 @@ def test_a_feed_that_caught_up_goes_on_at_real_time(speed: float | None) -> None
     speed=st.sampled_from([None, 0.5, 1.0, 60.0]),
     records_max=st.integers(1, 50),
 )
-def test_ticks_cover_all_records_in_order(
-    steps_us: list[int], speed: float | None, records_max: int
-) -> None:
+def test_ticks_cover_all_records_in_order(steps_us: list[int], speed: float | None, records_max: int) -> None:
     """Every record is in exactly one run, in order, at most one tick after its deadline."""
     send_us = START_US + np.cumsum(np.array(steps_us))
     pace = Pace(speed, START_US, START_US + DAY_US, 7.0)

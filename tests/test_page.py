@@ -153,9 +153,7 @@ def test_a_remote_scheduler_serves_the_page(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             with Client(scheduler_file=str(where), timeout=30) as client:
-                publisher = page.publish(
-                    example_overview, send=partial(client.log_event, page.TOPIC)
-                )
+                publisher = page.publish(example_overview, send=partial(client.log_event, page.TOPIC))
                 publisher.close()
                 assert client.get_events(page.TOPIC)
                 for path in (page.ROUTE, "/status"):

@@ -33,9 +33,7 @@ START_US = parse_iso("2026-01-01T00:00:00Z")
 LABEL = LabelRecord(None, 0, "2026-01-01T00:00:00Z", 3.0, 100.0, 0.0, 130.0, 1)
 
 
-def chunk_of(
-    values: list[float], *, second: int = 0, rig: str | None = None, sensor: str = "PS1"
-) -> Chunk:
+def chunk_of(values: list[float], *, second: int = 0, rig: str | None = None, sensor: str = "PS1") -> Chunk:
     """Return a chunk of 100 Hz samples from `second` on."""
     index = np.arange(len(values)) + 100 * second
     time_us = START_US + index * 10_000
@@ -91,9 +89,7 @@ def read(settings: Settings, name: str, count: int) -> list[kafka.Message]:
     time_us=st.integers(0, 4_000_000_000_000_000),
     rig=st.none() | st.text(min_size=1),
 )
-def test_records_are_what_json_dumps_writes(
-    values: list[float], time_us: int, rig: str | None
-) -> None:
+def test_records_are_what_json_dumps_writes(values: list[float], time_us: int, rig: str | None) -> None:
     """Byte by byte, for any value, time and rig."""
     chunk = chunk_of(values, rig=rig)
     chunk.time_us = time_us + chunk.time_us - START_US
@@ -155,10 +151,7 @@ def test_late_records_are_sent_in_their_second() -> None:
 
     seconds = list(schedule(feed, topic=str, key="rig-1"))
 
-    sent = [
-        [json.loads(payload).get("value") for topic, payload, _ in due.items if topic == "PS1"]
-        for due in seconds
-    ]
+    sent = [[json.loads(payload).get("value") for topic, payload, _ in due.items if topic == "PS1"] for due in seconds]
     assert sent == [[2.0], [0.0, 3.0], [1.0]]
     assert [item[0] for item in seconds[0].items] == ["labels", "PS1"]
 
@@ -271,9 +264,7 @@ def test_a_refused_record_is_counted_with_its_reason(settings: Settings) -> None
 
 def test_no_broker_is_unreachable() -> None:
     """After the timeout, with the address and what the client said."""
-    with pytest.raises(
-        UnreachableError, match=r"broker at 127\.0\.0\.1:1 within 0\.5 s: .*refused"
-    ):
+    with pytest.raises(UnreachableError, match=r"broker at 127\.0\.0\.1:1 within 0\.5 s: .*refused"):
         producer_for(Kafka(bootstrap="127.0.0.1:1", embedded=False, timeout=0.5))
 
 
@@ -354,9 +345,7 @@ def test_simulate_publishes_a_fleet(settings: Settings) -> None:
 def test_replay_publishes_a_recording(settings: Settings, tmp_path: Path) -> None:
     """One cycle twice: 87,360 samples and two labels."""
     for channel in CHANNELS.values():
-        (tmp_path / f"{channel.name}.txt").write_text(
-            "\t".join(["1.5"] * channel.samples_per_cycle)
-        )
+        (tmp_path / f"{channel.name}.txt").write_text("\t".join(["1.5"] * channel.samples_per_cycle))
     (tmp_path / "profile.txt").write_text("3\t100\t0\t130\t0")
 
     summary = run_command(

@@ -18,10 +18,7 @@ REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "recording"
 def write_recording(folder: Path, rows: int = 2) -> Path:
     """Write a recording whose values say where they are: row, then 4 digits of sample."""
     for channel in CHANNELS.values():
-        lines = [
-            "\t".join(f"{row}.{i:04d}" for i in range(channel.samples_per_cycle))
-            for row in range(rows)
-        ]
+        lines = ["\t".join(f"{row}.{i:04d}" for i in range(channel.samples_per_cycle)) for row in range(rows)]
         (folder / f"{channel.name}.txt").write_text("\n".join(lines) + "\n")
     (folder / "profile.txt").write_text("3\t80\t0\t115\t1\n" * rows)
     return folder

@@ -141,9 +141,7 @@ def archive_rate(sensor: str) -> int:
 def judged(sensor: str, runs: list[NDArray[np.float64]], *, per_s: int) -> list[Change]:
     """Return what the default rules make of 60 s windows sliding by 10 s over each run."""
     changes: list[Change] = []
-    detector = Detector(
-        load_rules("rules.yaml"), baseline=Baseline(), coverage_min=0.9, window_s=60.0
-    )
+    detector = Detector(load_rules("rules.yaml"), baseline=Baseline(), coverage_min=0.9, window_s=60.0)
     for number, run in enumerate(runs):
         for second in range(0, len(run) // per_s - 59, 10):
             part = run[second * per_s : (second + 60) * per_s]
@@ -193,11 +191,7 @@ def test_recording_gives_the_incidents_of_its_labels() -> None:
 
 def stored_incidents(changes: list[Change]) -> list[dict[str, object]]:
     """Return the incidents after these changes, in order of their opening."""
-    return list(
-        {
-            c.id: c.body for c in changes if isinstance(c, Upsert) and c.collection == "incidents"
-        }.values()
-    )
+    return list({c.id: c.body for c in changes if isinstance(c, Upsert) and c.collection == "incidents"}.values())
 
 
 def minutes(body: dict[str, object]) -> tuple[str, str]:
@@ -215,9 +209,7 @@ def labels() -> dict[str, NDArray[np.int64]]:
 
 
 @pytest.mark.parametrize("sensor", CHANNELS)
-def test_healthy_rig_breaks_no_default_rule(
-    sensor: str, labels: dict[str, NDArray[np.int64]]
-) -> None:
+def test_healthy_rig_breaks_no_default_rule(sensor: str, labels: dict[str, NDArray[np.int64]]) -> None:
     """The 21 cycles in which nothing is worn give no anomaly, wherever the windows lie."""
     healthy = (labels["cooler"] == 100) & (labels["valve"] == 100)
     healthy &= (labels["pump"] == 0) & (labels["accumulator"] == 130)
@@ -244,9 +236,7 @@ def test_worn_component_breaks_its_rule(
     stable = (labels[label] == level) & (labels["stable"] == 0)
     runs = [run for run in real_cycles(sensor, stable) if len(run) >= 4 * 60]
     found = [
-        c
-        for c in judged(sensor, runs, per_s=archive_rate(sensor))
-        if isinstance(c, Upsert) and c.body["rule"] == rule
+        c for c in judged(sensor, runs, per_s=archive_rate(sensor)) if isinstance(c, Upsert) and c.body["rule"] == rule
     ]
     anomalies = [c for c in found if c.collection == "anomalies"]
     windows = sum(len(run) // CHANNELS[sensor].rate_hz // 10 - 5 for run in runs)

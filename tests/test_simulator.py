@@ -50,9 +50,7 @@ def fleet(rigs: int = 1, *, seed: int = 1, faults: FaultPlan | None = None) -> F
 
 def plan(**states: float) -> FaultPlan:
     """Return a plan that has components in these states from the start on."""
-    return FaultPlan.parse(
-        {"faults": [{"component": name, "to": to, "at": 0} for name, to in states.items()]}
-    )
+    return FaultPlan.parse({"faults": [{"component": name, "to": to, "at": 0} for name, to in states.items()]})
 
 
 def cycle(faults: FaultPlan | None = None, number: int = 1, seed: int = 1) -> dict[str, Float64]:
@@ -144,9 +142,7 @@ def test_labels_say_what_is_true_of_a_cycle() -> None:
     assert [label.cycle for label in labels] == [0, 1, 2, 3, 4]
     assert [label.cooler for label in labels] == [100, 3, 100, 100, 100]
     assert [label.stable for label in labels] == [0, 1, 1, 0, 0]
-    assert [label.timestamp for label in labels] == [
-        iso(START_US + n * 60_000_000) for n in range(5)
-    ]
+    assert [label.timestamp for label in labels] == [iso(START_US + n * 60_000_000) for n in range(5)]
     assert {(label.valve, label.pump, label.accumulator) for label in labels} == {(100, 0, 130)}
 
 
@@ -225,9 +221,7 @@ def test_oil_follows_slowly_and_efficiency_at_once() -> None:
 
 def test_a_ramp_passes_through_the_states_between() -> None:
     """A component that ramps shows the states between on its way."""
-    ramping = FaultPlan.parse(
-        {"faults": [{"component": "cooler", "to": 20, "at": 60, "ramp": "60s"}]}
-    )
+    ramping = FaultPlan.parse({"faults": [{"component": "cooler", "to": 20, "at": 60, "ramp": "60s"}]})
     efficiency = cycle(ramping, number=1)["CE"]
 
     assert efficiency[10] > efficiency[30] + 2 > efficiency[55] + 4
@@ -240,10 +234,7 @@ def test_a_healthy_hour_breaks_no_rule() -> None:
     for number in range(60):
         for name, seen in series.items():
             seen.append(rig.cycle(number).counts[name] / 1000)
-    sliding = {
-        name: np.convolve(np.concatenate(seen), np.ones(60) / 60, "valid")
-        for name, seen in series.items()
-    }
+    sliding = {name: np.convolve(np.concatenate(seen), np.ones(60) / 60, "valid") for name, seen in series.items()}
 
     assert sliding["CE"].min() > 45
     assert sliding["TS1"].max() < 37
@@ -253,10 +244,7 @@ def test_the_demo_leads_to_one_incident_that_ends() -> None:
     """CE's one-minute mean passes 37 % within half a minute of the fault and comes back."""
     demo = fleet(faults=FaultPlan.load(CONF / "faults-demo.yaml"))
     efficiency = [
-        float(chunk.value[0])
-        for second in range(240)
-        for chunk in demo.chunk(second)
-        if chunk.sensor == "CE"
+        float(chunk.value[0]) for second in range(240) for chunk in demo.chunk(second) if chunk.sensor == "CE"
     ]
     mean = np.convolve(efficiency, np.ones(60) / 60, "valid")
     low_s = np.flatnonzero(mean < 37) + 60  # when the window ends

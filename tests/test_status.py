@@ -35,9 +35,7 @@ def _platform() -> None:
 
 def status(folder: Path, *more: str) -> tuple[int, str]:
     """Return exit code and output of `status` on the stores in `folder`."""
-    done = CliRunner().invoke(
-        app, ["status", "--set", f"data_dir={folder}", *more], env={"COLUMNS": "160"}
-    )
+    done = CliRunner().invoke(app, ["status", "--set", f"data_dir={folder}", *more], env={"COLUMNS": "160"})
     return done.exit_code, done.stdout
 
 

@@ -31,7 +31,7 @@ FOREVER_S = 1e12
 class Life:
     """One partition on a real graph with a lake and snapshots in memory, through crashes and restarts.
 
-    `committed` and `published` are what a broker's transaction would hold: a crash loses neither, and keeps nothing
+    `committed`, `emitted` and `published` are what a broker's transaction would hold: a crash loses neither, and keeps nothing
     else but files.
     """
 
@@ -41,6 +41,7 @@ class Life:
     low: int = 0
     url: str = field(default_factory=lambda: f"memory://{uuid.uuid4().hex}")
     committed: int | None = None
+    emitted: int | None = None
     published: list[Outgoing] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
 
@@ -53,22 +54,21 @@ class Life:
         """Open the partition anew, as another worker would; return the offset to read from."""
         ctx = Context(self.settings, self.flow, self.topic, 0, self.lake)
         self.partition = Partition(ctx, BUILDS[self.flow], self.snapshots)
-        return self.partition.open(self.committed, self.low)
+        return self.partition.open(self.committed, self.low, self.emitted)
 
     def feed(self, messages: Messages) -> None:
         """Run messages through the graph."""
         self.partition.process(messages)
 
-    def commit(self) -> None:
-        """Do what a step's commit does."""
+    def commit(self, *, emit: bool = True) -> None:
+        """Do what a step's commit does; `emit` whether it is time for the open windows, too."""
         partition = self.partition
-        partition.tick(FOREVER_S, every_s=0.0)
+        if emit:
+            partition.tick(FOREVER_S, every_s=0.0)
         self.published += partition.ctx.outbox
         self.changes += partition.ctx.changes
-        partition.ctx.outbox.clear()
-        partition.ctx.changes.clear()
-        partition.committed = max(partition.committed, partition.position)
-        self.committed = partition.committed
+        self.committed, self.emitted = partition.mark
+        partition.commit()
 
     def save(self) -> None:
         """Store a snapshot."""

@@ -295,12 +295,22 @@ def test_open_window_takes_back_too() -> None:
     assert stored(changes) == {}
 
 
-def test_repeated_update_writes_nothing() -> None:
-    """An alarm that lasts costs one write a window, not one a second."""
+def test_provisional_documents_say_what_the_newest_update_said() -> None:
+    """An update with another value is stored, one with the same writes nothing."""
     one = detector(rule())
-    feed(one, [row(0, 31, final=False)])
+    changes = feed(one, [row(0, 31, final=False), row(0, 32, final=False)])
 
-    assert feed(one, [row(0, 32, final=False)], 1) == []
+    assert stored(changes) == stored(feed(detector(rule()), [row(0, 32, final=False)]))
+    assert feed(one, [row(0, 32, final=False)], 2) == []
+
+
+def test_provisional_incident_is_that_of_the_oldest_open_window() -> None:
+    """Whichever was seen first: so what is stored does not depend on the order of updates."""
+    older, younger = row(0, 31, final=False), row(1, 33, final=False)
+    changes = [feed(detector(rule()), rows) for rows in ([older, younger], [younger, older])]
+
+    assert stored(changes[0]) == stored(changes[1])
+    assert len(of("incidents", changes[0])) == 1
 
 
 def test_provisional_documents_are_bounded() -> None:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from hydrodask.errors import IntegrityError
 from hydrodask.records import Messages, WindowRecord
@@ -125,21 +127,91 @@ def test_replay_is_quiet() -> None:
     assert len(life.published) == before
 
 
-def test_row_that_is_repeated_is_the_same() -> None:
-    """At the committed position open windows may be published once more, with the same content."""
+def test_no_open_window_is_published_again_after_a_crash() -> None:
+    """What was published before the commit is not repeated at the committed position."""
     life = Life(SETTINGS)
     life.feed(cut(0, 1000))
     life.end()
     life.feed(cut(1000, 1800))
     life.commit()
-    newest = {r["window_start"]: r for r in rows(life)}
 
     life.restart()
     life.feed(cut(1000, 1800))
     life.partition.tick(1e9, every_s=0.0)
 
-    again = [json.loads(o.value or b"") for o in life.partition.ctx.outbox]
-    assert all(newest[r["window_start"]] == r for r in again)
+    assert life.partition.ctx.outbox == []
+
+
+def test_open_windows_that_were_not_published_yet_are_after_a_crash() -> None:
+    """Commits may come more often than updates: those that the last one left out are not forgotten."""
+    once, life = Life(SETTINGS), Life(SETTINGS)
+    once.feed(cut(0, 1800))
+    once.commit()
+    life.feed(cut(0, 1000))
+    life.end()
+    life.feed(cut(1000, 1500))
+    life.commit()
+    life.feed(cut(1500, 1800))
+    life.commit(emit=False)
+    before = len(life.published)
+
+    at = life.restart()
+    life.feed(cut(at, 1800))
+    life.commit()
+
+    fresh = rows(life)[before - len(life.published) :]
+    newest = {r["window_start"]: r for r in rows(life)}
+    assert fresh
+    assert not any(r["final"] for r in fresh)
+    assert newest == {r["window_start"]: r for r in rows(once)}
+
+
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("feed"), st.integers(1, 700)),
+        st.tuples(st.sampled_from(["roll", "commit", "commit in between", "snapshot", "crash"]), st.just(0)),
+    ),
+    max_size=25,
+)
+
+
+def act(life: Life, name: str, number: int) -> None:
+    """Do one thing to a life."""
+    if name == "feed":
+        at = life.partition.position
+        life.feed(cut(at, min(len(LOG), at + number)))
+    elif name == "roll":
+        life.roll()
+    elif name == "crash":
+        life.restart()
+    else:
+        life.commit(emit=name != "commit in between")
+        if name == "snapshot":
+            life.save()
+
+
+@settings(max_examples=80, deadline=None)
+@given(actions=ACTIONS)
+@example(actions=[("feed", 500), ("roll", 0), ("feed", 700), ("snapshot", 0), ("crash", 0), ("roll", 0), ("crash", 0)])
+def test_any_life_delivers_the_same(actions: list[tuple[str, int]]) -> None:
+    """Wherever it is killed, commits, snapshots and writes files: the same rows, each once, and the same last words."""
+    life, once = Life(SETTINGS), Life(SETTINGS)
+    for name, number in actions:
+        act(life, name, number)
+    for each in (life, once):
+        each.feed(cut(each.partition.position, len(LOG)))
+        each.end()
+        each.end()
+
+    for name in ("raw", "windows", "cycles"):
+        assert life.table(name).equals(once.table(name))
+    finals = [[r for r in rows(each) if r["final"]] for each in (life, once)]
+    assert finals[0] == finals[1]
+    newest = [{r["window_start"]: r for r in rows(each)} for each in (life, once)]
+    assert newest[0].keys() == newest[1].keys()
+    assert all(newest[0][key] | {"revision": 0} == row | {"revision": 0} for key, row in newest[1].items())
+    assert rows(life, "hydraulic-cycles") == rows(once, "hydraulic-cycles")
+    assert life.state() == once.state()
 
 
 def test_snapshot_ahead_of_the_commit_is_not_used() -> None:

@@ -18,7 +18,7 @@ from hydrodask.errors import ConfigError, IntegrityError
 from hydrodask.records import Change, Upsert, WindowRecord
 from hydrodask.settings import model
 
-VERSION = 1
+VERSION = 2
 """Of the snapshot's layout."""
 
 GAP_US = 600 * US_PER_S
@@ -148,7 +148,7 @@ class Detector:
         changes: list[Change] = []
         for judge in self._judges(row.sensor, state):
             track = state.tracks.get(judge.name)
-            broken = track is not None and (track.incident is not None or start_us in track.open_us)
+            broken = track is not None and (track.incident is not None or start_us in track.open_values)
             abnormal = judge.verdict(row, coverage, broken=broken, steady=state.steady)
             if abnormal or (track is not None and abnormal is not None):
                 track = track or Track()

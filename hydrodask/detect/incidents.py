@@ -6,8 +6,8 @@ normal again. A window that can't be judged neither continues nor ends a run. `o
 `resolved_at` are the ends of the windows that showed it: event time, never a clock's.
 
 Open windows give provisional documents, which their final window confirms or removes. So once all
-windows are final nothing of them is left, whatever open rows were seen. `open_us` and
-`open_incident_us` remember what is out there.
+windows are final nothing of them is left, whatever open rows were seen. They say what the newest
+update of their window said. `open_values` and `open_incident_us` remember what is out there.
 """
 
 from dataclasses import dataclass, field
@@ -29,37 +29,38 @@ class Track:
     """What is known of one rule on one sensor of one rig, while there is something to know.
 
     `run` counts broken final windows in a row, up to the rule's `windows`; `incident` is the body
-    of the open incident and `first_us` the start of its first window; `open_us` holds the starts of
-    windows with a provisional anomaly.
+    of the open incident and `first_us` the start of its first window; `open_values` maps the starts
+    of windows with a provisional anomaly, oldest first, to the value that it names.
     """
 
     run: int = 0
     first_us: int = 0
     incident: dict[str, object] | None = None
-    open_us: list[int] = field(default_factory=list)
+    open_values: dict[int, float] = field(default_factory=dict)
     open_incident_us: int | None = None
 
     @property
     def idle(self) -> bool:
         """Whether this says no more than no track at all."""
-        return not self.run and self.incident is None and not self.open_us
+        return not self.run and self.incident is None and not self.open_values
 
     @property
     def alarm(self) -> bool:
         """Whether the rule is broken as far as is known now, provisionally or not."""
-        return self.incident is not None or bool(self.open_us)
+        return self.incident is not None or bool(self.open_values)
 
     def snapshot(self) -> list[object]:
         """Return the state as plain values."""
         incident = None if self.incident is None else dict(self.incident)
-        return [self.run, self.first_us, incident, list(self.open_us), self.open_incident_us]
+        values = [list(pair) for pair in self.open_values.items()]
+        return [self.run, self.first_us, incident, values, self.open_incident_us]
 
     @classmethod
     def restored(cls, state: list[object]) -> "Track":
         """Return a track with the state of a snapshot."""
-        run, first_us, incident, open_us, open_incident_us = state
+        run, first_us, incident, values, open_incident_us = state
         body = None if incident is None else dict(incident)  # type: ignore[call-overload]
-        return cls(run, first_us, body, list(open_us), open_incident_us)  # type: ignore[arg-type, call-overload]
+        return cls(run, first_us, body, dict(values), open_incident_us)  # type: ignore[arg-type, call-overload]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +151,9 @@ def resolve(track: Track, case: Case) -> list[Change]:
     track.incident = None
     # Open windows were held against the exit threshold; now that of entering counts, and the next
     # updates will say.
-    later = [start_us for start_us in track.open_us if start_us > case.start_us]
-    track.open_us = [start_us for start_us in track.open_us if start_us <= case.start_us]
+    later = [start_us for start_us in track.open_values if start_us > case.start_us]
+    for start_us in later:
+        del track.open_values[start_us]
     return [case.put_incident(track.first_us, body), *map(case.drop_anomaly, later)]
 
 
@@ -159,8 +161,8 @@ def on_open(track: Track, case: Case, *, abnormal: bool | None) -> list[Change]:
     """Take an update of an open window in: add what is provisional, or take it back."""
     if abnormal:
         return _provisional(track, case)
-    if abnormal is not None and case.start_us in track.open_us:
-        track.open_us.remove(case.start_us)
+    if abnormal is not None and case.start_us in track.open_values:
+        del track.open_values[case.start_us]
         return [case.drop_anomaly(case.start_us), *_drop_provisional_incident(track, case)]
     return []
 
@@ -180,10 +182,11 @@ def _broken(track: Track, case: Case) -> list[Change]:
 
 
 def _settle(track: Track, case: Case, *, confirmed: bool) -> list[Change]:
-    if not track.open_us and track.open_incident_us is None:
+    if not track.open_values and track.open_incident_us is None:
         return []
-    over = [start_us for start_us in track.open_us if start_us <= case.start_us]
-    track.open_us = track.open_us[len(over) :]
+    over = [start_us for start_us in track.open_values if start_us <= case.start_us]
+    for start_us in over:
+        del track.open_values[start_us]
     changes: list[Change] = [case.drop_anomaly(s) for s in over if not (confirmed and s == case.start_us)]
     return changes + _drop_provisional_incident(track, case)
 
@@ -194,7 +197,7 @@ def _drop_provisional_incident(track: Track, case: Case) -> list[Change]:
     If other windows still are, the next update of one of them brings an incident of its own.
     """
     start_us = track.open_incident_us
-    if start_us is None or (start_us in track.open_us and track.incident is None):
+    if start_us is None or (start_us in track.open_values and track.incident is None):
         return []
     track.open_incident_us = None
     replaced = track.incident is not None and track.first_us == start_us
@@ -202,18 +205,28 @@ def _drop_provisional_incident(track: Track, case: Case) -> list[Change]:
 
 
 def _provisional(track: Track, case: Case) -> list[Change]:
-    """Store what is new; the value that broke the rule first stays until the window is final."""
-    fresh = case.start_us not in track.open_us and len(track.open_us) < OPEN_MAX
-    first = track.incident is None and track.open_incident_us is None
+    """Store what the newest update says, as long as it says something new."""
     enough = track.incident is not None or track.run + 1 >= case.judge.windows
-    if not enough or not (fresh or (first and case.start_us in track.open_us)):
+    room = case.start_us in track.open_values or len(track.open_values) < OPEN_MAX
+    if not (enough and room):
         return []
     details = case.judge.details(case.row, case.coverage)
+    value = float(details["value"])  # type: ignore[arg-type]
     changes: list[Change] = []
+    fresh = track.open_values.get(case.start_us) != value
     if fresh:
-        track.open_us = sorted([*track.open_us, case.start_us])
+        track.open_values = dict(sorted((track.open_values | {case.start_us: value}).items()))
         changes.append(case.anomaly(details))
-    if first:
-        track.open_incident_us = case.start_us
-        changes.append(case.put_incident(case.start_us, case.incident(details)))
+    if track.incident is None:
+        changes += _provisional_incident(track, case, details, fresh=fresh)
     return changes
+
+
+def _provisional_incident(track: Track, case: Case, details: Details, *, fresh: bool) -> list[Change]:
+    """Store the incident that the oldest broken open window would open, in place of a younger one's."""
+    start_us = track.open_incident_us
+    if start_us is not None and (start_us < case.start_us or (start_us == case.start_us and not fresh)):
+        return []
+    track.open_incident_us = case.start_us
+    replaced = [] if start_us in (None, case.start_us) else [case.drop_incident(start_us)]
+    return [*replaced, case.put_incident(case.start_us, case.incident(details))]

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 Source = tuple[str, int]
 """A topic and one of its partitions."""
 
+_EMITTED = "emitted="
 _REFUSED = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 
 
@@ -49,15 +50,25 @@ class Reader:
         self._kafka = kafka
         self._base = base
 
-    def committed(self, source: Source) -> int | None:
-        """Return the group's committed offset. Raises UnreachableError, or RetryableError while it is being decided."""
+    def committed(self, source: Source) -> tuple[int | None, int | None]:
+        """Return what `mark` made of the group's committed offset; None twice when there is none.
+
+        Raises UnreachableError, or RetryableError while it is being decided.
+        """
         try:
             found = self.consumer.committed([TopicPartition(*source)], self._kafka.timeout)[0]
         except KafkaException as error:
             raise_from(error, f"read the committed offset of {source[0]}-{source[1]}")
         if found.error is not None:
             raise translate(found.error, f"read the committed offset of {source[0]}-{source[1]}")
-        return None if found.offset == OFFSET_INVALID else found.offset + self._base
+        if found.offset == OFFSET_INVALID:
+            return None, None
+        said = (found.metadata or "").removeprefix(_EMITTED)  # an offset that somebody else has set says nothing
+        return found.offset + self._base, int(said) + self._base if said.isdigit() else None
+
+    def mark(self, source: Source, position: int, emitted: int) -> TopicPartition:
+        """Return what to commit for `source`: the broker's offset, and up to where open windows were published."""
+        return TopicPartition(*source, position - self._base, f"{_EMITTED}{emitted - self._base}")
 
     def bounds(self, source: Source) -> tuple[int, int]:
         """Return the first offset that the log still has, and its end."""
@@ -107,10 +118,6 @@ class Reader:
             _low, high = self.consumer.get_watermark_offsets(TopicPartition(*source), cached=True)
             if high >= 0:
                 self.ends[source] = max(self.ends.get(source, 0), high + self._base)
-
-    def offset_of(self, offset: int) -> int:
-        """Return the broker's offset for ours."""
-        return offset - self._base
 
     def close(self) -> None:
         """Let go of the connection."""

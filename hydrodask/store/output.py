@@ -36,12 +36,15 @@ class FileOutput:
         self._column = column
         self._tables: list[pa.Table] = []
         self._restored = False
+        self._covered = 0
 
     def open(self, start: int) -> None:
         """Find out where the files end; without files and snapshot they begin at `start`."""
         end = self._lake.end(self.folder, self._source)
         # What a snapshot says counts, 0 too: another beginning would be another name, and rows stored twice.
         self.first = max(end, self.first) if end or self._restored else start
+        # While the log is read again from before the snapshot, the rows that it held are ahead of the position.
+        self._covered = start if self._restored and self.keep else 0
         self.position = max(self.first, self.position)
         self._hold(self._from(end))
 
@@ -72,6 +75,7 @@ class FileOutput:
 
     def roll(self, end: int) -> None:
         """Write what waits as the file `[first, end)`. Raises RetryableError, and then nothing has changed."""
+        end = max(end, self._covered)
         if not self._tables:
             self.position = max(end, self.position)
             return

@@ -38,16 +38,15 @@ class Transactions:
         except KafkaException as error:
             raise_from(error, f"initialise transactional id {self._id} on {kafka.bootstrap}")
 
-    def commit(self, outgoing: Sequence[Outgoing], offsets: Sequence[tuple[str, int, int]], consumer: Consumer) -> None:
-        """Publish `outgoing` and commit `offsets` (topic, partition, next offset), together. Blocks."""
+    def commit(self, outgoing: Sequence[Outgoing], offsets: Sequence[TopicPartition], consumer: Consumer) -> None:
+        """Publish `outgoing` and commit `offsets` for the group of `consumer`, together. Blocks."""
         what = f"commit {len(outgoing)} records and {len(offsets)} offsets as {self._id}"
         try:
             self._producer.begin_transaction()
             self._produce(outgoing)
-            positions = [TopicPartition(topic, partition, offset) for topic, partition, offset in offsets]
-            if positions:
+            if offsets:
                 metadata = consumer.consumer_group_metadata()
-                self._producer.send_offsets_to_transaction(positions, metadata, self._kafka.timeout)
+                self._producer.send_offsets_to_transaction(list(offsets), metadata, self._kafka.timeout)
             self._finish()
         except (KafkaException, BufferError) as error:
             self._give_up(error, what)

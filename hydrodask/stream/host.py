@@ -100,7 +100,7 @@ class Host:
         """Make what is hosted equal the order: close first, so that nothing is committed twice."""
         gone = [source for source in self.partitions if source not in self._order.sources]
         if gone:
-            self._commit()
+            self._commit(emit_every_s=0.0)
             for source in gone:
                 self.partitions[source].save(self._now_s())
                 self._reader.unassign(source)
@@ -116,13 +116,13 @@ class Host:
         flow = self._order.sources[source]
         low, high = self._reader.bounds(source)
         embedded = self.settings.kafka.embedded
-        committed = None if embedded else self._reader.committed(source)
+        committed, emitted = (None, None) if embedded else self._reader.committed(source)
         begin = self._order.base if embedded else low
         if committed is None and not embedded and self.settings.kafka.start == "latest":
             begin = high
         ctx = Context(self.settings, flow, *source, self._lake)
         partition = Partition(ctx, self._order.builds[flow], self._snapshots)
-        position = partition.open(committed, begin)
+        position = partition.open(committed, begin, emitted)
         if self._order.base <= position < low:
             self._lose(partition, position, low)
         self._check_end(source, partition.position, high)
@@ -151,6 +151,7 @@ class Host:
         partition.ctx.totals["lost"] += low - position
         partition.advance(low)
         partition.committed = max(partition.committed, low)
+        partition.emitted = max(partition.emitted, low)
         self._report.notes.append(what)
         log.error("%s", what)
 
@@ -220,15 +221,13 @@ class Host:
             if self._documents is None:
                 self._documents = open_documents(self.settings)
             self._documents.write(changes)
-        moved = {s: p for s, p in self.partitions.items() if p.position > p.committed}
+        moved = {source: p.mark for source, p in self.partitions.items() if p.mark != p.marked}
         outgoing = [record for p in self.partitions.values() for record in p.ctx.outbox]
         if moved or outgoing:
-            offsets = [(*source, self._reader.offset_of(p.position)) for source, p in moved.items()]
+            offsets = [self._reader.mark(source, *mark) for source, mark in moved.items()]
             self._transactions.commit(outgoing, offsets, self._reader.consumer)
         for partition in self.partitions.values():
-            partition.ctx.outbox.clear()
-            partition.ctx.changes.clear()
-            partition.committed = max(partition.committed, partition.position)
+            partition.commit()
         self._committed_at_s = self._now_s()
         self._report.stage_s["commit"] = self._report.stage_s.get("commit", 0.0) + self._committed_at_s - now_s
         self._count_latency()

@@ -18,13 +18,17 @@ Build = Callable[[Stream, Context], None]
 class Partition:
     """A graph instance and its state. `position` is the next offset to take, `committed` the committed one.
 
-    Records between the two are replayed quietly: they bring state and files up to date and publish nothing.
+    Records between the two are replayed quietly: they bring state and files up to date and publish nothing. `emitted`
+    is the offset up to which changes of open windows have been published; it is committed with the offset, so that
+    after a crash exactly those from there on are published yet.
     """
 
     def __init__(self, ctx: Context, build: Build, snapshots: Files) -> None:
         self.ctx = ctx
         self.position = 0
         self.committed = 0
+        self.emitted = 0
+        self.marked = (0, 0)
         self.snapshot_offset = 0
         self.snapshot_at_s = ctx.now_s()
         self.fresh = True
@@ -39,11 +43,11 @@ class Partition:
         self._source = Stream()
         build(self._source, ctx)
 
-    def open(self, committed: int | None, low: int) -> int:
+    def open(self, committed: int | None, low: int, emitted: int | None = None) -> int:
         """Restore the newest usable snapshot at or below `committed` and return the offset to read from.
 
         With `committed` None the newest snapshot is the committed position. `low` is where reading begins without
-        either.
+        either. `emitted` None: as far as `committed`.
         """
         offset, state, self.notes = snapshot.newest(self._snapshots, self.ctx.source, at_most=committed)
         self.fresh = not state
@@ -53,10 +57,24 @@ class Partition:
             output.open(max(offset, low))
             self.notes += [f"ignored unfinished file {path}" for path in output.unfinished()]
         self.committed = max(offset, low if committed is None else committed)
+        self.emitted = self.committed if emitted is None else min(emitted, self.committed)
         self.snapshot_offset = offset if state else low
         self.ctx.counted = self.snapshot_offset
         self.position = min(self.needs)
+        self.marked = self.mark
+        self.ctx.quiet = self.position < self.committed
         return self.position
+
+    @property
+    def mark(self) -> tuple[int, int]:
+        """Return what a commit notes: the position, and up to where open windows have been published."""
+        return max(self.position, self.committed), self.emitted
+
+    def commit(self) -> None:
+        """Take note that `mark` is committed, and what waited is out."""
+        self.ctx.outbox.clear()
+        self.ctx.changes.clear()
+        self.committed, self.marked = self.mark[0], self.mark
 
     @property
     def needs(self) -> list[int]:
@@ -77,17 +95,18 @@ class Partition:
 
     def process(self, messages: Messages) -> None:
         """Run messages through the graph; those below `committed` quietly."""
-        first = int(np.searchsorted(messages.offsets, self.position))
-        border = int(np.searchsorted(messages.offsets, self.committed))
-        for part, quiet in ((_cut(messages, first, border), True), (_cut(messages, max(first, border), None), False)):
+        places = np.searchsorted(messages.offsets, (self.position, self.emitted, self.committed)).tolist()
+        emitted, committed = max(places[:2]), max(places)
+        for start, end in ((places[0], emitted), (emitted, committed), (committed, None)):
+            part = _cut(messages, start, end)
             if len(part):
-                self.ctx.quiet = quiet
+                self.ctx.quiet = end is not None
                 self._source.emit(part)
                 self.position = int(part.offsets[-1]) + 1
                 self._count(part)
                 self.newest_ms = int(part.timestamps_ms.max())
-                if quiet:
-                    self._run_tickers()  # what changed in the replay has been published before
+                if end == emitted:
+                    self._run_tickers()  # what changed so far in the replay has been published before
         self.ctx.quiet = self.position < self.committed
 
     def advance(self, position: int) -> None:
@@ -96,10 +115,11 @@ class Partition:
         self.ctx.quiet = self.position < self.committed
 
     def tick(self, now_s: float, *, every_s: float) -> None:
-        """Let nodes send what they send at intervals."""
-        if now_s - self._ticked_at_s >= every_s * 0.9:
+        """Let nodes send what they send at intervals; not in a replay, whose changes are not all to be sent."""
+        if now_s - self._ticked_at_s >= every_s * 0.9 and not self.ctx.quiet:
             self._ticked_at_s = now_s
             self._run_tickers()
+            self.emitted = max(self.emitted, self.position)
 
     def _run_tickers(self) -> None:
         for tick in self.ctx.tickers:
@@ -113,8 +133,11 @@ class Partition:
                     output.roll(self.position)
 
     def save(self, now_s: float) -> None:
-        """Store a snapshot if state and commit are at one place, and a new one."""
-        if self.position == self.committed and self.position != self.snapshot_offset:
+        """Store a snapshot if state, commit and published changes are at one place, and a new one.
+
+        Which open windows have changed since they were published is no part of the state.
+        """
+        if self.position == self.committed == self.emitted and self.position != self.snapshot_offset:
             self.pin(now_s)
 
     def pin(self, now_s: float) -> None:

@@ -281,7 +281,7 @@ def lines(documents: ExampleDocuments, written: list[str]) -> Lines:
 
 
 def test_lines_say_how_things_are_every_five_polls(lines: Lines, written: list[str]) -> None:
-    """Incidents and trouble at once, figures every fifth time."""
+    """Incidents, trouble and notes at once, figures every fifth time."""
     for _ in range(6):
         lines.tick()
 
@@ -292,7 +292,8 @@ def test_lines_say_how_things_are_every_five_polls(lines: Lines, written: list[s
         "running: 223,405 records, 728/s, lag 5,000 (0.0 s), watermark -10.4 s, late 3, dead 48, "
         "1 open incidents, 1 workers"
     )
-    assert written[4:] == written[3:4]
+    assert written[4] == "00:04:10 found 21 partitions"
+    assert written[5:] == written[3:4]
 
 
 def test_a_reader_who_went_away_ends_the_lines_only(documents: ExampleDocuments) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hydrodask.blobs import Blobs
 from hydrodask.decode import Decoder
 from hydrodask.records import Messages
 from hydrodask.rigs import RigTable
@@ -19,7 +20,7 @@ def warm_up() -> None:
     values: list[bytes | None] = [*(_RECORD % (i, i) for i in range(4)), b"{}"]
     numbers = np.arange(len(values), dtype=np.int64)
     stamps = np.full(len(values), 4 * 10**12, np.int64)
-    messages = Messages("warm", 0, values, [None] * len(values), numbers, stamps)
+    messages = Messages("warm", 0, Blobs.of(values), Blobs.of([None] * len(values)), numbers, stamps)
     limits = {"future_us_max": 60_000_000, "record_bytes_max": 65_536, "rig_bytes_max": 128}
     for compiled in (True, False):
         samples, _ = Decoder("TS1", default_rig="warm", compiled=compiled, rigs=rigs, **limits).decode(messages)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import overload
 
 import numpy as np
@@ -59,5 +58,7 @@ class Blobs:
         first = int(self.bounds[0])
         data = self.data[first : self.bounds[-1]].tobytes()
         ends = (self.bounds - first).tolist()
-        for present, (start, end) in zip(self.present.tolist(), pairwise(ends), strict=True):
-            yield data[start:end] if present else None
+        texts = map(data.__getitem__, map(slice, ends[:-1], ends[1:]))  # half the time of a loop
+        if self.present.all():
+            return texts
+        return (text if there else None for text, there in zip(texts, self.present.tolist(), strict=True))

@@ -66,14 +66,15 @@ class Decoder:
 
     def _general(self, values: Blobs, left: Int64, columns: "_Columns") -> dict[int, str]:
         """Decode the places in `left`, none of them empty, the general way; return the reasons of those that can't."""
-        every = len(left) == len(values)
         done = general.decode(
-            [v for v in (values if every else map(values.__getitem__, left.tolist())) if v is not None],
+            values,
+            left,
             sensor=self.sensor,
             bytes_max=self._record_bytes_max,
             rig_bytes_max=self._rig_bytes_max,
         )
-        at = left[done.where]
+        # A slice where it can be one: half a dozen columns are written through it.
+        at: Int64 | slice = slice(None) if len(done.where) == len(values) else left[done.where]
         columns.good[at] = True
         columns.ints[at, 0], columns.ints[at, 1], columns.ints[at, 2] = done.cycle, done.sample_idx, done.time_us
         columns.floats[at, 0], columns.floats[at, 1] = done.value, done.rate_hz

@@ -9,7 +9,7 @@ RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check integration bench lock clean
+.PHONY: help install run test check integration chaos bench lock clean
 
 help:  ## this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ check: $(DEV)  ## format, lint, types
 
 integration: $(DEV)  ## only the tests with real services
 	$(BIN)/python -m pytest -m "integration or cluster"
+
+chaos: $(DEV)  ## every fault on real processes; SEEDS=10 for ten of each (hours)
+	$(BIN)/python -m pytest tests/chaos --chaos --seeds $(or $(SEEDS),1)
 
 bench: $(DEV)  ## benchmarks on a real Kafka, results in benchmarks/results
 	$(BIN)/python -m benchmarks.throughput

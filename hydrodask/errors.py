@@ -4,7 +4,8 @@ HydrodaskError            base, exit code 1
 ├── UsageError            the command line makes no sense             exit 2
 ├── ConfigError           stop before starting, name key and value    exit 3
 ├── RetryableError        wait `backoff_s`, then repeat               exit 4 once attempts are used up
-│   └── UnreachableError  a dependency does not answer                exit 4
+│   ├── UnreachableError  a dependency does not answer                exit 4
+│   └── StartOverError    what came of the last commit is open: begin anew from what is committed
 ├── IntegrityError        stored data contradicts itself              exit 5
 └── FatalError            stop; repeating will not help               exit 1
     └── FencedError       another owner has taken over; let go of everything
@@ -41,6 +42,10 @@ class RetryableError(HydrodaskError):
 
 class UnreachableError(RetryableError):
     """A broker, store or cluster does not answer."""
+
+
+class StartOverError(RetryableError):
+    """What came of a commit is not known: repeat nothing, let go of all state and begin from what is committed."""
 
 
 class IntegrityError(HydrodaskError):

@@ -17,6 +17,13 @@ CI = os.environ.get("CI") == "true"
 RECORDING = Path(__file__).resolve().parents[2] / "shared" / "data" / "recording"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what the chaos tests ask for."""
+    parser.addoption("--chaos", action="store_true", help="run the long chaos cases too")
+    parser.addoption("--seeds", type=int, default=1, help="seeds of each chaos case")
+    parser.addoption("--soak-minutes", type=float, default=20.0, help="length of the soak with random faults")
+
+
 def needs(*, there: bool, what: str) -> None:
     """Skip the test when `what` is missing, and fail it on CI."""
     if not there and CI:

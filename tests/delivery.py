@@ -5,6 +5,7 @@ offsets of the outputs' topics and updates of open windows depend on timing, and
 hold anyway.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,11 +13,10 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import psutil
@@ -28,7 +28,7 @@ from hydrodask.channels import CHANNELS
 from hydrodask.ingest.feed import open_recording
 from hydrodask.ingest.publisher import Publisher, producer_for
 from hydrodask.ingest.topics import create
-from hydrodask.kafka import KafkaError, TopicPartition, consumer
+from hydrodask.kafka import KafkaError, KafkaException, TopicPartition, consumer
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka
 from hydrodask.store.documents import open_documents
@@ -129,14 +129,21 @@ def reference(kafka: Kafka, recording: Path, folder: Path) -> Delivered:
 class Driver:
     """`hydrodask run` in a process of its own, which is gone, with all that it has started, when the block ends."""
 
-    def __init__(self, sets: Sequence[str], log: Path, *options: str) -> None:
+    def __init__(
+        self, sets: Sequence[str], log: Path, *options: str, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         command = [sys.executable, "-m", "hydrodask", "run", "--source", "none", *options]
         for one in sets:
             command += ["--set", one]
         self.log = log
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                cwd=ROOT,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=os.environ | environment,
             )
         self._seen: dict[int, psutil.Process] = {}
 
@@ -206,6 +213,7 @@ class Progress:
     def __init__(self, settings: Settings) -> None:
         self._consumer = consumer(settings.kafka, **{"isolation.level": "read_uncommitted"})
         self._partitions = [TopicPartition(settings.topic(name), 0) for name in SOURCES]
+        self._newest = [0] * len(SOURCES)
 
     def __enter__(self) -> Self:
         return self
@@ -213,9 +221,15 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
+    def offsets(self) -> list[int]:
+        """Return the committed offset of each of `SOURCES`; as before while the broker does not answer."""
+        with contextlib.suppress(KafkaException):
+            self._newest = [max(0, p.offset) for p in self._consumer.committed(self._partitions, 10)]
+        return self._newest
+
     def records(self) -> int:
         """Return the sum of the committed offsets."""
-        return sum(max(0, p.offset) for p in self._consumer.committed(self._partitions, 10))
+        return sum(self.offsets())
 
 
 def reach(driver: Driver, settings: Settings, records: int) -> None:
@@ -283,10 +297,10 @@ def _once(rows: list[dict[str, Any]], key: Sequence[str]) -> list[dict[str, Any]
     return sorted(rows, key=lambda row: tuple(row[name] for name in key))
 
 
-def read(settings: Settings, name: str, *, isolation: str = "read_committed") -> list[dict[str, Any]]:
-    """Return all rows of one of our topics, in its order."""
+def read(settings: Settings, name: str, *, isolation: str = "read_committed", parse: bool = True) -> list[Any]:
+    """Return all rows of one of our topics, or the bytes of its records, in its order."""
     client = consumer(settings.kafka, **{"isolation.level": isolation})
-    rows: list[dict[str, Any]] = []
+    rows: list[Any] = []
     try:
         client.assign([TopicPartition(settings.topic(name), 0, 0)])
         end_s = clock.monotonic_s() + RUN_S
@@ -296,7 +310,7 @@ def read(settings: Settings, name: str, *, isolation: str = "read_committed") ->
                 if error is not None and error.code() == KafkaError._PARTITION_EOF:
                     return rows
                 assert error is None, error
-                rows.append(json.loads(message.value() or b"null"))
+                rows.append(json.loads(message.value() or b"null") if parse else message.value())
         raise AssertionError(f"the end of {settings.topic(name)} was not found in {RUN_S:.0f} s")
     finally:
         client.close()
@@ -312,23 +326,44 @@ def documents(settings: Settings, collection: str) -> list[dict[str, Any]]:
     return [{k: v for k, v in one.items() if k != "revision"} for one in found]
 
 
-@contextmanager
-def dask_cluster(workers: int, folder: Path, port: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """Run a scheduler and workers without nannies, as on a cluster; give its address and the workers' processes."""
-    address = f"tcp://127.0.0.1:{port}"
-    dask = shutil.which("dask", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    assert dask is not None
-    options = ["--no-nanny", "--nthreads", "1", "--no-dashboard", "--local-directory", str(folder)]
-    commands = [[dask, "scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard"]]
-    commands += [[dask, "worker", address, *options]] * workers
-    processes: list[subprocess.Popen[bytes]] = []
-    try:
-        with (folder / "dask.log").open("ab") as log:
-            for command in commands:
-                process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
-                processes.append(process)
-        yield address, processes[1:]
-    finally:
-        for process in processes:
+class DaskProcesses:
+    """A scheduler and workers as processes of their own, as on a cluster, that a test may kill and start."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.address = f"tcp://127.0.0.1:{port}"
+        self.scheduler: subprocess.Popen[bytes]
+        self.workers: list[subprocess.Popen[bytes]] = []
+        self._folder = folder
+        self._port = port
+        self._all: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        self.start_scheduler()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._all:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
             process.kill()
             process.wait(10)
+
+    def start_scheduler(self) -> None:
+        """Start the scheduler, on the same port each time."""
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(self._port), "--no-dashboard")
+
+    def start_worker(self, *, nanny: bool = False) -> subprocess.Popen[bytes]:
+        """Start one more worker, or a nanny that starts it."""
+        options = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(self._folder)]
+        worker = self._start("worker", self.address, *options, "--nanny" if nanny else "--no-nanny")
+        self.workers.append(worker)
+        return worker
+
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        dask = shutil.which("dask", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+        assert dask is not None
+        with (self._folder / "dask.log").open("ab") as log:
+            process = subprocess.Popen([dask, *arguments], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+        self._all.append(process)
+        return process

@@ -4,13 +4,16 @@ import contextlib
 from collections.abc import Sequence
 from typing import NoReturn
 
-from hydrodask.errors import FatalError, RetryableError
+from hydrodask.errors import FencedError, HydrodaskError, RetryableError, StartOverError
 from hydrodask.kafka import Consumer, KafkaException, Producer, TopicPartition, producer, raise_from, translate
 from hydrodask.records import Outgoing
 from hydrodask.settings.model import Kafka
 
 _FULL_QUEUE_WAITS_MAX = 300
-_COMMIT_ATTEMPTS_MAX = 4
+_COMMIT_ATTEMPTS_MAX = 2
+
+CALL_S_MAX = 10.0
+"""Limit of each call of a commit, so that all of them and the abort fit into a step (`step.time_max`)."""
 
 
 def transactional_id(kafka: Kafka, slot: int) -> str:
@@ -26,11 +29,13 @@ def fence(kafka: Kafka, slot: int) -> None:
 class Transactions:
     """The transactional producer of one slot. A commit is all or nothing and may be repeated after a RetryableError.
 
-    Raises FencedError when another owner has initialised the slot.
+    Raises FencedError when another owner has initialised the slot, and StartOverError when it can't be said whether
+    the commit went through. That is not only lost time: a client that has seen a cluster without its coordinator, as
+    while a single broker starts again, was found never to get over it.
     """
 
     def __init__(self, kafka: Kafka, slot: int) -> None:
-        self._kafka = kafka
+        self._timeout_s = min(kafka.timeout, CALL_S_MAX)
         self._id = transactional_id(kafka, slot)
         self._producer: Producer = producer(kafka, **{"transactional.id": self._id})
         try:
@@ -46,7 +51,7 @@ class Transactions:
             self._produce(outgoing)
             if offsets:
                 metadata = consumer.consumer_group_metadata()
-                self._producer.send_offsets_to_transaction(list(offsets), metadata, self._kafka.timeout)
+                self._producer.send_offsets_to_transaction(list(offsets), metadata, self._timeout_s)
             self._finish()
         except (KafkaException, BufferError) as error:
             self._give_up(error, what)
@@ -75,7 +80,7 @@ class Transactions:
         """Commit; after a time-out the outcome is open, and only another try of the same commit is allowed."""
         for attempt in range(_COMMIT_ATTEMPTS_MAX):
             try:
-                self._producer.commit_transaction(self._kafka.timeout)
+                self._producer.commit_transaction(self._timeout_s)
             except KafkaException as error:
                 if not error.args[0].retriable() or attempt + 1 == _COMMIT_ATTEMPTS_MAX:
                     raise
@@ -83,15 +88,22 @@ class Transactions:
                 return
 
     def _give_up(self, error: KafkaException | BufferError, what: str) -> NoReturn:
-        """Abort, so that the same commit can be tried again, and raise ours: fenced, fatal or retryable."""
-        ours = RetryableError(f"could not {what}: {error}")
+        """Abort, so that the same commit can be tried again, and raise ours: fenced, fatal, retryable or start over."""
+        ours: HydrodaskError = RetryableError(f"could not {what}: {error}")
         if isinstance(error, KafkaException):
-            found = translate(error.args[0], what)
-            if isinstance(found, FatalError):
-                raise found from error
-            ours = RetryableError(str(found))
+            ours = _lasting(error, what)
+            if not isinstance(ours, RetryableError) or isinstance(ours, StartOverError):
+                raise ours from error
         try:
-            self._producer.abort_transaction(self._kafka.timeout)
+            self._producer.abort_transaction(self._timeout_s)
         except KafkaException as aborting:
-            raise translate(aborting.args[0], f"abort after: {ours}") from aborting
+            lasting = _lasting(aborting, f"abort after: {ours}")
+            raise StartOverError(str(lasting)) if isinstance(lasting, RetryableError) else lasting from aborting
         raise ours from error
+
+
+def _lasting(error: KafkaException, what: str) -> HydrodaskError:
+    """Return ours; what is fatal to a client, and not to the slot, a new client may do."""
+    found = translate(error.args[0], what)
+    hopeless = isinstance(found, FencedError) or not error.args[0].fatal()
+    return found if hopeless else StartOverError(str(found))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hydrodask import clock
-from hydrodask.errors import FatalError, RetryableError
+from hydrodask.errors import FatalError, RetryableError, StartOverError
 from hydrodask.ingest.reader import Reader, Source
 from hydrodask.records import Messages
 from hydrodask.reports import LATENCY_BUCKETS_S, StepReport
@@ -68,7 +68,7 @@ class Host:
         self._report = self._new_report()
 
     def step(self, order: Order) -> StepReport:
-        """Do one step and return its report. Raises FencedError, FatalError and IntegrityError: all end the slot."""
+        """Do one step and return its report. Raises FatalError, IntegrityError and StartOverError: all end the host."""
         started_s = self._now_s()
         self._order, self.settings, self._report = order, order.settings, self._new_report()
         gc.disable()  # each of ten thousand messages is an object: collecting among them doubles the cost of a poll
@@ -79,6 +79,8 @@ class Host:
             if order.mode in {"flush", "stop"}:
                 self._flush()
             self._refused_since_s = None
+        except StartOverError:
+            raise
         except RetryableError as error:
             self._wait(error)
         finally:

@@ -55,7 +55,9 @@ class Board:
             self.overview = replace(self.overview, progress=share)
 
     def note(self, text: str) -> None:
-        """Add a note."""
+        """Add a note, unless it says what the one before says: what is tried again fails again."""
+        if self.overview.notes and self.overview.notes[-1].endswith(f" {text}"):
+            return
         text = f"{clock.iso(clock.now_us())[11:19]} {text}"
         self.overview = replace(self.overview, notes=[*self.overview.notes, text][-_NOTES_MAX:])
 

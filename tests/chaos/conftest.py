@@ -1,0 +1,46 @@
+"""Chaos tests: each case of a fault with as many seeds as asked for. All but the quick ones need `--chaos`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hydrodask.settings.model import Kafka
+from tests.chaos.stage import Stage
+from tests.delivery import NEVER_QUICK, Delivered, reference, shorten
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each case once for each seed."""
+    if "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(1, metafunc.config.getoption("--seeds") + 1))
+
+
+@pytest.fixture(autouse=True)
+def _asked_for(request: pytest.FixtureRequest) -> None:
+    """Skip what takes long unless it is asked for."""
+    if request.node.get_closest_marker("quick") is None and not request.config.getoption("--chaos"):
+        pytest.skip("a long chaos case; `make chaos` runs it")
+
+
+@pytest.fixture(scope="session")
+def short(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the first cycles of the recording."""
+    return shorten(recording, tmp_path_factory.mktemp("recording"))
+
+
+@pytest.fixture(scope="session")
+def wanted(kafka: Kafka, short: Path, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
+    """Return what a run without a fault delivers."""
+    return reference(kafka, short, tmp_path_factory.mktemp("reference"))
+
+
+@pytest.fixture
+def stage(kafka: Kafka, short: Path, tmp_path: Path, seed: int, request: pytest.FixtureRequest) -> Callable[..., Stage]:
+    """Return what sets a stage up, named for the test; its arguments are settings over `NEVER_QUICK`'s."""
+    name = request.node.originalname.removeprefix("test_").replace("_", "-")[:40]
+
+    def build(*sets: str) -> Stage:
+        return Stage(kafka, short, tmp_path, name=name, seed=seed, sets=(*NEVER_QUICK, *sets))
+
+    return build

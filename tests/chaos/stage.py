@@ -1,0 +1,82 @@
+"""A platform that is going to be hurt, and how long it takes to get over it."""
+
+import json
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+
+from hydrodask import clock
+from hydrodask.settings.model import Kafka
+from tests.delivery import NEVER_QUICK, SOURCES, Driver, Progress, publish, reach, sets_of, settings_of, until
+
+RECOVERY_S = 60.0
+"""Within this time something must be committed again."""
+
+RESULTS = os.environ.get("HYDRODASK_CHAOS_RESULTS")
+"""A file that gets a JSON line for each recovery; `python -m tests.chaos.table` makes the table of it."""
+
+
+class Stage:
+    """One group with topics and folders of its own, whose log is there and whose driver has not been started.
+
+    `rng` says when something happens; it depends on the case and the seed alone.
+    """
+
+    def __init__(
+        self, kafka: Kafka, recording: Path, folder: Path, *, name: str, seed: int, sets: Sequence[str] = NEVER_QUICK
+    ) -> None:
+        self.name = name
+        self.seed = seed
+        self.folder = folder
+        self.sets = sets_of(kafka, folder, f"{name}{seed}", *sets)
+        self.settings = settings_of(kafka, folder, f"{name}{seed}", *sets)
+        self.total = publish(self.settings, recording)
+        self.rng = random.Random(f"{name} {seed}")  # noqa: S311 - no secret
+
+    def driver(
+        self, *options: str, more: Sequence[str] = (), environment: Mapping[str, str] = MappingProxyType({})
+    ) -> Driver:
+        """Return a run that ends once all is stored; `more` are settings over those of the stage."""
+        self.folder.mkdir(exist_ok=True)
+        log = self.folder / "log"
+        return Driver([*self.sets, *more], log, "--until-idle", *options, environment=environment)
+
+    def moments(self, count: int) -> list[int]:
+        """Return numbers of committed records at which to act, in order, early enough to hit the run."""
+        return sorted(self.rng.sample(range(1, self.total * 8 // 10), count))
+
+    def reach(self, driver: Driver, records: int) -> None:
+        """Wait until `records` are committed. Fails when the driver ends before."""
+        reach(driver, self.settings, records)
+
+    @contextmanager
+    def recovery(self) -> Iterator[None]:
+        """Measure from the block's beginning, where the fault comes, until more is committed than before it."""
+        with Progress(self.settings) as progress:
+            before, replayed = progress.records(), self._replayed(progress)
+            began_s = clock.monotonic_s()
+            yield
+            until(
+                lambda: progress.records() > before or before >= self.total,
+                f"something is committed after {before} records",
+                seconds=RECOVERY_S,
+            )
+            self._note(clock.monotonic_s() - began_s, replayed)
+
+    def _replayed(self, progress: Progress) -> int:
+        """Return how many committed records are newer than their partition's newest snapshot."""
+        behind = 0
+        for name, offset in zip(SOURCES, progress.offsets(), strict=True):
+            folder = Path(self.settings.snapshots_url) / f"{self.settings.topic(name)}-0"
+            taken = [int(p.stem) for p in folder.glob("[0-9]*.snapshot")]
+            behind += max(0, offset - max((t for t in taken if t <= offset), default=0))
+        return behind
+
+    def _note(self, seconds: float, replayed: int) -> None:
+        if RESULTS:
+            line = {"case": self.name, "seed": self.seed, "recovery_s": round(seconds, 2), "replayed": replayed}
+            with Path(RESULTS).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")

@@ -1,0 +1,111 @@
+"""What comes in is bad, late, or gone: each record is accounted for, and the rest is as without."""
+
+from collections import Counter
+from collections.abc import Callable
+
+import pyarrow.compute as pc
+import pytest
+
+from hydrodask.channels import CHANNELS
+from hydrodask.kafka import NewPartitions, Producer, TopicPartition, admin, producer
+from hydrodask.store.documents import open_documents
+from tests.chaos.stage import Stage
+from tests.delivery import CYCLES, Delivered, assert_same, collect, read
+
+pytestmark = [pytest.mark.integration, pytest.mark.cluster]
+
+Build = Callable[..., Stage]
+
+POISON = (b"{", b"\xff\xfe", b"[]", b'{"sensor": "XX"}', b'{"sensor": "PS1", "value": NaN}', b"null", b"7", b"")
+
+
+def totals(stage: Stage) -> Counter[str]:
+    """Return the totals that the newest run has reported."""
+    documents = open_documents(stage.settings)
+    try:
+        runs = documents.find("status", {"group": stage.settings.kafka.group}, limit=100)
+    finally:
+        documents.close()
+    return Counter(max(runs, key=lambda run: str(run["updated_at"]))["totals"])
+
+
+def spoil(stage: Stage, share: float) -> int:
+    """Publish bad records, `share` as many as there are good ones, in bursts behind them; return how many."""
+    client: Producer = producer(stage.settings.kafka)
+    count = 0
+    for sensor in CHANNELS:
+        for _ in range(round(share * CHANNELS[sensor].samples_per_cycle * CYCLES)):
+            client.produce(stage.settings.topic(sensor), stage.rng.choice(POISON), b"rig-1")
+            count += 1
+    assert client.flush(60) == 0
+    return count
+
+
+def test_burst_of_bad_records(stage: Build, wanted: Delivered) -> None:
+    """One record in ten is poison, and the worker is killed among them: each is a dead letter once, with its bytes."""
+    case = stage()
+    bad = spoil(case, 0.1)
+    with case.driver() as driver:
+        case.reach(driver, case.total - bad)
+        with case.recovery():
+            driver.workers()[0].kill()
+
+        assert driver.wait() == 0
+    letters = read(case.settings, "dead-letter", parse=False)
+    assert len(letters) == bad
+    assert set(letters) <= set(POISON)
+    found = totals(case)
+    assert found["dead"] == bad
+    assert found["consumed"] == found["kept"] + found["late"] + found["dead"]
+    assert_same(collect(case.settings), wanted)
+
+
+def test_retention_passes_the_position(stage: Build) -> None:
+    """Records that the log has dropped are counted as lost, and the run goes on with what is there."""
+    case = stage()
+    with case.driver() as driver:
+        case.reach(driver, case.total // 10)
+        driver.kill()
+    topic = case.settings.topic("PS2")
+    cut = 15_000
+    admin(case.settings.kafka).delete_records([TopicPartition(topic, 0, cut)])[TopicPartition(topic, 0)].result(30)
+
+    with case.driver("--set", "kafka.on_data_loss=fail") as driver:
+        lost = driver.wait()
+    if lost == 0:  # it had read that far already
+        assert totals(case)["lost"] == 0
+        return
+    assert "are gone from the log (retention)" in driver.output
+    with case.recovery(), case.driver() as driver:
+        assert driver.wait() == 0
+    found = totals(case)
+    offsets = collect(case.settings).raw.filter(pc.equal(collect(case.settings).raw["sensor"], "PS2"))["offset"]
+    assert len(offsets) == CHANNELS["PS2"].samples_per_cycle * CYCLES - found["lost"]
+    assert 0 < found["lost"] <= cut
+
+
+def test_partitions_added(stage: Build, wanted: Delivered) -> None:
+    """Each sensor gets a second partition in mid-run; what is published there is consumed too, and once."""
+    case = stage("kafka.discover_every=1s", "topics.partitions=1")
+    client = admin(case.settings.kafka)
+    with case.driver() as driver:
+        case.reach(driver, case.moments(1)[0])
+        names = [case.settings.topic(sensor) for sensor in CHANNELS]
+        for future in client.create_partitions([NewPartitions(name, 2) for name in names]).values():
+            future.result(30)
+        sender: Producer = producer(case.settings.kafka)
+        for name, channel in zip(names, CHANNELS.values(), strict=True):
+            for second in range(3):
+                record = (
+                    f'{{"sensor": "{channel.name}", "cycle": 0, "sample_idx": {second}, "value": 1.5, "timestamp": '
+                    f'"2026-01-01T00:00:0{second}", "sampling_rate_hz": {channel.rate_hz}, "rig": "rig-new"}}'
+                )
+                sender.produce(name, record, b"rig-new", partition=1)
+        assert sender.flush(60) == 0
+
+        assert driver.wait() == 0
+    found = collect(case.settings)
+    fresh = pc.equal(found.raw["rig"], "rig-new")
+    assert found.raw.filter(fresh).num_rows == 3 * len(CHANNELS)
+    assert found.raw.filter(pc.invert(fresh)).equals(wanted.raw)
+    assert found.final_rows == wanted.final_rows

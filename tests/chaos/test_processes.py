@@ -1,0 +1,150 @@
+"""Processes die, stop and come: a run delivers what it delivers without.
+
+Everything here is real: Kafka, the command line, Dask's workers, signals. The moments are random but seeded: a number
+of committed records, from which on the next commit, snapshot or file is hit.
+"""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hydrodask import clock
+from tests.chaos.stage import Stage
+from tests.delivery import DaskProcesses, Delivered, assert_same, collect, until
+
+pytestmark = [pytest.mark.integration, pytest.mark.cluster]
+
+Build = Callable[..., Stage]
+
+GONE_S = 30.0
+"""Within this time the workers of a killed driver have to be gone."""
+
+
+@pytest.mark.quick
+def test_worker_killed(stage: Build, wanted: Delivered) -> None:
+    """Kill -9 of the only worker, three times in a run: its nanny starts another."""
+    case = stage()
+    with case.driver() as driver:
+        for moment in case.moments(3):
+            case.reach(driver, moment)
+            until(driver.workers, "there is a worker", seconds=20)
+            with case.recovery():
+                driver.workers()[0].kill()
+
+        assert driver.wait() == 0
+    assert_same(collect(case.settings), wanted)
+
+
+@pytest.mark.quick
+def test_worker_killed_that_nobody_restarts(stage: Build, wanted: Delivered, tmp_path: Path, free_port: int) -> None:
+    """Of two workers without nannies one is killed: the other takes over its partitions."""
+    case = stage()
+    with DaskProcesses(tmp_path, free_port) as dask:
+        workers = [dask.start_worker(), dask.start_worker()]
+        with case.driver("--cluster", dask.address) as driver:
+            case.reach(driver, case.moments(1)[0])
+            with case.recovery():
+                case.rng.choice(workers).kill()
+
+            assert driver.wait() == 0
+    assert_same(collect(case.settings), wanted)
+
+
+def test_nanny_killed(stage: Build, wanted: Delivered, tmp_path: Path, free_port: int) -> None:
+    """Of two nannies one is killed; its worker ends with it, and the other one takes over."""
+    case = stage()
+    with DaskProcesses(tmp_path, free_port) as dask:
+        nannies = [dask.start_worker(nanny=True), dask.start_worker(nanny=True)]
+        with case.driver("--cluster", dask.address) as driver:
+            case.reach(driver, case.moments(1)[0])
+            with case.recovery():
+                case.rng.choice(nannies).kill()
+
+            assert driver.wait() == 0
+    assert_same(collect(case.settings), wanted)
+
+
+@pytest.mark.quick
+def test_driver_killed(stage: Build, wanted: Delivered) -> None:
+    """Kill -9 of the driver, twice, each time with a new run at once; no worker is left behind."""
+    case = stage()
+    left: list[psutil.Process] = []
+    for moment in case.moments(2):
+        with case.driver() as driver:
+            case.reach(driver, moment)
+            left += driver.kill()
+    killed_s = clock.monotonic_s()
+    with case.recovery(), case.driver() as driver:
+        until(lambda: not any(p.is_running() for p in left), "the workers are gone", seconds=GONE_S)
+
+        assert left
+        assert clock.monotonic_s() - killed_s < GONE_S
+        assert driver.wait() == 0
+    assert_same(collect(case.settings), wanted)
+
+
+def test_scheduler_killed(stage: Build, wanted: Delivered, tmp_path: Path, free_port: int) -> None:
+    """Without its scheduler a run ends, saying why; with a new one the next run goes on."""
+    case = stage("step.patience=5s")
+    with DaskProcesses(tmp_path, free_port) as dask:
+        dask.start_worker(nanny=True)
+        with case.driver("--cluster", dask.address) as driver:
+            case.reach(driver, case.moments(1)[0])
+            dask.scheduler.kill()
+
+            assert driver.wait() in (1, 4)
+            assert "scheduler" in driver.output
+    with DaskProcesses(tmp_path, free_port) as dask:
+        dask.start_worker(nanny=True)
+        with case.recovery(), case.driver("--cluster", dask.address) as driver:
+            assert driver.wait() == 0
+    assert_same(collect(case.settings), wanted)
+
+
+@pytest.mark.quick
+def test_worker_stands_still(stage: Build, wanted: Delivered) -> None:
+    """One of two workers stops for longer than a step may take, and goes on later: it publishes nothing any more."""
+    case = stage("cluster.workers=2", "step.time_max=3s", "step.rows_max=500")
+    with case.driver() as driver:
+        case.reach(driver, case.total // 10)
+        worker = case.rng.choice(driver.workers())
+        with case.recovery():
+            worker.send_signal(signal.SIGSTOP)
+        case.reach(driver, case.total)
+        worker.send_signal(signal.SIGCONT)
+
+        assert driver.wait() == 0
+    assert_same(collect(case.settings), wanted)
+
+
+def test_workers_come_and_go(stage: Build, wanted: Delivered, tmp_path: Path, free_port: int) -> None:
+    """One worker, then three, then one again, in the middle of windows: partitions move and nothing is lost."""
+    case = stage()
+    first, second = case.moments(2)
+    with DaskProcesses(tmp_path, free_port) as dask:
+        dask.start_worker()
+        with case.driver("--cluster", dask.address) as driver:
+            case.reach(driver, first)
+            more = [dask.start_worker(), dask.start_worker()]
+            case.reach(driver, second)
+            for worker in more:
+                worker.terminate()
+
+            assert driver.wait() == 0
+    assert_same(collect(case.settings), wanted)
+
+
+def test_two_drivers_at_once(stage: Build, wanted: Delivered, tmp_path: Path) -> None:
+    """Two drivers on one group, lake and document store: one survives, and the other says why it does not."""
+    shared = (f"lake.url={tmp_path / 'lake'}", f"documents.url=sqlite:///{tmp_path / 'documents.sqlite'}")
+    case = stage(*shared, "step.rows_max=300")
+    with case.driver() as first:
+        case.reach(first, case.total // 20)
+        with case.recovery(), case.driver(more=[f"data_dir={tmp_path / 'second'}"]) as second:
+            assert first.wait() == 1
+            assert "another hydrodask run has taken over group" in first.output
+            assert second.wait() == 0
+    assert_same(collect(case.settings), wanted)

@@ -35,3 +35,17 @@ def answers(port: int, host: str = LOOPBACK) -> bool:
             return True
     except OSError:
         return False
+
+
+def port_of(address: str) -> int:
+    """Return the port of `host:port`.
+
+    >>> port_of("127.0.0.1:9092")
+    9092
+    """
+    return int(address.rpartition(":")[2])
+
+
+def open_at(address: str) -> bool:
+    """Say whether somebody accepts connections at `host:port`."""
+    return answers(port_of(address), address.rpartition(":")[0])

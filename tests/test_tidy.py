@@ -41,7 +41,10 @@ OWNERS = {
     "pyarrow": ["hydrodask/store/", "hydrodask/stream/nodes.py"],
     "pydantic": ["hydrodask/settings/", "hydrodask/ingest/simulator/faults.py"],
     "pydantic_settings": ["hydrodask/settings/load.py"],
-    "pymongo": ["hydrodask/store/documents/mongo.py"],
+    "pymongo": [
+        "hydrodask/store/documents/mongo.py",
+        "hydrodask/services/mongodb.py",  # which makes the users
+    ],
     "rich": ["hydrodask/cli/", "hydrodask/observe/"],
     "streamz": ["flows/", "hydrodask/stream/"],  # the graphs
     "typer": ["hydrodask/cli/"],

@@ -17,7 +17,7 @@ from hydrodask.settings import Settings
 if TYPE_CHECKING:
     from hydrodask.services import Options
 
-NAMES = ("kafka",)
+NAMES = ("kafka", "hdfs", "mongodb")
 """As `hydrodask.services.SERVICES`, which is imported only when a command runs."""
 
 LINES_MAX = 100_000

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydrodask.services.contract import Service, State
+from hydrodask.services.hdfs import HdfsService
 from hydrodask.services.kafka import KafkaService
+from hydrodask.services.mongodb import MongoService
 from hydrodask.services.server import ServerService
 
-__all__ = ["SERVICES", "KafkaService", "Options", "ServerService", "Service", "State"]
+__all__ = ["SERVICES", "HdfsService", "KafkaService", "MongoService", "Options", "ServerService", "Service", "State"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,5 +29,9 @@ class Options:
 
 SERVICES: Mapping[str, Callable[[Path, Options], ServerService]] = {
     "kafka": lambda folder, chosen: KafkaService(folder, port=chosen.port, heap=chosen.heap),
+    "hdfs": lambda folder, chosen: HdfsService(
+        folder, port=chosen.port, data_nodes=chosen.data_nodes, heap=chosen.heap
+    ),
+    "mongodb": lambda folder, chosen: MongoService(folder, port=chosen.port),
 }
 """Every service by name, in the order in which all of them start: makes it in its folder."""

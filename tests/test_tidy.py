@@ -26,7 +26,7 @@ OWNERS = {
     "confluent_kafka": ["hydrodask/kafka.py"],
     "dask": ["hydrodask/stream/cluster.py"],
     "distributed": ["hydrodask/stream/cluster.py"],
-    "fsspec": ["hydrodask/store/files.py"],
+    "fsspec": ["hydrodask/store/filesystems.py"],
     "msgspec": [
         "hydrodask/records.py",
         "hydrodask/decode/",

@@ -36,7 +36,7 @@ Heap = Annotated[
     typer.Option("--heap", help="Largest Java heap: a number with k, m or g.", show_default=False),
 ]
 DataNodes = Annotated[
-    int | None, typer.Option("--data-nodes", min=1, max=3, help="Data nodes of hdfs.", show_default="1")
+    int | None, typer.Option("--data-nodes", min=1, max=3, help="Data nodes of hdfs.", show_default="2")
 ]
 
 

@@ -154,9 +154,11 @@ def _started_ticks(pid: int) -> int | None:
             raise FatalError("local services need Linux: there is no /proc on this system") from None
         return None
     # The name, in parentheses, may hold spaces: count fields from behind it.
-    # Of all fields the state is the 3rd, the start time the 22nd.
+    # Of all fields the state is the 3rd, the number of threads the 20th, the start time the 22nd.
     fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    # A zombie whose other threads are still ending still has its ports.
+    gone = fields[0] in "ZX" and int(fields[17]) <= 1
+    return None if gone else int(fields[19])
 
 
 def _boot() -> str:

@@ -107,12 +107,14 @@ class ServerService(ABC):
             missing = [server for server in self.servers() if self.process(server.name) is None]
             if len(missing) < len(self.servers()) or self._recorded():
                 self._refuse_other_options()
-            started: list[Process] = []
+            started: dict[str, Process] = {}
             try:
                 self._start(missing, started, say)
                 self._await(say)
             except BaseException:  # Ctrl-C too: what does not answer must not be left running
-                _stop_all(started, wait_s=self.stop_s)
+                _stop_all(list(started.values()), wait_s=self.stop_s)
+                for name in started:
+                    self._record(name).unlink(missing_ok=True)
                 raise
 
     def healthy(self) -> bool:
@@ -141,7 +143,7 @@ class ServerService(ABC):
 
     # The rest is how.
 
-    def _start(self, missing: Sequence[Server], started: list[Process], say: Say) -> None:
+    def _start(self, missing: Sequence[Server], started: dict[str, Process], say: Say) -> None:
         if not missing:
             return
         for server in missing:
@@ -150,8 +152,8 @@ class ServerService(ABC):
         (self.folder / "options.json").write_text(json.dumps(self._options), encoding="utf-8")
         say(f"starting {self.name} {self.version} on {self.address}")
         for server in missing:
-            started.append(self._spawn(server))
-            processes.save(started[-1], self._record(server.name))
+            started[server.name] = self._spawn(server)
+            processes.save(started[server.name], self._record(server.name))
 
     def _spawn(self, server: Server) -> Process:
         return processes.spawn(

@@ -47,7 +47,7 @@ class MongoDocuments:
     """Documents in the database that the settings name."""
 
     def __init__(self, url: str, settings: model.Documents) -> None:
-        password = settings.password.get_secret_value() if settings.password else None
+        password = settings.secret()
         try:
             self._client: MongoClient[Document] = MongoClient(
                 url,

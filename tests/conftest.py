@@ -10,6 +10,7 @@ import pytest
 
 from hydrodask.services import HdfsService, KafkaService, MongoService
 from hydrodask.services.ports import free_port as find_free_port
+from hydrodask.services.server import Server
 from hydrodask.settings.model import Kafka
 
 CI = os.environ.get("CI") == "true"
@@ -93,10 +94,17 @@ def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoService]:
         service.stop()
 
 
+class PromptMongo(MongoService):
+    """A MongoDB that looks for expired documents every second, not every minute."""
+
+    def argv(self, server: Server) -> list[str]:
+        return [*super().argv(server), "--setParameter", "ttlMonitorSleepSecs=1"]
+
+
 def mongo_service(folder: Path) -> MongoService:
     """Return a MongoDB on a free port that is installed and not started."""
     needs(there=platform.machine() == "x86_64", what="MongoDB's wheel is for x86-64")
-    service = MongoService(folder, port=find_free_port(), with_parent=True)
+    service = PromptMongo(folder, port=find_free_port(), with_parent=True)
     service.install(quiet)
     return service
 

@@ -1,4 +1,4 @@
-"""The yardstick: a bare `consume()` loop with the platform's client settings, in a process of its own.
+"""The yardstick: a bare loop of confluent-kafka's `consume()` with the platform's client settings, in its own process.
 
 Run as `python -m benchmarks.bare BOOTSTRAP`; prints one JSON line.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from hydrodask import clock
 from hydrodask.channels import SENSORS
-from hydrodask.ingest.reader import Reader
+from hydrodask.kafka import TopicPartition, consumer
 from hydrodask.settings import load
 
 BATCH = 10_000
@@ -21,22 +21,22 @@ BATCH = 10_000
 def measure(bootstrap: str) -> dict[str, Any]:
     """Consume every sensor topic to its end, doing nothing with it."""
     settings, _ = load(sets=["kafka.embedded=false", f"kafka.bootstrap={bootstrap}", "kafka.group=bare"])
-    reader = Reader(settings.kafka)
-    ends = {}
+    client = consumer(settings.kafka)
+    assigned, wanted = [], 0
     for name in SENSORS:
-        source = (settings.topic(name), 0)
-        low, ends[source] = reader.bounds(source)
-        reader.assign(source, low)
-    wanted = sum(ends.values())
+        low, high = client.get_watermark_offsets(TopicPartition(settings.topic(name), 0), 10)
+        assigned.append(TopicPartition(settings.topic(name), 0, low))
+        wanted += high - low
+    client.assign(assigned)
     gc.disable()  # the best that a bare loop can do; the platform polls without collecting too
     began_s, began_cpu = clock.monotonic_s(), os.times()
     count = 0
     while count < wanted:
-        count += sum(m.error() is None for m in reader.consumer.consume(BATCH, 1.0))
+        count += sum(m.error() is None for m in client.consume(BATCH, 1.0))
     used = os.times()
     seconds = clock.monotonic_s() - began_s
     cpu_s = used.user + used.system - began_cpu.user - began_cpu.system
-    reader.close()
+    client.close()
     return {"records": count, "seconds": seconds, "cpu_s": cpu_s}
 
 

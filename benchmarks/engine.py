@@ -11,7 +11,7 @@ from hydrodask.cli.datadir import DataDir
 from hydrodask.cli.platform import Platform
 from hydrodask.settings import Settings, load
 
-SAMPLE_S = 0.05
+SAMPLE_S = 0.2
 
 
 @dataclass(slots=True)

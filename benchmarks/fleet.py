@@ -14,6 +14,7 @@ from benchmarks.broker import broker
 from benchmarks.results import save
 from benchmarks.throughput import Limited
 from hydrodask import clock
+from hydrodask.blobs import Blobs
 from hydrodask.decode import Decoder
 from hydrodask.ingest.chunk import Chunk
 from hydrodask.ingest.encode import encode
@@ -102,7 +103,7 @@ def decoded(chunk: Chunk) -> Samples:
     n = len(values)
     offsets, stamps = np.arange(n) + decoded.next, np.full(n, 4 * 10**12)  # type: ignore[attr-defined]
     decoded.next += n  # type: ignore[attr-defined]
-    return decoder.decode(Messages("fleet", 0, values, [None] * n, offsets, stamps))[0]
+    return decoder.decode(Messages("fleet", 0, Blobs.of(values), Blobs.of([None] * n), offsets, stamps))[0]
 
 
 decoded.next = 0  # type: ignore[attr-defined]

@@ -93,11 +93,18 @@ def one_round(bootstrap: str, pids: set[int]) -> dict[str, dict[str, Any]]:
             "of_bare_rate": round(one.records_per_s / found["bare loop"]["records_per_s"], 3),
             "of_bare_cpu": round(one.cpu_s_per_million / found["bare loop"]["cpu_s_per_million"], 3),
             "memory_mib_max": max(one.memory_mib),
+            "memory_mib_by_tenth": tenths(one.memory_mib),
             "stage_s": one.stage_s,
             "totals": one.totals,
         }
-        print(name, {k: v for k, v in found[name].items() if not isinstance(v, dict)}, flush=True)
+        print(name, {k: v for k, v in found[name].items() if not isinstance(v, dict | list)}, flush=True)
     return found
+
+
+def tenths(memory_mib: list[float]) -> list[float]:
+    """Return the largest value in each tenth of a run: flat means that nothing piles up."""
+    size = -(-len(memory_mib) // 10)
+    return [max(memory_mib[start : start + size]) for start in range(0, len(memory_mib), size)]
 
 
 def medians(runs: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, float]]:

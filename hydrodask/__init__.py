@@ -14,7 +14,7 @@ cli         arguments → exit code: one small module a command; `platform` puts
 settings    configuration: typed, layered, checked once
 services    real servers on this machine, for those who have no cluster
 doctor      checks of everything that a run needs
-clock, errors, kafka, rigs   below all: time, errors by what to do, Kafka clients, names as numbers
+clock, errors, kafka, rigs, blobs   below all: time, errors by what to do, Kafka clients, names as numbers, bytes
 
 `flows/` beside this package holds the graphs themselves. Imports go one way: cli → flows → stream → stages → records.
 """

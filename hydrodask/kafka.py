@@ -50,9 +50,12 @@ __all__ = [
     "TopicPartition",
     "admin",
     "consumer",
+    "fetch_settings",
     "librdkafka",
     "producer",
     "raise_from",
+    "remember",
+    "translate",
 ]
 
 log = logging.getLogger(__name__)
@@ -92,6 +95,13 @@ def consumer(kafka: Kafka, **overrides: object) -> Consumer:
 def producer(kafka: Kafka, **overrides: object) -> Producer:
     """Return an idempotent producer; give `transactional.id` (as `**{"transactional.id": …}`) for transactions."""
     return Producer(_config(kafka, _PRODUCER, kafka.producer, overrides))
+
+
+def fetch_settings(kafka: Kafka) -> dict[str, str]:
+    """Return the settings of `consumer` as librdkafka's own interface takes them; it has no Python callbacks."""
+    settings = _config(kafka, {"group.id": kafka.group, **_CONSUMER}, kafka.consumer, {})
+    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in settings.items()}
+    return {name: text for name, text in texts.items() if name not in ("error_cb", "logger")}
 
 
 def admin(kafka: Kafka) -> AdminClient:
@@ -175,7 +185,12 @@ last_error: list[str] = []
 """The newest client error, at most one: what a timeout's message quotes."""
 
 
+def remember(code: int, text: str) -> None:
+    """Keep a client's error."""
+    last_error[:] = [f"{text} ({KafkaError(code).name()})"]
+    if code in _PERMANENT:
+        log.error("kafka client: %s", text)
+
+
 def _remember(error: KafkaError) -> None:
-    last_error[:] = [f"{error.str()} ({error.name()})"]
-    if error.code() in _PERMANENT:
-        log.error("kafka client: %s", error.str())
+    remember(error.code(), error.str())

@@ -5,25 +5,18 @@ lake, documents. Inside a graph everything is a batch of columns that belongs to
 structs at the end are what topics hold. All times are microseconds since the epoch, UTC, unless the name says `_ms`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from hydrodask.blobs import Blobs
+
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
-
-
-class Keys(Protocol):
-    """Keys of messages by place; asked for one at a time, since only a reject needs one."""
-
-    def __getitem__(self, place: int) -> bytes | None:
-        """Return the key of the message at `place`."""
 
 
 @dataclass(slots=True)
@@ -35,10 +28,21 @@ class Messages:
 
     topic: str
     partition: int
-    values: list[bytes | None]
-    keys: "Sequence[bytes | None] | Keys"
+    values: Blobs
+    keys: Blobs
     offsets: Int64
     timestamps_ms: Int64
+
+    def take(self, which: slice) -> "Messages":
+        """Return the chosen messages, in order."""
+        return Messages(
+            self.topic,
+            self.partition,
+            self.values[which],
+            self.keys[which],
+            self.offsets[which],
+            self.timestamps_ms[which],
+        )
 
     def __len__(self) -> int:
         return len(self.values)
@@ -60,7 +64,7 @@ class Reject:
 class Samples:
     """Decoded samples of one sensor from one partition, in offset order; every column has shape (n,).
 
-    `rig` holds codes into the process-wide table (`hydrodask.decode.rigs`); they never leave the process.
+    `rig` holds codes into the process-wide table (`hydrodask.rigs`); they never leave the process.
     """
 
     sensor: str

@@ -31,8 +31,8 @@ FOREVER_S = 1e12
 class Life:
     """One partition on a real graph with a lake and snapshots in memory, through crashes and restarts.
 
-    `committed`, `emitted` and `published` are what a broker's transaction would hold: a crash loses neither, and keeps nothing
-    else but files.
+    `committed`, `emitted` and `published` are what a broker's transactions would hold: a crash loses none of these, and
+    keeps nothing else but files.
     """
 
     settings: Settings

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import strategies as st
 
+from hydrodask.blobs import Blobs
 from hydrodask.records import Messages, Samples
 from hydrodask.rigs import RigTable
 
@@ -152,7 +153,7 @@ def messages_of(
     """Return values as messages at offsets `first`, `first` + 1, …, all with one broker timestamp."""
     count = len(values)
     offsets = np.arange(first, first + count, dtype=np.int64)
-    return Messages(topic, 0, list(values), [b"key"] * count, offsets, np.full(count, stamp_ms, np.int64))
+    return Messages(topic, 0, Blobs.of(values), Blobs.of([b"key"] * count), offsets, np.full(count, stamp_ms, np.int64))
 
 
 # JSON that means a sample, or nearly ------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hydrodask.blobs import Blobs
 from hydrodask.clock import parse_iso
 from hydrodask.decode import Decoder
 from hydrodask.decode.general import decode as decode_general
@@ -164,7 +165,7 @@ def test_too_large_is_rejected_in_any_layout(compiled: bool) -> None:
 
 def test_general_decoder_gives_places() -> None:
     """`where` tells good records from the others; each of the others has a reason."""
-    done = decode_general([GOOD, b"{", GOOD], sensor="PS1", bytes_max=600, rig_bytes_max=128)
+    done = decode_general(Blobs.of([GOOD, b"{", GOOD]), np.arange(3), sensor="PS1", bytes_max=600, rig_bytes_max=128)
 
     assert done.where.tolist() == [0, 2]
     assert list(done.reasons) == [1]

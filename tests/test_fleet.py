@@ -4,6 +4,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 
+from hydrodask.blobs import Blobs
 from hydrodask.decode import Decoder
 from hydrodask.ingest.chunk import Chunk
 from hydrodask.ingest.encode import encode
@@ -32,7 +33,7 @@ def topic() -> list[bytes | None]:
 def samples_of(values: list[bytes | None]) -> Samples:
     """Return the decoded samples; none is rejected."""
     offsets, stamps_ms = np.arange(len(values)), np.full(len(values), 1_800_000_000_000)
-    messages = Messages("hydraulic-TS1", 0, values, [None] * len(values), offsets, stamps_ms)
+    messages = Messages("hydraulic-TS1", 0, Blobs.of(values), Blobs.of([None] * len(values)), offsets, stamps_ms)
     decoder = Decoder("TS1", default_rig="rig-1", future_us_max=60_000_000, record_bytes_max=65_536, rig_bytes_max=128)
     samples, rejects = decoder.decode(messages)
     assert not rejects

@@ -103,18 +103,19 @@ def test_unfinished_files_are_ignored_and_said(kafka: Kafka, short: Path, wanted
     with Driver(sets, tmp_path / "log") as driver:
         reach(driver, settings, total // 2)
         driver.kill()
-    newest = max((tmp_path / "snapshots" / "cut-PS1-0").glob("*.snapshot"))
+    raw = max((tmp_path / "lake" / "raw").rglob("cut-*.parquet"))  # whichever sensor was read first
+    source = raw.name.rpartition("-")[0]
+    newest = max((tmp_path / "snapshots" / source).glob("*.snapshot"))
     newest.write_bytes(newest.read_bytes()[:-100])
     (newest.parent / f".{newest.name}.0123abcd").write_bytes(b"hydrodask snapshot\n")
-    raw = max((tmp_path / "lake" / "raw" / "sensor=PS1").rglob("cut-PS1-0-*.parquet"))
-    (raw.parent / ".cut-PS1-0-000000099999.parquet.0123abcd").write_bytes(raw.read_bytes()[:1000])
+    (raw.parent / f".{source}-000000099999.parquet.0123abcd").write_bytes(raw.read_bytes()[:1000])
 
     with Driver(sets, tmp_path / "log of the next", "--until-idle") as driver:
         assert driver.wait() == 0
 
-    assert f"ignored snapshot cut-PS1-0/{newest.name}: it is damaged or unfinished" in driver.output
-    assert f"cut-PS1-0/.{newest.name}.0123abcd" in driver.output
-    assert ".cut-PS1-0-000000099999.parquet.0123abcd" in driver.output
+    assert f"ignored snapshot {source}/{newest.name}: it is damaged or unfinished" in driver.output
+    assert f"{source}/.{newest.name}.0123abcd" in driver.output
+    assert f".{source}-000000099999.parquet.0123abcd" in driver.output
     assert_same(collect(settings), wanted)
 
 

@@ -34,7 +34,8 @@ OWNERS = {
         "hydrodask/stream/",
         "benchmarks/",
     ],
-    "numba": ["hydrodask/decode/", "hydrodask/window/"],  # the compiled kernels
+    "llvmlite": ["hydrodask/ingest/gather.py"],
+    "numba": ["hydrodask/decode/", "hydrodask/ingest/gather.py", "hydrodask/window/"],  # the compiled kernels
     "numpy": ["hydrodask/", "benchmarks/"],  # columns are everywhere
     "prometheus_client": ["hydrodask/observe/metrics.py"],
     "psutil": ["benchmarks/"],
@@ -52,7 +53,7 @@ OWNERS = {
 }
 """Each outside library, and the only places that import it."""
 
-BASE = {"records", "reports", "errors", "clock", "channels", "rigs", "settings", "kafka"}
+BASE = {"records", "reports", "errors", "clock", "channels", "rigs", "blobs", "settings", "kafka"}
 STAGES = {"ingest", "decode", "window", "detect", "store"}
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, moment, print_json, settings
 from hydrodask.store.documents import open_documents
 
 LIMIT_MAX = 100_000
@@ -42,10 +42,10 @@ def anomalies(
     if json:
         print_json(found)
         return
-    table = Table("window", "rig", "sensor", "rule", "severity", "what", title="Anomalies")
+    table = Table("window", "sensor", "what", title="Anomalies (event time, UTC)", show_lines=True)
     for one in found:
-        names = (one[key] for key in ("window_start", "rig", "sensor", "rule", "severity"))
-        what = f"{one['message']}{' (provisional)' if one['provisional'] else ''}"
+        sure = ", provisional" if one["provisional"] else ""
+        what = f"{one['rule']}, {one['severity']}{sure}\n{one['message']}"
         # As Text, because rig names come from outside and may look like markup.
-        table.add_row(*map(Text, (*names, what)))
+        table.add_row(*map(Text, (moment(one["window_start"]), f"{one['rig']}/{one['sensor']}", what)))
     console.print(table if found else "No anomalies.")

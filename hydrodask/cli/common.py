@@ -28,6 +28,15 @@ def settings(profile: str | None, sets: list[str] | None) -> Settings:
     return load(profile=profile, sets=sets or ())[0]
 
 
+def moment(iso: str) -> str:
+    """Return a time as people read it, to the second.
+
+    >>> moment("2026-11-24T22:05:20.500000Z")
+    '2026-11-24 22:05:20'
+    """
+    return iso[:19].replace("T", " ")
+
+
 def print_json(value: object) -> None:
     """Print one JSON document on stdout."""
     json.dump(value, sys.stdout, indent=2, default=str)

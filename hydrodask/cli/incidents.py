@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, moment, print_json, settings
 from hydrodask.store.documents import open_documents
 
 LIMIT_MAX = 100_000
@@ -44,20 +44,10 @@ def incidents(
     if json:
         print_json(found)
         return
-    table = Table(
-        "opened",
-        "resolved",
-        "rig",
-        "sensor",
-        "rule",
-        "severity",
-        "windows",
-        "worst",
-        title="Incidents",
-    )
+    table = Table("opened", "resolved", "what", title="Incidents (event time, UTC)", show_lines=True)
     for one in found:
-        resolved = one["resolved_at"] or ("provisional" if one["provisional"] else "open")
-        names = (one[key] for key in ("rig", "sensor", "rule", "severity", "windows", "message"))
+        resolved = moment(one["resolved_at"] or "") or ("provisional" if one["provisional"] else "open")
+        head = f"{one['rig']}/{one['sensor']} {one['rule']}, {one['severity']}, windows: {one['windows']}"
         # As Text, because rig names come from outside and may look like markup.
-        table.add_row(*(Text(str(cell)) for cell in (one["opened_at"], resolved, *names)))
+        table.add_row(*map(Text, (moment(one["opened_at"]), resolved, f"{head}\n{one['message']}")))
     console.print(table if found else "No incidents.")

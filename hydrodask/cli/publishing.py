@@ -42,6 +42,8 @@ class SourceThread:
         if self.feed is None:
             self.done.set()
         elif self._thread.ident is None:
+            # Opened again, since the cluster took its time to start: a live rig's clock says now.
+            self.feed = open_feed(self._settings, clock.now_us())
             self._thread.start()
 
     def stop(self) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from hydrodask.blobs import Blobs
 from hydrodask.clock import parse_iso
 from hydrodask.decode import canonical, general
 from hydrodask.records import Bool, Int64, Messages, Reject, Samples
@@ -42,45 +43,38 @@ class Decoder:
 
     def decode(self, messages: Messages) -> tuple[Samples, list[Reject]]:
         """Return the samples and the rejects, each in offset order. Tombstones are neither."""
-        values, offsets, timestamps_ms = messages.values, messages.offsets, messages.timestamps_ms
-        if None in values:
-            full = np.array([v is not None for v in values], np.bool_)
-            offsets, timestamps_ms = offsets[full], timestamps_ms[full]
-        present = [v for v in values if v is not None]
-        columns = _Columns(len(present))
-        left = self._parse(present, columns) if self._compiled else np.arange(len(present))
-        reasons = self._general(present, left, columns) if len(left) else {}
-        self._refuse(columns, timestamps_ms, reasons)
-        samples = self._samples(messages, columns, offsets)
-        return samples, self._rejects(messages, present, offsets, reasons)
+        columns = _Columns(len(messages))
+        left = self._parse(messages.values, columns) if self._compiled else np.flatnonzero(messages.values.present)
+        reasons = self._general(messages.values, left, columns) if len(left) else {}
+        self._refuse(columns, messages.timestamps_ms, reasons)
+        return self._samples(messages, columns), self._rejects(messages, reasons)
 
-    def _parse(self, values: list[bytes], columns: "_Columns") -> Int64:
+    def _parse(self, values: Blobs, columns: "_Columns") -> Int64:
         """Run the compiled parser; return the places that it hands on."""
-        bounds = np.zeros(len(values) + 1, np.int64)
-        np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=bounds[1:])
-        buffer = np.frombuffer(b"".join(values), np.uint8)
         rigs, status = np.zeros((len(values), 3), np.int64), np.zeros(len(values), np.int8)
         table = (self._rigs.pool, self._rigs.spans, self._rigs.slots)
         limits, default = (self._record_bytes_max, self._rig_bytes_max), self._default_rig
         left = canonical.parse(
-            buffer, bounds, self._head, table, limits, default, columns.ints, columns.floats, rigs, status
+            values.data, values.bounds, self._head, table, limits, default, columns.ints, columns.floats, rigs, status
         )
         if left:
             for i in np.flatnonzero(status == canonical.NEW_RIG):
-                rigs[i, 0] = self._rigs.code(buffer[rigs[i, 1] : rigs[i, 2]].tobytes().decode())
+                rigs[i, 0] = self._rigs.code(values.data[rigs[i, 1] : rigs[i, 2]].tobytes().decode())
         columns.rig[:] = rigs[:, 0]
         columns.good[:] = status != canonical.HAND_ON
-        return np.flatnonzero(~columns.good) if left else np.zeros(0, np.int64)
+        return np.flatnonzero(values.present & ~columns.good) if left else np.zeros(0, np.int64)
 
-    def _general(self, values: list[bytes], left: Int64, columns: "_Columns") -> dict[int, str]:
-        """Decode the places in `left` the general way; return the reasons of those that can't be."""
+    def _general(self, values: Blobs, left: Int64, columns: "_Columns") -> dict[int, str]:
+        """Decode the places in `left`, none of them empty, the general way; return the reasons of those that can't."""
         done = general.decode(
-            [values[i] for i in left],
+            values,
+            left,
             sensor=self.sensor,
             bytes_max=self._record_bytes_max,
             rig_bytes_max=self._rig_bytes_max,
         )
-        at = left[done.where]
+        # A slice where it can be one: half a dozen columns are written through it.
+        at: Int64 | slice = slice(None) if len(done.where) == len(values) else left[done.where]
         columns.good[at] = True
         columns.ints[at, 0], columns.ints[at, 1], columns.ints[at, 2] = done.cycle, done.sample_idx, done.time_us
         columns.floats[at, 0], columns.floats[at, 1] = done.value, done.rate_hz
@@ -106,7 +100,7 @@ class Decoder:
             columns.good[i] = False
             reasons[int(i)] = f"value not finite: the square of {columns.floats[i, 0]:g} would overflow statistics"
 
-    def _samples(self, messages: Messages, columns: "_Columns", offsets: Int64) -> Samples:
+    def _samples(self, messages: Messages, columns: "_Columns") -> Samples:
         every = bool(columns.good.all())
         which: slice | Bool = slice(None) if every else columns.good
         ints, floats = columns.ints[which], columns.floats[which]
@@ -120,22 +114,15 @@ class Decoder:
             value=np.ascontiguousarray(floats[:, 0]),
             time_us=np.ascontiguousarray(ints[:, 2]),
             rate_hz=np.ascontiguousarray(floats[:, 1]),
-            offset=offsets[which],
+            offset=messages.offsets[which],
         )
 
-    def _rejects(
-        self, messages: Messages, values: list[bytes], offsets: Int64, reasons: dict[int, str]
-    ) -> list[Reject]:
-        if not reasons:
-            return []
-        place_of = {int(o): i for i, o in enumerate(messages.offsets)}
-        rejects = []
-        for place in sorted(reasons):
-            offset = int(offsets[place])
-            key = messages.keys[place_of[offset]]
-            where = (messages.topic, messages.partition, offset)
-            rejects.append(Reject(*where, key, values[place], reasons[place]))
-        return rejects
+    def _rejects(self, messages: Messages, reasons: dict[int, str]) -> list[Reject]:
+        where = (messages.topic, messages.partition)
+        return [
+            Reject(*where, int(messages.offsets[i]), messages.keys[i], messages.values[i], reasons[i])
+            for i in sorted(reasons)
+        ]
 
 
 class _Columns:

@@ -98,7 +98,7 @@ class Partition:
         places = np.searchsorted(messages.offsets, (self.position, self.emitted, self.committed)).tolist()
         emitted, committed = max(places[:2]), max(places)
         for start, end in ((places[0], emitted), (emitted, committed), (committed, None)):
-            part = _cut(messages, start, end)
+            part = messages.take(slice(start, end))
             if len(part):
                 self.ctx.quiet = end is not None
                 self._source.emit(part)
@@ -170,8 +170,8 @@ class Partition:
 
     def _count(self, messages: Messages) -> None:
         """Count the records, tombstones left out, that are not part of the restored totals."""
-        fresh = messages.values[int(np.searchsorted(messages.offsets, self.ctx.counted)) :]
-        self.consumed += len(fresh) - fresh.count(None)
+        fresh = messages.values.present[int(np.searchsorted(messages.offsets, self.ctx.counted)) :]
+        self.consumed += int(np.count_nonzero(fresh))
 
     def _restore(self, offset: int, state: dict[str, object]) -> int:
         """Restore nodes and outputs; a snapshot that does not fit is not used, and that is said."""
@@ -190,19 +190,3 @@ class Partition:
                 "rebuild state from the log"
             ) from error
         return offset
-
-
-def _cut(messages: Messages, start: int, end: int | None) -> Messages:
-    """Return the messages at places `start` to `end`."""
-    if start == 0 and end is None:
-        return messages
-    keys = [messages.keys[i] for i in range(start, len(messages) if end is None else end)]
-    which = slice(start, end)
-    return Messages(
-        messages.topic,
-        messages.partition,
-        messages.values[which],
-        keys,
-        messages.offsets[which],
-        messages.timestamps_ms[which],
-    )

@@ -1,10 +1,15 @@
 """The task that Dask runs: a thin shell round the host that this worker process keeps between steps."""
 
+import threading
+
 from hydrodask.reports import StepReport
 from hydrodask.stream.host import Host, Order
 
 _HOSTS: dict[str, Host] = {}
 """At most one: the host of this process's current run and generation."""
+
+_ONE = threading.Lock()
+"""A worker with several threads must not do a step while one that was given up still runs."""
 
 
 def step(order: Order) -> StepReport:
@@ -12,6 +17,11 @@ def step(order: Order) -> StepReport:
 
     An error ends the host, so that the next order begins from what is committed.
     """
+    with _ONE:
+        return _step(order)
+
+
+def _step(order: Order) -> StepReport:
     host = _HOSTS.get("host")
     if host is not None and (host.run_id, host.generation) != (order.run_id, order.generation):
         release()

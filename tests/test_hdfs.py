@@ -12,6 +12,7 @@ import pytest
 from hydrodask import clock
 from hydrodask.errors import RetryableError
 from hydrodask.services import HdfsService
+from hydrodask.store import filesystems
 from hydrodask.store.files import Files
 from tests.conftest import hdfs_service, quiet
 
@@ -78,6 +79,28 @@ def test_name_node_down_and_back(own: HdfsService, scheme: str) -> None:
     assert again(lambda: files.read("a")) == b"before"
     assert again(lambda: files.read("b")) == b"after"
     assert files.names("") == ["a", "b"]
+
+
+@pytest.mark.parametrize("scheme", ["hdfs", "webhdfs"])
+def test_name_node_that_hangs(own: HdfsService, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped and not dead, it takes connections and never answers: that too is waited for only so long."""
+    monkeypatch.setattr(filesystems, "HDFS_WAIT_S", 2.0)
+    monkeypatch.setattr(filesystems, "WEB_TIMEOUT_S", 2.0)
+    files = Files(f"{own.address if scheme == 'hdfs' else own.web}/hangs/{scheme}")
+    assert files.put_if_absent("a", b"before")
+    process = own.process("namenode")
+    assert process is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        started_s = clock.monotonic_s()
+        with pytest.raises(RetryableError, match=r"no answer within 2 s|timed out"):
+            files.put_if_absent("b", b"x")
+        assert clock.monotonic_s() - started_s < REFUSED_S
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+
+    assert again(lambda: files.put_if_absent("c", b"after"))
+    assert again(lambda: files.read("a")) == b"before"
 
 
 def test_data_node_dies(own: HdfsService) -> None:

@@ -7,6 +7,8 @@ without a way that is proved by the tests is refused.
 import getpass
 import os
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,9 @@ HDFS_OPTIONS = {
 
 WEB_TIMEOUT_S = 20.0
 """Limit of the wait for each answer of a web server; without one it would be unlimited."""
+
+HDFS_WAIT_S = 30.0
+"""Limit of each call to HDFS: a name node that is stopped, and not dead, would be waited for without end."""
 
 _MEMORY_LOCK = threading.Lock()
 
@@ -112,6 +117,9 @@ class Memory(FileSystem):
 class Hdfs(FileSystem):
     """HDFS through its own protocol. The name node renames in one step, and refuses a name that is taken."""
 
+    def __init__(self, fs: fsspec.AbstractFileSystem) -> None:
+        super().__init__(_Limited(fs))
+
     def name(self, hidden: str, final: str) -> None:
         self.fs.mv(hidden, final, overwrite=False)
 
@@ -149,6 +157,37 @@ class WebHdfs(FileSystem):
             if "already exists" in str(error):
                 raise FileExistsError(final) from error
             raise
+
+
+class _Limited:
+    """A client whose calls are given up after `HDFS_WAIT_S`.
+
+    One that was given up may still be carried out, as anything that was sent before a connection broke.
+    """
+
+    def __init__(self, fs: fsspec.AbstractFileSystem) -> None:
+        self._fs = fs
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._fs, name)
+        return partial(_within, HDFS_WAIT_S, attribute) if callable(attribute) else attribute
+
+
+def _within(limit_s: float, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Return what `call` returns. Raises TimeoutError after `limit_s`; a process can end with the call unanswered."""
+    answer: Future[Any] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(call(*arguments, **options))
+        except BaseException as error:  # whatever it is, it belongs to who has asked
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True, name="hdfs").start()
+    try:
+        return answer.result(limit_s)
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer within {limit_s:g} s") from error
 
 
 def open_file_system(url: str) -> tuple[FileSystem, str]:

@@ -164,8 +164,9 @@ def _config(
     secret: dict[str, object] = {}
     if kafka.username:
         secret["sasl.username"] = kafka.username
-    if kafka.password:
-        secret["sasl.password"] = kafka.password.get_secret_value()
+    password = kafka.secret()
+    if password:
+        secret["sasl.password"] = password
     return {
         "bootstrap.servers": kafka.bootstrap,
         "client.id": "hydrodask",

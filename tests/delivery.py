@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -32,6 +33,7 @@ from hydrodask.kafka import KafkaError, KafkaException, TopicPartition, consumer
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka
 from hydrodask.store.documents import open_documents
+from hydrodask.store.files import Files
 
 CYCLES = 3
 """Cycles of the recording that are published: enough for final windows of each sensor, and quick."""
@@ -244,7 +246,25 @@ def reach(driver: Driver, settings: Settings, records: int) -> None:
 
 def collect(settings: Settings) -> Delivered:
     """Return what a platform has delivered. Fails when something of it is there twice."""
-    lake = Path(settings.lake_url)
+    with lake_on_disk(settings) as lake:
+        return _delivered(settings, lake)
+
+
+@contextmanager
+def lake_on_disk(settings: Settings) -> Iterator[Path]:
+    """Give the folder of the lake, or of a copy when it is not on this disk."""
+    if "://" not in settings.lake_url:
+        yield Path(settings.lake_url)
+        return
+    files = Files(settings.lake_url)
+    with tempfile.TemporaryDirectory() as copy:
+        for name in files.names(""):
+            (Path(copy) / name).parent.mkdir(parents=True, exist_ok=True)
+            (Path(copy) / name).write_bytes(files.read(name))
+        yield Path(copy)
+
+
+def _delivered(settings: Settings, lake: Path) -> Delivered:
     by_key = ["window_start", "sensor", "rig"]
     return Delivered(
         _rows(lake / "raw", ["sensor", "partition", "offset"]),

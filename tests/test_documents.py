@@ -1,9 +1,11 @@
-"""One battery for every document store; SQLite runs it here."""
+"""One battery for every document store, SQLite and a real MongoDB; then what is special to SQLite."""
 
 import multiprocessing
 import sqlite3
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 
 from hydrodask.errors import ConfigError, FatalError, RetryableError, UnreachableError
 from hydrodask.records import Change, Remove, Upsert
-from hydrodask.settings import Settings
-from hydrodask.store.documents import Documents, open_documents
+from hydrodask.services import MongoService
+from hydrodask.settings import Settings, model
+from hydrodask.store.documents import COLLECTIONS, Documents, open_documents
 from hydrodask.store.documents.mongo import MongoDocuments
 from hydrodask.store.documents.sqlite import SqliteDocuments
 
@@ -22,19 +25,34 @@ Opener = Callable[[], Documents]
 """Opens the same store again at each call, as another process would."""
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", pytest.param("mongodb", marks=pytest.mark.integration)])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     """Give what opens an empty store; a new kind of store is one more parameter."""
     opened: list[Documents] = []
+    own = f"test-{uuid.uuid4().hex}"
 
     def open_one() -> Documents:
-        assert request.param == "sqlite"
-        opened.append(SqliteDocuments(tmp_path / "a" / "documents.sqlite", timeout_s=0.2))
+        if request.param == "sqlite":
+            opened.append(SqliteDocuments(tmp_path / "a" / "documents.sqlite", timeout_s=0.2))
+        else:
+            chosen = as_admin(request.getfixturevalue("mongodb"), own)
+            opened.append(MongoDocuments(str(chosen.url), chosen))
         return opened[-1]
 
     yield open_one
     for documents in opened:
         documents.close()
+
+
+def as_admin(mongodb: MongoService, database: str) -> model.Documents:
+    """Return settings with all rights, for a database of a test's own."""
+    return model.Documents(
+        url=f"mongodb://{mongodb.address}/?replicaSet=rs0",
+        database=database,
+        username="admin",
+        password_file=mongodb.folder / "admin-password",
+        timeout=5.0,
+    )
 
 
 def put(name: str, revision: int, collection: str = "anomalies", **body: object) -> Upsert:
@@ -105,6 +123,40 @@ def test_newer_removal_removes(opener: Opener) -> None:
     assert documents.find("anomalies", {}, limit=10) == []
 
 
+def test_removed_document_is_not_brought_back(opener: Opener) -> None:
+    """An upsert that is older than the removal, from a replay or a zombie, changes nothing; a newer one does."""
+    documents = opener()
+    documents.write([put("x", 5, a=5)])
+    documents.write([Remove("anomalies", "x", 7)])
+    opener().write([put("x", 6, a=6)])
+    assert documents.find("anomalies", {}, limit=10) == []
+    opener().write([put("x", 7, a=7)])
+    assert documents.find("anomalies", {"_id": "x"}, limit=10) == []
+
+    opener().write([put("x", 8, a=8)])
+    assert documents.find("anomalies", {}, limit=10) == [{"_id": "x", "a": 8, "revision": 8}]
+
+
+def test_removal_may_come_first(opener: Opener) -> None:
+    """The zombie's upsert comes after the removal of what was never there."""
+    documents = opener()
+    documents.write([Remove("incidents", "x", 7)])
+    documents.write([put("x", 6, "incidents"), put("y", 6, "incidents")])
+
+    assert [one["_id"] for one in documents.find("incidents", {}, limit=10)] == ["y"]
+
+
+def test_what_is_removed_is_not_in_the_way(opener: Opener) -> None:
+    """A limit counts documents that are there, in whatever order."""
+    documents = opener()
+    documents.write([put(f"{i}", i, window_start=f"{i}") for i in range(6)])
+    documents.write([Remove("anomalies", f"{i}", 10) for i in range(1, 6, 2)])
+
+    newest = documents.find("anomalies", {}, limit=2, newest_first="window_start")
+    assert [one["_id"] for one in newest] == ["4", "2"]
+    assert [one["_id"] for one in documents.find("anomalies", {}, limit=9)] == ["0", "2", "4"]
+
+
 def test_last_change_of_a_batch_counts(opener: Opener) -> None:
     """Several changes of one id in one batch end as if written one by one."""
     documents = opener()
@@ -144,6 +196,29 @@ def test_find_filters_orders_and_limits(opener: Opener) -> None:
     assert ids(rig="r3") == []
     assert ids(_id="b") == ["b"]
     assert ids(limit=0) == []
+
+
+def test_writers_of_one_document_end_with_the_newest(opener: Opener) -> None:
+    """Four connections write revisions of the same ten new documents at once; the highest revisions are there."""
+    batches = [[put(f"{i}", 4 * n + writer, n=n) for i in range(10) for n in range(5)] for writer in range(4)]
+    stores = [opener() for _ in batches]
+    stores[0].write([put("warm", 0)])
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(_write_again, stores, batches))
+
+    found = stores[0].find("anomalies", {}, limit=100)
+    assert {one["revision"] for one in found if one["_id"] != "warm"} == {19}
+
+
+def _write_again(documents: Documents, batch: list[Upsert]) -> None:
+    """Write as the platform does: what is refused is tried again."""
+    for attempt in range(20):
+        try:
+            documents.write(batch)
+        except RetryableError:
+            assert attempt < 19
+        else:
+            return
 
 
 def test_unknown_collection_is_refused(opener: Opener) -> None:
@@ -219,6 +294,53 @@ def test_processes_write_and_read_at_once(tmp_path: Path) -> None:
 
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     assert len(found) == 60
+
+
+def test_removals_are_forgotten_after_a_time(tmp_path: Path) -> None:
+    """Until then an older upsert changes nothing; after that it would, so the time is longer than any replay."""
+    now_s = [1_000_000.0]
+    documents = SqliteDocuments(tmp_path / "d.sqlite", timeout_s=1.0, keep_removed_s=3600.0, now_s=lambda: now_s[0])
+    documents.write([Remove("anomalies", "x", 7), Remove("status", "x", 7)])
+    now_s[0] += 3500.0
+    documents.write([put("x", 6), put("x", 6, "status")])
+    assert documents.find("anomalies", {}, limit=1) == documents.find("status", {}, limit=1) == []
+    now_s[0] += 700.0
+    documents.write([put("x", 6), put("x", 6, "status")])
+
+    assert [one["_id"] for one in documents.find("anomalies", {}, limit=9)] == ["x"]
+    assert [one["_id"] for one in documents.find("status", {}, limit=9)] == ["x"]
+    documents.close()
+
+
+def test_old_documents_go_when_told_so(tmp_path: Path) -> None:
+    """`documents.keep` counts from the last change, and is for anomalies and incidents."""
+    now_s = [1_000_000.0]
+    documents = SqliteDocuments(tmp_path / "d.sqlite", timeout_s=1.0, keep_s=7200.0, now_s=lambda: now_s[0])
+    documents.write([put("old", 1), put("changed", 2), put("run", 3, "status")])
+    now_s[0] += 7000.0
+    documents.write([put("changed", 4)])
+    now_s[0] += 700.0
+    documents.write([put("new", 5)])
+
+    assert [one["_id"] for one in documents.find("anomalies", {}, limit=9)] == ["changed", "new"]
+    assert [one["_id"] for one in documents.find("status", {}, limit=9)] == ["run"]
+    documents.close()
+
+
+def test_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    """Its tables get the new columns; its documents stay, and their age counts from now."""
+    path = tmp_path / "d.sqlite"
+    old = sqlite3.connect(path)
+    for name in COLLECTIONS:
+        old.execute(f"CREATE TABLE {name} (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL)")
+    old.execute("INSERT INTO anomalies VALUES ('x', 5, '{\"a\": 1}')")
+    old.commit()
+    old.close()
+    documents = SqliteDocuments(path, timeout_s=1.0, keep_s=3600.0)
+    documents.write([put("x", 4, a=2), put("y", 1)])
+
+    assert documents.find("anomalies", {"a": 1}, limit=9) == [{"_id": "x", "a": 1, "revision": 5}]
+    documents.close()
 
 
 def test_locked_file_is_retryable(tmp_path: Path) -> None:

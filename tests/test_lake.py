@@ -1,5 +1,7 @@
 """The lake: names that are given once, ends in the metadata, and no half files."""
 
+import subprocess
+import sys
 import threading
 import uuid
 from pathlib import Path
@@ -9,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hydrodask.errors import FatalError, IntegrityError, RetryableError
+from hydrodask.services import HdfsService
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, pack, unpack
 
@@ -16,11 +19,19 @@ SOURCE = ("hydraulic-PS1", 0)
 TABLE = pa.table({"offset": pa.array([4, 5, 7], pa.int64()), "value": [1.5, -0.0, 2.0]})
 
 
-@pytest.fixture(params=["local", "memory"])
+SERVED = [pytest.param(kind, marks=pytest.mark.integration) for kind in ("hdfs", "webhdfs")]
+
+
+@pytest.fixture(params=["local", "memory", *SERVED])
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
-    """Return empty storage, on disk and in memory."""
-    local = request.param == "local"
-    return Files(str(tmp_path) if local else f"memory://{uuid.uuid4().hex}")
+    """Return empty storage of each kind; a new kind of file system is one more parameter."""
+    name = uuid.uuid4().hex
+    if request.param == "local":
+        return Files(str(tmp_path))
+    if request.param == "memory":
+        return Files(f"memory://{name}")
+    hdfs: HdfsService = request.getfixturevalue("hdfs")
+    return Files(f"{hdfs.address if request.param == 'hdfs' else hdfs.web}/tests/{name}")
 
 
 def test_a_name_is_given_once(files: Files) -> None:
@@ -51,6 +62,91 @@ def test_one_of_many_writers_wins(files: Files) -> None:
 
     assert len(won) == 1
     assert files.read("x") == b"%d" % won[0] * 1000
+
+
+def test_a_refused_name_leaves_nothing_behind(files: Files) -> None:
+    """The loser of a race does not leave its bytes under a hidden name."""
+    files.put_if_absent("a/x", b"first")
+    files.put_if_absent("a/x", b"second")
+
+    assert files.unfinished("") == []
+
+
+def test_processes_race_for_names(files: Files) -> None:
+    """Four processes create the same ten names at once: each name has one winner, and the winner's bytes."""
+    if files.url.startswith("memory:"):
+        pytest.skip("memory is one process's own")
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, files.url, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for number in range(4)
+    ]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == b"ready\n"
+    for racer in racers:
+        assert racer.stdin is not None
+        racer.stdin.write(b"go\n")
+        racer.stdin.flush()
+    won = [racer.communicate(timeout=60)[0].split() for racer in racers]
+
+    assert sum(len(names) for names in won) == 10
+    for number, names in enumerate(won):
+        assert all(files.read(name.decode()) == b"%d" % number * 1000 for name in names)
+
+
+RACE = """
+import sys
+from hydrodask.store.files import Files
+files, number = Files(sys.argv[1]), sys.argv[2].encode()
+print("ready", flush=True)
+sys.stdin.readline()
+print(*[f"r/{i}" for i in range(10) if files.put_if_absent(f"r/{i}", number * 1000)])
+"""
+"""Creates ten names, and prints those that it was first with."""
+
+
+def test_replacing_is_never_seen_half(files: Files) -> None:
+    """A reader beside a writer that replaces a file sees the one or the other, whole."""
+    versions = [b"%d" % i * 20_000 for i in range(10)]
+    files.replace("x", versions[0])
+    seen: list[bytes] = []
+    over = threading.Event()
+
+    def read() -> None:
+        while not over.is_set():
+            seen.append(files.read("x"))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for version in versions:
+        files.replace("x", version)
+    over.set()
+    reader.join(30)
+
+    assert seen
+    assert set(seen) <= set(versions)
+
+
+def test_large_and_empty_files_come_back(files: Files) -> None:
+    """Larger than any buffer on the way, and of no bytes at all."""
+    large = bytes(range(256)) * 40_000
+    files.replace("large", large)
+    files.replace("empty", b"")
+
+    assert files.read("large") == large
+    assert files.read("empty") == b""
+
+
+def test_unusual_names_are_names(files: Files) -> None:
+    """Partition folders have `=`; topics dots, dashes and underscores."""
+    path = "raw/sensor=PS1/date=2026-01-01/a.b_c-d+e f.parquet"
+    files.put_if_absent(path, b"x")
+
+    assert files.names("raw") == [path]
+    assert files.read(path) == b"x"
+    assert not files.put_if_absent(path, b"y")
 
 
 def test_replace_and_remove(files: Files) -> None:

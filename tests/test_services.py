@@ -16,7 +16,7 @@ import pytest
 from hydrodask import clock
 from hydrodask import kafka as clients
 from hydrodask.errors import FatalError, IntegrityError, UnreachableError, UsageError
-from hydrodask.services import KafkaService, maven, processes
+from hydrodask.services import KafkaService, maven, pinned, processes
 from hydrodask.services.kafka import SOURCE, VERSION
 from hydrodask.services.ports import can_bind
 from hydrodask.services.processes import Process
@@ -128,7 +128,7 @@ class TestJars:
         """The same bytes under the same names pass."""
         (tmp_path / "a.jar").write_text("a")
 
-        maven.verify(tmp_path, WANTED)
+        pinned.verify(tmp_path, WANTED)
 
     @pytest.mark.parametrize(
         ("files", "word"),
@@ -144,11 +144,11 @@ class TestJars:
             (tmp_path / name).write_text(text)
 
         with pytest.raises(IntegrityError, match=word):
-            maven.verify(tmp_path, WANTED)
+            pinned.verify(tmp_path, WANTED)
 
     def test_list_is_of_the_pinned_version(self) -> None:
         """The list, the pom and the code name one version of Kafka."""
-        names = maven.read_checksums(SOURCE / "checksums.txt")
+        names = pinned.read_checksums(SOURCE / "checksums.txt")
 
         assert f"kafka_2.13-{VERSION}.jar" in names
         assert f"<version>{VERSION}</version>" in (SOURCE / "pom.xml").read_text()
@@ -214,7 +214,7 @@ class TestRealKafka:
             pid = service.state().pid
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-            while processes.running(tmp_path / "process.json"):
+            while service.process("kafka"):
                 clock.sleep_s(0.05)
             service.start(quiet)
             service.start(quiet)  # a second start changes nothing

@@ -140,6 +140,26 @@ def test_client_settings_keep_their_dots() -> None:
     assert loaded.kafka.consumer == {"fetch.wait.max.ms": 7}
 
 
+def test_password_comes_from_a_file(tmp_path: Path) -> None:
+    """A file below the data directory, or anywhere; the environment's password goes before it."""
+    (tmp_path / "kafka-password").write_text("from a file\n")
+    other = tmp_path / "other"
+    other.write_text("from another")
+    sets = [
+        f"data_dir={tmp_path}",
+        "kafka.password_file=kafka-password",
+        f"documents.password_file={other}",
+    ]
+
+    loaded, _ = load(sets=sets, environ={})
+    assert (loaded.kafka.secret(), loaded.documents.secret()) == ("from a file", "from another")
+    loaded, _ = load(sets=sets, environ={"HYDRODASK_KAFKA__PASSWORD": "hush"})
+    assert loaded.kafka.secret() == "hush"
+    other.unlink()
+    with pytest.raises(ConfigError, match=r"documents\.password_file has value '.*other'"):
+        loaded.documents.secret()
+
+
 def test_secrets_are_masked() -> None:
     """`config show` never prints a password, however it was passed."""
     loaded, _ = load(

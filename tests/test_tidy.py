@@ -26,7 +26,7 @@ OWNERS = {
     "confluent_kafka": ["hydrodask/kafka.py"],
     "dask": ["hydrodask/stream/cluster.py"],
     "distributed": ["hydrodask/stream/cluster.py"],
-    "fsspec": ["hydrodask/store/files.py"],
+    "fsspec": ["hydrodask/store/filesystems.py"],
     "msgspec": [
         "hydrodask/records.py",
         "hydrodask/decode/",
@@ -42,7 +42,10 @@ OWNERS = {
     "pyarrow": ["hydrodask/store/", "hydrodask/stream/nodes.py"],
     "pydantic": ["hydrodask/settings/", "hydrodask/ingest/simulator/faults.py"],
     "pydantic_settings": ["hydrodask/settings/load.py"],
-    "pymongo": ["hydrodask/store/documents/mongo.py"],
+    "pymongo": [
+        "hydrodask/store/documents/mongo.py",
+        "hydrodask/services/mongodb.py",  # which makes the users
+    ],
     "rich": ["hydrodask/cli/", "hydrodask/observe/"],
     "streamz": ["flows/", "hydrodask/stream/"],  # the graphs
     "typer": ["hydrodask/cli/"],

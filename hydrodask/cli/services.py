@@ -4,17 +4,20 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
 from hydrodask.errors import UsageError
-from hydrodask.services.contract import Say, Service
+from hydrodask.services.contract import Say, Service, State
 from hydrodask.settings import Settings
 
-NAMES = ("kafka",)
+if TYPE_CHECKING:
+    from hydrodask.services import Options
+
+NAMES = ("kafka", "hdfs", "mongodb")
 """As `hydrodask.services.SERVICES`, which is imported only when a command runs."""
 
 LINES_MAX = 100_000
@@ -25,8 +28,16 @@ Names = Annotated[
     list[str] | None,
     typer.Argument(help=f"{', '.join(NAMES)}; all when none is given.", show_default=False),
 ]
-Port = Annotated[int, typer.Option("--port", min=1, max=65535, help="Port of loopback to listen on.")]
-Heap = Annotated[str, typer.Option("--heap", help="Largest Java heap: a number with k, m or g.")]
+Port = Annotated[
+    int | None, typer.Option("--port", min=1, max=65535, help="Port of loopback, for one service.", show_default=False)
+]
+Heap = Annotated[
+    str | None,
+    typer.Option("--heap", help="Largest Java heap: a number with k, m or g.", show_default=False),
+]
+DataNodes = Annotated[
+    int | None, typer.Option("--data-nodes", min=1, max=3, help="Data nodes of hdfs.", show_default="2")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,26 +48,39 @@ def add_to(app: typer.Typer) -> None:
 @group.command()
 def up(
     names: Names = None,
-    port: Port = 9092,
-    heap: Heap = "512m",
+    port: Port = None,
+    heap: Heap = None,
+    data_nodes: DataNodes = None,
     profile: Profile = None,
     sets: Sets = None,
+    as_json: Json = False,
 ) -> None:
     """Install and start services, and wait until each answers; what runs already stays.
 
-    Needs Java 17 and, the first time, Maven. Data, logs and process ids go below DATA_DIR/services,
-    pinned and verified jars into the user's cache. Servers listen on loopback only.
+    Needs Java 17 and, the first time, Maven. Data, logs, passwords and process ids go below
+    DATA_DIR/services, pinned and verified files into the user's cache. Servers listen on loopback
+    only. Options that are not given are as at the last start.
 
-    Example: `hydrodask services up kafka && hydrodask run --profile local-services`
+    Example: `hydrodask services up && hydrodask run --profile local-services`
     """
-    for service in _services(names, settings(profile, sets), port=port, heap=heap):
+    from hydrodask.services import Options
+
+    if port is not None and len(names or ()) != 1:
+        raise UsageError("--port is for one service: name it, for example `hydrodask services up kafka --port 9093`")
+    chosen = Options(port=port, heap=heap, data_nodes=data_nodes)
+    started: list[State] = []
+    for service in _services(names, settings(profile, sets), chosen):
         with _progress(service.name) as say:
             service.install(say)
             service.start(say)
-        found = service.state()
-        console.print(f"{found.name} {found.version} is {found.state} on {found.address}", highlight=False)
-        if port != 9092:
-            console.print(f"use it with --set kafka.bootstrap={found.address}", highlight=False)
+        started.append(service.state())
+        if not as_json:
+            found = started[-1]
+            console.print(f"{found.name} {found.version} is {found.state} on {found.address}", highlight=False)
+            if port is not None:
+                console.print(f"use it with --set {' --set '.join(service.sets())}", highlight=False)
+    if as_json:
+        print_json([asdict(state) for state in started])
 
 
 @group.command()
@@ -65,7 +89,7 @@ def down(names: Names = None, profile: Profile = None, sets: Sets = None) -> Non
 
     Example: `hydrodask services down`
     """
-    for service in _services(names, settings(profile, sets)):
+    for service in reversed(_services(names, settings(profile, sets))):
         with _progress(service.name) as say:
             say("stopping")
             ran = service.stop()
@@ -85,40 +109,45 @@ def status(names: Names = None, profile: Profile = None, sets: Sets = None, as_j
     table = Table("service", "state", "address", "process", "version")
     table.add_column("log", overflow="fold")
     for s in found:
-        table.add_row(s.name, s.state, s.address or "", str(s.pid or ""), s.version, str(s.log))
+        if len(s.servers) == 1:
+            table.add_row(s.name, s.state, s.address or "", str(s.pid or ""), s.version, str(s.log))
+            continue
+        table.add_row(s.name, s.state, s.address or "", "", s.version, "")
+        for one in s.servers:
+            table.add_row(f"  {one.name}", one.state, one.address or "", str(one.pid or ""), "", str(one.log))
     console.print(table)
 
 
 @group.command()
 def logs(
     names: Names = None,
-    lines: Annotated[int, typer.Option("--lines", min=1, max=LINES_MAX, help="Newest lines.")] = 50,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=LINES_MAX, help="Newest lines.")] = 50,
     profile: Profile = None,
     sets: Sets = None,
 ) -> None:
-    """Print the newest lines of the services' logs.
+    """Print the newest lines of the logs of each of the services' servers.
 
     Example: `hydrodask services logs kafka --lines 20`
     """
     for service in _services(names, settings(profile, sets)):
-        path = service.state().log
-        if not path.exists():
-            errors.print(f"{service.name} has no log at {path}: it was not started yet", highlight=False)
-            continue
-        with path.open(encoding="utf-8", errors="replace") as text:
-            for line in deque(text, maxlen=lines):
-                typer.echo(line, nl=False)
+        for server in service.state().servers:
+            if not server.log.exists():
+                errors.print(f"{server.name} has no log at {server.log}: it was not started yet", highlight=False)
+                continue
+            with server.log.open(encoding="utf-8", errors="replace") as text:
+                for line in deque(text, maxlen=lines):
+                    typer.echo(line, nl=False)
 
 
-def _services(names: list[str] | None, effective: Settings, *, port: int = 9092, heap: str = "512m") -> list[Service]:
+def _services(names: list[str] | None, effective: Settings, chosen: "Options | None" = None) -> list[Service]:
     """Return the named services, or all; raises UsageError for a name that there is not."""
-    from hydrodask.services import SERVICES
+    from hydrodask.services import SERVICES, Options
 
     for name in names or ():
         if name not in SERVICES:
             raise UsageError(f"there is no service {name!r}; known: {', '.join(SERVICES)}")
     folder = effective.data_dir / "services"
-    return [SERVICES[name](folder / name, port=port, heap=heap) for name in dict.fromkeys(names or SERVICES)]
+    return [SERVICES[name](folder / name, chosen or Options()) for name in dict.fromkeys(names or SERVICES)]
 
 
 @contextmanager

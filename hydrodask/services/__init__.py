@@ -1,14 +1,37 @@
 """Run the real services on this machine: install, start, check and stop each.
 
-Takes pinned artefacts (`cluster/local/NAME`) and a data directory, gives a service that answers on
+Takes pinned artefacts (`cluster/local/NAME`) and a data directory, gives services that answer on
 loopback. Loses nothing of what a service has stored when it is stopped. Each service is one module
-with the contract `Service`.
+with a subclass of `ServerService`.
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
 from hydrodask.services.contract import Service, State
+from hydrodask.services.hdfs import HdfsService
 from hydrodask.services.kafka import KafkaService
+from hydrodask.services.mongodb import MongoService
+from hydrodask.services.server import ServerService
 
-__all__ = ["SERVICES", "KafkaService", "Service", "State"]
+__all__ = ["SERVICES", "HdfsService", "KafkaService", "MongoService", "Options", "ServerService", "Service", "State"]
 
-SERVICES = {"kafka": KafkaService}
-"""Every service by name."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a person may choose at a start; None is what was chosen the last time, or the default."""
+
+    port: int | None = None
+    heap: str | None = None
+    data_nodes: int | None = None
+
+
+SERVICES: Mapping[str, Callable[[Path, Options], ServerService]] = {
+    "kafka": lambda folder, chosen: KafkaService(folder, port=chosen.port, heap=chosen.heap),
+    "hdfs": lambda folder, chosen: HdfsService(
+        folder, port=chosen.port, data_nodes=chosen.data_nodes, heap=chosen.heap
+    ),
+    "mongodb": lambda folder, chosen: MongoService(folder, port=chosen.port),
+}
+"""Every service by name, in the order in which all of them start: makes it in its folder."""

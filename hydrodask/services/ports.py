@@ -1,9 +1,11 @@
-"""Ports on loopback: a free one, and whether one is taken."""
+"""Ports on loopback: a free one, whether one is taken, and what a web server on one says."""
 
+import http.client
 import socket
 
 LOOPBACK = "127.0.0.1"
 CONNECT_S = 1.0
+HTTP_OK = 200
 
 
 def free_port() -> int:
@@ -35,3 +37,31 @@ def answers(port: int, host: str = LOOPBACK) -> bool:
             return True
     except OSError:
         return False
+
+
+def port_of(address: str) -> int:
+    """Return the port of `host:port`.
+
+    >>> port_of("127.0.0.1:9092")
+    9092
+    """
+    return int(address.rpartition(":")[2])
+
+
+def open_at(address: str) -> bool:
+    """Say whether somebody accepts connections at `host:port`."""
+    return answers(port_of(address), address.rpartition(":")[0])
+
+
+def http_get(address: str, path: str, *, timeout_s: float) -> bytes | None:
+    """Return the body at `path` of the web server at `host:port`; None without one, or when it refuses."""
+    connection = http.client.HTTPConnection(address, timeout=timeout_s)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return body if response.status == HTTP_OK else None

@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ POLL_S = 0.05
 KILL_WAIT_S = 10.0
 LOCK_WAIT_S = 120.0
 """How long a command waits for another one that starts or stops the same service."""
+CONSOLE_BYTES_MAX = 16 * 1024 * 1024
+"""A longer console log is put aside at the next start; the one before it goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,12 @@ class Process:
     def alive(self) -> bool:
         """Say whether this very process runs; a zombie does not."""
         return _started_ticks(self.pid) == self.started_ticks and _boot() == self.boot
+
+    def ask_to_end(self) -> None:
+        """Send SIGTERM, if it runs."""
+        if self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
 
     def stop(self, *, wait_s: float) -> None:
         """End it: SIGTERM, after `wait_s` SIGKILL. Raises FatalError when that does not help."""
@@ -59,8 +67,18 @@ class Process:
         return False
 
 
-def spawn(argv: Sequence[str], *, console: Path, folder: Path, address: str, with_parent: bool) -> Process:
-    """Start `argv` in `folder` as a process of its own session, output to `console`; return it.
+def spawn(
+    argv: Sequence[str],
+    *,
+    console: Path,
+    folder: Path,
+    address: str,
+    with_parent: bool,
+    environ: Mapping[str, str] | None = None,
+) -> Process:
+    """Start `argv` in `folder` as a process of its own session, output added to `console`; return it.
+
+    Its environment is ours and `environ`.
 
     With `with_parent` it ends when the starting thread's process does, killed or not, where the
     system can do that (util-linux's setpriv): for tests, so that a killed run leaves nothing
@@ -69,10 +87,13 @@ def spawn(argv: Sequence[str], *, console: Path, folder: Path, address: str, wit
     setpriv = shutil.which("setpriv") if with_parent else None
     if setpriv:
         argv = [setpriv, "--pdeathsig", "TERM", "--", *argv]
-    with console.open("wb") as output:
+    if console.exists() and console.stat().st_size > CONSOLE_BYTES_MAX:
+        console.replace(console.with_suffix(".old"))
+    with console.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603  # arguments are ours, none goes through a shell
             argv,
             cwd=folder,
+            env={**os.environ, **(environ or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -133,9 +154,11 @@ def _started_ticks(pid: int) -> int | None:
             raise FatalError("local services need Linux: there is no /proc on this system") from None
         return None
     # The name, in parentheses, may hold spaces: count fields from behind it.
-    # Of all fields the state is the 3rd, the start time the 22nd.
+    # Of all fields the state is the 3rd, the number of threads the 20th, the start time the 22nd.
     fields = text.rpartition(")")[2].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+    # A zombie whose other threads are still ending still has its ports.
+    gone = fields[0] in "ZX" and int(fields[17]) <= 1
+    return None if gone else int(fields[19])
 
 
 def _boot() -> str:

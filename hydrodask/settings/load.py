@@ -49,6 +49,7 @@ def load(
     for name, tree in layers:
         _refuse_secrets(name, tree)
         _merge(merged, tree, origins, name, "")
+    _place_files(merged)
     try:
         return Settings.model_validate(merged), origins
     except ValidationError as error:
@@ -141,6 +142,14 @@ def _merge(into: Tree, tree: Tree, origins: dict[str, str], name: str, prefix: s
         else:
             into[key] = value
             origins[path] = name
+
+
+def _place_files(merged: Tree) -> None:
+    """Look for password files below the data directory, where local services make theirs."""
+    for section in ("kafka", "documents"):
+        login = merged.get(section)
+        if isinstance(login, dict) and isinstance(login.get("password_file"), str):
+            login["password_file"] = str(Path(str(merged.get("data_dir"))) / login["password_file"])
 
 
 def _refuse_secrets(name: str, tree: Tree) -> None:

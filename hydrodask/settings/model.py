@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
+from hydrodask.errors import ConfigError
+
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -51,7 +53,28 @@ class Topics(Section):
     retention: Duration = 7 * 86400.0
 
 
-class Kafka(Section):
+class Login(Section):
+    """Who we are to a server."""
+
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+
+    def secret(self) -> str | None:
+        """Return the password, from the file if only that is named. Raises ConfigError when it can't be read."""
+        if self.password is not None or self.password_file is None:
+            return self.password.get_secret_value() if self.password else None
+        try:
+            return self.password_file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            section = type(self).__name__.lower()
+            raise ConfigError(
+                f"{section}.password_file has value {str(self.password_file)!r}, which can't be read: {error}; "
+                "local services make theirs when they start"
+            ) from error
+
+
+class Kafka(Login):
     """The broker."""
 
     embedded: bool = True
@@ -61,8 +84,6 @@ class Kafka(Section):
     on_data_loss: Literal["continue", "fail"] = "continue"
     discover_every: PositiveDuration = 10.0
     timeout: PositiveDuration = 30.0
-    username: str | None = None
-    password: SecretStr | None = None
     client: dict[str, str | int | float | bool] = {}
     consumer: dict[str, str | int | float | bool] = {}
     producer: dict[str, str | int | float | bool] = {}
@@ -106,14 +127,14 @@ class Lake(Section):
     roll_age: PositiveDuration = 300.0
 
 
-class Documents(Section):
+class Documents(Login):
     """Anomalies, incidents, components, status."""
 
     url: str | None = None
     database: str = "hydrodask"
-    username: str | None = None
-    password: SecretStr | None = None
     timeout: PositiveDuration = 10.0
+    keep: PositiveDuration | None = None
+    keep_removed: PositiveDuration = 7 * 86400.0
 
 
 class Cluster(Section):

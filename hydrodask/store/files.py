@@ -1,149 +1,136 @@
-"""Whole files on any file system: the only module that imports fsspec.
+"""Whole files on any file system.
 
 A file appears under its name complete or not at all, and a name is given once: `put_if_absent` is how files commit.
 """
 
 import logging
-import os
-import threading
+import re
 import uuid
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import fsspec
-from fsspec.core import url_to_fs
-
-from hydrodask.errors import FatalError, RetryableError
+from hydrodask.errors import RetryableError
+from hydrodask.store.filesystems import open_file_system
 
 log = logging.getLogger(__name__)
 
-_MEMORY_LOCK = threading.Lock()
+_SERVER_ERROR = re.compile(r'RPCError\("(?:[\w$]+\.)*([\w$]+)", "(.*?)(?:\\n|"\))', re.DOTALL)
 
 
 class Files:
     """Files below one URL. Paths given and returned are relative to it. Safe to use from several processes.
 
-    Every method raises RetryableError when the file system refuses, for it may recover.
+    Every method raises RetryableError when the file system refuses, for it may recover. A server that is down is
+    waited for a few seconds, not more.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
-        try:
-            self._fs, self._root = url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise FatalError(f"could not open file system {url!r}: {error}") from error
-        self._local = "file" in _protocols(self._fs)
+        self._system, self._root = open_file_system(url)
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
-        """Create `path` with `data`; return False, and change nothing, when it exists already."""
+        """Create `path` with `data`; return False, and change nothing, when it exists already.
+
+        When it raises, the file may be there all the same: then the next attempt returns False, as if another had
+        been faster.
+        """
         hidden = self._write_hidden(path, data)
         try:
-            return self._name(hidden, self._full(path))
-        except OSError as error:
-            raise RetryableError(f"could not create {path} in {self.url}: {error}") from error
+            with self._translated(f"create {path} in", but=FileExistsError):
+                self._system.name(hidden, self._full(path))
+        except FileExistsError:
+            return False
         finally:
             self._discard(hidden)
+        return True
 
     def replace(self, path: str, data: bytes) -> None:
         """Create or replace `path` with `data`."""
         hidden = self._write_hidden(path, data)
         try:
-            if self._local:
-                Path(hidden).replace(self._full(path))
-            else:
-                self._fs.mv(hidden, self._full(path), overwrite=True)
-        except OSError as error:
+            with self._translated(f"replace {path} in"):
+                self._system.replace(hidden, self._full(path))
+        except RetryableError:
             self._discard(hidden)
-            raise RetryableError(f"could not replace {path} in {self.url}: {error}") from error
+            raise
 
     def read(self, path: str) -> bytes:
         """Return the bytes of `path`. Raises FileNotFoundError when there is no such file."""
-        try:
-            return bytes(self._fs.cat_file(self._full(path)))
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise RetryableError(f"could not read {path} in {self.url}: {error}") from error
+        with self._translated(f"read {path} in", but=FileNotFoundError):
+            return self._system.read(self._full(path))
 
     def names(self, folder: str) -> list[str]:
         """Return the paths of all files at any depth below `folder`, sorted, hidden ones left out."""
-        try:
-            self._fs.invalidate_cache()
-            found = self._fs.find(self._full(folder))
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise RetryableError(f"could not list {folder} in {self.url}: {error}") from error
-        skip = len(self._full("")) if self._full("") else 0
-        names = sorted(name[skip:].lstrip("/") for name in found)
-        return [name for name in names if not name.rsplit("/", 1)[-1].startswith(".")]
+        skip = len(self._full(""))
+        names = sorted(name[skip:].lstrip("/") for name in self._find(folder))
+        return [name for name in names if not _is_hidden(name)]
 
     def remove(self, path: str) -> None:
         """Delete `path`; it is no error when it is gone already."""
         try:
-            self._fs.rm_file(self._full(path))
+            with self._translated(f"remove {path} in", but=FileNotFoundError):
+                self._system.remove(self._full(path))
         except FileNotFoundError:
             return
-        except OSError as error:
-            raise RetryableError(f"could not remove {path} in {self.url}: {error}") from error
 
     def unfinished(self, folder: str) -> list[str]:
         """Return hidden files that a writer left behind when it died."""
+        return [name for name in self._find(folder) if _is_hidden(name)]
+
+    def _find(self, folder: str) -> list[str]:
         try:
-            found = self._fs.find(self._full(folder))
+            with self._translated(f"list {folder} in", but=FileNotFoundError):
+                return self._system.find(self._full(folder))
         except FileNotFoundError:
             return []
-        return [name for name in found if name.rsplit("/", 1)[-1].startswith(".")]
 
     def _full(self, path: str) -> str:
         return f"{self._root.rstrip('/')}/{path}" if path else self._root.rstrip("/")
 
     def _write_hidden(self, path: str, data: bytes) -> str:
+        """Write `data` under a name that is not used again: on HDFS an attempt that failed may hold on to it."""
         folder, _, name = self._full(path).rpartition("/")
         hidden = f"{folder}/.{name}.{uuid.uuid4().hex[:8]}"
         try:
-            self._fs.makedirs(folder, exist_ok=True)
-            if self._local:
-                _write_durably(Path(hidden), data)
-            else:
-                self._fs.pipe_file(hidden, data)
-        except OSError as error:
+            with self._translated(f"write {path} in"):
+                self._system.make_folder(folder)
+                self._system.write(hidden, data)
+        except RetryableError:
             self._discard(hidden)
-            raise RetryableError(f"could not write {path} in {self.url}: {error}") from error
+            raise
         return hidden
-
-    def _name(self, hidden: str, final: str) -> bool:
-        """Give the hidden file its name unless the name is taken."""
-        try:
-            if self._local:
-                os.link(hidden, final)
-            elif "memory" in _protocols(self._fs):
-                with _MEMORY_LOCK:
-                    if self._fs.exists(final):
-                        return False
-                    self._fs.mv(hidden, final)
-            else:
-                self._fs.mv(hidden, final)
-        except FileExistsError:
-            return False
-        return True
 
     def _discard(self, hidden: str) -> None:
         try:
-            self._fs.rm_file(hidden)
+            self._system.remove(hidden)
         except FileNotFoundError:
             return
-        except OSError as error:
-            log.warning("could not remove %s: %s", hidden, error)
+        except (OSError, RuntimeError) as error:
+            log.warning("could not remove %s: %s", hidden, _first_line(error))
+
+    @contextmanager
+    def _translated(self, what: str, *, but: type[OSError] | None = None) -> Iterator[None]:
+        """Raise RetryableError for what a file system raises, `but` one that is an answer."""
+        try:
+            yield
+        except (OSError, RuntimeError, ValueError) as error:
+            if but and isinstance(error, but):
+                raise but(_first_line(error)) from error
+            raise RetryableError(f"could not {what} {self.url}: {_first_line(error)}") from error
 
 
-def _protocols(filesystem: fsspec.AbstractFileSystem) -> tuple[str, ...]:
-    protocol = filesystem.protocol
-    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+def _is_hidden(path: str) -> bool:
+    return path.rsplit("/", 1)[-1].startswith(".")
 
 
-def _write_durably(path: Path, data: bytes) -> None:
-    """Write and flush to disk: a name must never point at bytes that a power cut can take away."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def _first_line(error: Exception) -> str:
+    r"""Return what an error says, without the stack trace of a server that comes with it.
+
+    >>> _first_line(RuntimeError(r'RPCError("org.apache.x.SafeModeException", "no\n\tat y")'))
+    'SafeModeException: no'
+    """
+    text = str(error)
+    said = _SERVER_ERROR.search(text)
+    if said:
+        return f"{said[1]}: {said[2]}"
+    return text.strip().split("\n", 1)[0] or type(error).__name__

@@ -24,7 +24,13 @@ def open_documents(settings: Settings) -> Documents:
     """
     url = settings.documents_url
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
-        return SqliteDocuments(Path(url[len(_SQLITE) :]), timeout_s=settings.documents.timeout)
+        chosen = settings.documents
+        return SqliteDocuments(
+            Path(url[len(_SQLITE) :]),
+            timeout_s=chosen.timeout,
+            keep_s=chosen.keep,
+            keep_removed_s=chosen.keep_removed,
+        )
     if url.startswith(("mongodb://", "mongodb+srv://")):
         # Imported here because the client library costs 0.2 s that an embedded run need not spend.
         from hydrodask.store.documents.mongo import MongoDocuments  # noqa: PLC0415

@@ -10,7 +10,7 @@ COLLECTIONS = ("anomalies", "incidents", "components", "status")
 """Every collection there is."""
 
 NEWEST = {"anomalies": "window_start", "incidents": "opened_at"}
-"""The field that says how new a document is; it has an index."""
+"""The field that says how new a document is; it has an index. `documents.keep` is for these collections."""
 
 Document = dict[str, Any]
 
@@ -26,9 +26,11 @@ class Documents(Protocol):
         """Apply `changes` in order; all of them are durable when this returns. Blocks.
 
         A change counts only if nothing is stored under its id, or something with a smaller
-        revision. So the same changes may be written again, and then change nothing. When it raises,
-        some may have been applied: repeat all. Raises RetryableError or UnreachableError when the
-        store may recover, FatalError when it will not.
+        revision. So the same changes may be written again, and then change nothing. A removal is
+        remembered with its revision for `documents.keep_removed`: an older upsert that comes late,
+        from a replay or a worker that was given up, does not bring the document back. When it
+        raises, some may have been applied: repeat all. Raises RetryableError or UnreachableError
+        when the store may recover, FatalError when it will not.
         """
 
     def find(

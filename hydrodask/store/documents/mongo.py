@@ -1,16 +1,16 @@
 """Documents in MongoDB: the only module that imports pymongo.
 
 The revision guard is part of the update itself, a pipeline that keeps what is there unless it is
-older: a stale change is no error and changes nothing. Writes are acknowledged by a majority, from
-the journal.
+older: a stale change is no error and changes nothing. A removal is a document of its own without a
+body, which the server deletes after `documents.keep_removed`. Writes are acknowledged by a majority,
+from the journal.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from bson.errors import BSONError
-from pymongo import ASCENDING, DESCENDING, DeleteOne, MongoClient, UpdateOne, WriteConcern
+from pymongo import ASCENDING, DESCENDING, MongoClient, UpdateOne, WriteConcern
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
@@ -29,9 +29,12 @@ from hydrodask.errors import (
 )
 from hydrodask.records import Change, Upsert
 from hydrodask.settings import model
-from hydrodask.store.documents.contract import NEWEST, Document, by_collection, check_collection
+from hydrodask.store.documents.contract import COLLECTIONS, NEWEST, Document, by_collection, check_collection
 
-_Operation = UpdateOne | DeleteOne
+_WRITTEN = "_written_at"
+"""When the server wrote a document: what `documents.keep` counts from."""
+_REMOVED = "_removed_at"
+"""Set instead in what is left of a removed document."""
 _DUPLICATE_KEY = 11000  # two writers inserted the same id at once: the guard decides at the next attempt
 _PERMANENT = (
     13,
@@ -47,7 +50,7 @@ class MongoDocuments:
     """Documents in the database that the settings name."""
 
     def __init__(self, url: str, settings: model.Documents) -> None:
-        password = settings.password.get_secret_value() if settings.password else None
+        password = settings.secret()
         try:
             self._client: MongoClient[Document] = MongoClient(
                 url,
@@ -61,6 +64,8 @@ class MongoDocuments:
         except (ConfigurationError, InvalidURI, ValueError) as error:
             raise ConfigError(f"documents.url can't be used: {error}") from error
         self._database = self._client.get_database(settings.database, write_concern=WriteConcern(w="majority", j=True))
+        self._keep_s = settings.keep
+        self._keep_removed_s = settings.keep_removed
         self._indexed = False
 
     def write(self, changes: Sequence[Change]) -> None:
@@ -82,19 +87,33 @@ class MongoDocuments:
     ) -> list[Document]:
         check_collection(collection)
         order = [(newest_first, DESCENDING)] if newest_first else []
-        equal = {name: {"$eq": value} for name, value in where.items()}
+        equal = {name: {"$eq": value} for name, value in where.items()} | {_REMOVED: {"$exists": False}}
         with self._translated(f"read {collection}"):
-            found = self._database[collection].find(equal).sort([*order, ("_id", ASCENDING)])
+            found = self._database[collection].find(equal, {_WRITTEN: False}).sort([*order, ("_id", ASCENDING)])
             return list(found.limit(limit)) if limit > 0 else []
 
     def close(self) -> None:
         self._client.close()
 
     def _index_once(self) -> None:
-        if not self._indexed:
-            for collection, field in NEWEST.items():
-                self._database[collection].create_index([(field, DESCENDING), ("_id", ASCENDING)])
-            self._indexed = True
+        if self._indexed:
+            return
+        for collection, field in NEWEST.items():
+            self._database[collection].create_index([(field, DESCENDING), ("_id", ASCENDING)])
+        for collection in COLLECTIONS:
+            self._expire(collection, _REMOVED, self._keep_removed_s)
+            self._expire(collection, _WRITTEN, self._keep_s if collection in NEWEST else None)
+        self._indexed = True
+
+    def _expire(self, collection: str, field: str, after_s: float | None) -> None:
+        """Let the server delete documents this long after the time in `field`; None: never."""
+        name = f"expire{field}"
+        indexes = self._database[collection].index_information()
+        wanted = None if after_s is None else max(1, round(after_s))
+        if name in indexes and indexes[name].get("expireAfterSeconds") != wanted:
+            self._database[collection].drop_index(name)
+        if wanted is not None:
+            self._database[collection].create_index([(field, ASCENDING)], name=name, expireAfterSeconds=wanted)
 
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
@@ -107,14 +126,17 @@ class MongoDocuments:
             raise FatalError(f"{message}: {error}") from error
 
 
-def _operation(change: Change) -> _Operation:
-    if not isinstance(change, Upsert):
-        return DeleteOne({"_id": change.id, "revision": {"$lt": change.revision}})
-    document = {**change.body, "_id": change.id, "revision": change.revision}
-    older: dict[str, Any] = {"$lt": [{"$ifNull": ["$revision", -1]}, change.revision]}
+def _operation(change: Change) -> UpdateOne:
+    """Return the write of a change, which keeps what is there unless it is older."""
+    document: Document = {"_id": change.id, "revision": change.revision}
+    stamp = {_REMOVED: "$$NOW"}
+    if isinstance(change, Upsert):
+        document = change.body | document
+        stamp = {_WRITTEN: "$$NOW"}
+    older: Document = {"$lt": [{"$ifNull": ["$revision", -1]}, change.revision]}
     # $literal, because a text in the body may begin with a dollar sign.
-    replaced = {"$cond": [older, {"$literal": document}, "$$ROOT"]}
-    return UpdateOne({"_id": change.id}, [{"$replaceWith": replaced}], upsert=True)
+    stamped = {"$mergeObjects": [{"$literal": document}, stamp]}
+    return UpdateOne({"_id": change.id}, [{"$replaceWith": {"$cond": [older, stamped, "$$ROOT"]}}], upsert=True)
 
 
 def _translate(error: PyMongoError, message: str) -> HydrodaskError:

@@ -1,18 +1,19 @@
 """Documents in one SQLite file: the embedded default, and the only module that imports sqlite3.
 
-One table a collection: id, revision, body as JSON. Write-ahead log, so that readers in other
-processes work while `run` writes; `synchronous=FULL`, so that a commit survives a power cut.
+One table a collection: id, revision, body as JSON, when it was written (seconds since the epoch),
+and whether it was removed. Write-ahead log, so that readers in other processes work while `run`
+writes; `synchronous=FULL`, so that a commit survives a power cut.
 """
 
 import json
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hydrodask.clock import monotonic_s, sleep_s
+from hydrodask.clock import monotonic_s, now_us, sleep_s
 from hydrodask.errors import FatalError, HydrodaskError, RetryableError, UnreachableError
 from hydrodask.records import Change, Upsert
 from hydrodask.store.documents.contract import (
@@ -23,6 +24,8 @@ from hydrodask.store.documents.contract import (
     check_collection,
 )
 
+_LAYOUT = 2
+"""Version of the tables, which the file knows."""
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _ENVIRONMENT = (
@@ -34,15 +37,32 @@ _ENVIRONMENT = (
 )
 
 
+CLEAN_EVERY_S = 600.0
+"""How often what is too old is looked for, and deleted, before a write."""
+
+
 class SqliteDocuments:
     """Documents in the file `path`, made at the first write; until then `find` is empty.
 
     `timeout_s` limits the wait for another process that writes. One connection, guarded by a lock.
+    `keep_s` and `keep_removed_s` see `documents.keep` and `keep_removed`; `now_s` is the system time.
     """
 
-    def __init__(self, path: Path, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        timeout_s: float,
+        keep_s: float | None = None,
+        keep_removed_s: float = 7 * 86400.0,
+        now_s: Callable[[], float] = lambda: now_us() / 1e6,
+    ) -> None:
         self._path = path
         self._timeout_s = timeout_s
+        self._keep_s = keep_s
+        self._keep_removed_s = keep_removed_s
+        self._now_s = now_s
+        self._cleaned_s = float("-inf")
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -54,8 +74,9 @@ class SqliteDocuments:
             connection = self._connected()
             connection.execute("BEGIN IMMEDIATE")
             try:
+                self._clean(connection)
                 for collection, group in grouped.items():
-                    _apply(connection, collection, group)
+                    _apply(connection, collection, group, now_s=self._now_s())
                 connection.execute("COMMIT")
             finally:
                 # A failed COMMIT may leave the transaction open or have closed it.
@@ -71,7 +92,7 @@ class SqliteDocuments:
         newest_first: str | None = None,
     ) -> list[Document]:
         check_collection(collection)
-        conditions = " AND ".join(f"{_column(name)} IS ?" for name in where) or "1"
+        conditions = " AND ".join(["NOT removed", *(f"{_column(name)} IS ?" for name in where)])
         order = f"{_column(newest_first)} DESC, id" if newest_first else "id"
         query = (
             f"SELECT id, revision, body FROM {collection}"  # noqa: S608 - names are checked
@@ -89,6 +110,19 @@ class SqliteDocuments:
                 self._connection.close()
                 self._connection = None
 
+    def _clean(self, connection: sqlite3.Connection) -> None:
+        """Delete what is older than it is to be kept, now and then."""
+        now_s = self._now_s()
+        if now_s - self._cleaned_s < CLEAN_EVERY_S:
+            return
+        for name in COLLECTIONS:
+            limit_s = now_s - self._keep_removed_s
+            connection.execute(f"DELETE FROM {name} WHERE removed AND written < ?", (limit_s,))  # noqa: S608 - ours
+        for name in NEWEST if self._keep_s is not None else ():
+            limit_s = now_s - (self._keep_s or 0)
+            connection.execute(f"DELETE FROM {name} WHERE NOT removed AND written < ?", (limit_s,))  # noqa: S608 - ours
+        self._cleaned_s = now_s
+
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +133,7 @@ class SqliteDocuments:
                 check_same_thread=False,
             )
             try:
-                _prepare(connection, timeout_s=self._timeout_s)
+                _prepare(connection, timeout_s=self._timeout_s, now_s=self._now_s())
             except sqlite3.Error:
                 connection.close()
                 raise
@@ -118,11 +152,10 @@ class SqliteDocuments:
             raise FatalError(f"could not {what} the documents in {self._path}: {error}") from error
 
 
-def _prepare(connection: sqlite3.Connection, *, timeout_s: float) -> None:
+def _prepare(connection: sqlite3.Connection, *, timeout_s: float, now_s: float) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     _use_wal(connection, deadline_s=monotonic_s() + timeout_s)
-    found = connection.execute("SELECT count(*) FROM sqlite_master WHERE type='table'").fetchone()
-    if found[0] >= len(COLLECTIONS):
+    if connection.execute("PRAGMA user_version").fetchone()[0] == _LAYOUT:
         return
     connection.execute("BEGIN IMMEDIATE")
     for name in COLLECTIONS:
@@ -130,8 +163,16 @@ def _prepare(connection: sqlite3.Connection, *, timeout_s: float) -> None:
             f"CREATE TABLE IF NOT EXISTS {name}"
             " (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID"
         )
+        found = {column[1] for column in connection.execute(f"PRAGMA table_info({name})")}
+        for column in ("written", "removed"):  # a file of an older version has no such columns
+            if column not in found:
+                connection.execute(f"ALTER TABLE {name} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
+        connection.execute(f"CREATE INDEX IF NOT EXISTS {name}_written ON {name} (removed, written)")
+        # What an older version wrote counts from now on.
+        connection.execute(f"UPDATE {name} SET written = ? WHERE written = 0", (round(now_s),))  # noqa: S608 - ours
     for name, field in NEWEST.items():
         connection.execute(f"CREATE INDEX IF NOT EXISTS {name}_newest ON {name} ({_column(field)} DESC, id)")
+    connection.execute(f"PRAGMA user_version = {_LAYOUT}")
     connection.execute("COMMIT")
 
 
@@ -146,22 +187,21 @@ def _use_wal(connection: sqlite3.Connection, *, deadline_s: float) -> None:
             sleep_s(0.01)
 
 
-def _apply(connection: sqlite3.Connection, collection: str, changes: Sequence[Change]) -> None:
-    upserts = [
-        (c.id, c.revision, json.dumps(c.body, ensure_ascii=False, allow_nan=False))
-        for c in changes
+def _apply(connection: sqlite3.Connection, collection: str, changes: Sequence[Change], *, now_s: float) -> None:
+    """Write each change, unless what is there is as new; a removal is a row of its own, without a body."""
+    written = round(now_s)
+    rows = [
+        (c.id, c.revision, json.dumps(c.body, ensure_ascii=False, allow_nan=False), written, 0)
         if isinstance(c, Upsert)
+        else (c.id, c.revision, "{}", written, 1)
+        for c in changes
     ]
-    removes = [(c.id, c.revision) for c in changes if not isinstance(c, Upsert)]
     connection.executemany(
-        f"INSERT INTO {collection} VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE"  # noqa: S608 - checked
-        " SET revision = excluded.revision, body = excluded.body"
+        f"INSERT INTO {collection} (id, revision, body, written, removed) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - checked
+        " ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body,"
+        " written = excluded.written, removed = excluded.removed"
         f" WHERE excluded.revision > {collection}.revision",
-        upserts,
-    )
-    connection.executemany(
-        f"DELETE FROM {collection} WHERE id = ? AND revision < ?",  # noqa: S608 - checked
-        removes,
+        rows,
     )
 
 

@@ -1,0 +1,212 @@
+"""How each file system writes whole files and gives a name once: the only module that imports fsspec.
+
+A name that is given once is how files commit, and each file system has another way to do that. One
+without a way that is proved by the tests is refused.
+"""
+
+import getpass
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from hydrodask.errors import FatalError
+
+HDFS_OPTIONS = {
+    # With the defaults a call to a name node that is down blocks for three minutes; with these for 2 to 3 s.
+    "dfs.client.failover.max.attempts": "3",
+    "dfs.client.failover.sleep.base.millis": "200",
+    "dfs.client.failover.sleep.max.millis": "1000",
+    "dfs.client.socket-timeout": "10000",
+    # Go on with the data nodes that are left: the name node makes up for the missing copies.
+    "dfs.client.block.write.replace-datanode-on-failure.best-effort": "true",
+}
+"""Settings of the HDFS client, and why they differ from its defaults."""
+
+WEB_TIMEOUT_S = 20.0
+"""Limit of the wait for each answer of a web server; without one it would be unlimited."""
+
+HDFS_WAIT_S = 30.0
+"""Limit of each call to HDFS: a name node that is stopped, and not dead, would be waited for without end."""
+
+_MEMORY_LOCK = threading.Lock()
+
+
+class FileSystem:
+    """A file system as fsspec has it. Paths are absolute. Raises OSError, or RuntimeError from some servers."""
+
+    def __init__(self, fs: fsspec.AbstractFileSystem) -> None:
+        self.fs: Any = fs
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder and those above it; one that is there is fine."""
+        self.fs.makedirs(path, exist_ok=True)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file that nobody else writes."""
+        self.fs.pipe_file(path, data)
+
+    def name(self, hidden: str, final: str) -> None:
+        """Give a file its name in one step. Raises FileExistsError, and changes nothing, if it is taken."""
+        raise NotImplementedError
+
+    def replace(self, hidden: str, final: str) -> None:
+        """Give a file its name in one step, in place of the file that may have it."""
+        self.fs.mv(hidden, final, overwrite=True)
+
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes. Raises FileNotFoundError."""
+        return bytes(self.fs.cat_file(path))
+
+    def find(self, folder: str) -> list[str]:
+        """Return the files at any depth below `folder`, none when it is not there.
+
+        fsspec's own `find` leaves out what it could not list: a server that is down would pass for an empty lake.
+        """
+        self.fs.invalidate_cache()
+        found: list[str] = []
+        folders = [folder or self.fs.root_marker]
+        while folders:
+            try:
+                entries = self.fs.ls(folders.pop(), detail=True)
+            except FileNotFoundError:  # it is gone since its parent was listed, or never was
+                continue
+            found += [entry["name"] for entry in entries if entry["type"] != "directory"]
+            folders += [entry["name"] for entry in entries if entry["type"] == "directory"]
+        return found
+
+    def remove(self, path: str) -> None:
+        """Delete a file. Raises FileNotFoundError, or not, when it is not there."""
+        self.fs.rm_file(path)
+
+
+class LocalDisk(FileSystem):
+    """The disk of this machine, or a share that is mounted on it and has hard links."""
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write and flush to disk: a name must never point at bytes that a power cut can take away."""
+        with Path(path).open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def name(self, hidden: str, final: str) -> None:
+        """Link: the system refuses a name that is taken. The hidden name goes when the caller discards it."""
+        os.link(hidden, final)
+
+    def replace(self, hidden: str, final: str) -> None:
+        Path(hidden).replace(final)
+
+
+class Memory(FileSystem):
+    """Files in this process's memory, for tests."""
+
+    def name(self, hidden: str, final: str) -> None:
+        with _MEMORY_LOCK:
+            if self.fs.exists(final):
+                raise FileExistsError(final)
+            self.fs.mv(hidden, final)
+
+
+class Hdfs(FileSystem):
+    """HDFS through its own protocol. The name node renames in one step, and refuses a name that is taken."""
+
+    def __init__(self, fs: fsspec.AbstractFileSystem) -> None:
+        super().__init__(_Limited(fs))
+
+    def name(self, hidden: str, final: str) -> None:
+        self.fs.mv(hidden, final, overwrite=False)
+
+
+class WebHdfs(FileSystem):
+    """HDFS through HTTP, for where nothing else gets through.
+
+    fsspec's own `mv` does not look at the answer, so a rename that was refused would pass for done; its `open` appends
+    to an empty file and its reads take a data node's error for data. So each is one request here, checked.
+    """
+
+    def __init__(self, fs: fsspec.AbstractFileSystem) -> None:
+        super().__init__(fs)
+        self.fs.session.request = partial(self.fs.session.request, timeout=WEB_TIMEOUT_S)
+
+    def write(self, path: str, data: bytes) -> None:
+        asked = self.fs._call("CREATE", "PUT", path, redirect=False, overwrite="false")  # noqa: SLF001  # the only way
+        headers = {"content-type": "application/octet-stream"}
+        self.fs.session.put(asked.headers["Location"], data=data, headers=headers).raise_for_status()
+
+    def name(self, hidden: str, final: str) -> None:
+        self._rename(hidden, final, "NONE")
+
+    def replace(self, hidden: str, final: str) -> None:
+        self._rename(hidden, final, "OVERWRITE")
+
+    def read(self, path: str) -> bytes:
+        return bytes(self.fs._call("OPEN", path=path).content)  # noqa: SLF001  # see above
+
+    def _rename(self, hidden: str, final: str, option: str) -> None:
+        """Rename with `option`: then the name node says what is wrong, and does not just answer false."""
+        try:
+            self.fs._call("RENAME", "PUT", hidden, destination=final, renameoptions=option)  # noqa: SLF001  # see above
+        except RuntimeError as error:
+            if "already exists" in str(error):
+                raise FileExistsError(final) from error
+            raise
+
+
+class _Limited:
+    """A client whose calls are given up after `HDFS_WAIT_S`.
+
+    One that was given up may still be carried out, as anything that was sent before a connection broke.
+    """
+
+    def __init__(self, fs: fsspec.AbstractFileSystem) -> None:
+        self._fs = fs
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._fs, name)
+        return partial(_within, HDFS_WAIT_S, attribute) if callable(attribute) else attribute
+
+
+def _within(limit_s: float, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Return what `call` returns. Raises TimeoutError after `limit_s`; a process can end with the call unanswered."""
+    answer: Future[Any] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(call(*arguments, **options))
+        except BaseException as error:  # whatever it is, it belongs to who has asked
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True, name="hdfs").start()
+    try:
+        return answer.result(limit_s)
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer within {limit_s:g} s") from error
+
+
+def open_file_system(url: str) -> tuple[FileSystem, str]:
+    """Return the file system of `url`, and the path on it. Raises FatalError for one that can't commit files."""
+    options: dict[str, str] = {}
+    kind = url.partition("://")[0] if "://" in url else "file"
+    if kind == "hdfs":
+        options = HDFS_OPTIONS
+    elif kind == "webhdfs" and "@" not in url:
+        options = {"user": os.environ.get("HADOOP_USER_NAME") or getpass.getuser()}
+    try:
+        fs, root = url_to_fs(url, **options)
+    except (ImportError, ValueError) as error:
+        raise FatalError(f"could not open file system {url!r}: {error}") from error
+    protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+    for known, opened in _KNOWN.items():
+        if known in protocols:
+            return opened(fs), root
+    raise FatalError(f"could not open file system {url!r}: only {', '.join(_KNOWN)} are known to give a name once")
+
+
+_KNOWN: dict[str, type[FileSystem]] = {"file": LocalDisk, "memory": Memory, "hdfs": Hdfs, "webhdfs": WebHdfs}

@@ -1,0 +1,60 @@
+"""The whole platform on Kafka, HDFS and MongoDB: the same rows and documents as on local disk and SQLite."""
+
+from pathlib import Path
+
+import pytest
+
+from hydrodask.services import HdfsService, MongoService
+from hydrodask.settings.model import Kafka
+from hydrodask.store.files import Files
+from tests.delivery import (
+    Delivered,
+    Driver,
+    assert_same,
+    collect,
+    publish,
+    reach,
+    reference,
+    sets_of,
+    settings_of,
+    shorten,
+)
+
+pytestmark = [pytest.mark.integration, pytest.mark.cluster]
+
+
+@pytest.fixture(scope="module")
+def short(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the first cycles of the recording."""
+    return shorten(recording, tmp_path_factory.mktemp("recording"))
+
+
+@pytest.fixture(scope="module")
+def wanted(kafka: Kafka, short: Path, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
+    """Return what a run on local disk and SQLite delivers."""
+    return reference(kafka, short, tmp_path_factory.mktemp("reference"))
+
+
+@pytest.fixture(scope="module")
+def stores(hdfs: HdfsService, mongodb: MongoService) -> list[str]:
+    """Return what to set for real stores, with a few files and snapshots before the kill."""
+    return [*hdfs.sets(), *mongodb.sets(), "step.rows_max=2000", "step.snapshot_every=1s", "lake.roll_rows=20000"]
+
+
+def test_killed_run_delivers_the_same(
+    kafka: Kafka, stores: list[str], short: Path, wanted: Delivered, tmp_path: Path
+) -> None:
+    """Kill -9 of the driver in mid-stream, and the next run: lake and snapshots on HDFS, documents in MongoDB."""
+    sets = sets_of(kafka, tmp_path, "stores", *stores)
+    settings = settings_of(kafka, tmp_path, "stores", *stores)
+    total = publish(settings, short)
+    with Driver(sets, tmp_path / "log") as driver:
+        reach(driver, settings, total // 2)
+        driver.kill()
+    with Driver(sets, tmp_path / "log of the next", "--until-idle") as driver:
+        assert driver.wait() == 0, driver.output
+
+    assert_same(collect(settings), wanted)
+    assert settings.snapshots_url.startswith("hdfs://")
+    assert Files(settings.snapshots_url).names("") != []
+    assert not (tmp_path / "documents.sqlite").exists()

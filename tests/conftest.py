@@ -12,6 +12,7 @@ from hydrodask.services import HdfsService, KafkaService, MongoService
 from hydrodask.services.ports import free_port as find_free_port
 from hydrodask.services.server import Server
 from hydrodask.settings.model import Kafka
+from tests.delivery import Delivered, reference, shorten
 
 CI = os.environ.get("CI") == "true"
 """On CI nothing that is missing may pass for a reason to skip."""
@@ -125,3 +126,15 @@ def recording() -> Path:
     """Return the folder of the real ten-cycle recording, which is not part of the repository."""
     needs(there=RECORDING.exists(), what="there is no recording at ../shared/data/recording")
     return RECORDING
+
+
+@pytest.fixture(scope="session")
+def short(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the first cycles of the recording."""
+    return shorten(recording, tmp_path_factory.mktemp("recording"))
+
+
+@pytest.fixture(scope="session")
+def wanted(kafka: Kafka, short: Path, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
+    """Return what a run without a fault delivers of `short`."""
+    return reference(kafka, short, tmp_path_factory.mktemp("reference"))

@@ -21,10 +21,8 @@ from tests.delivery import (
     publish,
     reach,
     read,
-    reference,
     sets_of,
     settings_of,
-    shorten,
     until,
 )
 
@@ -48,18 +46,6 @@ sys.stdout.flush()
 sleep_s(120)
 """
 """A worker in the middle of its second commit: the rows are with the broker, the commit is not."""
-
-
-@pytest.fixture(scope="module")
-def short(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the first cycles of the recording."""
-    return shorten(recording, tmp_path_factory.mktemp("recording"))
-
-
-@pytest.fixture(scope="module")
-def wanted(kafka: Kafka, short: Path, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
-    """Return what a run without a fault delivers."""
-    return reference(kafka, short, tmp_path_factory.mktemp("reference"))
 
 
 def committed(settings: Settings) -> dict[str, int]:

@@ -14,25 +14,11 @@ from tests.delivery import (
     collect,
     publish,
     reach,
-    reference,
     sets_of,
     settings_of,
-    shorten,
 )
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
-
-
-@pytest.fixture(scope="module")
-def short(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the first cycles of the recording."""
-    return shorten(recording, tmp_path_factory.mktemp("recording"))
-
-
-@pytest.fixture(scope="module")
-def wanted(kafka: Kafka, short: Path, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
-    """Return what a run on local disk and SQLite delivers."""
-    return reference(kafka, short, tmp_path_factory.mktemp("reference"))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from hydrodask.settings.model import Kafka
 from tests.chaos.stage import Stage
-from tests.delivery import NEVER_QUICK, Delivered, reference, shorten
+from tests.delivery import NEVER_QUICK
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -21,18 +21,6 @@ def _asked_for(request: pytest.FixtureRequest) -> None:
     """Skip what takes long unless it is asked for."""
     if request.node.get_closest_marker("quick") is None and not request.config.getoption("--chaos"):
         pytest.skip("a long chaos case; `make chaos` runs it")
-
-
-@pytest.fixture(scope="session")
-def short(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the first cycles of the recording."""
-    return shorten(recording, tmp_path_factory.mktemp("recording"))
-
-
-@pytest.fixture(scope="session")
-def wanted(kafka: Kafka, short: Path, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
-    """Return what a run without a fault delivers."""
-    return reference(kafka, short, tmp_path_factory.mktemp("reference"))
 
 
 @pytest.fixture

@@ -72,10 +72,9 @@ def test_a_refused_name_leaves_nothing_behind(files: Files) -> None:
     assert files.unfinished("") == []
 
 
+@pytest.mark.parametrize("files", ["local", *SERVED], indirect=True)
 def test_processes_race_for_names(files: Files) -> None:
     """Four processes create the same ten names at once: each name has one winner, and the winner's bytes."""
-    if files.url.startswith("memory:"):
-        pytest.skip("memory is one process's own")
     racers = [
         subprocess.Popen(
             [sys.executable, "-c", RACE, files.url, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -26,9 +26,9 @@ def _asked_for(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def stage(kafka: Kafka, short: Path, tmp_path: Path, seed: int, request: pytest.FixtureRequest) -> Callable[..., Stage]:
     """Return what sets a stage up, named for the test; its arguments are settings over `NEVER_QUICK`'s."""
-    name = request.node.originalname.removeprefix("test_").replace("_", "-")[:40]
+    case = request.node.originalname.removeprefix("test_").replace("_", "-")
 
-    def build(*sets: str) -> Stage:
-        return Stage(kafka, short, tmp_path, name=name, seed=seed, sets=(*NEVER_QUICK, *sets))
+    def build(*sets: str, name: str = "") -> Stage:
+        return Stage(kafka, short, tmp_path, name=f"{case}-{name}".rstrip("-"), seed=seed, sets=(*NEVER_QUICK, *sets))
 
     return build

@@ -15,7 +15,7 @@ from tests.delivery import NEVER_QUICK, SOURCES, Driver, Progress, publish, reac
 RECOVERY_S = 60.0
 """Within this time something must be committed again."""
 
-RESULTS = os.environ.get("HYDRODASK_CHAOS_RESULTS")
+RESULTS = os.environ.get("CHAOS_RESULTS")
 """A file that gets a JSON line for each recovery; `python -m tests.chaos.table` makes the table of it."""
 
 

@@ -30,7 +30,7 @@ def settings_for(bootstrap: str, timeout: float = 20.0) -> Settings:
 
 def test_all_topics_follow_the_settings() -> None:
     """21 topics with prefix, partitions and retention; only dead letters take 16 MiB."""
-    settings = Settings(topics=Topics(prefix="rig-", partitions=4, retention=3600.0))
+    settings = Settings(topics=Topics(prefix="rig-", partitions=4, retention=3600.0, retention_dead=3600.0))
 
     topics = all_topics(settings)
 

@@ -25,10 +25,11 @@ class Options:
     port: int | None = None
     heap: str | None = None
     data_nodes: int | None = None
+    kafka_nodes: int | None = None
 
 
 SERVICES: Mapping[str, Callable[[Path, Options], ServerService]] = {
-    "kafka": lambda folder, chosen: KafkaService(folder, port=chosen.port, heap=chosen.heap),
+    "kafka": lambda folder, chosen: KafkaService(folder, port=chosen.port, nodes=chosen.kafka_nodes, heap=chosen.heap),
     "hdfs": lambda folder, chosen: HdfsService(
         folder, port=chosen.port, data_nodes=chosen.data_nodes, heap=chosen.heap
     ),

@@ -118,14 +118,18 @@ def _from_sets(sets: Sequence[str]) -> Tree:
 
 
 def _nest(key: str, value: object) -> Tree:
-    """Return `value` under its dotted key; librdkafka's own dotted names stay whole.
+    """Return `value` under its dotted key; Kafka's own dotted names stay whole.
 
     >>> _nest("kafka.consumer.fetch.wait.max.ms", 5)
     {'kafka': {'consumer': {'fetch.wait.max.ms': 5}}}
+    >>> _nest("topics.each.labels.cleanup.policy", "compact")
+    {'topics': {'each': {'labels': {'cleanup.policy': 'compact'}}}}
     """
     parts = key.split(".")
     if parts[0] == "kafka" and len(parts) > 2 and parts[1] in ("client", "consumer", "producer"):
         parts = [parts[0], parts[1], ".".join(parts[2:])]
+    elif parts[:2] == ["topics", "each"] and len(parts) > 3:
+        parts = [*parts[:3], ".".join(parts[3:])]
     tree: Any = value
     for part in reversed(parts):
         tree = {part: tree}

@@ -13,9 +13,22 @@ from hydrodask.services.contract import Service, State
 from hydrodask.services.hdfs import HdfsService
 from hydrodask.services.kafka import KafkaService
 from hydrodask.services.mongodb import MongoService
+from hydrodask.services.prometheus import AlertmanagerService, PrometheusService, PushgatewayService
 from hydrodask.services.server import ServerService
 
-__all__ = ["SERVICES", "HdfsService", "KafkaService", "MongoService", "Options", "ServerService", "Service", "State"]
+__all__ = [
+    "SERVICES",
+    "AlertmanagerService",
+    "HdfsService",
+    "KafkaService",
+    "MongoService",
+    "Options",
+    "PrometheusService",
+    "PushgatewayService",
+    "ServerService",
+    "Service",
+    "State",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,5 +47,8 @@ SERVICES: Mapping[str, Callable[[Path, Options], ServerService]] = {
         folder, port=chosen.port, data_nodes=chosen.data_nodes, heap=chosen.heap
     ),
     "mongodb": lambda folder, chosen: MongoService(folder, port=chosen.port),
+    "pushgateway": lambda folder, chosen: PushgatewayService(folder, port=chosen.port),
+    "alertmanager": lambda folder, chosen: AlertmanagerService(folder, port=chosen.port),
+    "prometheus": lambda folder, chosen: PrometheusService(folder, port=chosen.port),
 }
 """Every service by name, in the order in which all of them start: makes it in its folder."""

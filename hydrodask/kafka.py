@@ -226,6 +226,13 @@ def _config(
     password = kafka.secret()
     if password:
         secret["sasl.password"] = password
+    if kafka.ca_file:
+        if not kafka.ca_file.exists():
+            raise ConfigError(
+                f"kafka.ca_file has value {str(kafka.ca_file)!r}, which does not exist; local services make theirs when"
+                " they start"
+            )
+        secret["ssl.ca.location"] = str(kafka.ca_file)
     return {
         "bootstrap.servers": kafka.bootstrap,
         "client.id": "hydrodask",
@@ -271,5 +278,5 @@ def _refusal(kafka: Kafka) -> str:
         )
     return (
         f"could not make a trusted connection to {kafka.bootstrap}: {error.str()};"
-        " check ssl.ca.location in kafka.client, and that the certificate is for this host name"
+        " check kafka.ca_file, and that the certificate is for this host name"
     )

@@ -15,7 +15,10 @@ import pytest
 
 from hydrodask import clock
 from hydrodask import kafka as clients
+from hydrodask.channels import SENSORS
 from hydrodask.errors import ConfigError, FatalError, HydrodaskError
+from hydrodask.ingest.feed import open_recording
+from hydrodask.ingest.publisher import Publisher, producer_for
 from hydrodask.ingest.topics import create, list_topics
 from hydrodask.kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from hydrodask.records import Outgoing
@@ -24,6 +27,7 @@ from hydrodask.services.access import Right
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Topics
 from hydrodask.store.topics import Transactions
+from tests.delivery import Driver, read, shorten
 
 PREFIX = "guarded-"
 GROUP = "guarded"
@@ -39,9 +43,9 @@ class Guarded:
 
     def settings(self, role: str, **client: str) -> Settings:
         """Return the settings of a role on the EXTERNAL listener."""
-        return Settings(kafka=self.kafka(role, **client), topics=Topics(prefix=PREFIX))
+        return Settings(kafka=self.kafka(role, None, None, **client), topics=Topics(prefix=PREFIX))
 
-    def kafka(self, role: str, password: str | None = None, **client: str) -> Kafka:
+    def kafka(self, role: str, password: str | None = None, ca_file: Path | None = None, **client: str) -> Kafka:
         """Return how a role reaches the broker."""
         if password is None:
             password = security.password(self.service.security, role).read_text()
@@ -55,9 +59,9 @@ class Guarded:
                 "client": {
                     "security.protocol": "SASL_SSL",
                     "sasl.mechanism": "SCRAM-SHA-512",
-                    "ssl.ca.location": str(security.ca_pem(self.service.security)),
                     **client,
                 },
+                "ca_file": security.ca_pem(self.service.security) if ca_file is None else ca_file,
             }
         )
 
@@ -247,7 +251,7 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
         {"sasl.mechanism": "SCRAM-SHA-256"},
         r"Unsupported SASL mechanism.*supported mechanisms: SCRAM-SHA-512",
     ),
-    ("ca", {"ssl.ca.location": "OTHER"}, r"trusted connection to .*certificate verify failed.*check ssl\.ca\.location"),
+    ("ca", {}, r"trusted connection to .*certificate verify failed.*check kafka\.ca_file"),
 ]
 
 
@@ -257,12 +261,12 @@ def test_wrong_credentials_are_said_within_seconds(
     guarded: Guarded, tmp_path: Path, what: str, changes: dict[str, str], message: str
 ) -> None:
     """With the default time-out of half a minute the reason is there in a few seconds, and no secret in it."""
-    del what
     given = {"role": "platform", **changes}
-    if given.get("ssl.ca.location"):
+    other = None
+    if what == "ca":
         security.server_pem(tmp_path, "other")
-        given["ssl.ca.location"] = str(security.ca_pem(tmp_path))
-    kafka = guarded.kafka(given.pop("role"), given.pop("password", None), **given)
+        other = security.ca_pem(tmp_path)
+    kafka = guarded.kafka(given.pop("role"), given.pop("password", None), other, **given)
     start_s = clock.monotonic_s()
     logging.getLogger("hydrodask.kafka").setLevel(logging.CRITICAL)
 
@@ -316,6 +320,27 @@ def forwarding(host: str, port: int) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.mark.integration
+@pytest.mark.cluster
+def test_platform_runs_with_its_rights_alone(guarded: Guarded, recording: Path, tmp_path: Path) -> None:
+    """A run as user `platform` over TLS; what it reads was sent by `publisher`, and `reader` sees the results."""
+    more = [f"kafka.bootstrap={guarded.service.external}", f"kafka.group={GROUP}", f"topics.prefix={PREFIX}"]
+    for key, name in (("password_file", "platform.password"), ("ca_file", "ca.pem")):
+        more.append(f"kafka.{key}={guarded.service.security / name}")
+    sets = [f"data_dir={tmp_path}", "cluster.dashboard=127.0.0.1:0", "observe.metrics=127.0.0.1:0", *more]
+    (tmp_path / "short").mkdir()
+    rig = guarded.settings("publisher")
+    publisher = Publisher(producer_for(rig.kafka), rig.topic, speed=None)
+    summary = publisher.run(open_recording(rig, shorten(recording, tmp_path / "short"), clock.now_us()))
+    assert not summary.failed, summary
+
+    with Driver(sets, tmp_path / "log", "--profile", "local-secure", "--until-idle") as driver:
+        assert driver.wait() == 0
+
+    rows = [row for row in read(guarded.settings("reader"), "analytics") if row.get("final")]
+    assert {row["sensor"] for row in rows} == set(SENSORS)
 
 
 @pytest.mark.integration

@@ -149,11 +149,11 @@ def _merge(into: Tree, tree: Tree, origins: dict[str, str], name: str, prefix: s
 
 
 def _place_files(merged: Tree) -> None:
-    """Look for password files below the data directory, where local services make theirs."""
-    for section in ("kafka", "documents"):
+    """Look for passwords and certificates below the data directory, where local services make theirs."""
+    for section, key in (("kafka", "password_file"), ("kafka", "ca_file"), ("documents", "password_file")):
         login = merged.get(section)
-        if isinstance(login, dict) and isinstance(login.get("password_file"), str):
-            login["password_file"] = str(Path(str(merged.get("data_dir"))) / login["password_file"])
+        if isinstance(login, dict) and isinstance(login.get(key), str):
+            login[key] = str(Path(str(merged.get("data_dir"))) / login[key])
 
 
 def _refuse_secrets(name: str, tree: Tree) -> None:

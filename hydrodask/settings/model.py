@@ -98,6 +98,7 @@ class Kafka(Login):
     on_data_loss: Literal["continue", "fail"] = "continue"
     discover_every: PositiveDuration = 10.0
     timeout: PositiveDuration = 30.0
+    ca_file: Path | None = None
     client: dict[str, str | int | float | bool] = {}
     consumer: dict[str, str | int | float | bool] = {}
     producer: dict[str, str | int | float | bool] = {}

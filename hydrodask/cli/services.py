@@ -17,7 +17,7 @@ from hydrodask.settings import Settings
 if TYPE_CHECKING:
     from hydrodask.services import Options
 
-NAMES = ("kafka", "hdfs", "mongodb")
+NAMES = ("kafka", "hdfs", "mongodb", "pushgateway", "alertmanager", "prometheus", "mlflow")
 """As `hydrodask.services.SERVICES`, which is imported only when a command runs."""
 
 LINES_MAX = 100_000

@@ -12,6 +12,7 @@ from pathlib import Path
 from hydrodask.services.contract import Service, State
 from hydrodask.services.hdfs import HdfsService
 from hydrodask.services.kafka import KafkaService
+from hydrodask.services.mlflow import MlflowService
 from hydrodask.services.mongodb import MongoService
 from hydrodask.services.prometheus import AlertmanagerService, PrometheusService, PushgatewayService
 from hydrodask.services.server import ServerService
@@ -21,6 +22,7 @@ __all__ = [
     "AlertmanagerService",
     "HdfsService",
     "KafkaService",
+    "MlflowService",
     "MongoService",
     "Options",
     "PrometheusService",
@@ -50,5 +52,6 @@ SERVICES: Mapping[str, Callable[[Path, Options], ServerService]] = {
     "pushgateway": lambda folder, chosen: PushgatewayService(folder, port=chosen.port),
     "alertmanager": lambda folder, chosen: AlertmanagerService(folder, port=chosen.port),
     "prometheus": lambda folder, chosen: PrometheusService(folder, port=chosen.port),
+    "mlflow": lambda folder, chosen: MlflowService(folder, port=chosen.port),
 }
 """Every service by name, in the order in which all of them start: makes it in its folder."""

@@ -7,6 +7,7 @@ its last one and messages quote it.
 
 import ctypes
 import logging
+import threading
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -85,6 +86,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+_hearing = threading.local()
+log.addFilter(lambda _record: not getattr(_hearing, "now", False))  # a client logs in the thread that polls it
+
 TRY_S = 1.0
 """How long one question to a broker waits: in between, the client's own errors are looked at."""
 
@@ -154,7 +158,7 @@ def connect(client: AdminClient | Consumer | Producer, kafka: Kafka) -> ClusterM
         try:
             return client.list_topics(timeout=max(0.01, min(TRY_S, end_s - clock.monotonic_s())))
         except KafkaException as error:
-            client.poll(0)
+            _hear(client)
             now_s = clock.monotonic_s()
             refused_s = min(refused_s, now_s) if _refusals else float("inf")
             if now_s - refused_s > REFUSED_S:
@@ -166,6 +170,15 @@ def connect(client: AdminClient | Consumer | Producer, kafka: Kafka) -> ClusterM
                     " is it running, and are kafka.bootstrap and security.protocol right?"
                 ) from error
         clock.sleep_s(min(0.2, max(0.0, end_s - clock.monotonic_s())))
+
+
+def _hear(client: AdminClient | Consumer | Producer) -> None:
+    """Let a client say what is wrong, to `remember` and not to the log: our own error will say it, once."""
+    _hearing.now = True
+    try:
+        client.poll(0)
+    finally:
+        _hearing.now = False
 
 
 def librdkafka() -> ctypes.CDLL:

@@ -1,7 +1,6 @@
 """Check what the platform talks to: lake, documents, broker."""
 
 import contextlib
-import logging
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,9 +55,8 @@ def broker(settings: Settings) -> Finding:
         return passed("broker", "embedded: starts with run")
     where = settings.kafka.bootstrap
     try:
-        with _quiet("hydrodask.kafka"):  # the finding says it, once
-            patient = settings.kafka.model_copy(update={"timeout": min(ANSWER_S, settings.kafka.timeout)})
-            known = kafka.connect(kafka.admin(settings.kafka), patient).topics
+        patient = settings.kafka.model_copy(update={"timeout": min(ANSWER_S, settings.kafka.timeout)})
+        known = kafka.connect(kafka.admin(settings.kafka), patient).topics
     except HydrodaskError as error:
         advice = "start it (on this machine: `hydrodask services up kafka`), or set kafka.bootstrap"
         return failed("broker", str(error), advice, error.exit_code)
@@ -79,14 +77,3 @@ def _without_traces(settings: Settings) -> Iterator[None]:
         for folder in made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
-
-
-@contextlib.contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

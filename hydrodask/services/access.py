@@ -7,7 +7,7 @@ from typing import Any
 
 from hydrodask import kafka
 from hydrodask.channels import SENSORS
-from hydrodask.errors import ConfigError
+from hydrodask.errors import ConfigError, FatalError
 from hydrodask.settings import Settings
 from hydrodask.settings.load import read_yaml
 
@@ -66,7 +66,12 @@ def grant(admin: kafka.AdminClient, settings: Settings, path: Path = FILE) -> tu
             for request in requests.values():
                 request.result(timeout_s)
     except kafka.KafkaException as error:
-        kafka.raise_from(error, f"give rights on {where}; only an administrator of the brokers can do that")
+        if error.args[0].code() == kafka.KafkaError.CLUSTER_AUTHORIZATION_FAILED:  # its own text is a page long
+            raise FatalError(
+                f"could not give rights on {where} as user {settings.kafka.username!r}:"
+                " only an administrator of the brokers can do that (CLUSTER_AUTHORIZATION_FAILED)"
+            ) from error
+        kafka.raise_from(error, f"give rights on {where}")
     return missing, sorted(known - set(wanted))
 
 

@@ -16,7 +16,7 @@ def broker(bootstrap: str | None) -> Iterator[tuple[str, set[int]]]:
         yield bootstrap, set()
         return
     with tempfile.TemporaryDirectory(prefix="hydrodask-bench-kafka-") as folder:
-        service = KafkaService(Path(folder), port=free_port(), heap="1g", with_parent=True)
+        service = KafkaService(Path(folder), port=free_port(3), heap="1g", with_parent=True)
         service.install(print)
         service.start(print)
         try:

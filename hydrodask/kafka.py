@@ -7,6 +7,7 @@ its last one and messages quote it.
 
 import ctypes
 import logging
+import threading
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ from confluent_kafka import (
     OFFSET_INVALID,
     TIMESTAMP_NOT_AVAILABLE,
     Consumer,
+    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -24,13 +26,25 @@ from confluent_kafka import (
     cimpl,
 )
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are its documented names
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
+    ClusterMetadata,
     ConfigResource,
     NewPartitions,
     NewTopic,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialAlteration,
+    UserScramCredentialUpsertion,
 )
 
-from hydrodask.errors import FatalError, FencedError, HydrodaskError, RetryableError, UnreachableError
+from hydrodask import clock
+from hydrodask.errors import ConfigError, FatalError, FencedError, HydrodaskError, RetryableError, UnreachableError
 from hydrodask.settings.model import Kafka
 
 __all__ = [
@@ -38,17 +52,29 @@ __all__ = [
     "OFFSET_END",
     "OFFSET_INVALID",
     "TIMESTAMP_NOT_AVAILABLE",
+    "AclBinding",
+    "AclBindingFilter",
+    "AclOperation",
+    "AclPermissionType",
     "AdminClient",
     "ConfigResource",
     "Consumer",
+    "ConsumerGroupTopicPartitions",
     "KafkaError",
     "KafkaException",
     "Message",
     "NewPartitions",
     "NewTopic",
     "Producer",
+    "ResourcePatternType",
+    "ResourceType",
+    "ScramCredentialInfo",
+    "ScramMechanism",
     "TopicPartition",
+    "UserScramCredentialAlteration",
+    "UserScramCredentialUpsertion",
     "admin",
+    "connect",
     "consumer",
     "fetch_settings",
     "librdkafka",
@@ -59,6 +85,15 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+_hearing = threading.local()
+log.addFilter(lambda _record: not getattr(_hearing, "now", False))  # a client logs in the thread that polls it
+
+TRY_S = 1.0
+"""How long one question to a broker waits: in between, the client's own errors are looked at."""
+
+REFUSED_S = 2.0
+"""A broker that refuses us for this long means it; one that just starts may not know its users yet."""
 
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 """Largest record that we send: a dead letter must hold what a producer managed to send us."""
@@ -107,6 +142,43 @@ def fetch_settings(kafka: Kafka) -> dict[str, str]:
 def admin(kafka: Kafka) -> AdminClient:
     """Return an admin client."""
     return AdminClient(_config(kafka, {}, {}, {}))
+
+
+def connect(client: AdminClient | Consumer | Producer, kafka: Kafka) -> ClusterMetadata:
+    """Return what the brokers know once one answers.
+
+    Raises ConfigError within seconds when name, password or certificates are refused, and UnreachableError after
+    `kafka.timeout`. Only `error_cb` gets to know why, and only a poll calls that: so questions are short.
+    """
+    end_s = clock.monotonic_s() + kafka.timeout
+    last_error.clear()
+    _refusals.clear()
+    refused_s = float("inf")
+    while True:
+        try:
+            return client.list_topics(timeout=max(0.01, min(TRY_S, end_s - clock.monotonic_s())))
+        except KafkaException as error:
+            _hear(client)
+            now_s = clock.monotonic_s()
+            refused_s = min(refused_s, now_s) if _refusals else float("inf")
+            if now_s - refused_s > REFUSED_S:
+                raise ConfigError(_refusal(kafka)) from error
+            if now_s >= end_s:
+                raise UnreachableError(
+                    f"could not reach the broker at {kafka.bootstrap} within {kafka.timeout:g} s:"
+                    f" {last_error[0] if last_error else 'it does not answer'};"
+                    " is it running, and are kafka.bootstrap and security.protocol right?"
+                ) from error
+        clock.sleep_s(min(0.2, max(0.0, end_s - clock.monotonic_s())))
+
+
+def _hear(client: AdminClient | Consumer | Producer) -> None:
+    """Let a client say what is wrong, to `remember` and not to the log: our own error will say it, once."""
+    _hearing.now = True
+    try:
+        client.poll(0)
+    finally:
+        _hearing.now = False
 
 
 def librdkafka() -> ctypes.CDLL:
@@ -167,6 +239,13 @@ def _config(
     password = kafka.secret()
     if password:
         secret["sasl.password"] = password
+    if kafka.ca_file:
+        if not kafka.ca_file.exists():
+            raise ConfigError(
+                f"kafka.ca_file has value {str(kafka.ca_file)!r}, which does not exist; local services make theirs when"
+                " they start"
+            )
+        secret["ssl.ca.location"] = str(kafka.ca_file)
     return {
         "bootstrap.servers": kafka.bootstrap,
         "client.id": "hydrodask",
@@ -184,13 +263,33 @@ def _config(
 last_error: list[str] = []
 """The newest client error, at most one: what a timeout's message quotes."""
 
+_refusals: list[KafkaError] = []
+"""The newest error that says that a broker refuses us, at most one; `connect` begins without."""
+
 
 def remember(code: int, text: str) -> None:
     """Keep a client's error."""
+    if last_error and code == KafkaError._ALL_BROKERS_DOWN:
+        return  # what has taken them down came before it, and says more
     last_error[:] = [f"{text} ({KafkaError(code).name()})"]
     if code in _PERMANENT:
+        _refusals[:] = [KafkaError(code, text)]
         log.error("kafka client: %s", text)
 
 
 def _remember(error: KafkaError) -> None:
     remember(error.code(), error.str())
+
+
+def _refusal(kafka: Kafka) -> str:
+    """Return what is wrong and where to look, for the newest refusal."""
+    error = _refusals[0]
+    if error.code() == KafkaError._AUTHENTICATION:
+        return (
+            f"the broker at {kafka.bootstrap} refuses user {kafka.username!r}: {error.str()};"
+            " check kafka.username and its password"
+        )
+    return (
+        f"could not make a trusted connection to {kafka.bootstrap}: {error.str()};"
+        " check kafka.ca_file, and that the certificate is for this host name"
+    )

@@ -37,18 +37,15 @@ def needs(*, there: bool, what: str) -> None:
 
 @pytest.fixture
 def free_port() -> int:
-    """Return a TCP port of loopback that nobody uses now."""
-    return find_free_port()
+    """Return a TCP port of loopback that nobody uses now, nor the two after it: a Kafka node needs three."""
+    return find_free_port(3)
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """Run a real Apache Kafka for the whole session; give the settings that reach it.
-
-    Tests share it: give each its own `topics.prefix` and `kafka.group`.
-    """
+def kafka_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaService]:
+    """Run a real Apache Kafka for the whole session: one node, with all of its listeners."""
     needs(there=shutil.which("java") is not None, what="there is no java on the PATH")
-    service = KafkaService(tmp_path_factory.mktemp("kafka"), port=find_free_port(), heap="256m", with_parent=True)
+    service = KafkaService(tmp_path_factory.mktemp("kafka"), port=find_free_port(3), heap="256m", with_parent=True)
     needs(
         there=service.jars.exists() or shutil.which("mvn") is not None,
         what="Kafka's jars are not in the cache, and there is no mvn on the PATH",
@@ -56,9 +53,18 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     service.install(quiet)
     service.start(quiet)
     try:
-        yield Kafka(embedded=False, bootstrap=service.bootstrap)
+        yield service
     finally:
         service.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(kafka_service: KafkaService) -> Kafka:
+    """Return the settings that reach the session's Kafka as its administrator.
+
+    Tests share it: give each its own `topics.prefix` and `kafka.group`.
+    """
+    return Kafka(embedded=False, bootstrap=kafka_service.bootstrap)
 
 
 @pytest.fixture(scope="session")

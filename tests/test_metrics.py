@@ -76,6 +76,7 @@ def test_a_scrape_shows_the_engine(served: Metrics) -> None:
     assert found["hydrodask_consumed_total", topic] == 30_000
     assert found["hydrodask_late_total", topic] == 3
     assert found["hydrodask_dead_letters_total", topic] == 0
+    assert found["hydrodask_lost_records_total", topic] == 0  # there before the first, so that `increase` sees that one
     assert found["hydrodask_watermark_delay_seconds", topic] == pytest.approx(10.35)
     assert found["hydrodask_step_seconds_total", (("stage", "decode"),)] == 1.25
     assert found["hydrodask_partitions", (("state", "running"),)] == 19

@@ -113,6 +113,8 @@ def test_later_layers_win() -> None:
         (["window.length=25s"], {}, ["window", "multiple"]),
         (["window.lateness=ten"], {}, ["window.lateness", "ten", "duration"]),
         (["topics.partitions=0"], {}, ["topics.partitions", "0"]),
+        (["topics.min_insync=2"], {}, ["topics", "min_insync (2)", "replication (1)"]),
+        (["topics.each.labels.partitions=none"], {}, ["topics.each.labels.partitions", "none"]),
         (["kafka.password=x"], {}, ["kafka.password", "HYDRODASK_KAFKA__PASSWORD"]),
         ([], {"HYDRODASK_KAFKA__STRAT": "latest"}, ["kafka.strat", "environment", "no setting"]),
         ([], {"HYDRODASK_NONE": "1"}, ["HYDRODASK_NONE"]),

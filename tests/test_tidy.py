@@ -24,6 +24,7 @@ OWNERS = {
     "bokeh": ["hydrodask/observe/page.py"],
     "bson": ["hydrodask/store/documents/mongo.py"],
     "confluent_kafka": ["hydrodask/kafka.py"],
+    "cryptography": ["hydrodask/services/security.py"],
     "dask": ["hydrodask/stream/cluster.py"],
     "distributed": ["hydrodask/stream/cluster.py"],
     "fsspec": ["hydrodask/store/filesystems.py"],

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from hydrodask import kafka
 from hydrodask.cli import topics as command
-from hydrodask.errors import UnreachableError
+from hydrodask.errors import ConfigError, UnreachableError
 from hydrodask.ingest.embedded import EmbeddedBroker
 from hydrodask.ingest.topics import all_topics, create, list_topics
 from hydrodask.settings import Settings
@@ -30,7 +30,7 @@ def settings_for(bootstrap: str, timeout: float = 20.0) -> Settings:
 
 def test_all_topics_follow_the_settings() -> None:
     """21 topics with prefix, partitions and retention; only dead letters take 16 MiB."""
-    settings = Settings(topics=Topics(prefix="rig-", partitions=4, retention=3600.0))
+    settings = Settings(topics=Topics(prefix="rig-", partitions=4, retention=3600.0, retention_dead=3600.0))
 
     topics = all_topics(settings)
 
@@ -40,6 +40,20 @@ def test_all_topics_follow_the_settings() -> None:
     assert {t.config["retention.ms"] for t in topics} == {"3600000"}
     large = [t.name for t in topics if t.config.get("max.message.bytes") == str(16 * 1024 * 1024)]
     assert large == ["rig-dead-letter"]
+
+
+def test_single_topics_may_differ() -> None:
+    """What `topics.each` says of a topic goes before what holds for all; a name that is none of ours is said."""
+    each = {"labels": {"partitions": 2, "cleanup.policy": "compact", "retention.ms": 5, "preallocate": True}}
+
+    topics = {t.name: t for t in all_topics(Settings(topics=Topics(each=each)))}
+
+    assert (topics["hydraulic-labels"].partitions, topics["hydraulic-PS1"].partitions) == (2, 1)
+    wanted = {"cleanup.policy": "compact", "retention.ms": "5", "preallocate": "true", "min.insync.replicas": "1"}
+    assert topics["hydraulic-labels"].config == wanted
+    assert topics["hydraulic-dead-letter"].config["retention.ms"] == str(30 * 86_400_000)
+    with pytest.raises(ConfigError, match=r"topics\.each names lables; want some of PS1"):
+        all_topics(Settings(topics=Topics(each={"lables": {}})))
 
 
 def test_list_shows_what_is_there(broker: EmbeddedBroker) -> None:

@@ -17,7 +17,7 @@ from hydrodask.settings import Settings
 if TYPE_CHECKING:
     from hydrodask.services import Options
 
-NAMES = ("kafka", "hdfs", "mongodb")
+NAMES = ("kafka", "hdfs", "mongodb", "pushgateway", "alertmanager", "prometheus", "mlflow")
 """As `hydrodask.services.SERVICES`, which is imported only when a command runs."""
 
 LINES_MAX = 100_000
@@ -39,6 +39,10 @@ DataNodes = Annotated[
     int | None, typer.Option("--data-nodes", min=1, max=3, help="Data nodes of hdfs.", show_default="2")
 ]
 
+KafkaNodes = Annotated[
+    int | None, typer.Option("--kafka-nodes", min=1, max=3, help="Nodes of kafka, 1 or 3.", show_default="1")
+]
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
@@ -51,6 +55,7 @@ def up(
     port: Port = None,
     heap: Heap = None,
     data_nodes: DataNodes = None,
+    kafka_nodes: KafkaNodes = None,
     profile: Profile = None,
     sets: Sets = None,
     as_json: Json = False,
@@ -67,7 +72,7 @@ def up(
 
     if port is not None and len(names or ()) != 1:
         raise UsageError("--port is for one service: name it, for example `hydrodask services up kafka --port 9093`")
-    chosen = Options(port=port, heap=heap, data_nodes=data_nodes)
+    chosen = Options(port=port, heap=heap, data_nodes=data_nodes, kafka_nodes=kafka_nodes)
     started: list[State] = []
     for service in _services(names, settings(profile, sets), chosen):
         with _progress(service.name) as say:

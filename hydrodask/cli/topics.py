@@ -43,6 +43,37 @@ def create(
         console.print(f"{name}  {'created' if name in created else 'exists'}", highlight=False)
 
 
+@group.command()
+def grant(
+    bootstrap: Bootstrap = None,
+    profile: Profile = None,
+    sets: Sets = None,
+    as_json: Json = False,
+) -> None:
+    """Give the roles publisher, platform and reader their rights; run it as an administrator of the brokers.
+
+    The rights are those of cluster/security/acls.yaml, for `topics.prefix` and `kafka.group`. What is
+    missing is added. What these users may do beyond the list is shown, and stays.
+
+    Example: `hydrodask topics grant --bootstrap 127.0.0.1:9092 --set kafka.group=plant-2`
+    """
+    from hydrodask import kafka
+    from hydrodask.services import access
+
+    effective = with_options(settings(profile, sets), bootstrap)
+    admin = kafka.admin(effective.kafka)
+    kafka.connect(admin, effective.kafka)
+    added, beyond = access.grant(admin, effective)
+    if as_json:
+        print_json({"added": [asdict(right) for right in added], "beyond": [asdict(right) for right in beyond]})
+        return
+    for right in added:
+        console.print(f"added: {right}", highlight=False)
+    for right in beyond:
+        console.print(f"not on the list: {right}", highlight=False)
+    console.print(f"{len(added)} rights added, {len(beyond)} beyond the list")
+
+
 @group.command("list")
 def list_(
     bootstrap: Bootstrap = None,

@@ -1,7 +1,6 @@
 """Check what the platform talks to: lake, documents, broker."""
 
 import contextlib
-import logging
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,13 +55,11 @@ def broker(settings: Settings) -> Finding:
         return passed("broker", "embedded: starts with run")
     where = settings.kafka.bootstrap
     try:
-        with _quiet("hydrodask.kafka"):  # the finding says it, once
-            timeout_s = min(ANSWER_S, settings.kafka.timeout)
-            known = kafka.admin(settings.kafka).list_topics(timeout=timeout_s).topics
-    except kafka.KafkaException as error:
-        cause = f" ({kafka.last_error[0]})" if kafka.last_error else ""
+        patient = settings.kafka.model_copy(update={"timeout": min(ANSWER_S, settings.kafka.timeout)})
+        known = kafka.connect(kafka.admin(settings.kafka), patient).topics
+    except HydrodaskError as error:
         advice = "start it (on this machine: `hydrodask services up kafka`), or set kafka.bootstrap"
-        return failed("broker", f"{where} does not answer: {error.args[0].str()}{cause}", advice, 4)
+        return failed("broker", str(error), advice, error.exit_code)
     missing = [topic.name for topic in all_topics(settings) if topic.name not in known]
     if missing:
         text = f"{where} answers; {len(missing)} of {len(all_topics(settings))} topics are missing"
@@ -80,14 +77,3 @@ def _without_traces(settings: Settings) -> Iterator[None]:
         for folder in made:
             with contextlib.suppress(OSError):
                 folder.rmdir()
-
-
-@contextlib.contextmanager
-def _quiet(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

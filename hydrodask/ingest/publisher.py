@@ -207,33 +207,13 @@ class Publisher:
 
 
 def producer_for(settings: Kafka) -> kafka.Producer:
-    """Return a connected producer that reports only failures; UnreachableError after the timeout.
+    """Return a connected producer that reports only failures. Raises what `kafka.connect` does.
 
     A delivery report costs about 1 µs a record, and only the failed ones say something.
     """
     producer = kafka.producer(settings, **{"delivery.report.only.error": True})
-    connect(producer, settings)
+    kafka.connect(producer, settings)
     return producer
-
-
-def connect(producer: kafka.Producer, settings: Kafka) -> None:
-    """Wait until a broker answers, with growing pauses; UnreachableError after `kafka.timeout`."""
-    end_s = clock.monotonic_s() + settings.timeout
-    backoff_s = 0.2
-    while (left_s := end_s - clock.monotonic_s()) > 0:
-        try:
-            producer.list_topics(timeout=min(left_s, 5.0))
-        except kafka.KafkaException as error:
-            cause = error
-            producer.poll(0)  # the reason comes to error_cb, and only a poll calls that
-        else:
-            return
-        clock.sleep_s(min(backoff_s, end_s - clock.monotonic_s()))
-        backoff_s = min(2 * backoff_s, 2.0)
-    raise UnreachableError(
-        f"could not reach the broker at {settings.bootstrap} within {settings.timeout:g} s:"
-        f" {_cause()}; is it running, and are kafka.bootstrap and the credentials right?"
-    ) from cause
 
 
 def _cause() -> str:

@@ -70,7 +70,7 @@ class Reader:
     def bounds(self, source: Source) -> tuple[int, int]:
         """Return the first offset that the log still has, and its end."""
         try:
-            low, high = self.consumer.get_watermark_offsets(TopicPartition(*source), self._kafka.timeout)
+            low, high = self._watermarks(source)
         except KafkaException as error:
             raise_from(error, f"read the bounds of {source[0]}-{source[1]}")
         return low + self._base, high + self._base
@@ -114,6 +114,20 @@ class Reader:
         """Let go of the connections."""
         self._fetcher.close()
         self.consumer.close()
+
+    def _watermarks(self, source: Source) -> tuple[int, int]:
+        """Return the broker's bounds of `source`, which may be newer than what the client knows of its topic.
+
+        A client looks for partitions that were added every five minutes only.
+        """
+        partition = TopicPartition(*source)
+        try:
+            return self.consumer.get_watermark_offsets(partition, self._kafka.timeout)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                raise
+        self.consumer.list_topics(source[0], self._kafka.timeout)
+        return self.consumer.get_watermark_offsets(partition, self._kafka.timeout)
 
     def _heed(self, event: Event) -> None:
         """Take note of an end or a lost position. Raises RetryableError for what a partition can't be read for."""

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from hydrodask import clock, kafka
 from hydrodask.channels import SENSORS
-from hydrodask.errors import RetryableError, UnreachableError
+from hydrodask.errors import ConfigError, RetryableError, UnreachableError
 from hydrodask.settings import Settings
 
 log = logging.getLogger(__name__)
 
-OUTPUTS = ("labels", "analytics", "cycles", "dead-letter")
+DEAD = "dead-letter"
+OUTPUTS = ("labels", "analytics", "cycles", DEAD)
 """Topics beside those of the sensors."""
 
 TOPICS_MAX = 10_000
@@ -54,15 +55,11 @@ def all_topics(settings: Settings) -> list[TopicSpec]:
     >>> [topic.name for topic in all_topics(Settings())][17:]
     ['hydraulic-labels', 'hydraulic-analytics', 'hydraulic-cycles', 'hydraulic-dead-letter']
     """
-    return [
-        TopicSpec(
-            settings.topic(name),
-            settings.topics.partitions,
-            settings.topics.replication,
-            _config(settings, name),
-        )
-        for name in (*SENSORS, *OUTPUTS)
-    ]
+    names = (*SENSORS, *OUTPUTS)
+    unknown = sorted(settings.topics.each.keys() - set(names))
+    if unknown:
+        raise ConfigError(f"topics.each names {', '.join(unknown)}; want some of {', '.join(names)}")
+    return [_spec(settings, name) for name in names]
 
 
 def create(settings: Settings) -> list[str]:
@@ -118,23 +115,32 @@ def list_topics(settings: Settings) -> list[TopicInfo]:
         consumer.close()
 
 
-def _config(settings: Settings, name: str) -> dict[str, str]:
-    config = {"retention.ms": str(round(settings.topics.retention * 1000))}
-    if name == "dead-letter":
+def _spec(settings: Settings, name: str) -> TopicSpec:
+    """Return what `topics` says of one topic: the general settings, and above them its own."""
+    topics = settings.topics
+    config: dict[str, object] = {
+        "retention.ms": round((topics.retention_dead if name == DEAD else topics.retention) * 1000),
+        "min.insync.replicas": topics.min_insync,
+    }
+    if name == DEAD:
         # It holds whatever a producer managed to send us, so it must take more than other topics.
-        config["max.message.bytes"] = str(kafka.MESSAGE_BYTES_MAX)
-    return config
+        config["max.message.bytes"] = kafka.MESSAGE_BYTES_MAX
+    shape: dict[str, object] = {"partitions": topics.partitions, "replication": topics.replication}
+    for key, value in topics.each.get(name, {}).items():
+        (shape if key in shape else config)[key] = value
+    partitions, replication = (int(str(shape[key])) for key in ("partitions", "replication"))
+    return TopicSpec(
+        settings.topic(name), partitions, replication, {key: _text(value) for key, value in config.items()}
+    )
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _known(admin: kafka.AdminClient, settings: Settings) -> dict[str, tuple[int, int]]:
     """Return partitions and replicas of each topic of the broker."""
-    try:
-        topics = admin.list_topics(timeout=settings.kafka.timeout).topics
-    except kafka.KafkaException as error:
-        what = f"list the topics of {settings.kafka.bootstrap}"
-        if kafka.last_error:
-            what += f" ({kafka.last_error[0]})"
-        kafka.raise_from(error, what)
+    topics = kafka.connect(admin, settings.kafka).topics
     return {
         name: (
             len(topic.partitions),

@@ -113,13 +113,17 @@ _TOTALS: tuple[tuple[str, str, str], ...] = (
     ("written_bytes", "file_bytes", "Bytes written to the lake."),
 )
 
+_FROM_ZERO = ("dead", "lost")
+"""Totals that a partition has only once it has had one: a series that began there would hide it from `increase`."""
+
 
 def topic_series(figures: Figures, now_us: int) -> Iterator[Series]:
     """Yield the totals, lags and watermark delays of each (flow, topic)."""
     labels = ("flow", "topic")
     flows = {part.topic: part.flow for part in figures.parts}
     for name, total, text in _TOTALS:
-        sums = sum_by(figures.parts, total, lambda part: part.topic)
+        sums = dict.fromkeys(flows, 0) if total in _FROM_ZERO else {}
+        sums |= sum_by(figures.parts, total, lambda part: part.topic)
         values: list[Value] = [((flows[topic], topic), count) for topic, count in sums.items()]
         yield Series("counter", f"hydrodask_{name}", text, labels, values)
     text = "How old the newest record read is while more wait; 0 when none do."

@@ -12,10 +12,25 @@ from pathlib import Path
 from hydrodask.services.contract import Service, State
 from hydrodask.services.hdfs import HdfsService
 from hydrodask.services.kafka import KafkaService
+from hydrodask.services.mlflow import MlflowService
 from hydrodask.services.mongodb import MongoService
+from hydrodask.services.prometheus import AlertmanagerService, PrometheusService, PushgatewayService
 from hydrodask.services.server import ServerService
 
-__all__ = ["SERVICES", "HdfsService", "KafkaService", "MongoService", "Options", "ServerService", "Service", "State"]
+__all__ = [
+    "SERVICES",
+    "AlertmanagerService",
+    "HdfsService",
+    "KafkaService",
+    "MlflowService",
+    "MongoService",
+    "Options",
+    "PrometheusService",
+    "PushgatewayService",
+    "ServerService",
+    "Service",
+    "State",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +40,18 @@ class Options:
     port: int | None = None
     heap: str | None = None
     data_nodes: int | None = None
+    kafka_nodes: int | None = None
 
 
 SERVICES: Mapping[str, Callable[[Path, Options], ServerService]] = {
-    "kafka": lambda folder, chosen: KafkaService(folder, port=chosen.port, heap=chosen.heap),
+    "kafka": lambda folder, chosen: KafkaService(folder, port=chosen.port, nodes=chosen.kafka_nodes, heap=chosen.heap),
     "hdfs": lambda folder, chosen: HdfsService(
         folder, port=chosen.port, data_nodes=chosen.data_nodes, heap=chosen.heap
     ),
     "mongodb": lambda folder, chosen: MongoService(folder, port=chosen.port),
+    "pushgateway": lambda folder, chosen: PushgatewayService(folder, port=chosen.port),
+    "alertmanager": lambda folder, chosen: AlertmanagerService(folder, port=chosen.port),
+    "prometheus": lambda folder, chosen: PrometheusService(folder, port=chosen.port),
+    "mlflow": lambda folder, chosen: MlflowService(folder, port=chosen.port),
 }
 """Every service by name, in the order in which all of them start: makes it in its folder."""

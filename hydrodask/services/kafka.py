@@ -1,92 +1,167 @@
-"""Apache Kafka on this machine: one node that is broker and controller (KRaft), on loopback."""
+"""Apache Kafka on this machine: one or three nodes, each broker and controller (KRaft), on loopback.
+
+Each node has three ports in a row: INTERNAL for the brokers themselves and this machine's own tools, EXTERNAL with TLS,
+passwords and rights by role for everybody else (`cluster/security`), CONTROLLER for the quorum.
+"""
 
 import base64
 import re
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydrodask import kafka as clients
-from hydrodask.services import java, pinned, ports
+from hydrodask.errors import UnreachableError, UsageError
+from hydrodask.services import access, java, pinned, ports, security
 from hydrodask.services.contract import Say
 from hydrodask.services.java import JavaService
 from hydrodask.services.server import Server
+from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 
 VERSION = "4.4.0"
 PORT = 9092
+PORTS_EACH = 3
+NODES = (1, 3)
+"""Two nodes would stand still when one dies, just as one does."""
+
 SOURCE = pinned.SOURCE / "kafka"
 """The committed pom.xml, checksums.txt and log4j2.xml."""
 ANSWER_S = 5.0
+SCRAM_ITERATIONS = 8192
 
 _PROPERTIES = {
     "process.roles": "broker,controller",
-    "node.id": 1,
+    "listener.security.protocol.map": "INTERNAL:PLAINTEXT,EXTERNAL:SASL_SSL,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "INTERNAL",
     "controller.listener.names": "CONTROLLER",
-    # One node holds every internal topic, and few partitions of them start sooner.
-    "offsets.topic.replication.factor": 1,
+    # Few partitions of the internal topics start sooner.
     "offsets.topic.num.partitions": 8,
-    "transaction.state.log.replication.factor": 1,
-    "transaction.state.log.min.isr": 1,
     "transaction.state.log.num.partitions": 8,
-    "share.coordinator.state.topic.replication.factor": 1,
-    "share.coordinator.state.topic.min.isr": 1,
     "auto.create.topics.enable": "false",  # a mistyped topic is an error, not a new topic
     "group.initial.rebalance.delay.ms": 0,
     # After a kill the controller refuses the broker until its old session is over: 9 s by default.
     "broker.session.timeout.ms": 4000,
     "broker.heartbeat.interval.ms": 500,
     "message.max.bytes": clients.MESSAGE_BYTES_MAX,
+    "replica.fetch.max.bytes": clients.MESSAGE_BYTES_MAX,
     # Replays carry old event times; only a topic's own retention.ms may delete records.
     "log.message.timestamp.before.max.ms": 2**63 - 1,
     "log.retention.ms": -1,
     "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,  # the default takes a quarter of our heap
+    # Rights by role on EXTERNAL. On loopback's INTERNAL nobody says who they are: that is the administrator.
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
+    "allow.everyone.if.no.acl.found": "false",
+    "listener.name.external.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+    "listener.name.external.scram-sha-512.sasl.jaas.config": (
+        "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    ),
+    "listener.name.external.ssl.keystore.type": "PEM",
+    "listener.name.external.ssl.enabled.protocols": "TLSv1.3,TLSv1.2",
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node: its id from 1 on, what its server is called, the first of its three ports, its folder."""
+
+    id: int
+    name: str
+    port: int
+    folder: Path
+
+    @property
+    def properties(self) -> Path:
+        """The file with its settings."""
+        return self.folder / "server.properties"
+
+    def at(self, place: int) -> str:
+        """Return the address of its INTERNAL (0), EXTERNAL (1) or CONTROLLER (2) listener."""
+        return f"{ports.LOOPBACK}:{self.port + place}"
+
+
 class KafkaService(JavaService):
-    """Kafka with data, logs and process record in `folder`."""
+    """Kafka with data, logs, keys and process records in `folder`; `nodes` is 1 or 3."""
 
     name = "kafka"
     version = VERSION
 
     def __init__(
-        self, folder: Path, *, port: int | None = None, heap: str | None = None, with_parent: bool = False
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        nodes: int | None = None,
+        heap: str | None = None,
+        with_parent: bool = False,
     ) -> None:
         super().__init__(folder, heap=heap, with_parent=with_parent)
         self.port = self.choice("port", port, PORT)
-        self._log = self.folder / "kafka.log"
-        self._properties = self.folder / "server.properties"
+        count = self.choice("kafka_nodes", nodes, 1)
+        if count not in NODES:
+            raise UsageError(f"--kafka-nodes is {count}; want 1 or 3")
+        self.nodes = [Node(1, "kafka", self.port, self.folder)]
+        if count > 1:
+            self.nodes = [
+                Node(one, f"kafka-{one}", self.port + PORTS_EACH * (one - 1), self.folder / f"node-{one}")
+                for one in range(1, count + 1)
+            ]
+        self.security = self.folder / "security"
+        """The folder with keys and passwords."""
 
     @property
     def bootstrap(self) -> str:
-        """The address that clients use."""
-        return f"{ports.LOOPBACK}:{self.port}"
+        """The addresses of the INTERNAL listeners."""
+        return ",".join(node.at(0) for node in self.nodes)
+
+    @property
+    def external(self) -> str:
+        """The addresses of the EXTERNAL listeners."""
+        return ",".join(node.at(1) for node in self.nodes)
 
     @property
     def address(self) -> str:
         return self.bootstrap
 
     def sets(self) -> list[str]:
-        return ["kafka.embedded=false", f"kafka.bootstrap={self.bootstrap}"]
+        return ["kafka.embedded=false", f"kafka.bootstrap={self.bootstrap}", *self._replicated()]
 
     def servers(self) -> Sequence[Server]:
-        return [Server("kafka", self.bootstrap, self._log)]
+        return [Server(node.name, node.at(0), self._log(node)) for node in self.nodes]
 
-    def argv(self, server: Server) -> Sequence[str]:  # noqa: ARG002  # there is but one
-        return self.java("kafka.Kafka", str(self._properties), jvm=self._logging(), server=True)
+    def argv(self, server: Server) -> Sequence[str]:
+        node = next(node for node in self.nodes if node.name == server.name)
+        return self.java("kafka.Kafka", str(node.properties), jvm=self._logging(node), server=True)
 
     def prepare(self, say: Say) -> None:
-        """Write the settings, and format the data folder if it is new."""
-        tool = self.java("kafka.tools.StorageTool", jvm=self._logging())
-        self._properties.write_text(self._properties_text(), encoding="utf-8")
-        if not (self.folder / "data" / "meta.properties").exists():
-            say("formatting the data folder")
-            cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            # An id that begins with a dash would be taken for an option.
-            command = ["format", "--cluster-id", re.sub("^-", "k", cluster_id)]
-            command += ["--config", str(self._properties), "--ignore-formatted"]
-            java.run([*tool, *command], f"format {self.folder / 'data'}")
+        """Make keys and settings, and format the data folders of a new cluster."""
+        self._refuse_other_count()
+        security.server_pem(self.security, "broker")
+        cluster_id = self._cluster_id() or _new_id()
+        for node in self.nodes:
+            if self.process(node.name) is None:
+                self._check_ports(node)
+                self._prepare(node, cluster_id, say)
+
+    def settle(self, say: Say) -> None:
+        """Make the users with their passwords, and give each its rights."""
+        say("giving users their rights")
+        patient = Kafka(embedded=False, bootstrap=self.bootstrap)
+        admin = clients.admin(patient)
+        clients.connect(admin, patient)
+        changes: list[clients.UserScramCredentialAlteration] = [
+            clients.UserScramCredentialUpsertion(
+                role,
+                clients.ScramCredentialInfo(clients.ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS),
+                security.password(self.security, role).read_bytes(),
+            )
+            for role in access.roles()
+        ]
+        for request in admin.alter_user_scram_credentials(changes, request_timeout=patient.timeout).values():
+            request.result(patient.timeout)
+        access.grant(admin, Settings(kafka=patient))
 
     def answers(self) -> bool:
         try:
@@ -95,22 +170,86 @@ class KafkaService(JavaService):
         except clients.KafkaException:
             return False
         # Another Kafka may sit on the port: ours has the id that its data was formatted with.
-        return bool(found.brokers) and found.cluster_id == self._cluster_id()
+        return len(found.brokers) == len(self.nodes) and found.cluster_id == self._cluster_id()
 
-    def _logging(self) -> list[str]:
-        return [f"-Dlog4j2.configurationFile={self.source / 'log4j2.xml'}", f"-Dhydrodask.log={self._log}"]
+    def _prepare(self, node: Node, cluster_id: str, say: Say) -> None:
+        node.folder.mkdir(parents=True, exist_ok=True)
+        node.properties.write_text(self._properties_text(node), encoding="utf-8")
+        if not (node.folder / "data" / "meta.properties").exists():
+            say("formatting the data folders")
+            tool = self.java("kafka.tools.StorageTool", jvm=self._logging(node))
+            command = ["format", "--cluster-id", cluster_id, "--config", str(node.properties), "--ignore-formatted"]
+            java.run([*tool, *command], f"format {node.folder / 'data'}")
 
-    def _properties_text(self) -> str:
-        controller = f"{ports.LOOPBACK}:{ports.free_port()}"
-        properties = _PROPERTIES | {
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
-            "controller.quorum.voters": f"1@{controller}",
-            "log.dirs": str(self.folder / "data"),
-        }
+    def _properties_text(self, node: Node) -> str:
+        listeners = {"INTERNAL": node.at(0), "EXTERNAL": node.at(1), "CONTROLLER": node.at(2)}
+        texts = [f"{name}://{address}" for name, address in listeners.items()]
+        properties = (
+            _PROPERTIES
+            | self._copies()
+            | {
+                "node.id": node.id,
+                "listeners": ",".join(texts),
+                "advertised.listeners": ",".join(texts[:2]),
+                "controller.quorum.voters": ",".join(f"{one.id}@{one.at(2)}" for one in self.nodes),
+                "listener.name.external.ssl.keystore.location": str(self.security / "broker.pem"),
+                "log.dirs": str(node.folder / "data"),
+            }
+        )
         return "".join(f"{key}={value}\n" for key, value in properties.items())
 
+    def _copies(self) -> dict[str, int]:
+        """Return how often records are kept: on every node, and acknowledged by all but one of three."""
+        copies, acknowledged = len(self.nodes), 2 if len(self.nodes) == 3 else 1
+        return {
+            "offsets.topic.replication.factor": copies,
+            "transaction.state.log.replication.factor": copies,
+            "transaction.state.log.min.isr": acknowledged,
+            "share.coordinator.state.topic.replication.factor": copies,
+            "share.coordinator.state.topic.min.isr": acknowledged,
+            "default.replication.factor": copies,
+            "min.insync.replicas": acknowledged,
+        }
+
+    def _replicated(self) -> list[str]:
+        return ["topics.replication=3", "topics.min_insync=2"] if len(self.nodes) == 3 else []
+
+    def _refuse_other_count(self) -> None:
+        """Refuse to make three nodes of one, or one of three: replicas and the quorum are in the data."""
+        there = len(self._formatted())
+        if there not in (0, len(self.nodes)):
+            raise UsageError(
+                f"the data of kafka in {self.folder} is that of {there} nodes, and not of {len(self.nodes)};"
+                f" start it with --kafka-nodes {there}, or delete the folder and with it all records"
+            )
+
+    def _check_ports(self, node: Node) -> None:
+        for place in range(PORTS_EACH):
+            if not ports.can_bind(node.port + place):
+                raise UnreachableError(
+                    f"could not start {node.name}: port {node.port + place} of {ports.LOOPBACK} is taken by another"
+                    f" program; a node needs {PORTS_EACH} ports in a row; choose the first with --port"
+                )
+
+    def _log(self, node: Node) -> Path:
+        return self.folder / f"{node.name}.log"
+
+    def _logging(self, node: Node) -> list[str]:
+        return [f"-Dlog4j2.configurationFile={self.source / 'log4j2.xml'}", f"-Dhydrodask.log={self._log(node)}"]
+
     def _cluster_id(self) -> str | None:
-        path = self.folder / "data" / "meta.properties"
-        found = re.search(r"^cluster\.id=(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-        return found[1].strip() if found else None
+        """Return the id that the data was formatted with; None when there is no data."""
+        for path in self._formatted():
+            found = re.search(r"^cluster\.id=(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            if found:
+                return found[1].strip()
+        return None
+
+    def _formatted(self) -> list[Path]:
+        """Return what each data folder, of one node or of three, says of itself."""
+        return sorted([*self.folder.glob("data/meta.properties"), *self.folder.glob("node-*/data/meta.properties")])
+
+
+def _new_id() -> str:
+    # An id that begins with a dash would be taken for an option.
+    return re.sub("^-", "k", base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))

@@ -38,7 +38,7 @@ def install(folder: Path, wanted: Mapping[str, str], fetch: Callable[[Path], Non
         try:
             fetch(fresh)
             verify(fresh, wanted)
-            _rename(fresh, folder)
+            rename(fresh, folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     verify(folder, wanted)
@@ -102,7 +102,7 @@ def _wait(child: "subprocess.Popen[bytes]", what: str, progress: Callable[[], No
     raise UnreachableError(f"could not {what}: no end within {FETCH_S:g} s; is the network there?")
 
 
-def _rename(fresh: Path, folder: Path) -> None:
+def rename(fresh: Path, folder: Path) -> None:
     """Give the complete folder its name, unless another command was faster."""
     try:
         fresh.rename(folder)

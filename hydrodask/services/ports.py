@@ -3,20 +3,28 @@
 import http.client
 import socket
 
+from hydrodask.errors import UnreachableError
+
 LOOPBACK = "127.0.0.1"
+PORTS = 65_536
+TRIES_MAX = 100
 CONNECT_S = 1.0
 HTTP_OK = 200
 
 
-def free_port() -> int:
-    """Return a TCP port of loopback that nobody uses now.
+def free_port(span: int = 1) -> int:
+    """Return a TCP port of loopback that nobody uses now, nor the `span` − 1 after it.
 
     >>> 1024 <= free_port() <= 65535
     True
     """
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    for _ in range(TRIES_MAX):
+        with socket.socket() as probe:
+            probe.bind((LOOPBACK, 0))
+            port = int(probe.getsockname()[1])
+        if port + span <= PORTS and all(can_bind(port + place) for place in range(1, span)):
+            return port
+    raise UnreachableError(f"could not find {span} free ports of {LOOPBACK} in a row in {TRIES_MAX} tries")
 
 
 def can_bind(port: int, host: str = LOOPBACK) -> bool:

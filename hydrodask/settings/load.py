@@ -118,14 +118,18 @@ def _from_sets(sets: Sequence[str]) -> Tree:
 
 
 def _nest(key: str, value: object) -> Tree:
-    """Return `value` under its dotted key; librdkafka's own dotted names stay whole.
+    """Return `value` under its dotted key; Kafka's own dotted names stay whole.
 
     >>> _nest("kafka.consumer.fetch.wait.max.ms", 5)
     {'kafka': {'consumer': {'fetch.wait.max.ms': 5}}}
+    >>> _nest("topics.each.labels.cleanup.policy", "compact")
+    {'topics': {'each': {'labels': {'cleanup.policy': 'compact'}}}}
     """
     parts = key.split(".")
     if parts[0] == "kafka" and len(parts) > 2 and parts[1] in ("client", "consumer", "producer"):
         parts = [parts[0], parts[1], ".".join(parts[2:])]
+    elif parts[:2] == ["topics", "each"] and len(parts) > 3:
+        parts = [*parts[:3], ".".join(parts[3:])]
     tree: Any = value
     for part in reversed(parts):
         tree = {part: tree}
@@ -145,11 +149,11 @@ def _merge(into: Tree, tree: Tree, origins: dict[str, str], name: str, prefix: s
 
 
 def _place_files(merged: Tree) -> None:
-    """Look for password files below the data directory, where local services make theirs."""
-    for section in ("kafka", "documents"):
+    """Look for passwords and certificates below the data directory, where local services make theirs."""
+    for section, key in (("kafka", "password_file"), ("kafka", "ca_file"), ("documents", "password_file")):
         login = merged.get(section)
-        if isinstance(login, dict) and isinstance(login.get("password_file"), str):
-            login["password_file"] = str(Path(str(merged.get("data_dir"))) / login["password_file"])
+        if isinstance(login, dict) and isinstance(login.get(key), str):
+            login[key] = str(Path(str(merged.get("data_dir"))) / login[key])
 
 
 def _refuse_secrets(name: str, tree: Tree) -> None:

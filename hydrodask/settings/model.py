@@ -50,7 +50,21 @@ class Topics(Section):
     prefix: str = "hydraulic-"
     partitions: Count = 1
     replication: Count = 1
+    min_insync: Count = 1
     retention: Duration = 7 * 86400.0
+    retention_dead: Duration = 30 * 86400.0
+    each: dict[str, dict[str, str | int | float | bool]] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> "Topics":
+        if self.min_insync > self.replication:
+            raise ValueError(f"topics.min_insync ({self.min_insync}) must be at most replication ({self.replication})")
+        for name, special in self.each.items():
+            for key in ("partitions", "replication"):
+                value = special.get(key, 1)
+                if not isinstance(value, int) or value < 1:
+                    raise ValueError(f"topics.each.{name}.{key} is {value!r}; want a whole number from 1 on")
+        return self
 
 
 class Login(Section):
@@ -84,6 +98,7 @@ class Kafka(Login):
     on_data_loss: Literal["continue", "fail"] = "continue"
     discover_every: PositiveDuration = 10.0
     timeout: PositiveDuration = 30.0
+    ca_file: Path | None = None
     client: dict[str, str | int | float | bool] = {}
     consumer: dict[str, str | int | float | bool] = {}
     producer: dict[str, str | int | float | bool] = {}

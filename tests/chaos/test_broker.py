@@ -22,7 +22,7 @@ Build = Callable[..., Stage]
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[KafkaService]:
     """Run a broker of the test's own, to be killed."""
-    service = KafkaService(tmp_path / "kafka", port=free_port(), heap="256m", with_parent=True)
+    service = KafkaService(tmp_path / "kafka", port=free_port(3), heap="256m", with_parent=True)
     service.install(lambda _said: None)
     service.start(lambda _said: None)
     try:

@@ -1,0 +1,56 @@
+"""Fetch programs out of Debian's packages, with apt and without installing them or being root."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hydrodask.errors import ConfigError, UnreachableError
+from hydrodask.services import pinned
+from hydrodask.services.contract import Say
+
+ADVICE = (
+    "these services come from Debian's packages, so this needs Debian or Ubuntu; elsewhere use cluster/compose.yaml"
+)
+
+
+def install(source: Path, folder: Path, say: Say) -> None:
+    """Make `folder` hold the files of the package that `source`/checksums.txt pins, as on a file system's root.
+
+    The package is verified every time; what was unpacked from a verified one is not looked at again. Raises
+    UnreachableError without apt, network or this version, and IntegrityError when the package is another.
+    """
+    if not (source / "checksums.txt").exists():
+        raise ConfigError(f"local services need a checkout of hydrodask: there is no {source / 'checksums.txt'}")
+    wanted = pinned.read_checksums(source / "checksums.txt")
+    packages = folder.with_name(f"{folder.name}-package")
+    for tool in ("apt-get", "dpkg-deb"):
+        if shutil.which(tool) is None:
+            raise UnreachableError(f"could not fetch {folder.name}: there is no `{tool}` on the PATH; {ADVICE}")
+    pinned.install(packages, wanted, lambda fresh: _fetch(list(wanted), fresh, say))
+    if not folder.exists():
+        say("unpacking")
+        _unpack(sorted(packages.iterdir()), folder)
+
+
+def _fetch(names: list[str], into: Path, say: Say) -> None:
+    for name in names:
+        package, version, _ = name.removesuffix(".deb").rsplit("_", 2)
+        pinned.run(
+            ["apt-get", "download", f"{package}={version}"],
+            what=f"fetch Debian's package {package} {version} (is `apt-get update` needed? {ADVICE})",
+            progress=lambda package=package: say(f"fetching {package} with apt-get"),  # type: ignore[misc]
+            cwd=into,
+        )
+
+
+def _unpack(packages: list[Path], folder: Path) -> None:
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for package in packages:
+            pinned.run(
+                ["dpkg-deb", "-x", str(package), str(fresh)], what=f"unpack {package.name}", progress=lambda: None
+            )
+        fresh.chmod(0o755)
+        pinned.rename(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)

@@ -1,0 +1,168 @@
+"""Prometheus, its Pushgateway and its Alertmanager on this machine, out of Debian's packages.
+
+Their settings are `conf/prometheus`, with the addresses that the services really have.
+"""
+
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from hydrodask.services import debian, pinned, ports
+from hydrodask.services.contract import Say
+from hydrodask.services.server import Server, ServerService
+from hydrodask.settings import CONF
+
+ANSWER_S = 3.0
+SETTINGS = CONF / "prometheus"
+PLATFORM = "127.0.0.1:9464"
+"""Where `observe.metrics` is by default."""
+WEBHOOK = "http://127.0.0.1:9465/alerts"
+
+
+class PackagedService(ServerService):
+    """A web server of Prometheus' family; data, log and process record in `folder`."""
+
+    port_default: ClassVar[int]
+    start_s = 30.0
+
+    def __init__(self, folder: Path, *, port: int | None = None, with_parent: bool = False) -> None:
+        super().__init__(folder, with_parent=with_parent)
+        self.port = self.choice("port", port, self.port_default)
+        self.root = pinned.cache_folder() / f"{self.name}-{self.version}"
+
+    @property
+    def address(self) -> str:
+        return f"{ports.LOOPBACK}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """What a browser takes."""
+        return f"http://{self.address}"
+
+    def install(self, say: Say) -> None:
+        """Fetch and unpack the package into the user's cache, once; the package is verified every time."""
+        debian.install(pinned.SOURCE / self.name, self.root, say)
+
+    def program(self, name: str) -> str:
+        """Return the path of a program of the package."""
+        return str(self.root / "usr" / "bin" / name)
+
+    def servers(self) -> Sequence[Server]:
+        return [Server(self.name, self.address)]
+
+    def answers(self) -> bool:
+        return ports.http_get(self.address, "/-/ready", timeout_s=ANSWER_S) is not None
+
+    def _copy(self, name: str, addresses: Mapping[str, str]) -> None:
+        """Write a file of `conf/prometheus` into our folder, with other addresses than the default ones."""
+        text = (SETTINGS / name).read_text(encoding="utf-8")
+        for default, actual in addresses.items():
+            text = text.replace(default, actual)
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+
+class PushgatewayService(PackagedService):
+    """Takes metrics from platforms that can't be scraped; keeps them over a restart, in a file."""
+
+    name = "pushgateway"
+    version = "1.5.1"
+    port_default = 9091
+
+    def sets(self) -> list[str]:
+        return [f"observe.pushgateway={self.url}"]
+
+    def argv(self, server: Server) -> Sequence[str]:
+        return [
+            self.program("prometheus-pushgateway"),
+            f"--web.listen-address={server.address}",
+            f"--web.local-assets={self.root}/usr/share/prometheus/pushgateway",
+            f"--persistence.file={self.folder / 'metrics'}",
+            "--persistence.interval=10s",
+        ]
+
+
+class AlertmanagerService(PackagedService):
+    """Groups alerts and sends them on, to `webhook`."""
+
+    name = "alertmanager"
+    version = "0.25.0"
+    port_default = 9193  # its usual 9093 is our Kafka's EXTERNAL listener
+
+    def __init__(
+        self, folder: Path, *, port: int | None = None, webhook: str | None = None, with_parent: bool = False
+    ) -> None:
+        super().__init__(folder, port=port, with_parent=with_parent)
+        self.webhook = self.choice("webhook", webhook, WEBHOOK)
+
+    def install(self, say: Say) -> None:
+        """Fetch and unpack the package, and make its program look for its templates where it runs.
+
+        Debian's build looks for them below /usr/share only, and there is no option for that. The name in the program is
+        replaced by one of the same length, which is relative to our folder.
+        """
+        super().install(say)
+        moved = self.root / "usr" / "bin" / "alertmanager-moved"
+        if not moved.exists():
+            name = b"/usr/share/prometheus/alertmanager"
+            program = (self.root / "usr" / "bin" / "prometheus-alertmanager").read_bytes()
+            fresh = moved.with_suffix(f".{uuid.uuid4().hex}")
+            fresh.write_bytes(program.replace(name, b"share".ljust(len(name), b"/")))
+            fresh.chmod(0o755)
+            fresh.replace(moved)
+
+    def argv(self, server: Server) -> Sequence[str]:
+        return [
+            self.program("alertmanager-moved"),
+            f"--config.file={self.folder / 'alertmanager.yml'}",
+            f"--storage.path={self.folder / 'data'}",
+            f"--web.listen-address={server.address}",
+            "--cluster.listen-address=",  # there is but one
+        ]
+
+    def prepare(self, say: Say) -> None:  # noqa: ARG002  # it takes no time
+        """Write the settings, and the templates of messages."""
+        shutil.copytree(self.root / "usr/share/prometheus/alertmanager", self.folder / "share", dirs_exist_ok=True)
+        self._copy("alertmanager.yml", {WEBHOOK: self.webhook})
+
+
+class PrometheusService(PackagedService):
+    """Scrapes the platform at `platform`, the Pushgateway and itself; alerts go to the Alertmanager.
+
+    The addresses of those two are the ones that they were last started with, in the folders beside ours.
+    """
+
+    name = "prometheus"
+    version = "2.42.0"
+    port_default = 9090
+
+    def __init__(
+        self, folder: Path, *, port: int | None = None, platform: str | None = None, with_parent: bool = False
+    ) -> None:
+        super().__init__(folder, port=port, with_parent=with_parent)
+        self.platform = self.choice("platform", platform, PLATFORM)
+
+    def argv(self, server: Server) -> Sequence[str]:
+        return [
+            self.program("prometheus"),
+            f"--config.file={self.folder / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self.folder / 'data'}",
+            "--storage.tsdb.retention.time=15d",
+            "--storage.tsdb.retention.size=2GB",
+            "--rules.alert.resend-delay=5s",  # a fresh Alertmanager would hear of an alert after a minute only
+            f"--web.listen-address={server.address}",
+            f"--web.local-assets={self.root}/usr/share/prometheus/web/",
+        ]
+
+    def prepare(self, say: Say) -> None:  # noqa: ARG002  # it takes no time
+        """Write the settings and the rules."""
+        beside = self.folder.parent
+        addresses = {
+            "127.0.0.1:9090": self.address,
+            "127.0.0.1:9091": PushgatewayService(beside / "pushgateway").address,
+            "127.0.0.1:9193": AlertmanagerService(beside / "alertmanager").address,
+            PLATFORM: self.platform,
+        }
+        self._copy("prometheus.yml", addresses)
+        self._copy("rules.yml", {})

@@ -1,0 +1,97 @@
+"""Three real Kafka nodes: what is acknowledged is on two of them at least, and one may die."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hydrodask import kafka as clients
+from hydrodask.errors import UsageError
+from hydrodask.ingest.topics import create, list_topics
+from hydrodask.services import KafkaService
+from hydrodask.services.ports import can_bind, free_port
+from hydrodask.settings import Settings, load
+from tests.delivery import until
+
+pytestmark = pytest.mark.integration
+
+RECORDS = 200
+
+
+@pytest.fixture(scope="module")
+def three(kafka_service: KafkaService, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaService]:
+    """Run a cluster of three nodes, whose jars the session's one has brought."""
+    assert kafka_service.jars.exists()
+    service = KafkaService(tmp_path_factory.mktemp("three"), port=free_port(9), nodes=3, heap="256m", with_parent=True)
+    service.start(lambda _said: None)
+    yield service
+    service.stop()
+    assert all(can_bind(service.port + place) for place in range(9))
+
+
+@pytest.fixture(scope="module")
+def settings(three: KafkaService) -> Settings:
+    """Return the settings that the service itself says, with topics made."""
+    found = load(sets=three.sets(), environ={})[0]
+    assert len(create(found)) == 21
+    return found
+
+
+def replicas_in_sync(settings: Settings) -> set[int]:
+    """Return how many replicas of the sensors' topics have all that was acknowledged: the numbers that occur."""
+    topics = clients.admin(settings.kafka).list_topics(timeout=10).topics
+    sensors = [topic for name, topic in topics.items() if name.startswith(settings.topics.prefix)]
+    return {len(partition.isrs) for topic in sensors for partition in topic.partitions.values()}
+
+
+def send(settings: Settings, records: int) -> None:
+    """Publish records and wait until each is acknowledged."""
+    producer = clients.producer(settings.kafka)
+    for _ in range(records):
+        producer.produce(settings.topic("PS1"), b"{}")
+    assert producer.flush(60) == 0
+
+
+def test_every_topic_is_on_three_nodes(three: KafkaService, settings: Settings) -> None:
+    """Three copies of each partition of ours and of Kafka's own, two of which have to acknowledge."""
+    assert {topic.replication for topic in list_topics(settings)} == {3}
+    until(lambda: replicas_in_sync(settings) == {3}, "all replicas are in sync", seconds=20)
+    admin = clients.admin(settings.kafka)
+    kind = clients.ConfigResource.Type.TOPIC
+    names = [settings.topic("PS1"), settings.topic("analytics")]
+    requests = admin.describe_configs([clients.ConfigResource(kind, name) for name in names])
+    assert {request.result(10)["min.insync.replicas"].value for request in requests.values()} == {"2"}
+    assert len(three.state().servers) == 3
+
+
+def test_one_node_may_die_and_come_back(three: KafkaService, settings: Settings) -> None:
+    """Kill -9 of one: what is sent is acknowledged all the same; started again, only that one is, and it catches up."""
+    until(lambda: replicas_in_sync(settings) == {3}, "all replicas are in sync", seconds=20)
+    before = {server.name: server.pid for server in three.state().servers}
+    victim = three.process("kafka-2")
+    assert victim is not None
+    os.kill(victim.pid, signal.SIGKILL)
+    until(lambda: not victim.alive(), "it is gone", seconds=10)
+
+    send(settings, RECORDS)
+    assert three.state().state == "not answering"
+    three.start(lambda _said: None)
+
+    after = {server.name: server.pid for server in three.state().servers}
+    assert {name for name in after if after[name] != before[name]} == {"kafka-2"}
+    until(lambda: replicas_in_sync(settings) == {3}, "the third has caught up", seconds=30)
+    assert list_topics(settings)[0].last == RECORDS
+
+
+def test_number_of_nodes_is_in_the_data(three: KafkaService) -> None:
+    """Three nodes are not started as one, nor the other way round: their data would not fit."""
+    with pytest.raises(UsageError, match="runs already, with kafka_nodes 3 and not 1"):
+        KafkaService(three.folder, nodes=1).start(lambda _said: None)
+
+
+def test_two_nodes_are_refused(tmp_path: Path) -> None:
+    """Two can't agree when one is gone: they would only be less available than one."""
+    with pytest.raises(UsageError, match="want 1 or 3"):
+        KafkaService(tmp_path, nodes=2)

@@ -1,0 +1,77 @@
+"""A real MLflow server: started, asked through its public interface, killed, started again, stopped."""
+
+import http.client
+import json
+import os
+import signal
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from hydrodask.services import MlflowService
+from hydrodask.services.ports import can_bind, free_port
+from tests.conftest import quiet
+from tests.delivery import until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # the environment is made the first time
+
+
+@pytest.fixture(scope="module")
+def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowService]:
+    """Run a server; the first time on a machine its environment is made, which takes minutes."""
+    service = MlflowService(tmp_path_factory.mktemp("mlflow"), port=free_port(), with_parent=True)
+    service.install(quiet)
+    service.start(quiet)
+    yield service
+    service.stop()
+    assert can_bind(service.port)
+
+
+def call(service: MlflowService, path: str, body: dict[str, object] | bytes, method: str = "POST") -> Any:
+    """Ask the server as its clients do; return what it answers."""
+    connection = http.client.HTTPConnection(service.address, timeout=10)
+    try:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        connection.request(method, path, data, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        answer = response.read()
+        assert response.status == 200, answer
+        return answer if method == "GET" else json.loads(answer or b"{}")
+    finally:
+        connection.close()
+
+
+def test_runs_models_and_artefacts_outlive_a_kill(mlflow: MlflowService) -> None:
+    """What was stored is there after a kill -9 and another start; no process is left behind by either."""
+    api = "/api/2.0/mlflow"
+    name = f"cooler-{uuid.uuid4().hex[:8]}"
+    artefact = f"/api/2.0/mlflow-artifacts/artifacts/{name}/model.onnx"
+    call(mlflow, f"{api}/experiments/create", {"name": name})
+    call(mlflow, f"{api}/registered-models/create", {"name": name})
+    call(mlflow, artefact, b"weights", "PUT")
+    pid = mlflow.state().pid
+    assert pid is not None
+    assert psutil.Process(pid).children(recursive=True) == []
+
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: mlflow.process("mlflow") is None and can_bind(mlflow.port), "it is gone", seconds=10)
+    assert mlflow.state().state == "stopped"
+    mlflow.start(quiet)
+
+    assert mlflow.state().state == "running"
+    found = json.loads(call(mlflow, f"{api}/experiments/get-by-name?experiment_name={name}", b"", "GET"))
+    assert found["experiment"]["name"] == name
+    assert name.encode() in call(mlflow, f"{api}/registered-models/get?name={name}", b"", "GET")
+    assert call(mlflow, artefact, b"", "GET") == b"weights"
+    assert any((mlflow.folder / "artifacts").rglob("model.onnx"))
+
+
+def test_its_packages_are_its_own(mlflow: MlflowService) -> None:
+    """The server runs in its environment, not in ours, and keeps its database in its folder."""
+    pid = mlflow.state().pid
+    assert pid is not None
+    assert psutil.Process(pid).cmdline()[0] == str(mlflow.environment / "bin" / "python")
+    assert (mlflow.folder / "mlflow.sqlite").exists()

@@ -1,0 +1,267 @@
+"""Real Prometheus, Pushgateway and Alertmanager: metrics of a platform reach them, and an alert reaches a person."""
+
+import json
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from hydrodask import clock
+from hydrodask.observe.example import example_overview
+from hydrodask.observe.figures import Newest
+from hydrodask.observe.metrics import Metrics, OverviewCollector
+from hydrodask.reports import Overview
+from hydrodask.services import AlertmanagerService, PrometheusService, PushgatewayService, ports
+from hydrodask.services.ports import can_bind, free_port, http_get
+from hydrodask.services.prometheus import SETTINGS, PackagedService
+from hydrodask.settings import CONF, Settings, load
+from hydrodask.settings.load import read_yaml
+from hydrodask.settings.model import Kafka
+from tests.conftest import needs
+from tests.delivery import Driver, publish, sets_of, settings_of, shorten, until
+from tests.test_services import quiet
+
+DASHBOARD = CONF / "grafana" / "hydrodask.json"
+NAME = re.compile(r"\b(?:hydraulic|hydrodask)_\w+|\bpush_time_seconds\b|\bup\b")
+OUTSIDE = {"up", "push_time_seconds"}
+"""Names that Prometheus and the Pushgateway give themselves."""
+
+
+def exposed() -> set[str]:
+    """Return the name of every series that a platform has, as a scrape names it."""
+    registry = CollectorRegistry()
+    newest = Newest(lambda: example_overview(trouble=True, progress=0.5), "hydraulic-", 20)
+    registry.register(OverviewCollector(newest, lambda: 0))
+    return {sample.name for metric in registry.collect() for sample in metric.samples}
+
+
+def dashboard_expressions() -> list[str]:
+    """Return every query of the Grafana dashboard, its variables set to everything."""
+    board = json.loads(DASHBOARD.read_text())
+    found = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    lists = [re.fullmatch(r"label_values\((.+), \w+\)", one["definition"]) for one in board["templating"]["list"]]
+    found += [match[1] for match in lists if match]
+    return [re.sub(r"\$(rig|sensor|instance)\b", ".*", expression) for expression in found]
+
+
+def rule_expressions() -> list[str]:
+    """Return the expression of every alert rule."""
+    return [rule["expr"] for group in read_yaml(SETTINGS / "rules.yml")["groups"] for rule in group["rules"]]
+
+
+@pytest.mark.parametrize("expressions", [dashboard_expressions, rule_expressions])
+def test_every_metric_that_is_asked_for_exists(expressions: Any) -> None:
+    """A renamed metric can't leave an empty panel or an alert that never fires."""
+    named = {name for expression in expressions() for name in NAME.findall(expression)}
+
+    assert len(named) >= 10
+    assert named - OUTSIDE - exposed() == set()
+
+
+def test_every_rule_has_a_test_and_says_what_to_do() -> None:
+    """Each alert fires in rules_test.yml, and has a severity, a sentence and a first step."""
+    rules = [rule for group in read_yaml(SETTINGS / "rules.yml")["groups"] for rule in group["rules"]]
+    tests = read_yaml(SETTINGS / "rules_test.yml")["tests"]
+    fired = {case["alertname"] for test in tests for case in test["alert_rule_test"] if case.get("exp_alerts")}
+
+    assert fired == {rule["alert"] for rule in rules}
+    for rule in rules:
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert set(rule["annotations"]) == {"summary", "runbook"}
+
+
+def test_dashboard_is_complete() -> None:
+    """Panels have titles, units, a place of their own, and the data source of the provisioning."""
+    board = json.loads(DASHBOARD.read_text())
+    source = read_yaml(CONF / "grafana" / "provisioning" / "datasources" / "prometheus.yaml")["datasources"][0]
+    places = set()
+    for panel in board["panels"]:
+        assert panel["title"]
+        place = panel["gridPos"]
+        for column in range(place["x"], place["x"] + place["w"]):
+            for row in range(place["y"], place["y"] + place["h"]):
+                assert column < 24
+                assert (column, row) not in places, panel["title"]
+                places.add((column, row))
+        if panel["type"] != "row":
+            assert panel["datasource"] == {"type": "prometheus", "uid": source["uid"]}
+            assert panel["fieldConfig"]["defaults"]["unit"]
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that the services are beside each other in."""
+    return tmp_path_factory.mktemp("services")
+
+
+def install(service: PackagedService) -> None:
+    """Install a service, or skip where its package can't be had."""
+    needs(there=shutil.which("apt-get") is not None, what="Debian's packages need apt-get")
+    service.install(quiet)
+
+
+class Desk(BaseHTTPRequestHandler):
+    """A webhook receiver that keeps what it is told."""
+
+    def do_POST(self) -> None:  # the library's name
+        length = int(self.headers["Content-Length"])
+        self.server.told.append(json.loads(self.rfile.read(length)))  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the library's name
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[ThreadingHTTPServer]:
+    """Run a webhook receiver; what it was told is in its `told`."""
+    with ThreadingHTTPServer((ports.LOOPBACK, 0), Desk) as server:
+        server.told = []  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def platform_port() -> int:
+    """Return the port that the platform's metrics will be on."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def family(folder: Path, desk: ThreadingHTTPServer, platform_port: int) -> Iterator[dict[str, PackagedService]]:
+    """Run all three, each on a free port."""
+    webhook = f"http://{ports.LOOPBACK}:{desk.server_address[1]}/alerts"
+    platform = f"{ports.LOOPBACK}:{platform_port}"
+    made: dict[str, PackagedService] = {}
+    try:
+        gateway = PushgatewayService(folder / "pushgateway", port=free_port(), with_parent=True)
+        manager = AlertmanagerService(folder / "alertmanager", port=free_port(), webhook=webhook, with_parent=True)
+        # The last one: it looks for the addresses of the others beside it.
+        prometheus = PrometheusService(folder / "prometheus", port=free_port(), platform=platform, with_parent=True)
+        services: list[PackagedService] = [gateway, manager, prometheus]
+        for service in services:
+            install(service)
+            service.start(quiet)
+            made[service.name] = service
+        yield made
+    finally:
+        for service in reversed(made.values()):
+            assert service.stop()
+    assert all(can_bind(service.port) for service in made.values())
+
+
+def ask(family: dict[str, PackagedService], expression: str) -> list[dict[str, Any]]:
+    """Return what Prometheus gives for an expression now; fails when it does not understand it."""
+    body = http_get(family["prometheus"].address, f"/api/v1/query?query={quote(expression)}", timeout_s=5)
+    assert body is not None, expression
+    return list(json.loads(body)["data"]["result"])
+
+
+def tool(service: PackagedService, *argv: str) -> str:
+    """Run a program of a package; return what it says, and fail when it finds something wrong."""
+    done = subprocess.run(
+        [service.program(argv[0]), *argv[1:]], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.integration
+def test_settings_and_rules_pass_their_own_tools(family: dict[str, PackagedService]) -> None:
+    """Promtool and amtool accept what is committed and what the services made of it; the rules' tests pass."""
+    prometheus, alertmanager = family["prometheus"], family["alertmanager"]
+
+    for path in (SETTINGS, prometheus.folder):
+        assert "SUCCESS" in tool(prometheus, "promtool", "check", "config", str(path / "prometheus.yml"))
+    assert "SUCCESS" in tool(prometheus, "promtool", "test", "rules", str(SETTINGS / "rules_test.yml"))
+    for path in (SETTINGS, alertmanager.folder):
+        assert "SUCCESS" in tool(alertmanager, "amtool", "check-config", str(path / "alertmanager.yml"))
+
+
+@pytest.mark.integration
+@pytest.mark.cluster
+def test_metrics_of_a_platform_reach_prometheus_both_ways(
+    family: dict[str, PackagedService], kafka: Kafka, recording: Path, tmp_path: Path, platform_port: int
+) -> None:
+    """Scraped, and pushed; all that the dashboard asks for has values; once it has ended, the pushed ones are gone."""
+    more = [
+        *family["pushgateway"].sets(),
+        f"observe.metrics=127.0.0.1:{platform_port}",
+        "observe.push_every=1s",
+        "lake.roll_rows=2000",
+    ]
+    sets = [*sets_of(kafka, tmp_path, "watched"), *more]
+    (tmp_path / "short").mkdir()
+    total = publish(settings_of(kafka, tmp_path, "watched"), shorten(recording, tmp_path / "short"))
+    consumed = 'sum by (job, instance) (hydrodask_consumed_total{flow!="alert"})'
+
+    with Driver(sets, tmp_path / "log") as driver:
+        until(
+            lambda: len(found := ask(family, consumed)) == 2 and all(int(r["value"][1]) == total for r in found),
+            "both ways",
+        )
+        instances = {row["metric"]["instance"] for row in ask(family, consumed)}
+        assert f"127.0.0.1:{platform_port}" in instances
+        assert any(instance.endswith(":watched") for instance in instances)  # honor_labels: the platform's own
+        # Partitions have a state of their own there in trouble only.
+        asked = [e for e in dashboard_expressions() if "partition_state" not in e]
+        until(lambda: all(ask(family, e) for e in asked), "every panel has values", seconds=30)
+        assert driver.stop() == 0
+
+    until(lambda: not ask(family, 'hydrodask_workers{instance=~".*:watched"}'), "what was pushed is gone", seconds=20)
+
+
+@pytest.mark.integration
+def test_an_alert_reaches_the_desk_and_is_taken_back(
+    family: dict[str, PackagedService], desk: ThreadingHTTPServer, tmp_path: Path
+) -> None:
+    """A sensor with health 80 is told to the webhook within a minute, with what to do; so is its recovery."""
+    gateway = family["pushgateway"].sets()[0]
+    settings = load(sets=[gateway, "observe.metrics=127.0.0.1:0", "observe.push_every=1s", f"data_dir={tmp_path}"])[0]
+    health = [80.0]
+
+    def overview() -> Overview:
+        """Return what the coordinator would: a new one each time."""
+        now = example_overview()
+        for part in now.partitions.values():
+            part.health = {("rig-1", "CE"): health[-1]} if part.health else {}
+        return now
+
+    metrics = Metrics(overview, settings)
+    metrics.start()
+    told: list[Any] = desk.told  # type: ignore[attr-defined]
+
+    def told_of(status: str) -> list[dict[str, Any]]:
+        alerts = [alert for message in list(told) for alert in message["alerts"]]
+        return [a for a in alerts if a["labels"]["alertname"] == "HydraulicSensorCritical" and a["status"] == status]
+
+    try:
+        start_s = clock.monotonic_s()
+        until(lambda: told_of("firing"), "the alert is told", seconds=60)
+        assert clock.monotonic_s() - start_s < 60
+        alert = told_of("firing")[0]
+        assert alert["labels"]["rig"] == "rig-1"
+        assert alert["annotations"]["summary"] == "rig-1: CE has health 80 of 100"
+        assert alert["annotations"]["runbook"] == "hydrodask incidents --rig rig-1"
+        health.append(100.0)
+        until(lambda: told_of("resolved"), "its end is told", seconds=60)
+    finally:
+        metrics.close()
+
+
+def test_default_address_of_the_metrics_is_scraped() -> None:
+    """Prometheus looks where a platform's metrics are by default."""
+    assert f'targets: ["{Settings().observe.metrics}"]' in (SETTINGS / "prometheus.yml").read_text()

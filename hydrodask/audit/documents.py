@@ -1,0 +1,201 @@
+"""Check the documents: replay the detector over the window rows, and compare what follows with what is stored."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from hydrodask.audit.files import rows_of
+from hydrodask.audit.finding import Result
+from hydrodask.audit.part import Part
+from hydrodask.channels import SENSORS
+from hydrodask.clock import iso, parse_iso
+from hydrodask.detect import Detector, load_rules
+from hydrodask.records import Change, Upsert, WindowRecord
+from hydrodask.settings import Settings
+from hydrodask.store.documents import Documents
+from hydrodask.stream import snapshot
+
+COLLECTIONS = ("anomalies", "incidents")
+"""What windows imply; components follow from models, and status from the run."""
+
+DOCUMENTS_MAX = 200_000
+"""Documents of one sensor and collection that are looked at."""
+
+_decode = msgspec.json.Decoder(WindowRecord).decode
+Id = tuple[str, str]
+Body = dict[str, Any]
+
+
+class Implied:
+    """What the window rows so far imply: documents by (collection, id), with their revisions.
+
+    It holds them all: some 500 bytes a document.
+    """
+
+    def __init__(self) -> None:
+        self.documents: dict[Id, tuple[int, Body]] = {}
+        self.committed: dict[str, int] = {}
+        """What the partition of each rig's rows had committed: documents of later revisions are not implied yet."""
+        self._final_us: dict[tuple[str, str], tuple[int, int]] = {}
+        self._revisions: dict[Id, int] = {}
+
+    def take(self, row: WindowRecord, changes: Iterable[Change]) -> None:
+        """Apply what one row changes, as a store does it: of one revision only the first change of an id counts."""
+        if row.final:
+            key = (row.rig, row.sensor)
+            span = (parse_iso(row.window_start), parse_iso(row.window_end))
+            self._final_us[key] = max(span, self._final_us.get(key, span))
+        for change in changes:
+            name = (change.collection, change.id)
+            if self._revisions.get(name, -1) >= change.revision:
+                continue
+            self._revisions[name] = change.revision
+            if isinstance(change, Upsert):
+                self.documents[name] = (change.revision, change.body)
+            else:
+                self.documents.pop(name, None)
+
+    def settled(self) -> None:
+        """Forget the revisions of documents that are gone: no row of an earlier one comes any more."""
+        self._revisions = {name: revision for name, (revision, _) in self.documents.items()}
+
+    def over(self, body: Body) -> bool:
+        """Say whether the window that a provisional document is about is final."""
+        newest = self._newest(body)
+        start = str(body.get("window_start") or body.get("first_window"))
+        return newest is not None and parse_iso(start) <= newest[0]
+
+    def newer(self, body: Body) -> bool:
+        """Say whether a document tells of a window that has not been replayed."""
+        newest = self._newest(body)
+        start = str(body.get("window_start") or body.get("last_window"))
+        ended = body.get("resolved_at")
+        return newest is None or parse_iso(start) > newest[0] or (bool(ended) and parse_iso(str(ended)) > newest[1])
+
+    def _newest(self, body: Body) -> tuple[int, int] | None:
+        return self._final_us.get((str(body.get("rig")), str(body.get("sensor"))))
+
+
+def detector_of(settings: Settings) -> Detector:
+    """Return the detector as the flow has it."""
+    detect = settings.detect
+    return Detector(
+        load_rules(detect.rules),
+        baseline=detect.baseline,
+        coverage_min=detect.coverage_min,
+        window_s=settings.window.length,
+    )
+
+
+def replay_topic(part: Part, implied: Implied, result: Result) -> None:
+    """Replay a partition of the analytics topic up to its commit; compare the states in its snapshots on the way."""
+    assert part.log is not None  # noqa: S101 - the caller has looked
+    detector, position = detector_of(part.settings), part.bounds[0]
+    left = list(part.snapshots)
+    for messages in part.log.messages(part.source, part.bounds[0], part.committed or 0):
+        for offset, value in zip(messages.offsets.tolist(), messages.values, strict=True):
+            while left and left[0].offset <= offset:
+                _check_state(left.pop(0), detector, result)
+            position = offset + 1
+            row = None if value is None else _row(value)
+            if row is not None:
+                implied.committed[row.rig] = max(part.committed or 0, implied.committed.get(row.rig, 0))
+                implied.take(row, detector.update(row, offset))
+        implied.settled()
+    for taken in left:
+        if position <= taken.offset <= (part.committed or 0):
+            _check_state(taken, detector, result)
+
+
+def _check_state(taken: Any, detector: Detector, result: Result) -> None:
+    stored = taken.state.get("nodes", {}).get("detector", {}).get("detector", {})
+    if taken.offset and snapshot.encode({"detector": stored}) != snapshot.encode({"detector": detector.snapshot()}):
+        result.found(taken.path, f"its state of the detector is not what the rows below offset {taken.offset} give")
+    result.count(states=1)
+
+
+def replay_lake(parts: list[Part], judged_us: dict[tuple[str, str], int], settings: Settings, implied: Implied) -> None:
+    """Replay the final windows of the lake, key by key in their order; `judged_us` says up to which start of each."""
+    detector, number = detector_of(settings), 0
+    for part in parts:
+        for row in _final_rows(part):
+            number += 1
+            if parse_iso(row.window_start) <= judged_us.get((row.rig, row.sensor), -(1 << 62)):
+                implied.take(row, detector.update(row, number))
+
+
+def judged(parts: list[Part]) -> dict[tuple[str, str], int]:
+    """Return the start of the newest window that was judged of each rig's sensor, as the newest snapshots say."""
+    found: dict[tuple[str, str], int] = {}
+    for part in parts:
+        newest = part.newest
+        keys = [] if newest is None else newest.state.get("nodes", {}).get("detector", {}).get("detector", {})["keys"]
+        for rig, sensor, last_us, *_ in keys:
+            found[rig, sensor] = max(last_us, found.get((rig, sensor), last_us))
+    return found
+
+
+def _final_rows(part: Part) -> Iterator[WindowRecord]:
+    for link in part.chains.get("windows", []):
+        if not link.usable:
+            continue
+        for row in rows_of(part.lake, link).to_pylist():
+            start, end = (iso(_us(row.pop(name))) for name in ("window_start", "window_end"))
+            del row["partition"]
+            yield WindowRecord(sensor=part.sensor, window_start=start, window_end=end, final=True, **row)
+
+
+def _us(moment: Any) -> int:
+    return parse_iso(moment.isoformat())
+
+
+def _row(value: bytes) -> WindowRecord | None:
+    try:
+        row = _decode(value)
+        parse_iso(row.window_start)
+    except (ValueError, RecursionError):
+        return None  # a dead letter, if the flow was there
+    return row
+
+
+def compare(store: Documents, implied: Implied, result: Result) -> None:
+    """Compare stored documents with the implied ones; provisional ones of windows that are open yet are left out."""
+    left = {name: one for name, one in implied.documents.items() if not one[1]["provisional"]}
+    for collection in COLLECTIONS:
+        for sensor in SENSORS:
+            found = store.find(collection, {"sensor": sensor}, limit=DOCUMENTS_MAX)
+            for body in found:
+                _compare_one(collection, body, left, implied, result)
+                result.count(documents=1)
+            if len(found) == DOCUMENTS_MAX:
+                result.skip(f"{collection} of {sensor} beyond the first {DOCUMENTS_MAX:,}")
+                left = {n: one for n, one in left.items() if n[0] != collection or one[1]["sensor"] != sensor}
+    for (collection, name), (revision, body) in left.items():
+        result.found(f"{collection} {name}", "the document is missing", f"want revision {revision}, {_said(body)}")
+
+
+def _compare_one(
+    collection: str, body: Body, left: dict[Id, tuple[int, Body]], implied: Implied, result: Result
+) -> None:
+    """Compare one stored document with what is implied under its id."""
+    name, revision = str(body.pop("_id")), int(body.pop("revision", -1))
+    want = left.pop((collection, name), None)
+    committed = implied.committed.get(str(body.get("rig")))
+    if revision >= committed if committed is not None else implied.newer(body):
+        result.count(ahead=1)  # written before the commit of the rows that it follows from
+        return
+    if want is None:
+        if not body.get("provisional") or implied.over(body):
+            result.found(f"{collection} {name}", "no final window implies this document", _said(body))
+        return
+    differing = [key for key in sorted(want[1].keys() | body.keys()) if want[1].get(key) != body.get(key)]
+    if differing:
+        first = f"{differing[0]} is {body.get(differing[0])!r}, want {want[1].get(differing[0])!r}"
+        result.found(f"{collection} {name}", "the document differs", first)
+    elif committed is not None and revision != want[0]:
+        result.found(f"{collection} {name}", "the document differs", f"revision is {revision}, want {want[0]}")
+
+
+def _said(body: Body) -> str:
+    return ", ".join(f"{key} {body[key]!r}" for key in ("severity", "value", "worst", "status") if key in body)

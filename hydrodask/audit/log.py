@@ -41,7 +41,8 @@ class Log:
     def sources(self, topics: Iterable[str]) -> list[Source]:
         """Return the partitions of those topics that there are."""
         try:
-            known = self._asker.list_topics(timeout=self._kafka.timeout).topics
+            # Asked of the client that reads: one that knows where topics are begins to read a second earlier.
+            known = self._reader.list_topics(timeout=self._kafka.timeout).topics
         except KafkaException as error:
             raise_from(error, f"list the topics of {self._kafka.bootstrap}")
         return [

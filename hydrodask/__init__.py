@@ -17,5 +17,6 @@ services    real servers on this machine, for those who have no cluster
 doctor      checks of everything that a run needs
 clock, errors, kafka, rigs   below all: time, errors by what to do, Kafka clients, names as numbers
 
-`flows/` beside this package holds the graphs themselves. Imports go one way: cli → (flows, audit) → stream → stages → records.
+`flows/` beside this package holds the graphs themselves. Imports go one way:
+cli → flows, audit → stream → stages → records.
 """

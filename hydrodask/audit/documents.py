@@ -1,6 +1,6 @@
 """Check the documents: replay the detector over the window rows, and compare what follows with what is stored."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -36,7 +36,9 @@ class Implied:
     def __init__(self) -> None:
         self.documents: dict[Id, tuple[int, Body]] = {}
         self.committed: dict[str, int] = {}
-        """What the partition of each rig's rows had committed: documents of later revisions are not implied yet."""
+        """What the partition of each rig's rows had committed: documents of later revisions are ahead of it."""
+        self.coming: dict[Id, dict[int, Body]] = {}
+        """What the rows past the commit change: documents are written before it."""
         self._final_us: dict[tuple[str, str], tuple[int, int]] = {}
         self._revisions: dict[Id, int] = {}
 
@@ -55,6 +57,12 @@ class Implied:
                 self.documents[name] = (change.revision, change.body)
             else:
                 self.documents.pop(name, None)
+
+    def foresee(self, changes: Iterable[Change]) -> None:
+        """Take note of what a row past the commit changes."""
+        for change in changes:
+            if isinstance(change, Upsert):
+                self.coming.setdefault((change.collection, change.id), {}).setdefault(change.revision, change.body)
 
     def settled(self) -> None:
         """Forget the revisions of documents that are gone: no row of an earlier one comes any more."""
@@ -89,22 +97,24 @@ def detector_of(settings: Settings) -> Detector:
 
 
 def replay_topic(part: Part, implied: Implied, result: Result) -> None:
-    """Replay a partition of the analytics topic up to its commit; compare the states in its snapshots on the way."""
+    """Replay a partition of the analytics topic; compare the states in its snapshots on the way."""
     assert part.log is not None  # noqa: S101 - the caller has looked
-    detector, position = detector_of(part.settings), part.bounds[0]
+    detector, position, committed = detector_of(part.settings), part.bounds[0], part.committed or 0
     left = list(part.snapshots)
-    for messages in part.log.messages(part.source, part.bounds[0], part.committed or 0):
+    for messages in part.log.messages(part.source, *part.log.bounds(part.source)):
         for offset, value in zip(messages.offsets.tolist(), messages.values, strict=True):
             while left and left[0].offset <= offset:
                 _check_state(left.pop(0), detector, result)
             position = offset + 1
             row = None if value is None else _row(value)
-            if row is not None:
-                implied.committed[row.rig] = max(part.committed or 0, implied.committed.get(row.rig, 0))
+            if row is not None and offset < committed:
+                implied.committed[row.rig] = max(committed, implied.committed.get(row.rig, 0))
                 implied.take(row, detector.update(row, offset))
+            elif row is not None:
+                implied.foresee(detector.update(row, offset))
         implied.settled()
     for taken in left:
-        if position <= taken.offset <= (part.committed or 0):
+        if position <= taken.offset <= committed:
             _check_state(taken, detector, result)
 
 
@@ -159,14 +169,17 @@ def _row(value: bytes) -> WindowRecord | None:
     return row
 
 
-def compare(store: Documents, implied: Implied, result: Result) -> None:
-    """Compare stored documents with the implied ones; provisional ones of windows that are open yet are left out."""
+def compare(store: Documents, implied: Implied, result: Result, *, moving: Callable[[], bool]) -> None:
+    """Compare stored documents with the implied ones; provisional ones of windows that are open yet are left out.
+
+    `moving` says whether the group has committed more since the audit began: then documents of later rows are fine.
+    """
     left = {name: one for name, one in implied.documents.items() if not one[1]["provisional"]}
     for collection in COLLECTIONS:
         for sensor in SENSORS:
             found = store.find(collection, {"sensor": sensor}, limit=DOCUMENTS_MAX)
             for body in found:
-                _compare_one(collection, body, left, implied, result)
+                _compare_one(collection, body, left, implied, result, moving)
                 result.count(documents=1)
             if len(found) == DOCUMENTS_MAX:
                 result.skip(f"{collection} of {sensor} beyond the first {DOCUMENTS_MAX:,}")
@@ -176,14 +189,22 @@ def compare(store: Documents, implied: Implied, result: Result) -> None:
 
 
 def _compare_one(
-    collection: str, body: Body, left: dict[Id, tuple[int, Body]], implied: Implied, result: Result
+    collection: str,
+    body: Body,
+    left: dict[Id, tuple[int, Body]],
+    implied: Implied,
+    result: Result,
+    moving: Callable[[], bool],
 ) -> None:
     """Compare one stored document with what is implied under its id."""
     name, revision = str(body.pop("_id")), int(body.pop("revision", -1))
     want = left.pop((collection, name), None)
     committed = implied.committed.get(str(body.get("rig")))
     if revision >= committed if committed is not None else implied.newer(body):
-        result.count(ahead=1)  # written before the commit of the rows that it follows from
+        result.count(ahead=1)
+        coming = implied.coming.get((collection, name), {}).get(revision)
+        if committed is not None and coming != body and not moving():
+            result.found(f"{collection} {name}", f"no row of the topic implies this document of revision {revision}")
         return
     if want is None:
         if not body.get("provisional") or implied.over(body):

@@ -130,7 +130,9 @@ class DeadLetters:
     def _sources(self) -> list[Source]:
         found = self._log.sources([self._topic])
         if not found:
-            raise FatalError(f"there is no topic {self._topic} on {self.settings.kafka.bootstrap}; is the prefix right?")
+            raise FatalError(
+                f"there is no topic {self._topic} on {self.settings.kafka.bootstrap}; is the prefix right?"
+            )
         return found
 
 
@@ -185,4 +187,3 @@ class _Sender:
         if not isinstance(found, FatalError):
             self._producer.abort_transaction(self._settings.kafka.timeout)
         raise found from error
-

@@ -145,7 +145,7 @@ class Audit:
             docs.replay_lake(monitored, docs.judged(judging), self.settings, implied)
         store = open_documents(self.settings)
         try:
-            docs.compare(store, implied, result)
+            docs.compare(store, implied, result, moving=lambda: self._moved(judging))
         finally:
             store.close()
 

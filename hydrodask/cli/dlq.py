@@ -59,8 +59,9 @@ def list_(
         return
     table = Table("letter", "written", "topic", "partition", "offset", "reason", "retried", title="Dead letters")
     for row in rows:
-        table.add_row(*(Text(str(row[name])) for name in ("letter", "written", "topic", "partition", "offset", "reason")),
-                      "yes" if row["retried"] else "")  # fmt: skip
+        shown = row | {"written": row["written"][:19], "retried": "yes" if row["retried"] else ""}
+        # As Text, because reasons quote records, which may look like markup.
+        table.add_row(*(Text(str(cell)) for cell in shown.values()))
     console.print(table if rows else "No dead letters.")
 
 

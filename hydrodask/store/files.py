@@ -33,6 +33,11 @@ class Files:
             raise FatalError(f"could not open file system {url!r}: {error}") from error
         self._local = "file" in _protocols(self._fs)
 
+    @property
+    def local(self) -> Path | None:
+        """Return the folder on this machine's disk that the URL names, None when it is somewhere else."""
+        return Path(self._root) if self._local else None
+
     def put_if_absent(self, path: str, data: bytes) -> bool:
         """Create `path` with `data`; return False, and change nothing, when it exists already."""
         hidden = self._write_hidden(path, data)

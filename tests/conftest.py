@@ -10,6 +10,7 @@ import pytest
 from hydrodask.services import KafkaService
 from hydrodask.services.ports import free_port as find_free_port
 from hydrodask.settings.model import Kafka
+from tests.audited import Stored, run_embedded, run_real
 
 CI = os.environ.get("CI") == "true"
 """On CI nothing that is missing may pass for a reason to skip."""
@@ -49,6 +50,18 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
         yield Kafka(embedded=False, bootstrap=service.bootstrap)
     finally:
         service.stop()
+
+
+@pytest.fixture(scope="session")
+def stored(kafka: Kafka, recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    """Return what a platform on the real broker has left; copy its folder before you change anything."""
+    return run_real(kafka, recording, tmp_path_factory.mktemp("stored"), "stored")
+
+
+@pytest.fixture(scope="session")
+def leftover(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    """Return what a platform with an embedded broker has left; copy its folder before you change anything."""
+    return run_embedded(recording, tmp_path_factory.mktemp("leftover"))
 
 
 @pytest.fixture(scope="session")

@@ -98,8 +98,8 @@ class Compaction:
         """
         if not self._in_place and (self._local is None or (self._local.exists() and not can_exchange(self._local))):
             raise FatalError(
-                f"the file system of {self.lake.files.url} can't exchange two folders in one step, so readers which list "
-                "folders would see rows twice for a moment; --in-place does it all the same"
+                f"the file system of {self.lake.files.url} can't exchange two folders in one step, so readers which "
+                "list folders would see rows twice for a moment; --in-place does it all the same"
             )
         self.tidy()
         for folder, runs in self.plan().items():

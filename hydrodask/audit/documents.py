@@ -1,6 +1,7 @@
 """Check the documents: replay the detector over the window rows, and compare what follows with what is stored."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -169,53 +170,62 @@ def _row(value: bytes) -> WindowRecord | None:
     return row
 
 
-def compare(store: Documents, implied: Implied, result: Result, *, moving: Callable[[], bool]) -> None:
-    """Compare stored documents with the implied ones; provisional ones of windows that are open yet are left out.
+@dataclass(slots=True)
+class Comparing:
+    """Compares stored documents with the implied ones; provisional ones of windows that are open yet are left out.
 
     `moving` says whether the group has committed more since the audit began: then documents of later rows are fine.
     """
-    left = {name: one for name, one in implied.documents.items() if not one[1]["provisional"]}
-    for collection in COLLECTIONS:
-        for sensor in SENSORS:
-            found = store.find(collection, {"sensor": sensor}, limit=DOCUMENTS_MAX)
-            for body in found:
-                _compare_one(collection, body, left, implied, result, moving)
-                result.count(documents=1)
-            if len(found) == DOCUMENTS_MAX:
-                result.skip(f"{collection} of {sensor} beyond the first {DOCUMENTS_MAX:,}")
-                left = {n: one for n, one in left.items() if n[0] != collection or one[1]["sensor"] != sensor}
-    for (collection, name), (revision, body) in left.items():
-        result.found(f"{collection} {name}", "the document is missing", f"want revision {revision}, {_said(body)}")
 
+    implied: Implied
+    result: Result
+    moving: Callable[[], bool]
+    _left: dict[Id, tuple[int, Body]] = field(default_factory=dict)
 
-def _compare_one(
-    collection: str,
-    body: Body,
-    left: dict[Id, tuple[int, Body]],
-    implied: Implied,
-    result: Result,
-    moving: Callable[[], bool],
-) -> None:
-    """Compare one stored document with what is implied under its id."""
-    name, revision = str(body.pop("_id")), int(body.pop("revision", -1))
-    want = left.pop((collection, name), None)
-    committed = implied.committed.get(str(body.get("rig")))
-    if revision >= committed if committed is not None else implied.newer(body):
-        result.count(ahead=1)
-        coming = implied.coming.get((collection, name), {}).get(revision)
-        if committed is not None and coming != body and not moving():
-            result.found(f"{collection} {name}", f"no row of the topic implies this document of revision {revision}")
-        return
-    if want is None:
-        if not body.get("provisional") or implied.over(body):
-            result.found(f"{collection} {name}", "no final window implies this document", _said(body))
-        return
-    differing = [key for key in sorted(want[1].keys() | body.keys()) if want[1].get(key) != body.get(key)]
-    if differing:
-        first = f"{differing[0]} is {body.get(differing[0])!r}, want {want[1].get(differing[0])!r}"
-        result.found(f"{collection} {name}", "the document differs", first)
-    elif committed is not None and revision != want[0]:
-        result.found(f"{collection} {name}", "the document differs", f"revision is {revision}, want {want[0]}")
+    def run(self, store: Documents) -> None:
+        """Look at every document, and then for those that are missing."""
+        self._left = {name: one for name, one in self.implied.documents.items() if not one[1]["provisional"]}
+        for collection in COLLECTIONS:
+            for sensor in SENSORS:
+                found = store.find(collection, {"sensor": sensor}, limit=DOCUMENTS_MAX)
+                for body in found:
+                    self._one(collection, body)
+                if len(found) == DOCUMENTS_MAX:
+                    self._forget(collection, sensor)
+        for (collection, name), (revision, body) in self._left.items():
+            self._found(collection, name, "the document is missing", f"want revision {revision}, {_said(body)}")
+
+    def _one(self, collection: str, body: Body) -> None:
+        """Compare one stored document with what is implied under its id."""
+        self.result.count(documents=1)
+        name, revision = str(body.pop("_id")), int(body.pop("revision", -1))
+        want = self._left.pop((collection, name), None)
+        committed = self.implied.committed.get(str(body.get("rig")))
+        if revision >= committed if committed is not None else self.implied.newer(body):
+            self._ahead(collection, name, revision, body, known=committed is not None)
+        elif want is None:
+            if not body.get("provisional") or self.implied.over(body):
+                self._found(collection, name, "no final window implies this document", _said(body))
+        elif differing := [key for key in sorted(want[1].keys() | body.keys()) if want[1].get(key) != body.get(key)]:
+            first = f"{differing[0]} is {body.get(differing[0])!r}, want {want[1].get(differing[0])!r}"
+            self._found(collection, name, "the document differs", first)
+        elif committed is not None and revision != want[0]:
+            self._found(collection, name, "the document differs", f"revision is {revision}, want {want[0]}")
+
+    def _ahead(self, collection: str, name: str, revision: int, body: Body, *, known: bool) -> None:
+        """Take a document that was written before the commit of the rows that it follows from."""
+        self.result.count(ahead=1)
+        coming = self.implied.coming.get((collection, name), {}).get(revision)
+        if known and coming != body and not self.moving():
+            self._found(collection, name, f"no row of the topic implies this document of revision {revision}", "")
+
+    def _forget(self, collection: str, sensor: str) -> None:
+        """Expect no more of what was not looked at."""
+        self.result.skip(f"{collection} of {sensor} beyond the first {DOCUMENTS_MAX:,}")
+        self._left = {n: one for n, one in self._left.items() if n[0] != collection or one[1]["sensor"] != sensor}
+
+    def _found(self, collection: str, name: str, what: str, first: str) -> None:
+        self.result.found(f"{collection} {name}", what, first)
 
 
 def _said(body: Body) -> str:

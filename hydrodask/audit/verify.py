@@ -113,6 +113,11 @@ class Audit:
         parts = [part for parts in self.parts.values() for part in parts]
         return {part.source: part.committed for part in parts if part.committed is not None}
 
+    def _moved(self, parts: list[Part]) -> bool:
+        """Say whether one of the partitions has committed more since the audit began."""
+        now = self._committed([part.source for part in parts])
+        return any(now.get(part.source) != part.committed for part in parts)
+
     def _outputs(self, everyone: list[Part], wanted: dict[str, Ledger], dead: Ledger, later: dict[Source, int]) -> None:
         """Check the topics of ours."""
         if self.log is None:
@@ -145,7 +150,7 @@ class Audit:
             docs.replay_lake(monitored, docs.judged(judging), self.settings, implied)
         store = open_documents(self.settings)
         try:
-            docs.compare(store, implied, result, moving=lambda: self._moved(judging))
+            docs.Comparing(implied, result, lambda: self._moved(judging)).run(store)
         finally:
             store.close()
 

@@ -45,10 +45,6 @@ class Ledger:
         """Return the place and the offset of a row."""
         return self._place[row], self._at[row]
 
-    def names(self) -> "array[int]":
-        """Return what says which row each is."""
-        return self._which
-
     def ordered(self) -> "Ordered":
         """Return the rows in the order of `which`, and of their coming among equals."""
         which = np.frombuffer(self._which, np.uint64) if len(self) else np.zeros(0, np.uint64)

@@ -1,7 +1,8 @@
 """Check the topics that we publish: final window rows, cycle profiles and dead letters, each there exactly once."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -26,15 +27,13 @@ Row = tuple[int, bytes | None, bytes]
 class Topic:
     """A topic of ours: its partitions, and the partitions whose records its rows follow from.
 
-    `wanted` names those by number. `committed` is what they have committed by now: rows past the commits of the audit's
-    beginning may have come since, but none past these.
+    `wanted` names those by number.
     """
 
     log: Log
     sources: list[Source]
     parts: list[Part]
     wanted: Ledger
-    committed: Mapping[Source, int] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -59,9 +58,7 @@ class Topic:
 
 def check_outputs(topic: Topic, result: Result) -> None:
     """Compare the rows on a topic of ours with those that have to be there."""
-    found = Ledger()
-    oldest: dict[str, int] = {}
-    known = _Known(topic)
+    found = _Rows()
     for place, source in enumerate(topic.sources):
         low, high = topic.log.bounds(source)
         for offset, key, value in _rows(topic.log, source, low, high):
@@ -74,50 +71,70 @@ def check_outputs(topic: Topic, result: Result) -> None:
                 result.count(updates=1)
                 continue
             which = row_digest(key or b"", sensor, number, revision)
-            known.note(which, sensor, revision)
-            found.add(which, digest(key, value), place, offset)
+            found.add(which, digest(key, value), place, offset, (sensor, revision))
             if low:
-                oldest[sensor] = min(revision, oldest.get(sensor, revision))
+                found.oldest[sensor] = min(revision, found.oldest.get(sensor, revision))
         if low:
             result.skip(f"{source[0]}-{source[1]} below offset {low}: the log does not have them any more (retention)")
-    result.count(rows=len(found))
-    _compare(topic, found, known, oldest, result)
+    result.count(rows=len(found.ledger))
+    _compare(topic, found, result)
 
 
-class _Known:
-    """Which rows may be on a topic although the audit does not know of them."""
+class _Rows:
+    """Rows that were found on a topic: of which sensor each is, and its revision."""
 
-    def __init__(self, topic: Topic) -> None:
-        self._from: dict[str, int] = {}
-        self._later: set[int] = set()
-        for part in topic.parts:
-            known = min(part.committed or 0, part.covered)
-            # What can't be computed can't be judged, nor what was committed while the audit ran.
-            if topic.committed.get(part.source, 0) > known or part.covered < part.reach:
-                self._from[part.sensor] = min(known, self._from.get(part.sensor, known))
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.oldest: dict[str, int] = {}
+        """The smallest revision of each sensor on partitions whose beginning the log has lost."""
+        self._sensors: list[str] = []
+        self._sensor = array("i")
+        self._revision = array("q")
 
-    def note(self, which: int, sensor: str, revision: int) -> None:
-        """Take note of a row on a topic."""
-        if revision >= self._from.get(sensor, revision + 1):
-            self._later.add(which)
+    def add(self, which: int, what: int, place: int, offset: int, of: tuple[str, int]) -> None:
+        """Take a row of a sensor and revision."""
+        if of[0] not in self._sensors:
+            self._sensors.append(of[0])
+        self.ledger.add(which, what, place, offset)
+        self._sensor.append(self._sensors.index(of[0]))
+        self._revision.append(of[1])
 
-    def later(self, which: int) -> bool:
-        """Say whether a row may be newer than the audit."""
-        return which in self._later
+    def of(self, row: int) -> tuple[str, int]:
+        """Return a row's sensor and revision."""
+        return self._sensors[self._sensor[row]], self._revision[row]
 
 
-def _compare(topic: Topic, found: Ledger, known: _Known, oldest: Mapping[str, int], result: Result) -> None:
+def _unknown_from(topic: Topic) -> dict[str, int]:
+    """Return the revisions of each sensor from which on rows may be there that the audit does not know of.
+
+    What can't be computed can't be judged, nor what was committed while the audit ran.
+    """
+    committed = topic.log.committed([part.source for part in topic.parts])
+    unknown: dict[str, int] = {}
+    for part in topic.parts:
+        known = min(part.committed or 0, part.covered)
+        if committed.get(part.source, 0) > known or part.covered < part.reach:
+            unknown[part.sensor] = min(known, unknown.get(part.sensor, known))
+    return unknown
+
+
+def _compare(topic: Topic, found: _Rows, result: Result) -> None:
     """Say what is missing, extra, double or different."""
-    balanced = balance(topic.wanted, found)
-    which = found.names()
+    balanced = balance(topic.wanted, found.ledger)
     missing = []
     for row in balanced.missing:
         part, revision = topic.part_of(row)
         # What has become final past the commit is not published yet, and what is old the log may have lost.
-        if oldest.get(part.sensor, 0) <= revision < (part.committed or 0):
+        if found.oldest.get(part.sensor, 0) <= revision < (part.committed or 0):
             missing.append(row)
-    extra = [row for row in balanced.extra if not known.later(which[row])]
-    _say_all(topic, found, replace(balanced, missing=missing, extra=extra), "rows", result)
+    # Asked only now that the topic has been read: whoever has committed nothing since has published nothing since.
+    unknown = _unknown_from(topic)
+    extra = []
+    for row in balanced.extra:
+        sensor, revision = found.of(row)
+        if revision < unknown.get(sensor, revision + 1):
+            extra.append(row)
+    _say_all(topic, found.ledger, replace(balanced, missing=missing, extra=extra), "rows", result)
 
 
 def _say_all(topic: Topic, found: Ledger, balanced: Balance, what: str, result: Result) -> None:

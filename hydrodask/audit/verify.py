@@ -59,9 +59,9 @@ class Audit:
                 check_computed(part, self.results, wanted, place)
             elif part in labelled:
                 check_labels(part, self.results, dead, place)
-        later = self._committed([part.source for part in everyone])
-        self._outputs(everyone, wanted, dead, later)
+        self._outputs(everyone, wanted, dead)
         self._documents(monitored, judging)
+        later = self._committed([part.source for part in everyone])
         for part in everyone:
             check_snapshots(part, later.get(part.source), self.results)
         return self.results
@@ -118,7 +118,7 @@ class Audit:
         now = self._committed([part.source for part in parts])
         return any(now.get(part.source) != part.committed for part in parts)
 
-    def _outputs(self, everyone: list[Part], wanted: dict[str, Ledger], dead: Ledger, later: dict[Source, int]) -> None:
+    def _outputs(self, everyone: list[Part], wanted: dict[str, Ledger], dead: Ledger) -> None:
         """Check the topics of ours."""
         if self.log is None:
             for check in ("analytics", "profiles", "dead"):
@@ -130,7 +130,7 @@ class Audit:
         for check, topic in topics.items():
             self.say(f"{topic}: rows")
             sources = self.log.sources([topic])
-            check_outputs(Topic(self.log, sources, self.parts["monitor"], wanted[check], later), self.results[check])
+            check_outputs(Topic(self.log, sources, self.parts["monitor"], wanted[check]), self.results[check])
         letters = self.settings.topic("dead-letter")
         self.say(f"{letters}: letters")
         check_dead(Topic(self.log, self.log.sources([letters]), everyone, dead), self.results["dead"])

@@ -9,6 +9,7 @@ window      samples → sliding windows, cycle profiles
 detect      window rows → anomalies, incidents, health
 store       rows → stored rows: lake (Parquet), documents (SQLite, MongoDB), topics (transactions)
 stream      assignment → reports: streamz nodes, partition, snapshot, step, coordinator, placement
+audit       what is stored → findings: verify; and mending it: backfill, compact, dead letters
 observe     reports → people: metrics, live terminal view, Dask dashboard page, status
 cli         arguments → exit code: one small module a command; `platform` puts a run together
 settings    configuration: typed, layered, checked once
@@ -16,5 +17,6 @@ services    real servers on this machine, for those who have no cluster
 doctor      checks of everything that a run needs
 clock, errors, kafka, rigs, blobs   below all: time, errors by what to do, Kafka clients, names as numbers, bytes
 
-`flows/` beside this package holds the graphs themselves. Imports go one way: cli → flows → stream → stages → records.
+`flows/` beside this package holds the graphs themselves. Imports go one way:
+cli → flows, audit → stream → stages → records.
 """

@@ -40,6 +40,11 @@ class Blobs:
     def __len__(self) -> int:
         return len(self.present)
 
+    @property
+    def full(self) -> int:
+        """How many are there, those that are absent left out."""
+        return int(np.count_nonzero(self.present))
+
     @overload
     def __getitem__(self, which: int) -> bytes | None: ...
 

@@ -12,6 +12,7 @@ from hydrodask.services import HdfsService, KafkaService, MongoService
 from hydrodask.services.ports import free_port as find_free_port
 from hydrodask.services.server import Server
 from hydrodask.settings.model import Kafka
+from tests.audited import Stored, run_embedded, run_real
 from tests.delivery import Delivered, reference, shorten
 
 CI = os.environ.get("CI") == "true"
@@ -125,6 +126,18 @@ def mongo_service(folder: Path) -> MongoService:
 
 def quiet(_said: str) -> None:
     """Take no notice of progress."""
+
+
+@pytest.fixture(scope="session")
+def stored(kafka: Kafka, recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    """Return what a platform on the real broker has left; copy its folder before you change anything."""
+    return run_real(kafka, recording, tmp_path_factory.mktemp("stored"), "stored")
+
+
+@pytest.fixture(scope="session")
+def leftover(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    """Return what a platform with an embedded broker has left; copy its folder before you change anything."""
+    return run_embedded(recording, tmp_path_factory.mktemp("leftover"))
 
 
 @pytest.fixture(scope="session")

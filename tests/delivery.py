@@ -133,9 +133,16 @@ class Driver:
     """`hydrodask run` in a process of its own, which is gone, with all that it has started, when the block ends."""
 
     def __init__(
-        self, sets: Sequence[str], log: Path, *options: str, environment: Mapping[str, str] = MappingProxyType({})
+        self,
+        sets: Sequence[str],
+        log: Path,
+        *options: str,
+        source: str | None = "none",
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        command = [sys.executable, "-m", "hydrodask", "run", "--source", "none", *options]
+        command = [sys.executable, "-m", "hydrodask", "run", *options]
+        if source is not None:
+            command += ["--source", source]
         for one in sets:
             command += ["--set", one]
         self.log = log

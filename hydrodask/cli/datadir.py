@@ -12,17 +12,23 @@ from hydrodask.errors import ConfigError
 INCARNATION_OFFSETS = 10**9
 """Offsets that one start of the embedded broker may use; the next start's begin there."""
 
+_WHO = {"lock": "run", "maintenance-lock": "compact or backfill"}
+
 
 class DataDir:
-    """Holds the directory's lock while it is open. Raises ConfigError when another run has it."""
+    """Holds one of the directory's locks while it is open. Raises ConfigError when another process has it.
 
-    def __init__(self, path: Path) -> None:
+    `run` holds `lock`; what changes files of the lake, beside a run or without one, holds `maintenance-lock`.
+    """
+
+    def __init__(self, path: Path, lock: str = "lock") -> None:
         self.path = path
+        self._name = lock
 
     def __enter__(self) -> Self:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.path / "lock").open("a+")
+            self._lock = (self.path / self._name).open("a+")
         except OSError as error:
             raise ConfigError(f"could not use data_dir {str(self.path)!r}: {error}") from error
         try:
@@ -32,8 +38,8 @@ class DataDir:
             owner = self._lock.read().strip() or "unknown"
             self._lock.close()
             raise ConfigError(
-                f"data_dir {str(self.path)!r} is in use by the hydrodask run with process id {owner}; stop that one, "
-                "or set another data_dir"
+                f"data_dir {str(self.path)!r} is in use by the hydrodask {_WHO[self._name]} with process id {owner}; "
+                "stop that one, or set another data_dir"
             ) from error
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")

@@ -8,9 +8,10 @@ import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from hydrodask.errors import RetryableError
-from hydrodask.store.filesystems import open_file_system
+from hydrodask.store.filesystems import LocalDisk, open_file_system
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,11 @@ class Files:
     def __init__(self, url: str) -> None:
         self.url = url
         self._system, self._root = open_file_system(url)
+
+    @property
+    def local(self) -> Path | None:
+        """Return the folder on this machine's disk that the URL names, None when it is somewhere else."""
+        return Path(self._root) if isinstance(self._system, LocalDisk) else None
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
         """Create `path` with `data`; return False, and change nothing, when it exists already.

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hydrodask.errors import IntegrityError
+from hydrodask.store import seal
 from hydrodask.store.files import Files
 
-_END = b"hydrodask.end"
+_END, _FIRST = b"hydrodask.end", b"hydrodask.first"
 _DELTA = ("cycle", "sample_idx", "timestamp", "offset", "late_us", "revision", "window_start", "window_end")
 _SPLIT = ("avg_value", "stddev_value")
 
@@ -40,7 +41,7 @@ class Lake:
         Blocks until it is on disk. Raises RetryableError when the file system refuses.
         """
         path = f"{folder}/{_name(source, first)}"
-        data = encode(table, {_END: b"%d" % end, b"hydrodask.first": b"%d" % first})
+        data = encode_range(table, first, end)
         if self.files.put_if_absent(path, data):
             return Written(end, len(data), ours=True)
         return Written(self.end_of(path), 0, ours=False)
@@ -66,6 +67,11 @@ class Lake:
             ) from error
 
 
+def encode_range(table: pa.Table, first: int, end: int) -> bytes:
+    """Return what came of the offsets from `first` to `end` as the bytes of a file, sealed with their checksum."""
+    return seal.sealed(encode(table, {_END: b"%d" % end, _FIRST: b"%d" % first, seal.KEY: seal.ROOM}))
+
+
 def encode(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
     """Return `table` as a Parquet file: zstd, deltas for times and counters, a dictionary for values, which repeat."""
     names = set(table.column_names)
@@ -80,6 +86,7 @@ def encode(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
         use_dictionary=dictionary,
         column_encoding=encoding,
         write_statistics=True,
+        write_page_checksum=True,  # so that readers who know nothing of the seal can see damage, too
     )
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 

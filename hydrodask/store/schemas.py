@@ -79,7 +79,7 @@ def labels_table(
 ) -> pa.Table:
     """Return rows of `labels`: rig, cycle, timestamp, the four component states, stable, partition, revision."""
     columns: dict[str, object] = {
-        "rig": [label.rig for label in labels],
+        "rig": pa.array([label.rig for label in labels], pa.string()),
         "cycle": pa.array([label.cycle for label in labels], pa.int64()),
         "timestamp": pa.array(times_us, pa.int64()).cast(TIME),
     }

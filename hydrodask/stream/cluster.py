@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self
 
 import dask
@@ -111,6 +111,25 @@ class DaskCluster:
             raise WorkerLostError(f"worker {worker} went away during a step: {error}") from error
         finally:
             future.release()
+
+    async def each(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]) -> AsyncIterator[Any]:
+        """Yield what `function` returns for each of `arguments`, in their order, computed on all workers.
+
+        Raises what it raises, and WorkerLostError when workers went away more than twice with one of them.
+        """
+        name = f"each-{uuid.uuid4().hex}"
+        futures = [
+            self._client.submit(function, *given, key=(name, place), pure=False, retries=2)
+            for place, given in enumerate(arguments)
+        ]
+        try:
+            for future in futures:
+                yield await future
+        except (KilledWorker, FutureCancelledError, OSError) as error:
+            raise WorkerLostError(f"a worker went away with {function.__name__}: {error}") from error
+        finally:
+            for future in futures:
+                future.release()
 
     async def log_event(self, topic: str, message: dict[str, Any]) -> None:
         """Leave a message with the scheduler, for pages; `topic` comes from a fixed set."""

@@ -170,8 +170,7 @@ class Partition:
 
     def _count(self, messages: Messages) -> None:
         """Count the records, tombstones left out, that are not part of the restored totals."""
-        fresh = messages.values.present[int(np.searchsorted(messages.offsets, self.ctx.counted)) :]
-        self.consumed += int(np.count_nonzero(fresh))
+        self.consumed += messages.values[int(np.searchsorted(messages.offsets, self.ctx.counted)) :].full
 
     def _restore(self, offset: int, state: dict[str, object]) -> int:
         """Restore nodes and outputs; a snapshot that does not fit is not used, and that is said."""

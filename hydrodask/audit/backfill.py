@@ -1,0 +1,189 @@
+"""Compute windows, cycle profiles and late samples anew from raw/, compare with the stored ones, and put them right.
+
+One call a partition, with nothing shared between two, so that Dask can run them anywhere.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from hydrodask.audit.chain import arrange, usable_part
+from hydrodask.audit.files import FOLDERS, Link, empty_table, inspect, order_column, rows_of
+from hydrodask.audit.finding import Result
+from hydrodask.audit.part import Part, load_snapshots
+from hydrodask.audit.replay import KEYS, Operators, raw_samples
+from hydrodask.audit.rows import Comparison, Difference, below, from_on
+from hydrodask.settings import Settings
+from hydrodask.store.files import Files
+from hydrodask.store.lake import Lake, encode_range
+from hydrodask.store.listing import file_name, named
+
+Source = tuple[str, int]
+COMPUTED = ("windows", "cycles", "late")
+
+
+@dataclass(slots=True)
+class Report:
+    """What one partition's backfill has found and done."""
+
+    source: Source
+    samples: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    """What can't be put right, and why."""
+
+    @property
+    def name(self) -> str:
+        """Topic and partition."""
+        return f"{self.source[0]}-{self.source[1]}"
+
+
+@dataclass(slots=True)
+class Span:
+    """A piece of a chain: the file that holds `[first, end)`, or a hole where one should be."""
+
+    first: int
+    end: int
+    link: Link | None
+
+
+def backfill(settings: Settings, source: Source, write: bool) -> Report:
+    """Compare one partition's derived files with what raw/ gives; with `write` put recomputed ones in place.
+
+    A file is replaced in one step. Rows past the end of raw/ are not looked at. Nothing is written unless raw/ is
+    whole, for then the recomputed rows would be wrong. Raises RetryableError when the file system refuses.
+    """
+    report, doubts = Report(source), Result("raw", "")
+    part = _part(settings, source, doubts)
+    links = part.chains.get("raw", [])
+    usable = usable_part(links)
+    if len(usable) < len(links) or (usable and usable[0].first > part.begin):
+        report.left.append(
+            "raw/ has a gap or a damaged file, so nothing can be computed from it; see `hydrodask verify`"
+        )
+        return report
+    menders = [_Mender(part, folder, report, write=write) for folder in COMPUTED]
+    operators = Operators(settings, source, part.sensor)
+    end = part.begin
+    for samples in raw_samples(part.lake, usable, part.sensor):
+        report.samples += len(samples)
+        tables = operators.tables(operators.consume(samples))
+        end = usable[-1].end or end
+        for mender in menders:
+            mender.expect(tables[mender.folder])
+    for mender in menders:
+        mender.finish(end if usable else part.begin)
+    return report
+
+
+def sources_of(settings: Settings) -> list[Source]:
+    """Return the partitions of sensors' topics that have raw files."""
+    files = (named(path) for path in Lake(settings.lake_url).files.names("raw"))
+    prefix = settings.topics.prefix
+    return sorted({file.source for file in files if file is not None and file.topic.startswith(prefix)})
+
+
+def _part(settings: Settings, source: Source, doubts: Result) -> Part:
+    lake = Lake(settings.lake_url)
+    part = Part(settings, source, lake, {}, load_snapshots(Files(settings.snapshots_url), source, doubts))
+    below_sensor = [f"{folder}/sensor={part.sensor}" for folder in FOLDERS if folder != "labels"]
+    found = (named(path) for folder in below_sensor for path in lake.files.names(folder))
+    arranged = arrange([file for file in found if file is not None and file.source == source], doubts)
+    for folder, files in arranged.get(source, {}).items():
+        part.chains[folder] = [inspect(lake, file, part.sensor, doubts) for file in files]
+    return part
+
+
+class _Mender:
+    """Takes the rows that a folder should hold, cuts them where its files end, compares, and replaces."""
+
+    def __init__(self, part: Part, folder: str, report: Report, *, write: bool) -> None:
+        self.folder = folder
+        self._part = part
+        self._report = report
+        self._write = write
+        self._column = order_column(folder)
+        self._spans = list(_spans(part, folder, report))
+        self._rows: list[pa.Table] = []
+
+    def expect(self, table: pa.Table) -> None:
+        """Take the next rows; spans that they have passed are complete."""
+        if not table.num_rows:
+            return
+        newest = table.column(self._column)[-1].as_py()
+        self._rows.append(table)
+        while self._spans and newest >= self._spans[0].end:
+            self._close(self._spans.pop(0))
+
+    def finish(self, end: int) -> None:
+        """Close the spans up to where raw/ ends; those behind can't be judged yet."""
+        while self._spans and self._spans[0].end <= end:
+            self._close(self._spans.pop(0))
+        for span in self._spans:
+            if span.link is None or not span.link.usable:
+                self._report.left.append(f"{self.folder}/ from {span.first} to {span.end}: raw/ ends at {end}")
+
+    def _close(self, span: Span) -> None:
+        """Compare one span with the rows that it should hold."""
+        rows = pa.concat_tables([empty_table(self.folder), *self._rows])
+        due, self._rows = below(rows, self._column, span.end), [from_on(rows, self._column, span.end)]
+        due = from_on(due, self._column, span.first)
+        counts = self._report.rows
+        counts[self.folder] = counts.get(self.folder, 0) + due.num_rows
+        path, what = self._judge(span, due)
+        if what:
+            self._report.wrong.append(f"{path}: {what}")
+            if self._write:
+                self._put(path, span, due)
+
+    def _judge(self, span: Span, due: pa.Table) -> tuple[str, str]:
+        """Return the path of the span's file, and what is wrong with it."""
+        if span.link is None:
+            folder = f"{self.folder}/sensor={self._part.sensor}"
+            return f"{folder}/{file_name(self._part.source, span.first)}", f"missing, {due.num_rows:,} rows"
+        if not span.link.usable:
+            return span.link.path, f"damaged, {due.num_rows:,} rows"
+        found = _compare(self._part.lake, span.link, due, KEYS[self.folder])
+        return span.link.path, f"{found.what}; {found.first}" if found.wrong else ""
+
+    def _put(self, path: str, span: Span, due: pa.Table) -> None:
+        """Put the recomputed file in its place; a hole may have been filled by another meanwhile."""
+        files, data = self._part.lake.files, encode_range(due.combine_chunks(), span.first, span.end)
+        if span.link is not None:
+            files.replace(path, data)
+        elif not files.put_if_absent(path, data):
+            self._report.left.append(f"{path}: somebody else has written it meanwhile; run this again")
+            return
+        self._report.mended.append(path)
+
+
+def _compare(lake: Lake, link: Link, due: pa.Table, key: tuple[str, ...]) -> Difference:
+    stored = rows_of(lake, link)
+    comparison = Comparison(iter([(link.path, stored)] if stored.num_rows else []), key, 1 << 62)
+    comparison.expect(due)
+    return comparison.finish()
+
+
+def _spans(part: Part, folder: str, report: Report) -> Iterator[Span]:
+    """Yield the pieces of a chain, holes too; what overlaps is left alone and said."""
+    position = part.begin
+    links = part.chains.get(folder, [])
+    newest = part.snapshots[-1].state["files"].get(folder, {}).get("first", 0) if part.snapshots else 0
+    for place, link in enumerate(links):
+        if link.first < position:
+            report.left.append(f"{link.path} overlaps the file before it; one of the two has to go")
+            continue
+        if link.first > position:
+            yield Span(position, link.first, None)
+        following = links[place + 1].first if place + 1 < len(links) else newest
+        end = link.end if link.usable else following
+        if end is None or end <= link.first:
+            report.left.append(f"{link.path} is damaged, and nothing says where it ended")
+            return
+        yield Span(link.first, end, link)
+        position = end
+    if newest > position:
+        yield Span(position, newest, None)

@@ -1,0 +1,80 @@
+"""Check that the files of a partition follow each other: no gap, no overlap, one beginning."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from hydrodask.audit.files import Link
+from hydrodask.audit.finding import Result
+from hydrodask.store.listing import Named, current
+
+Chains = dict[str, list[Link]]
+"""The chains of one partition by folder."""
+
+
+def arrange(files: Iterable[Named], result: Result) -> dict[tuple[str, int], dict[str, list[Named]]]:
+    """Return the files of each partition by folder in the order of their offsets; those that are replaced are said."""
+    grouped: dict[tuple[str, int], dict[str, list[Named]]] = defaultdict(lambda: defaultdict(list))
+    for file in files:
+        grouped[file.source][file.folder].append(file)
+    for folders in grouped.values():
+        for folder, group in folders.items():
+            folders[folder], replaced = current(group)
+            for file in replaced:
+                result.found(
+                    file.path,
+                    "its rows are twice in the lake, for `compact` has made a larger file of them; run `compact` again",
+                )
+    return grouped
+
+
+def check_chain(links: list[Link], result: Result) -> None:
+    """Say where a file does not begin where the one before it ends."""
+    result.count(files=len(links))
+    for before, after in pairwise(links):
+        if before.end is None or before.end == after.first:
+            continue
+        if after.first < before.end:
+            result.found(
+                after.path,
+                f"it begins at offset {after.first}, inside {before.path}, which goes on to {before.end}: "
+                "rows are there twice",
+            )
+        else:
+            result.found(
+                before.path,
+                f"it ends at offset {before.end}, and the next file, {after.path}, begins at {after.first}: "
+                "a file between the two is missing",
+            )
+
+
+def check_beginnings(source: tuple[str, int], chains: Mapping[str, list[Link]], result: Result) -> None:
+    """Say which chain does not begin where the partition's others do: all began with the group."""
+    firsts = {folder: links[0].first for folder, links in chains.items() if links}
+    if not firsts:
+        return
+    begin = min(firsts.values())
+    for folder, first in firsts.items():
+        if first > begin:
+            other = next(name for name, f in firsts.items() if f == begin)
+            result.found(
+                f"{source[0]}-{source[1]}",
+                f"{folder}/ begins at offset {first}, {other}/ at {begin}: the first file of {folder}/ is missing",
+            )
+
+
+def usable_part(links: list[Link]) -> list[Link]:
+    """Return the files from the first one on up to the first gap, overlap or damaged file."""
+    part: list[Link] = []
+    for link in links:
+        if not link.usable or (part and part[-1].end != link.first):
+            break
+        part.append(link)
+    return part
+
+
+def end_of(links: list[Link]) -> int:
+    """Return where the newest file ends, as far as it is known; 0 without files."""
+    if not links:
+        return 0
+    return max(link.first if link.end is None else link.end for link in links)

@@ -1,0 +1,273 @@
+"""Make small files of the lake into large ones, one folder at a time, so that readers never see the difference.
+
+What is promised, and to whom:
+
+- Whoever lists a folder sees the files from before or those from after, never some of both: the new files are made in
+  a folder beside the lake's, `.compact`, and the two folders are exchanged in one step (Linux, local disks).
+- Whoever has listed before and opens after finds a file gone, which is an error and not a wrong answer: list again. A
+  large file has a name that no small file ever had, so no listing leads to rows that it did not mean.
+- Elsewhere (HDFS, object stores) nothing can exchange two folders. There, and only if told to, the large file is put
+  beside the small ones, which are then deleted: readers that go by `store.listing.current` see each row once at any
+  time, and all others see the rows of one run of files twice for a moment.
+- Killed at any point nothing is lost and no row is there twice (elsewhere: until the next compaction has finished the
+  work), and the next compaction tidies up.
+- A writer that was asleep while its successor wrote on, and while `compact` then replaced the file whose name would
+  have stopped it, can write that name again: its rows are there twice until the next compaction, and `verify` says so.
+- A writer that puts a file into a folder in the instant of the exchange finds it there still: it is carried over at
+  once, or by the next compaction. The newest file of a partition stays as it is, for writers go on from it.
+"""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hydrodask import clock
+from hydrodask.audit.chain import arrange
+from hydrodask.audit.files import FOLDERS, Link, inspect, rows_of
+from hydrodask.audit.finding import Result
+from hydrodask.errors import FatalError, IntegrityError
+from hydrodask.settings import Settings
+from hydrodask.store.exchange import can_exchange, exchange
+from hydrodask.store.files import Files
+from hydrodask.store.lake import Lake, encode_range
+from hydrodask.store.listing import Named, file_name, named
+
+STAGING = ".compact"
+"""Where new folders are made: on the lake's file system, and where no reader of its folders looks."""
+
+_TIMES = ("timestamp", "window_start", "cycle_start")
+Step = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Compacted:
+    """What a compaction has done, or would do."""
+
+    folders: int = 0
+    small: int = 0
+    large: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+    tidied: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Small files in a row, in one folder and of one date, that become one large file."""
+
+    folder: str
+    links: tuple[Link, ...]
+
+    @property
+    def path(self) -> str:
+        """The large file's path."""
+        source = self.links[0].named.source
+        return f"{self.folder}/{file_name(source, self.links[0].first, self.links[-1].end)}"
+
+    def rows(self, lake: Lake) -> pa.Table:
+        """Return the rows of all, in order."""
+        return pa.concat_tables([rows_of(lake, link) for link in self.links]).combine_chunks()
+
+
+class Compaction:
+    """One pass over the lake. `step` is told what was done last: tests stop there.
+
+    Nobody else may compact or backfill the same lake at the same time.
+    """
+
+    def __init__(self, settings: Settings, *, rows_max: int, in_place: bool, step: Step = lambda _done: None) -> None:
+        self.lake = Lake(settings.lake_url)
+        self.done = Compacted()
+        self._prefix = settings.topics.prefix
+        self._rows_max = rows_max
+        self._in_place = in_place
+        self._step = step
+        self._local = self.lake.files.local
+
+    def run(self, *, say: Callable[[str], None] = lambda _said: None, settled_s: float = 0.0) -> Compacted:
+        """Compact every folder that has not changed for `settled_s`, where that can be known. Blocks.
+
+        Raises FatalError where folders can't be exchanged, unless told to do without, and RetryableError when the file
+        system refuses: run it again then.
+        """
+        if not self._in_place and (self._local is None or (self._local.exists() and not can_exchange(self._local))):
+            raise FatalError(
+                f"the file system of {self.lake.files.url} can't exchange two folders in one step, so readers which "
+                "list folders would see rows twice for a moment; --in-place does it all the same"
+            )
+        self.tidy()
+        for folder, runs in self.plan().items():
+            if self._age_s(folder) < settled_s:
+                self.done.left.append(f"{folder}: it has changed just now")
+                continue
+            say(folder)
+            self._compact(folder, runs)
+        return self.done
+
+    def _age_s(self, folder: str) -> float:
+        """Return how long ago something was put into a folder; for ever ago where that can't be known."""
+        if self._local is None:
+            return float("inf")
+        return clock.now_us() / 1e6 - (self._local / folder).stat().st_mtime
+
+    def plan(self) -> dict[str, list[Run]]:
+        """Return what would become one file, by folder. Damaged files, and those of unknown ends, are left alone."""
+        plan: dict[str, list[Run]] = defaultdict(list)
+        for chain in self._chains():
+            for run in self._runs(chain[:-1]):  # never the newest one
+                plan[run.folder].append(run)
+        return dict(plan)
+
+    def tidy(self) -> None:
+        """Finish or undo what an earlier compaction has left when it was killed."""
+        if self._local is not None:
+            self._carry_over(self._local / STAGING, (self._local / STAGING).glob("**/*.parquet"))
+            shutil.rmtree(self._local / STAGING, ignore_errors=True)
+        replaced = Result("replaced", "")
+        files = self._files()
+        large = [file for file in files if file.end is not None]
+        for file in files if large else []:
+            cover = next((big for big in large if big != file and _covers(big, file)), None)
+            if cover is not None and inspect(self.lake, cover, self._sensor(cover), replaced).usable:
+                self.lake.files.remove(file.path)
+                self.done.tidied.append(file.path)
+
+    def _files(self) -> list[Named]:
+        found = (named(path) for folder in FOLDERS for path in self.lake.files.names(folder))
+        return [file for file in found if file is not None and file.topic.startswith(self._prefix)]
+
+    def _sensor(self, file: Named) -> str:
+        return file.topic.removeprefix(self._prefix)
+
+    def _chains(self) -> Iterator[list[Named]]:
+        for folders in arrange(self._files(), Result("replaced", "")).values():
+            yield from (files for files in folders.values() if files)
+
+    def _runs(self, files: list[Named]) -> Iterator[Run]:
+        """Cut a chain into runs of at least two files: same folder, same date, no gap, no more rows than allowed."""
+        doubts, rows, day = Result("files", ""), 0, ""
+        run: list[Link] = []
+        for file in files:
+            link = inspect(self.lake, file, self._sensor(file), doubts)
+            date = self._date(link) if link.usable else ""
+            folder = file.path.rpartition("/")[0]
+            fits = bool(run) and run[-1].end == link.first and date in ("", day) and rows + link.rows <= self._rows_max
+            full = link.rows * 2 >= self._rows_max  # or it would be written anew with each few rows that follow
+            if full or not link.usable or not fits or folder != run[0].path.rpartition("/")[0]:
+                if len(run) > 1:
+                    yield Run(run[0].path.rpartition("/")[0], tuple(run))
+                run, rows, day = [], 0, ""
+            if link.usable and not full:
+                run.append(link)
+                rows, day = rows + link.rows, day or date
+        if len(run) > 1:
+            yield Run(run[0].path.rpartition("/")[0], tuple(run))
+        self.done.left += [str(finding) for finding in doubts.findings]
+
+    def _date(self, link: Link) -> str:
+        """Return the event date of a file's first row; nothing for one without rows."""
+        if "date" in link.named.parts or not link.rows:
+            return link.named.parts.get("date", "")
+        rows = rows_of(self.lake, link)
+        column = next(name for name in _TIMES if name in rows.column_names)
+        return str(pc.min(rows.column(column)).as_py())[:10]
+
+    def _compact(self, folder: str, runs: list[Run]) -> None:
+        if self._local is None or self._in_place:
+            self._beside(runs)
+        else:
+            self._exchanged(self._local, folder, runs)
+        self.done.folders += 1
+
+    def _exchanged(self, root: Path, folder: str, runs: list[Run]) -> None:
+        """Make the folder anew beside the lake's folders, check it, and exchange the two."""
+        live, staged = root / folder, root / STAGING / folder
+        gone = {link.path.rpartition("/")[2] for run in runs for link in run.links}
+        staged.mkdir(parents=True)
+        kept = [path for path in live.iterdir() if not path.name.startswith(".") and path.name not in gone]
+        for path in kept:
+            (staged / path.name).hardlink_to(path)
+        beside = Files(str(root / STAGING))
+        for run in runs:
+            self._write(beside, run)
+        self._step("staged")
+        for run in runs:
+            self._check(run, beside)
+        self._step("checked")
+        exchange(staged, live)
+        self._step("exchanged")
+        known = gone | {path.name for path in kept}
+        self._carry_over(root / STAGING, (old for old in staged.iterdir() if old.name not in known))
+        self._step("carried over")
+        shutil.rmtree(root / STAGING)
+        self._step("removed")
+
+    def _beside(self, runs: list[Run]) -> None:
+        """Put the large file beside the small ones, check it, then delete those."""
+        for run in runs:
+            self._write(self.lake.files, run)
+            self._step("staged")
+            self._check(run, self.lake.files)
+            self._step("checked")
+            for link in run.links:
+                self.lake.files.remove(link.path)
+                self._step("removed")
+
+    def _write(self, files: Files, run: Run) -> None:
+        first, end = run.links[0].first, run.links[-1].end
+        assert end is not None  # noqa: S101 - only files with known ends are in runs
+        data = encode_range(run.rows(self.lake), first, end)
+        if not files.put_if_absent(run.path, data):
+            raise IntegrityError(f"{run.path} is there already; run `hydrodask verify`, and move it away")
+        self.done.small += len(run.links)
+        self.done.large += 1
+        self.done.bytes_after += len(data)
+        self.done.bytes_before += sum(len(self.lake.files.read(link.path)) for link in run.links)
+
+    def _check(self, run: Run, files: Files) -> None:
+        """Read the large file back: what replaces others must be whole."""
+        file, doubts = named(run.path), Result("large", "")
+        assert file is not None  # noqa: S101 - we have named it
+        lake = Lake(files.url)
+        link = inspect(lake, file, self._sensor(file), doubts)
+        if not link.usable or not rows_of(lake, link).equals(run.rows(self.lake)):
+            said = f": {doubts.findings[0]}" if doubts.findings else ""
+            raise IntegrityError(f"{run.path} was written and does not hold what the small files do{said}")
+
+    def _carry_over(self, staging: Path, left: Iterable[Path]) -> None:
+        """Put files that a writer has left in a folder in the instant of its exchange where they belong.
+
+        Whatever else is left there is in the lake, or inside a large file, or was never meant to be.
+        """
+        for old in sorted(left):
+            path = old.relative_to(staging).as_posix()
+            file = named(path)
+            if file is None or file.end is not None or old.name.startswith("."):
+                continue
+            link = inspect(Lake(str(staging)), file, self._sensor(file), Result("left", ""))
+            if link.usable and self._follows(link) and self.lake.files.put_if_absent(path, old.read_bytes()):
+                self.done.tidied.append(path)
+
+    def _follows(self, link: Link) -> bool:
+        """Say whether a file begins where the lake's files before it end, and ends before those after it begin."""
+        ours = [f for f in self._files() if f.source == link.named.source and f.folder == link.named.folder]
+        before = [f for f in ours if f.first <= link.first]
+        after = min((f.first for f in ours if f.first > link.first), default=None)
+        if link.end is None or (after is not None and after < link.end):
+            return False
+        if not before:
+            return True
+        last = max(before, key=lambda f: (f.first, f.end or 0))
+        return inspect(self.lake, last, self._sensor(last), Result("before", "")).end == link.first
+
+
+def _covers(large: Named, file: Named) -> bool:
+    """Say whether a file is of the rows that `compact` has put into a large one."""
+    same = large.source == file.source and large.folder == file.folder
+    return same and large.end is not None and large.first <= file.first < large.end and (file.end or 0) < large.end

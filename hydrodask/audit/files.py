@@ -1,0 +1,164 @@
+"""Check one file of the lake: it opens, its bytes are those that were written, and it agrees with its name."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hydrodask.audit.finding import Result
+from hydrodask.errors import RetryableError
+from hydrodask.records import Samples
+from hydrodask.store import seal
+from hydrodask.store.lake import Lake
+from hydrodask.store.listing import Named
+from hydrodask.store.schemas import labels_table, late_table, profiles_table, samples_table, windows_table
+from hydrodask.window import CycleProfiles, SlidingWindows
+
+FOLDERS = ("raw", "windows", "cycles", "late", "labels")
+"""The folders of the lake."""
+
+_END, _FIRST = b"hydrodask.end", b"hydrodask.first"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One file of a chain: its name, where it ends (None: unknown), its rows, and whether they can be used."""
+
+    named: Named
+    end: int | None
+    rows: int
+    usable: bool
+
+    @property
+    def first(self) -> int:
+        """The offset from which on it holds rows."""
+        return self.named.first
+
+    @property
+    def path(self) -> str:
+        """The path in the lake."""
+        return self.named.path
+
+
+def order_column(folder: str) -> str:
+    """Return the column that holds offsets of the source."""
+    return "offset" if folder in ("raw", "late") else "revision"
+
+
+def inspect(lake: Lake, named: Named, sensor: str | None, result: Result) -> Link:
+    """Read one file and say all that is wrong with it. Raises RetryableError when it is gone."""
+    data = read_bytes(lake, named.path)
+    result.count(files=1, bytes=len(data))
+    intact = seal.intact(data)
+    if intact is not True:
+        lost = "its bytes are not those that were written: it is damaged or was changed"
+        result.found(named.path, "it carries no checksum, so it is none of ours or damaged" if intact is None else lost)
+    try:
+        table, metadata = parse(data)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        result.found(named.path, f"it can't be read as Parquet ({error})")
+        return Link(named, None, 0, usable=False)
+    result.count(rows=table.num_rows)
+    end = _number(metadata, _END)
+    problems = [*_against_name(named, sensor, metadata, table), *_against_schema(named, table, end)]
+    for problem in problems:
+        result.found(named.path, problem)
+    return Link(named, end, table.num_rows, usable=intact is True and not problems)
+
+
+def read_bytes(lake: Lake, path: str) -> bytes:
+    """Return the bytes of a file that the listing has named."""
+    try:
+        return lake.files.read(path)
+    except FileNotFoundError as error:
+        raise RetryableError(
+            f"{path} in {lake.files.url} has gone while it was to be read; `compact` replaces files: run this again"
+        ) from error
+
+
+def parse(data: bytes) -> tuple[pa.Table, dict[bytes, bytes]]:
+    """Return rows and metadata of a file. Raises ArrowException, OSError or ValueError when it is damaged."""
+    # The schema's copy of the metadata is older than the seal, so the file's own counts.
+    metadata = dict(pq.read_metadata(pa.BufferReader(data)).metadata or {})
+    table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True)
+    table.validate(full=True)
+    return table.replace_schema_metadata(None), metadata
+
+
+def rows_of(lake: Lake, link: Link) -> pa.Table:
+    """Return the rows of a file that was found usable."""
+    return parse(read_bytes(lake, link.path))[0]
+
+
+@cache
+def schema_of(folder: str) -> pa.Schema:
+    """Return the columns that files of a folder have."""
+    return empty_table(folder).schema
+
+
+def empty_table(folder: str) -> pa.Table:
+    """Return no rows of a folder."""
+    none, numbers = np.zeros(0, np.int64), np.zeros(0)
+    samples = Samples("PS1", "", 0, np.zeros(0, np.int32), none, none, numbers, none, numbers, none)
+    windows, late = SlidingWindows("PS1", length_us=60, slide_us=10, lateness_us=10).consume(samples)
+    profiles = CycleProfiles("PS1", lateness_us=10).consume(samples)
+    tables = {
+        "raw": lambda: samples_table(samples),
+        "windows": lambda: windows_table(windows, partition=0, length_us=60),
+        "cycles": lambda: profiles_table(profiles, partition=0),
+        "late": lambda: late_table(late),
+        "labels": lambda: labels_table([], [], partition=0, offsets=[]),
+    }
+    return tables[folder]()
+
+
+def _number(metadata: dict[bytes, bytes], key: bytes) -> int | None:
+    text = metadata.get(key, b"")
+    return int(text) if text.isdigit() else None
+
+
+def _against_name(named: Named, sensor: str | None, metadata: dict[bytes, bytes], table: pa.Table) -> list[str]:
+    """Return how metadata and rows contradict the path."""
+    problems = []
+    first, end = _number(metadata, _FIRST), _number(metadata, _END)
+    if first != named.first:
+        problems.append(f"its name says that it begins at offset {named.first}, its metadata {first}")
+    if end is None or end < named.first or (named.end is not None and named.end != end):
+        problems.append(f"its metadata says that it ends at {end}, want {named.end or 'an offset past its first'}")
+    if named.folder != "labels" and named.parts.get("sensor") != sensor:
+        problems.append(f"it is in the folder of sensor {named.parts.get('sensor')}, its topic is that of {sensor}")
+    if named.folder == "raw" and table.num_rows and "timestamp" in table.column_names:
+        date = str(table.column("timestamp")[0].as_py())[:10]
+        if named.parts.get("date") != date:
+            problems.append(f"it is in the folder of date {named.parts.get('date')}, its first row is of {date}")
+    return problems
+
+
+def _against_schema(named: Named, table: pa.Table, end: int | None) -> list[str]:
+    """Return how the rows contradict columns, partition, range and order."""
+    want = schema_of(named.folder)
+    if table.schema.names != want.names or table.schema.types != want.types:
+        return [f"its columns are {_said(table.schema)}, want {_said(want)}"]
+    if not table.num_rows:
+        return []
+    problems = []
+    partitions = pc.unique(table.column("partition")).to_pylist()
+    if partitions != [named.partition]:
+        problems.append(f"it holds rows of partitions {partitions[:5]}, its name says {named.partition}")
+    column = order_column(named.folder)
+    offsets = table.column(column).to_numpy()
+    if end is not None and (offsets.min() < named.first or offsets.max() >= end):
+        problems.append(f"its {column}s are {offsets.min()} to {offsets.max()}, want {named.first} up to {end}")
+    steps = np.diff(offsets)
+    low = 1 if column == "offset" else 0  # one record may make several windows final, but is only one row
+    if len(steps) and steps.min() < low:
+        place = int(np.argmax(steps < low))
+        problems.append(f"{column} {offsets[place]} is followed by {offsets[place + 1]}")
+    return problems
+
+
+def _said(schema: pa.Schema) -> str:
+    return ", ".join(f"{field.name} {field.type}" for field in schema)

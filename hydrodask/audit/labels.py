@@ -1,0 +1,72 @@
+"""Hold the log of labels against labels/ and the dead letters."""
+
+import msgspec
+import pyarrow as pa
+
+from hydrodask import clock
+from hydrodask.audit.finding import Results
+from hydrodask.audit.ledger import Ledger
+from hydrodask.audit.part import Part
+from hydrodask.audit.records import want_dead
+from hydrodask.audit.replay import KEYS
+from hydrodask.audit.rows import Comparison, from_on, nonempty
+from hydrodask.records import LabelRecord, Messages, Reject
+from hydrodask.store.schemas import labels_table
+
+_decode = msgspec.json.Decoder(LabelRecord).decode
+
+
+def check_labels(part: Part, results: Results, dead: Ledger, place: int) -> None:
+    """Decode what the log still has of a partition of the labels, and compare."""
+    result = results["labels"]
+    if part.log is None:
+        result.skip("no topic to compare labels/ with: the log is gone, or the broker was an embedded one")
+        return
+    low, high = part.bounds
+    start, end = max(low, part.begin), min(high, part.reach)
+    if low > part.begin:
+        result.skip(f"{part.name} below offset {low}: the log does not have them any more (retention)")
+    limit = min(part.stored_to("labels"), max(end, start))
+    stored = ((path, from_on(rows, "revision", start)) for path, rows in part.stored("labels", max(end, start)))
+    comparison = Comparison(nonempty(stored), KEYS["labels"], limit)
+    for messages in part.log.messages(part.source, start, end):
+        table, rejects = _expected(part, messages)
+        comparison.expect(table)
+        result.count(records=messages.values.full, dead=len(rejects))
+        for reject in rejects:
+            want_dead(part, reject, dead, place)
+    found = comparison.finish()
+    result.count(rows=found.equal, waiting=found.waiting)
+    if found.wrong:
+        result.found(part.name, f"labels/ is not what the log says: {found.what}", found.first)
+
+
+def _expected(part: Part, messages: Messages) -> tuple[pa.Table, list[Reject]]:
+    """Return the rows and the rejects of a run of messages."""
+    rows, times_us, offsets, rejects = [], [], [], []
+    for place, value in enumerate(messages.values):
+        if value is None:
+            continue
+        offset = int(messages.offsets[place])
+        label, reason = _label(value)
+        if label is None:
+            rejects.append(Reject(*part.source, offset, messages.keys[place], value, reason))
+            continue
+        label.rig = label.rig or part.settings.rig.default_id
+        times_us.append(clock.parse_iso(label.timestamp))
+        rows.append(label)
+        offsets.append(offset)
+    return labels_table(rows, times_us, partition=part.source[1], offsets=offsets), rejects
+
+
+def _label(value: bytes) -> tuple[LabelRecord | None, str]:
+    """Return a label, or why there is none, in the words of the flow."""
+    try:
+        label = _decode(value)
+    except (ValueError, RecursionError) as error:
+        return None, f"not what this topic holds: {error}"
+    try:
+        clock.parse_iso(label.timestamp)
+    except ValueError:
+        return None, f"timestamp {label.timestamp[:40]!r} is not ISO 8601"
+    return label, ""

@@ -1,0 +1,136 @@
+"""Read partitions of topics from one offset to another, read committed, and what a group has committed."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from hydrodask import clock
+from hydrodask.blobs import Blobs
+from hydrodask.errors import RetryableError
+from hydrodask.kafka import (
+    OFFSET_INVALID,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+    consumer,
+    raise_from,
+    translate,
+)
+from hydrodask.records import Messages
+from hydrodask.settings.model import Kafka
+
+Source = tuple[str, int]
+
+BATCH = 10_000
+POLL_S = 0.05
+"""A batch is given on when it is full, or after this time."""
+
+STUCK_S = 75.0
+"""A transaction that nobody ends blocks readers until the broker aborts it, after a minute as a rule."""
+
+
+class Log:
+    """The topics of a broker. For one thread. Raises UnreachableError when the broker does not answer."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self._reader = consumer(kafka)
+        # Asked where a log ends, a read-committed client names the last stable offset, which an open transaction holds.
+        self._asker = consumer(kafka, **{"isolation.level": "read_uncommitted"})
+
+    def sources(self, topics: Iterable[str]) -> list[Source]:
+        """Return the partitions of those topics that there are."""
+        try:
+            # Asked of the client that reads: one that knows where topics are begins to read a second earlier.
+            known = self._reader.list_topics(timeout=self._kafka.timeout).topics
+        except KafkaException as error:
+            raise_from(error, f"list the topics of {self._kafka.bootstrap}")
+        return [
+            (name, partition)
+            for name in topics
+            if name in known and known[name].error is None
+            for partition in sorted(known[name].partitions)
+        ]
+
+    def bounds(self, source: Source) -> tuple[int, int]:
+        """Return the first offset that the log still has, and its end."""
+        try:
+            low, high = self._asker.get_watermark_offsets(TopicPartition(*source), self._kafka.timeout)
+        except KafkaException as error:
+            raise_from(error, f"read the bounds of {source[0]}-{source[1]}")
+        return low, high
+
+    def committed(self, sources: Iterable[Source]) -> dict[Source, int]:
+        """Return the committed offsets of the group, without those that there are not."""
+        wanted = [TopicPartition(*source) for source in sources]
+        if not wanted:
+            return {}
+        try:
+            found = self._reader.committed(wanted, self._kafka.timeout)
+        except KafkaException as error:
+            raise_from(error, f"read the committed offsets of group {self._kafka.group}")
+        for one in found:
+            if one.error is not None:
+                raise translate(one.error, f"read the committed offset of {one.topic}-{one.partition}")
+        return {(p.topic, p.partition): p.offset for p in found if p.offset != OFFSET_INVALID}
+
+    def read(self, source: Source, start: int, end: int) -> Iterator[list[Message]]:
+        """Yield the messages from `start` to `end`, committed ones only, in batches.
+
+        Raises RetryableError when the log loses records meanwhile, or an open transaction hides the rest.
+        """
+        if start >= end:
+            return
+        self._reader.assign([TopicPartition(*source, start)])
+        position, moved_s = start, clock.monotonic_s()
+        while position < end:
+            found = self._consume(source)
+            reached = [int(m.offset() or 0) + (m.error() is None) for m in found]
+            if reached and max(reached) > position:
+                position, moved_s = max(reached), clock.monotonic_s()
+            elif clock.monotonic_s() - moved_s > max(STUCK_S, self._kafka.timeout):
+                raise RetryableError(
+                    f"could not read {source[0]}-{source[1]} from {position} to {end}: nothing came for "
+                    f"{STUCK_S:.0f} s; is a transaction open that nobody ends?"
+                )
+            batch = [m for m in found if m.error() is None and int(m.offset() or 0) < end]
+            if batch:
+                yield batch
+        self._reader.unassign()
+
+    def messages(self, source: Source, start: int, end: int) -> Iterator[Messages]:
+        """Yield what `read` yields, as the graphs take it."""
+        for batch in self.read(source, start, end):
+            yield as_messages(source, batch)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._reader.close()
+        self._asker.close()
+
+    def _consume(self, source: Source) -> list[Message]:
+        """Return messages and ends of partitions."""
+        try:
+            found = self._reader.consume(BATCH, POLL_S)
+        except KafkaException as error:
+            raise_from(error, f"read {source[0]}-{source[1]}")
+        kept = []
+        for message in found:
+            problem = message.error()
+            if problem is None or problem.code() == KafkaError._PARTITION_EOF:
+                kept.append(message)
+            elif not problem.retriable() and problem.code() != KafkaError._TRANSPORT:
+                raise translate(problem, f"read {source[0]}-{source[1]}")
+        return kept
+
+
+def as_messages(source: Source, batch: list[Message]) -> Messages:
+    """Return messages of one partition as columns."""
+    return Messages(
+        *source,
+        Blobs.of([m.value() for m in batch]),
+        Blobs.of([m.key() for m in batch]),
+        np.array([m.offset() for m in batch], np.int64),
+        np.array([m.timestamp()[1] for m in batch], np.int64),
+    )

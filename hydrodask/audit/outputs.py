@@ -1,0 +1,211 @@
+"""Check the topics that we publish: final window rows, cycle profiles and dead letters, each there exactly once."""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from hydrodask import clock
+from hydrodask.audit.finding import Result
+from hydrodask.audit.ledger import Balance, Ledger, balance, digest
+from hydrodask.audit.letters import Letter, letters
+from hydrodask.audit.log import Log, Source
+from hydrodask.audit.part import Part
+from hydrodask.audit.sensors import row_digest
+from hydrodask.records import CycleRecord, WindowRecord
+
+_decode_window = msgspec.json.Decoder(WindowRecord).decode
+_decode_cycle = msgspec.json.Decoder(CycleRecord).decode
+
+Row = tuple[int, bytes | None, bytes]
+"""Offset, key and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic of ours: its partitions, and the partitions whose records its rows follow from.
+
+    `wanted` names those by number.
+    """
+
+    log: Log
+    sources: list[Source]
+    parts: list[Part]
+    wanted: Ledger
+
+    @property
+    def title(self) -> str:
+        """The topic's name."""
+        return self.sources[0][0] if self.sources else "a topic that is not there"
+
+    def at(self, found: Ledger, row: int) -> str:
+        """Say where a row was found."""
+        place, offset = found.where(row)
+        return f"{self.sources[place][0]}-{self.sources[place][1]} offset {offset}"
+
+    def of(self, row: int) -> str:
+        """Say which offset of which partition a wanted row follows from."""
+        place, offset = self.wanted.where(row)
+        return f"that of {self.parts[place].name} offset {offset}"
+
+    def part_of(self, row: int) -> tuple[Part, int]:
+        """Return the partition and the offset that a wanted row follows from."""
+        place, offset = self.wanted.where(row)
+        return self.parts[place], offset
+
+
+def check_outputs(topic: Topic, result: Result) -> None:
+    """Compare the rows on a topic of ours with those that have to be there."""
+    found = _Rows()
+    for place, source in enumerate(topic.sources):
+        low, high = topic.log.bounds(source)
+        for offset, key, value in _rows(topic.log, source, low, high):
+            row = _parse(result.check, value)
+            if row is None:
+                result.found(f"{source[0]}-{source[1]}", f"the record at offset {offset} is no row of ours")
+                continue
+            sensor, number, revision = row
+            if number is None:
+                result.count(updates=1)
+                continue
+            which = row_digest(key or b"", sensor, number, revision)
+            found.add(which, digest(key, value), place, offset, (sensor, revision))
+            if low:
+                found.oldest[sensor] = min(revision, found.oldest.get(sensor, revision))
+        if low:
+            result.skip(f"{source[0]}-{source[1]} below offset {low}: the log does not have them any more (retention)")
+    result.count(rows=len(found.ledger))
+    _compare(topic, found, result)
+
+
+class _Rows:
+    """Rows that were found on a topic: of which sensor each is, and its revision."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.oldest: dict[str, int] = {}
+        """The smallest revision of each sensor on partitions whose beginning the log has lost."""
+        self._sensors: list[str] = []
+        self._sensor = array("i")
+        self._revision = array("q")
+
+    def add(self, which: int, what: int, place: int, offset: int, of: tuple[str, int]) -> None:
+        """Take a row of a sensor and revision."""
+        if of[0] not in self._sensors:
+            self._sensors.append(of[0])
+        self.ledger.add(which, what, place, offset)
+        self._sensor.append(self._sensors.index(of[0]))
+        self._revision.append(of[1])
+
+    def of(self, row: int) -> tuple[str, int]:
+        """Return a row's sensor and revision."""
+        return self._sensors[self._sensor[row]], self._revision[row]
+
+
+def _unknown_from(topic: Topic) -> dict[str, int]:
+    """Return the revisions of each sensor from which on rows may be there that the audit does not know of.
+
+    What can't be computed can't be judged, nor what was committed while the audit ran.
+    """
+    committed = topic.log.committed([part.source for part in topic.parts])
+    unknown: dict[str, int] = {}
+    for part in topic.parts:
+        known = min(part.committed or 0, part.covered)
+        if committed.get(part.source, 0) > known or part.covered < part.reach:
+            unknown[part.sensor] = min(known, unknown.get(part.sensor, known))
+    return unknown
+
+
+def _compare(topic: Topic, found: _Rows, result: Result) -> None:
+    """Say what is missing, extra, double or different."""
+    balanced = balance(topic.wanted, found.ledger)
+    missing = []
+    for row in balanced.missing:
+        part, revision = topic.part_of(row)
+        # What has become final past the commit is not published yet, and what is old the log may have lost.
+        if found.oldest.get(part.sensor, 0) <= revision < (part.committed or 0):
+            missing.append(row)
+    # Asked only now that the topic has been read: whoever has committed nothing since has published nothing since.
+    unknown = _unknown_from(topic)
+    extra = []
+    for row in balanced.extra:
+        sensor, revision = found.of(row)
+        if revision < unknown.get(sensor, revision + 1):
+            extra.append(row)
+    _say_all(topic, found.ledger, replace(balanced, missing=missing, extra=extra), "rows", result)
+
+
+def _say_all(topic: Topic, found: Ledger, balanced: Balance, what: str, result: Result) -> None:
+    """Say each kind of difference with its first case."""
+    _say(result, topic.title, f"{what} are missing", [topic.of(row) for row in balanced.missing])
+    strange = f"{what} follow from no record" if what == "rows" else f"{what} are of no record that was refused"
+    _say(result, topic.title, strange, [topic.at(found, row) for row in balanced.extra])
+    twice = [f"{topic.at(found, a)} and {topic.at(found, b)}" for a, b in balanced.double]
+    _say(result, topic.title, f"{what} are there twice", twice)
+    changed = [f"{topic.of(a)}, at {topic.at(found, b)}" for a, b in balanced.different]
+    _say(result, topic.title, f"{what} differ from what they follow from", changed)
+
+
+def _say(result: Result, title: str, what: str, rows: list[str]) -> None:
+    if rows:
+        result.found(title, f"{len(rows):,} {what}", f"first: {rows[0]}")
+
+
+def _rows(log: Log, source: Source, low: int, high: int) -> Iterator[Row]:
+    for batch in log.read(source, low, high):
+        for message in batch:
+            value = message.value()
+            if value is not None:
+                yield int(message.offset() or 0), _bytes(message.key()), _bytes(value) or b""
+
+
+def _bytes(value: Any) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _parse(check: str, value: bytes) -> tuple[str, int | None, int] | None:
+    """Return sensor, window start or cycle (None: an open window), and revision; None when it is no row."""
+    try:
+        if check == "profiles":
+            cycle = _decode_cycle(value)
+            return cycle.sensor, cycle.cycle, cycle.revision
+        window = _decode_window(value)
+        return window.sensor, clock.parse_iso(window.window_start) if window.final else None, window.revision
+    except (ValueError, RecursionError):
+        return None
+
+
+def check_dead(topic: Topic, result: Result) -> None:
+    """Compare the dead letters with the records that were refused."""
+    found = Ledger()
+    by_source = {part.source: part for part in topic.parts}
+    strange, lost = [], False
+    for place, source in enumerate(topic.sources):
+        low, high = topic.log.bounds(source)
+        lost = lost or low > 0
+        for letter in letters(topic.log, source, low, high):
+            if letter.mark is not None:
+                continue  # it says that another was published again
+            result.count(letters=1)
+            part = by_source.get(letter.source)
+            if part is None:
+                strange.append(f"{letter.place} says {letter.source[0]}-{letter.source[1]}")
+            elif _judged(part, letter):
+                found.add(_which(letter), digest(letter.key, letter.value, letter.reason.encode()), place, letter.at)
+    _say(result, topic.title, "letters name a partition that no flow reads", strange)
+    balanced = balance(topic.wanted, found)
+    if lost:
+        result.skip(f"{topic.title}: the log has lost its beginning (retention), so missing letters are not named")
+        balanced = replace(balanced, missing=[])
+    _say_all(topic, found, balanced, "letters", result)
+
+
+def _judged(part: Part, letter: Letter) -> bool:
+    """Say whether the log still has the record of a letter, and the audit has looked at it."""
+    return max(part.bounds[0], part.begin) <= letter.offset < (part.committed or 0)
+
+
+def _which(letter: Letter) -> int:
+    return digest(letter.source[0].encode(), b"%d" % letter.source[1], b"%d" % letter.offset)

@@ -1,0 +1,147 @@
+"""What an audit knows of one partition before it begins: files, snapshots, commits, and who can read the log."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hydrodask.audit.chain import Chains, end_of, usable_part
+from hydrodask.audit.files import order_column, rows_of
+from hydrodask.audit.finding import Result
+from hydrodask.audit.log import Log
+from hydrodask.audit.replay import decoder_of, raw_samples
+from hydrodask.audit.rows import Where, below, from_on
+from hydrodask.records import Samples
+from hydrodask.settings import Settings
+from hydrodask.store.files import Files
+from hydrodask.store.lake import Lake, unpack
+from hydrodask.stream import snapshot
+
+Source = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stored state that could be read."""
+
+    path: str
+    offset: int
+    state: dict[str, Any]
+
+
+@dataclass(slots=True)
+class Part:
+    """One partition of a topic that a flow reads, as it was when the audit began.
+
+    `committed` is what the group had committed then, or without a broker the newest snapshot; None when neither is
+    there. `log` is None when the topic can't be read any more.
+    """
+
+    settings: Settings
+    source: Source
+    lake: Lake
+    chains: Chains
+    snapshots: list[Snapshot] = field(default_factory=list)
+    committed: int | None = None
+    log: Log | None = None
+    bounds: tuple[int, int] = (0, 0)
+    covered: int = 0
+    """The offset up to which `samples` had every sample, once it has ended."""
+
+    @property
+    def name(self) -> str:
+        """Topic and partition, as files have it."""
+        return f"{self.source[0]}-{self.source[1]}"
+
+    @property
+    def sensor(self) -> str:
+        """The sensor, or the short name of the topic."""
+        return self.source[0].removeprefix(self.settings.topics.prefix)
+
+    @property
+    def begin(self) -> int:
+        """The offset where the group began, as far as files and snapshots say; else where the log does."""
+        firsts = [links[0].first for links in self.chains.values() if links]
+        firsts += [int(f["first"]) for s in self.snapshots for f in s.state.get("files", {}).values()]
+        return min(firsts, default=self.bounds[0])
+
+    @property
+    def reach(self) -> int:
+        """The offset up to which something says that records were taken: a commit, or a file."""
+        return max([self.committed or 0, *(end_of(links) for links in self.chains.values())])
+
+    def samples(self, why: Result) -> Iterator[Samples]:
+        """Yield the raw samples from the beginning on: those of usable files, then those of the log.
+
+        What stops it before `reach` is said in `why`.
+        """
+        links = self.chains.get("raw", [])
+        usable = usable_part(links)
+        self.covered = self.begin
+        if links and (not usable or usable[0].first > self.begin):
+            why.skip(f"{self.name}: the beginning of raw/ is missing or damaged, so nothing can be computed from it")
+            return
+        yield from raw_samples(self.lake, usable, self.sensor)
+        end = self.covered = end_of(usable) if usable else self.begin
+        if len(usable) < len(links):
+            why.skip(f"{self.name} from offset {end} on: raw/ has a gap or a damaged file there")
+        elif end < self.reach:
+            yield from self._tail(end, why)
+
+    def _tail(self, start: int, why: Result) -> Iterator[Samples]:
+        """Yield what no raw file holds yet, from the log."""
+        low, high = self.bounds
+        if self.log is None or low > start:
+            why.skip(f"{self.name} from offset {start} on: no raw file holds them, and the log is not there any more")
+            return
+        decoder = decoder_of(self.settings, self.sensor)
+        for messages in self.log.messages(self.source, start, min(high, self.reach)):
+            yield decoder.decode(messages)[0]
+        self.covered = self.reach
+
+    def stored(self, folder: str, limit: int) -> Iterator[Where]:
+        """Yield the stored rows of a folder below `limit`: those of files, then those that wait in the snapshot."""
+        column = order_column(folder)
+        for link in self.chains.get(folder, []):
+            if link.usable:
+                yield link.path, below(rows_of(self.lake, link), column, limit)
+        end = end_of(self.chains.get(folder, []))
+        newest = self.newest
+        if newest is not None and (waiting := newest.state["files"].get(folder, {}).get("waiting")):
+            yield newest.path, below(from_on(unpack(waiting), column, end), column, limit)
+
+    def stored_to(self, folder: str) -> int:
+        """Return the offset up to which rows must be in files or in the newest snapshot."""
+        end = end_of(self.chains.get(folder, []))
+        newest = self.newest
+        return end if newest is None or folder == "raw" else max(end, newest.offset)
+
+    @property
+    def newest(self) -> Snapshot | None:
+        """The newest snapshot of which a restart would make use."""
+        usable = [s for s in self.snapshots if self.committed is None or s.offset <= self.committed]
+        return usable[-1] if usable else None
+
+
+def load_snapshots(files: Files, source: Source, result: Result) -> list[Snapshot]:
+    """Return the snapshots of a partition by offset; those that can't be read are said."""
+    found = []
+    for path in files.names(snapshot.folder_of(source)):
+        name = path.rsplit("/", 1)[-1].removesuffix(".snapshot")
+        if not name.isdigit():
+            continue
+        try:
+            found.append(Snapshot(path, int(name), snapshot.decode(files.read(path))))
+        except FileNotFoundError:
+            continue  # a newer one has come, and the oldest is removed
+        except ValueError as error:
+            result.found(path, f"it can't be used: {error}")
+        result.count(snapshots=1)
+    return sorted(found, key=lambda s: s.offset)
+
+
+def split(samples: Samples, offset: int) -> tuple[Samples, Samples]:
+    """Return the samples below `offset`, and the others."""
+    place = int(np.searchsorted(samples.offset, offset))
+    return samples.take(slice(0, place)), samples.take(slice(place, None))

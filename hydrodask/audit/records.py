@@ -1,0 +1,55 @@
+"""Hold the log against raw/ and the dead letters: every record is kept or dead, once; the log alone may have gaps."""
+
+from hydrodask.audit.chain import end_of
+from hydrodask.audit.finding import Results
+from hydrodask.audit.ledger import Ledger, digest
+from hydrodask.audit.part import Part
+from hydrodask.audit.replay import KEYS, decoder_of
+from hydrodask.audit.rows import Comparison, below, from_on, nonempty
+from hydrodask.records import Outgoing, Reject
+from hydrodask.store.schemas import samples_table
+from hydrodask.stream.publishing import dead_letter
+
+
+def check_records(part: Part, results: Results, dead: Ledger, place: int) -> None:
+    """Decode what the log still has of a sensor's partition, and compare; rejects go to `dead` as what is wanted."""
+    result = results["records"]
+    if part.log is None:
+        result.skip("no topics to compare raw/ with: the log is gone, or the broker was an embedded one")
+        return
+    low, high = part.bounds
+    begin, filed = part.begin, end_of(part.chains.get("raw", []))
+    start, end = max(low, begin), min(high, max(part.committed or 0, filed))
+    if low > filed and (part.committed or 0) > filed:
+        result.found(part.name, f"offsets {filed} to {low} are in no raw file, and the log has lost them (retention)")
+    if low > begin:
+        result.skip(f"{part.name} below offset {low}: the log does not have them any more (retention)")
+    stored = ((path, from_on(rows, "offset", start)) for path, rows in part.stored("raw", max(end, start)))
+    comparison = Comparison(nonempty(stored), KEYS["raw"], filed)
+    decoder = decoder_of(part.settings, part.sensor)
+    for messages in part.log.messages(part.source, start, end):
+        samples, rejects = decoder.decode(messages)
+        comparison.expect(below(samples_table(samples), "offset", end))
+        result.count(records=messages.values.full, dead=len(rejects))
+        for reject in rejects:
+            want_dead(part, reject, dead, place)
+    found = comparison.finish()
+    result.count(kept=found.equal, waiting=found.waiting)
+    if found.wrong:
+        result.found(part.name, f"raw/ is not what the log says: {found.what}", found.first)
+
+
+def want_dead(part: Part, reject: Reject, dead: Ledger, place: int) -> None:
+    """Take note that a committed record has to be among the dead letters, with its bytes and its reason."""
+    if reject.offset >= (part.committed or 0):
+        return
+    letter = letter_of(dead_letter(part.settings, reject))
+    which = digest(reject.topic.encode(), b"%d" % reject.partition, b"%d" % reject.offset)
+    dead.add(which, digest(*letter), place, reject.offset)
+
+
+def letter_of(outgoing: Outgoing) -> tuple[bytes | None, bytes | None, bytes]:
+    """Return key, bytes and reason of a letter; of a reason that was cut inside a character as readers see it."""
+    reason = next(value for name, value in outgoing.headers if name == "reason")
+    text = reason.decode("utf-8", errors="replace") if isinstance(reason, bytes) else reason or ""
+    return outgoing.key, outgoing.value, text.encode()

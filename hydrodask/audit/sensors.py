@@ -1,0 +1,93 @@
+"""Check what a sensor's partition has come to: windows, profiles and late samples, files, snapshots, topic rows."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from hydrodask.audit.finding import Result, Results
+from hydrodask.audit.ledger import Ledger, digest
+from hydrodask.audit.part import Part, Snapshot, split
+from hydrodask.audit.replay import KEYS, Done, Operators
+from hydrodask.audit.rows import Comparison, nonempty
+from hydrodask.records import Samples
+from hydrodask.stream import snapshot
+from hydrodask.stream.publishing import cycle_rows, window_rows
+
+COMPUTED = ("windows", "cycles", "late")
+"""Folders whose rows follow from raw rows."""
+
+
+def check_computed(part: Part, results: Results, wanted: dict[str, Ledger], place: int) -> None:
+    """Compute everything anew and compare with files and snapshots.
+
+    Rows that have to be on the topics go to `wanted`, by the check that looks for them.
+    """
+    operators = Operators(part.settings, part.source, part.sensor)
+    comparisons = {folder: _comparison(part, folder) for folder in COMPUTED}
+    # That raw/ is damaged or not there is said once, with the windows that can't be computed for it.
+    for samples in _cut(part, results["windows"]):
+        if isinstance(samples, Snapshot):
+            _check_state(samples, operators, results["snapshots"])
+            continue
+        done = operators.consume(samples)
+        for folder, table in operators.tables(done).items():
+            comparisons[folder].expect(table)
+        _want(part, done, operators.length_us, wanted, place)
+    for folder in COMPUTED:
+        _conclude(part, comparisons[folder], results[folder])
+
+
+def _comparison(part: Part, folder: str) -> Comparison:
+    limit = part.stored_to(folder)
+    return Comparison(nonempty(part.stored(folder, limit)), KEYS[folder], limit)
+
+
+def _conclude(part: Part, comparison: Comparison, result: Result) -> None:
+    """Say what differs. Where the raw rows stop early, stored rows behind them are not extra."""
+    found = comparison.finish() if part.covered >= comparison.limit else comparison.found
+    result.count(rows=found.equal, waiting=found.waiting)
+    if found.wrong:
+        result.found(part.name, f"{result.check}/ is not what raw/ gives: {found.what}", found.first)
+
+
+def _cut(part: Part, why: Result) -> Iterator[Samples | Snapshot]:
+    """Yield samples, and each snapshot between the samples below its offset and the others."""
+    left = list(part.snapshots)
+    for run in part.samples(why):
+        samples = run
+        while left and len(samples) and int(samples.offset[-1]) >= left[0].offset:
+            before, samples = split(samples, left[0].offset)
+            yield before
+            yield left.pop(0)
+        yield samples
+    yield from (one for one in left if one.offset <= part.covered)
+
+
+def _check_state(taken: Snapshot, operators: Operators, result: Result) -> None:
+    """Say which operator's state in a snapshot is not what the raw rows give."""
+    nodes: dict[str, Any] = taken.state.get("nodes", {})
+    for name, state in operators.states().items():
+        if snapshot.encode(nodes.get(name, {})) != snapshot.encode(state):
+            result.found(taken.path, f"its state of {name} is not what the raw rows below offset {taken.offset} give")
+    result.count(states=len(nodes))
+
+
+def _want(part: Part, done: Done, length_us: int, wanted: dict[str, Ledger], place: int) -> None:
+    """Take note of the rows that have to be on the topics, byte for byte."""
+    if "analytics" in wanted and len(done.windows):
+        starts = done.windows.start_us.tolist()
+        revisions = done.windows.revision.tolist()
+        rows = window_rows(done.windows, length_us)
+        for (key, value), start_us, revision in zip(rows, starts, revisions, strict=True):
+            which = row_digest(key, part.sensor, start_us, revision)
+            wanted["analytics"].add(which, digest(key, value), place, revision)
+    if "profiles" in wanted and len(done.profiles):
+        cycles = done.profiles.cycle.tolist()
+        revisions = done.profiles.revision.tolist()
+        for (key, value), cycle, revision in zip(cycle_rows(done.profiles), cycles, revisions, strict=True):
+            which = row_digest(key, part.sensor, cycle, revision)
+            wanted["profiles"].add(which, digest(key, value), place, revision)
+
+
+def row_digest(rig: bytes, sensor: str, number: int, revision: int) -> int:
+    """Return what says which row it is: `number` is a window's start (µs) or a cycle."""
+    return digest(rig, sensor.encode(), b"%d" % number, b"%d" % revision)

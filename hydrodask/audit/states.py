@@ -1,0 +1,26 @@
+"""Check snapshots: readable, not ahead of the commits, and not of files that are gone."""
+
+from hydrodask.audit.chain import end_of
+from hydrodask.audit.finding import Results
+from hydrodask.audit.part import Part
+
+
+def check_snapshots(part: Part, committed: int | None, results: Results) -> None:
+    """Say which snapshot is ahead of what is `committed` by now, and which file a snapshot knows that is gone."""
+    result = results["snapshots"]
+    for taken in part.snapshots:
+        if committed is not None and taken.offset > committed:
+            result.found(taken.path, f"it is of offset {taken.offset}, and the group has committed only {committed}")
+    newest = part.snapshots[-1] if part.snapshots else None
+    if newest is None:
+        return
+    for folder, state in newest.state.get("files", {}).items():
+        links = part.chains.get(folder, [])
+        # Without any file the chain begins where the group began, which is what `first` says then, too.
+        end = end_of(links) if links else part.begin
+        if end < state["first"]:
+            results["chain"].found(
+                part.name,
+                f"{folder}/ ends at offset {end}, and snapshot {newest.path} knows files up to {state['first']}: "
+                "the newest file is missing",
+            )

@@ -1,0 +1,176 @@
+"""Audit a platform: gather what there is, run every check, and return the results.
+
+Reads only. While the platform runs, the audit is of what was committed when it began; files and topics are looked at
+after the commits were read, so whatever was committed has to be there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hydrodask.audit import documents as docs
+from hydrodask.audit.chain import arrange, check_beginnings, check_chain
+from hydrodask.audit.files import FOLDERS, Link, inspect
+from hydrodask.audit.finding import Results
+from hydrodask.audit.labels import check_labels
+from hydrodask.audit.ledger import Ledger
+from hydrodask.audit.log import Log, Source
+from hydrodask.audit.outputs import Topic, check_dead, check_outputs
+from hydrodask.audit.part import Part, load_snapshots
+from hydrodask.audit.records import check_records
+from hydrodask.audit.sensors import check_computed
+from hydrodask.audit.states import check_snapshots
+from hydrodask.channels import SENSORS
+from hydrodask.settings import Settings
+from hydrodask.store.documents import open_documents
+from hydrodask.store.files import Files
+from hydrodask.store.lake import Lake
+from hydrodask.store.listing import Named, named
+
+FLOWS = {**dict.fromkeys(SENSORS, "monitor"), "labels": "labels", "analytics": "alert"}
+"""The short name of each topic that a flow reads, and the flow."""
+
+INCARNATION = 10**9
+"""Offsets that one start of the embedded broker may use: `DATA_DIR/embedded-broker.json` counts the starts."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Audit:
+    """One audit: `parts` by flow, what they had committed at the beginning, and the results so far."""
+
+    settings: Settings
+    log: Log | None
+    say: Say
+    results: Results = field(default_factory=Results)
+    parts: dict[str, list[Part]] = field(default_factory=dict)
+
+    def run(self) -> Results:
+        """Run every check. Raises RetryableError when broker, lake or store do not answer."""
+        self._gather()
+        monitored, labelled, judging = (self.parts[flow] for flow in ("monitor", "labels", "alert"))
+        wanted = {name: Ledger() for name in ("analytics", "profiles")} if self.log is not None else {}
+        dead = Ledger()
+        everyone = [*monitored, *labelled, *judging]
+        for place, part in enumerate(everyone):
+            self.say(f"{part.name}: records, windows, cycles" if part in monitored else part.name)
+            if part in monitored:
+                check_records(part, self.results, dead, place)
+                check_computed(part, self.results, wanted, place)
+            elif part in labelled:
+                check_labels(part, self.results, dead, place)
+        self._outputs(everyone, wanted, dead)
+        self._documents(monitored, judging)
+        later = self._committed([part.source for part in everyone])
+        for part in everyone:
+            check_snapshots(part, later.get(part.source), self.results)
+        return self.results
+
+    def _gather(self) -> None:
+        """Read commits first, then snapshots, then files: each may only be ahead of the one before it."""
+        topics = {self.settings.topic(name): flow for name, flow in FLOWS.items()}
+        sources = self.log.sources(topics) if self.log is not None else []
+        committed = self._committed(sources)
+        snapshots = Files(self.settings.snapshots_url)
+        lake = Lake(self.settings.lake_url)
+        there = set(sources) | {s for s in _of_snapshots(snapshots) if s[0] in topics}
+        states = {source: load_snapshots(snapshots, source, self.results["snapshots"]) for source in sorted(there)}
+        arranged = arrange(self._listed(lake, set(topics)), self.results["files"])
+        self.parts = {"monitor": [], "labels": [], "alert": []}
+        for source in sorted(there | arranged.keys(), key=lambda s: (list(topics).index(s[0]), s[1])):
+            self.say(f"{source[0]}-{source[1]}: files")
+            part = Part(self.settings, source, lake, {}, states.get(source, []))
+            part.chains = {f: self._links(part, files) for f, files in arranged.get(source, {}).items()}
+            check_beginnings(source, part.chains, self.results["chain"])
+            newest = part.snapshots[-1].offset if part.snapshots else None
+            part.committed = committed.get(source, newest)
+            if self.log is not None and source in sources:
+                part.log, part.bounds = self.log, self.log.bounds(source)
+            self.parts[topics[source[0]]].append(part)
+
+    def _listed(self, lake: Lake, topics: set[str]) -> list[Named]:
+        """Return the files of our topics; whatever else a reader would take for rows is said."""
+        found = []
+        for path in (path for folder in FOLDERS for path in lake.files.names(folder)):
+            name = named(path)
+            if name is None:
+                self.results["files"].found(path, "its name is not that of a file of ours, and readers take it for one")
+            elif name.topic not in topics:
+                self.results["files"].skip(f"files of topic {name.topic}, which is none of this platform")
+            else:
+                found.append(name)
+        return found
+
+    def _links(self, part: Part, files: list[Named]) -> list[Link]:
+        links = [inspect(part.lake, file, part.sensor, self.results["files"]) for file in files]
+        check_chain(links, self.results["chain"])
+        return links
+
+    def _committed(self, sources: list[Source]) -> dict[Source, int]:
+        """Return what the group has committed by now; without a broker what it was at the beginning."""
+        if self.log is not None:
+            return self.log.committed(sources)
+        parts = [part for parts in self.parts.values() for part in parts]
+        return {part.source: part.committed for part in parts if part.committed is not None}
+
+    def _moved(self, parts: list[Part]) -> bool:
+        """Say whether one of the partitions has committed more since the audit began."""
+        now = self._committed([part.source for part in parts])
+        return any(now.get(part.source) != part.committed for part in parts)
+
+    def _outputs(self, everyone: list[Part], wanted: dict[str, Ledger], dead: Ledger) -> None:
+        """Check the topics of ours."""
+        if self.log is None:
+            for check in ("analytics", "profiles", "dead"):
+                self.results[check].skip("there are no topics any more: an embedded broker forgets all when it stops")
+            return
+        topics = {
+            check: self.settings.topic(name) for check, name in (("analytics", "analytics"), ("profiles", "cycles"))
+        }
+        for check, topic in topics.items():
+            self.say(f"{topic}: rows")
+            sources = self.log.sources([topic])
+            check_outputs(Topic(self.log, sources, self.parts["monitor"], wanted[check]), self.results[check])
+        letters = self.settings.topic("dead-letter")
+        self.say(f"{letters}: letters")
+        check_dead(Topic(self.log, self.log.sources([letters]), everyone, dead), self.results["dead"])
+
+    def _documents(self, monitored: list[Part], judging: list[Part]) -> None:
+        """Replay the detector, over the topic if it is all there, else over the lake."""
+        self.say("documents: replaying the detector")
+        result, implied = self.results["documents"], docs.Implied()
+        if judging and all(part.log is not None and part.bounds[0] == 0 for part in judging):
+            for part in judging:
+                docs.replay_topic(part, implied, self.results["snapshots"])
+        elif any(part.reach >= INCARNATION for part in monitored) and self.log is None:
+            result.skip("the embedded broker was started more than once, and forgot rows that nobody had judged yet")
+            return
+        else:
+            result.skip("revisions and provisional documents: the window rows are not on their topic any more")
+            docs.replay_lake(monitored, docs.judged(judging), self.settings, implied)
+        store = open_documents(self.settings)
+        try:
+            docs.Comparing(implied, result, lambda: self._moved(judging)).run(store)
+        finally:
+            store.close()
+
+
+def verify(settings: Settings, *, say: Say = lambda _said: None) -> Results:
+    """Audit what the platform with these settings has stored; `say` tells how far it is."""
+    if settings.kafka.embedded:
+        return Audit(settings, None, say).run()
+    log = Log(settings.kafka)
+    try:
+        return Audit(settings, log, say).run()
+    finally:
+        log.close()
+
+
+def _of_snapshots(snapshots: Files) -> set[Source]:
+    """Return the partitions that have snapshots."""
+    found = set()
+    for path in snapshots.names(""):
+        topic, dash, partition = path.partition("/")[0].rpartition("-")
+        if dash and partition.isdigit():
+            found.add((topic, int(partition)))
+    return found

@@ -1,0 +1,93 @@
+"""`hydrodask backfill`: compute derived rows of the lake anew, on Dask, and say or mend what differs."""
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress
+
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
+from hydrodask.settings import Settings
+
+if TYPE_CHECKING:
+    from hydrodask.audit.backfill import Report
+
+_HELP = """Compute windows, cycle profiles and late samples anew from the raw rows of the lake, and compare.
+
+The same operators as in the stream, on Dask, one task a partition of a topic. With --write recomputed files take the
+place of those that are missing, damaged or different. Works beside `run`, whose newest rows are not looked at.
+
+Exit code 5 when something differs, or still does after --write.
+
+Example: `hydrodask backfill --write`
+"""
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("backfill", help=_HELP)(backfill)
+
+
+def backfill(
+    write: Annotated[bool, typer.Option("--write", help="Put recomputed files in place of what differs.")] = False,
+    as_json: Json = False,
+    profile: Profile = None,
+    sets: Sets = None,
+) -> None:
+    """Recompute, compare, and mend if told to."""
+    from hydrodask.cli.datadir import DataDir
+
+    effective = settings(profile, sets)
+    if write:
+        with DataDir(effective.data_dir, "maintenance-lock"):
+            reports = asyncio.run(_run(effective, write=True))
+    else:
+        reports = asyncio.run(_run(effective, write=False))
+    if as_json:
+        print_json([asdict(report) for report in reports])
+    else:
+        _print(reports, write=write)
+    if any(report.left or len(report.mended) < len(report.wrong) for report in reports):
+        raise typer.Exit(5)
+
+
+async def _run(effective: Settings, *, write: bool) -> "list[Report]":
+    from hydrodask.audit.backfill import backfill as compute
+    from hydrodask.audit.backfill import sources_of
+    from hydrodask.stream.cluster import DaskCluster
+
+    sources = sources_of(effective)
+    cluster = await DaskCluster.start(effective.cluster)
+    reports: list[Report] = []
+    try:
+        with Progress(console=errors, transient=True) as progress:
+            bar = progress.add_task("partitions", total=len(sources))
+            arguments = [(effective, source, write) for source in sources]
+            async for report in cluster.each(compute, arguments):
+                reports.append(report)
+                progress.advance(bar)
+    finally:
+        await cluster.close()
+    return reports
+
+
+def _print(reports: "list[Report]", *, write: bool) -> None:
+    """Print what differs and what was done about it."""
+    for report in reports:
+        for what in report.wrong:
+            console.print(f"[red]×[/] {escape(what)}", highlight=False, soft_wrap=True)
+        for what in report.left:
+            console.print(f"[yellow]left alone:[/] {report.name}: {escape(what)}", highlight=False, soft_wrap=True)
+    samples, wrong, mended = (
+        sum(report.samples for report in reports),
+        sum(len(report.wrong) for report in reports),
+        sum(len(report.mended) for report in reports),
+    )
+    rows = sum(count for report in reports for count in report.rows.values())
+    console.print(
+        f"{len(reports)} partitions, {samples:,} raw rows, {rows:,} derived rows: {wrong:,} files differ"
+        + (f", {mended:,} put right" if write else ""),
+        highlight=False,
+    )

@@ -1,0 +1,126 @@
+"""Helpers of the audit's tests: platforms that have run and stopped, and faults that are planted in what they left."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from hydrodask.audit.files import parse
+from hydrodask.audit.finding import Results
+from hydrodask.audit.verify import verify
+from hydrodask.kafka import producer
+from hydrodask.settings import Settings, load
+from hydrodask.settings.model import Kafka
+from hydrodask.store.lake import encode_range
+from hydrodask.store.listing import Named, named
+from tests.delivery import Driver, publish, sets_of, settings_of, shorten
+
+MANY_FILES = (
+    "lake.roll_rows=2000",
+    "lake.roll_age=50ms",
+    "step.rows_max=1000",
+    "step.commit_every=0",
+    "step.snapshot_every=1ms",
+    "step.trigger=200ms",
+)
+"""A file of each folder every few rows, and many snapshots."""
+
+BAD = 10
+"""Bad records that are published to PS1."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a platform has left: its settings, which name its folder and its topics."""
+
+    settings: Settings
+
+    def copy(self, folder: Path) -> "Stored":
+        """Return the same with a copy of the folder, on the same topics: for faults."""
+        shutil.copytree(self.settings.data_dir, folder / "data")
+        return Stored(self.settings.model_copy(update={"data_dir": folder / "data"}))
+
+    @property
+    def lake(self) -> Path:
+        """The folder of the lake."""
+        return Path(self.settings.lake_url)
+
+    def files(self, folder: str) -> list[Named]:
+        """Return the files below a folder of the lake, in the order of their offsets."""
+        paths = [path.relative_to(self.lake).as_posix() for path in (self.lake / folder).rglob("*.parquet")]
+        return sorted(file for file in map(named, paths) if file is not None)
+
+    def path(self, file: Named) -> Path:
+        """Return where a file is."""
+        return self.lake / file.path
+
+    def audit(self) -> Results:
+        """Return what `verify` finds."""
+        return verify(self.settings)
+
+    def rewrite(self, file: Named, change: Callable[[pa.Table], pa.Table]) -> None:
+        """Put other rows into a file, with a valid checksum and valid metadata: what only other evidence can show."""
+        table, metadata = parse(self.path(file).read_bytes())
+        first, end = (int(metadata[name]) for name in (b"hydrodask.first", b"hydrodask.end"))
+        self.path(file).write_bytes(encode_range(change(table), first, end))
+
+    def sql(self, statement: str, *values: object) -> int:
+        """Change the documents behind the platform's back; return how many rows were changed."""
+        with sqlite3.connect(self.settings.data_dir / "documents.sqlite") as connection:
+            changed = connection.execute(statement, values).rowcount
+        connection.close()
+        return changed
+
+
+def with_value(table: pa.Table, column: str, place: int, value: float) -> pa.Table:
+    """Return `table` with one value changed."""
+    values = table.column(column).to_pylist()
+    values[place] = value
+    at = table.column_names.index(column)
+    return table.set_column(at, column, pa.array(values, table.schema.field(column).type))
+
+
+def run_real(kafka: Kafka, recording: Path, folder: Path, name: str) -> Stored:
+    """Run a platform over a few cycles, bad records, tombstones and a late one on a real broker, until it is idle."""
+    settings = settings_of(kafka, folder / "data", name, *MANY_FILES)
+    publish(settings, shorten(recording, folder))
+    client = producer(settings.kafka)
+    for number in range(BAD):
+        client.produce(settings.topic("PS1"), b'{"bad": %d}' % number, b"rig-1")
+        client.produce(settings.topic("TS1"), None, b"rig-1")
+    client.produce(settings.topic("labels"), b"nonsense", b"rig-1")
+    late = b'{"sensor": "CE", "cycle": 0, "sample_idx": 0, "value": 1.5, "timestamp": "2026-01-01T00:00:00", '
+    client.produce(settings.topic("CE"), late + b'"sampling_rate_hz": 1, "rig": "rig-1"}', b"rig-1")
+    client.flush(30)
+    with Driver(sets_of(kafka, folder / "data", name, *MANY_FILES), folder / "log", "--until-idle") as driver:
+        assert driver.wait() == 0, driver.output
+    return Stored(settings)
+
+
+def run_embedded(recording: Path, folder: Path) -> Stored:
+    """Run a platform over a few cycles with an embedded broker, which is gone afterwards."""
+    sets = [
+        f"data_dir={folder / 'data'}",
+        f"source.kind='recording:{shorten(recording, folder)}'",
+        "source.speed=max",
+        "cluster.dashboard=127.0.0.1:0",
+        "observe.metrics=127.0.0.1:0",
+        *MANY_FILES,
+    ]
+    with Driver(sets, folder / "log", "--until-idle", source=None) as driver:
+        assert driver.wait() == 0, driver.output
+    return Stored(load(sets=sets, environ={})[0])
+
+
+def wrong(results: Results) -> dict[str, list[str]]:
+    """Return what is wrong, by check."""
+    return {result.check: [str(finding) for finding in result.findings] for result in results if result.wrong}
+
+
+def fine(results: Results) -> bool:
+    """Fail, naming what is wrong, unless nothing is."""
+    assert not wrong(results), wrong(results)
+    return True

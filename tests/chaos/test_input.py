@@ -81,7 +81,10 @@ def test_retention_passes_the_position(stage: Build) -> None:
         assert driver.wait() == 0
     found = totals(case)
     raw = collect(case.settings).raw
-    assert raw.filter(pc.equal(raw["sensor"], "PS2")).num_rows == CHANNELS["PS2"].samples_per_cycle * CYCLES - found["lost"]
+    assert (
+        raw.filter(pc.equal(raw["sensor"], "PS2")).num_rows
+        == CHANNELS["PS2"].samples_per_cycle * CYCLES - found["lost"]
+    )
     assert 0 < found["lost"] <= cut
 
 

@@ -15,7 +15,8 @@ cli         arguments → exit code: one small module a command; `platform` puts
 settings    configuration: typed, layered, checked once
 services    real servers on this machine, for those who have no cluster
 doctor      checks of everything that a run needs
-clock, errors, kafka, rigs, blobs   below all: time, errors by what to do, Kafka clients, names as numbers, bytes
+clock, errors, kafka, rigs, blobs, background   below all: time, errors by what to do, Kafka clients, names as
+            numbers, bytes as columns, calls that nobody waits for
 
 `flows/` beside this package holds the graphs themselves. Imports go one way:
 cli → flows, audit → stream → stages → records.

@@ -58,6 +58,10 @@ class FakeCluster:
             raise UnreachableError("the Dask scheduler does not answer", backoff_s=0.01)
         return sorted(self.alive)
 
+    async def restart(self, worker: str) -> None:
+        """Take note."""
+        self.events.append(f"restart {worker}")
+
     def step(self, worker: str, order: Order) -> Awaitable[StepReport]:
         """Hold what the order says, and report it a little later."""
         return self._step(worker, order)
@@ -241,6 +245,7 @@ def test_step_over_its_time_is_given_up_and_fenced() -> None:
     one = play(cluster, story)
 
     assert any("step.time_max" in n for n in one.board.overview.notes)
+    assert "restart w2" in cluster.events
 
 
 def test_newcomer_gets_partitions_from_those_who_have_reported_without_them() -> None:

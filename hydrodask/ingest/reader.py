@@ -6,6 +6,7 @@ forgets everything when it stops, and counts from 0 again; the base keeps offset
 
 import logging
 
+from hydrodask.background import in_background
 from hydrodask.ingest.fetcher import Event, Fetcher, Source
 from hydrodask.kafka import (
     OFFSET_INVALID,
@@ -111,9 +112,8 @@ class Reader:
                 self.ends[source] = max(self.ends.get(source, 0), high + self._base)
 
     def close(self) -> None:
-        """Let go of the connections."""
-        self._fetcher.close()
-        self.consumer.close()
+        """Let go of the connections. Does not wait."""
+        in_background(self._fetcher.close, self.consumer.close)
 
     def _watermarks(self, source: Source) -> tuple[int, int]:
         """Return the broker's bounds of `source`, which may be newer than what the client knows of its topic.

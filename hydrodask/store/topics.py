@@ -2,10 +2,20 @@
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
+from hydrodask.background import in_background
 from hydrodask.errors import FencedError, HydrodaskError, RetryableError, StartOverError
-from hydrodask.kafka import Consumer, KafkaException, Producer, TopicPartition, producer, raise_from, translate
+from hydrodask.kafka import (
+    Consumer,
+    KafkaException,
+    Producer,
+    TopicPartition,
+    producer,
+    raise_from,
+    translate,
+)
 from hydrodask.records import Outgoing
 from hydrodask.settings.model import Kafka
 
@@ -37,7 +47,7 @@ class Transactions:
     def __init__(self, kafka: Kafka, slot: int) -> None:
         self._timeout_s = min(kafka.timeout, CALL_S_MAX)
         self._id = transactional_id(kafka, slot)
-        self._producer: Producer = producer(kafka, **{"transactional.id": self._id})
+        self._held: list[Producer] = [producer(kafka, **{"transactional.id": self._id})]
         try:
             self._producer.init_transactions(kafka.timeout)
         except KafkaException as error:
@@ -57,11 +67,13 @@ class Transactions:
             self._give_up(error, what)
 
     def close(self) -> None:
-        """Let go of the producer; an open transaction is left to be aborted by the next owner. Never raises."""
-        self._producer.purge()
-        # A producer that was fenced says so again at each poll; the error that ended the slot must not be hidden by it.
-        with contextlib.suppress(KafkaException):
-            self._producer.poll(0)
+        """Let go of the producer, whose transaction the next owner aborts. Never raises or waits; may be repeated."""
+        if self._held:
+            in_background(partial(_end, self._held))
+
+    @property
+    def _producer(self) -> Producer:
+        return self._held[0]
 
     def _produce(self, outgoing: Sequence[Outgoing]) -> None:
         """Hand records to the client. A record that can't be delivered fails the transaction, not a callback."""
@@ -107,3 +119,12 @@ def _lasting(error: KafkaException, what: str) -> HydrodaskError:
     found = translate(error.args[0], what)
     hopeless = isinstance(found, FencedError) or not error.args[0].fatal()
     return found if hopeless else StartOverError(str(found))
+
+
+def _end(held: list[Producer]) -> None:
+    """Let go of a producer in this thread: its last reference, taken out of `held`, ends with this call."""
+    client = held.pop()
+    client.purge()
+    # A producer that was fenced says so again at each poll; the error that ended the slot must not be hidden by it.
+    with contextlib.suppress(KafkaException):
+        client.poll(0)

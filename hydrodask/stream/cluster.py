@@ -31,6 +31,9 @@ CONFIG: Mapping[str, object] = {
 }
 """What a cluster that is started here differs in from Dask's defaults, and why."""
 
+_RESTART_S = 30.0
+"""How long a restarted worker is waited for."""
+
 _TALKATIVE = ("distributed", "distributed.client", "bokeh", "tornado")
 """Loggers that Dask sets to INFO."""
 
@@ -130,6 +133,11 @@ class DaskCluster:
         finally:
             for future in futures:
                 future.release()
+
+    async def restart(self, worker: str) -> None:
+        """End a worker that does not come back from a step; its nanny, if it has one, starts another. Never raises."""
+        with contextlib.suppress(OSError, TimeoutError, ValueError):  # ValueError: it is gone, or has no nanny
+            await self._client.restart_workers([worker], timeout=_RESTART_S, raise_for_error=False)
 
     async def log_event(self, topic: str, message: dict[str, Any]) -> None:
         """Leave a message with the scheduler, for pages; `topic` comes from a fixed set."""

@@ -127,8 +127,7 @@ class Coordinator:
         for worker, seat in list(self._seats.items()):
             if seat.task in done and seat.lost:
                 del self._seats[worker]  # if its address answers again it gets a new seat and generation
-        if done:
-            await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(LOOK_S if done else 0)
 
     def _attend(self, workers: list[str]) -> None:
         """Give new workers a seat, and tell the seats of those who are gone: their steps may never come back."""
@@ -188,6 +187,7 @@ class Coordinator:
                 report = await self._step(seat, order)
             except TimeoutError as error:
                 await self._lose(seat, str(error))
+                await self._cluster.restart(seat.worker)  # whatever it hangs in, its next step would wait for that
                 return
             except FencedError as error:
                 raise FatalError(

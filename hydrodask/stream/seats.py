@@ -19,6 +19,9 @@ class Cluster(Protocol):
     def step(self, worker: str, order: Order) -> Awaitable[StepReport]:
         """Run one step. Raises WorkerLostError (a RetryableError) when the worker goes away, or the step's error."""
 
+    async def restart(self, worker: str) -> None:
+        """End a worker that does not come back from a step; its nanny, if it has one, starts another. Never raises."""
+
 
 @dataclass(eq=False, slots=True)
 class Seat:

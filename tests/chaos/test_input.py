@@ -68,7 +68,8 @@ def test_retention_passes_the_position(stage: Build) -> None:
         driver.kill()
     topic = case.settings.topic("PS2")
     cut = 15_000
-    for future in admin(case.settings.kafka).delete_records([TopicPartition(topic, 0, cut)]).values():
+    client = admin(case.settings.kafka)  # its futures end only while it is there
+    for future in client.delete_records([TopicPartition(topic, 0, cut)]).values():
         future.result(30)
 
     with case.driver("--set", "kafka.on_data_loss=fail") as driver:

@@ -105,16 +105,33 @@ def test_scheduler_killed(stage: Build, wanted: Delivered, tmp_path: Path, free_
 
 
 @pytest.mark.quick
-def test_worker_stands_still(stage: Build, wanted: Delivered) -> None:
-    """One of two workers stops for longer than a step may take, and goes on later: it publishes nothing any more."""
-    case = stage("cluster.workers=2", "step.time_max=3s", "step.rows_max=500")
+def test_worker_stands_still(stage: Build, wanted: Delivered, tmp_path: Path, free_port: int) -> None:
+    """One of two workers stops for longer than a step may take, and goes on later: it publishes nothing any more.
+
+    They have no nannies, for a nanny would end it, and there would be no zombie.
+    """
+    case = stage("step.time_max=3s", "step.rows_max=500")
+    with DaskProcesses(tmp_path, free_port) as dask:
+        workers = [dask.start_worker(), dask.start_worker()]
+        with case.driver("--cluster", dask.address) as driver:
+            case.reach(driver, case.total // 10)
+            worker = case.rng.choice(workers)
+            with case.recovery():
+                worker.send_signal(signal.SIGSTOP)
+            case.reach(driver, case.total)
+            worker.send_signal(signal.SIGCONT)
+
+            assert driver.wait() == 0
+    assert_same(collect(case.settings), wanted)
+
+
+def test_worker_hangs(stage: Build, wanted: Delivered) -> None:
+    """The only worker stops for good in the middle of a step: its nanny ends it and starts another."""
+    case = stage("step.time_max=3s", "step.rows_max=500")
     with case.driver() as driver:
-        case.reach(driver, case.total // 10)
-        worker = case.rng.choice(driver.workers())
+        case.reach(driver, case.moments(1)[0])
         with case.recovery():
-            worker.send_signal(signal.SIGSTOP)
-        case.reach(driver, case.total)
-        worker.send_signal(signal.SIGCONT)
+            driver.workers()[0].send_signal(signal.SIGSTOP)
 
         assert driver.wait() == 0
     assert_same(collect(case.settings), wanted)

@@ -67,10 +67,10 @@ class Stored:
         first, end = (int(metadata[name]) for name in (b"hydrodask.first", b"hydrodask.end"))
         self.path(file).write_bytes(encode_range(change(table), first, end))
 
-    def sql(self, statement: str, *values: object) -> int:
-        """Change the documents behind the platform's back; return how many rows were changed."""
+    def sql(self, *statements: str) -> int:
+        """Change the documents behind the platform's back; return how many rows the last statement has changed."""
         with sqlite3.connect(self.settings.data_dir / "documents.sqlite") as connection:
-            changed = connection.execute(statement, values).rowcount
+            changed = [connection.execute(statement).rowcount for statement in statements][-1]
         connection.close()
         return changed
 

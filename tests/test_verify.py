@@ -155,7 +155,11 @@ def test_dropped_changed_and_invented_documents_are_named(
     changed = [
         copy.sql("DELETE FROM incidents WHERE id LIKE '%/cooler_failing/%'"),
         copy.sql(f"UPDATE anomalies SET body = json_set(body, '$.value', 77.5) WHERE id = {one}"),  # noqa: S608
-        copy.sql(f"INSERT INTO anomalies SELECT 'invented', revision, body FROM anomalies WHERE id = {one}"),  # noqa: S608
+        copy.sql(
+            f"CREATE TEMP TABLE twin AS SELECT * FROM anomalies WHERE id = {one}",  # noqa: S608
+            "UPDATE twin SET id = 'invented'",
+            "INSERT INTO anomalies SELECT * FROM twin",
+        ),
     ]
 
     found = wrong(copy.audit())

@@ -150,7 +150,8 @@ class Audit:
             docs.replay_lake(monitored, docs.judged(judging), self.settings, implied)
         store = open_documents(self.settings)
         try:
-            docs.Comparing(implied, result, lambda: self._moved(judging)).run(store)
+            expire = self.settings.documents.keep is not None
+            docs.Comparing(implied, result, lambda: self._moved(judging), expire).run(store)
         finally:
             store.close()
 

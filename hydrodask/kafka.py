@@ -7,6 +7,7 @@ its last one and messages quote it.
 
 import ctypes
 import logging
+import threading
 from collections.abc import Mapping
 from typing import Any, NoReturn
 

@@ -69,7 +69,7 @@ class Score(Node):
         self.champions.look()
 
     def update(self, x: list[Cycle], who: object = None, metadata: object = None) -> Any:
-        changes: dict[tuple[str, str], Change] = {}
+        changes: dict[tuple[str, str, int], Change] = {}
         models = self.champions.current()
         with self.ctx.timed("score"):
             for offset, cycle in x:
@@ -77,7 +77,8 @@ class Score(Node):
                     continue
                 self.ctx.totals["scored" if models else "unscored"] += 1
                 for change in self._score(models, cycle, offset):
-                    changes[change.collection, change.id] = change  # of one id the newest: they share a revision
+                    # One profile can complete two cycles: of the documents that share a revision the newest counts.
+                    changes[change.collection, change.id, offset] = change
             self.next_offset = max(self.next_offset, x[-1][0] + 1)
         return self._emit(list(changes.values()), metadata=metadata) if changes else []
 

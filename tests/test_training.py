@@ -15,7 +15,7 @@ from hydrodask.learn.champions import Champions
 from hydrodask.learn.cluster import training_cluster
 from hydrodask.learn.export import export
 from hydrodask.learn.recorder import Recorder
-from hydrodask.learn.registry import Registry
+from hydrodask.learn.registry import Registry, Version
 from hydrodask.learn.results import check_registrable
 from hydrodask.learn.scoring import Model, score
 from hydrodask.learn.targets import TARGETS
@@ -167,11 +167,11 @@ def test_a_model_that_can_t_be_loaded_leaves_the_old_one(trained: Trained) -> No
     class Broken(Registry):
         """A registry whose newest champion of the valve is no model."""
 
-        def champions(self) -> dict[str, object]:  # type: ignore[override]
+        def champions(self) -> dict[str, Version]:
             real = super().champions()
             return real | {"valve": replace(real["valve"], version=99)}
 
-        def onnx(self, version: object) -> bytes:  # noqa: ARG002
+        def onnx(self, version: Version) -> bytes:  # noqa: ARG002
             return b"no model"
 
     found._registry = Broken(trained.settings)

@@ -22,6 +22,7 @@ COMMANDS = (
     "train",
     "models",
     "score",
+    "drift",
     "topics",
     "status",
     "anomalies",

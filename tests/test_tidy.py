@@ -48,7 +48,7 @@ OWNERS = {
     "onnxruntime": ["hydrodask/learn/scoring.py"],
     "prometheus_client": ["hydrodask/observe/metrics.py"],
     "psutil": ["benchmarks/"],
-    "pyarrow": ["hydrodask/audit/", "hydrodask/store/", "hydrodask/stream/nodes.py"],
+    "pyarrow": ["hydrodask/audit/", "hydrodask/store/", "hydrodask/stream/nodes.py", "benchmarks/"],
     "pydantic": ["hydrodask/settings/", "hydrodask/ingest/simulator/faults.py"],
     "pydantic_settings": ["hydrodask/settings/load.py"],
     "pymongo": [

@@ -45,8 +45,8 @@ def drift(
     drifted = [day.date for day in days if day.suggests_training(effective.learn.drift_max)]
     if drifted:
         console.print(
-            f"On {', '.join(drifted)} more than {effective.learn.drift_max:.0%} of the cycles are beyond what the models "
-            "have seen: `hydrodask train`.",
+            f"On {', '.join(drifted)} more than {effective.learn.drift_max:.0%} of the cycles are beyond what the "
+            "models have seen: `hydrodask train`.",
             highlight=False,
             soft_wrap=True,
         )

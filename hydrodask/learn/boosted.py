@@ -25,6 +25,7 @@ PARAMETERS: dict[str, object] = {
     "tree_method": "hist",
     "learning_rate": 1.0,
     "max_depth": 7,
+    "max_bin": 64,
     "subsample": 0.8,
     "colsample_bynode": 0.15,
     "num_parallel_tree": TREES,

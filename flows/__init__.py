@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from streamz import Stream
 
-from flows import alert, labels, monitor
+from flows import alert, labels, monitor, score
 from hydrodask.channels import SENSORS
 from hydrodask.stream.context import Context
 
@@ -26,5 +26,6 @@ FLOWS: tuple[Flow, ...] = (
     Flow("monitor", SENSORS, monitor.build),
     Flow("labels", ("labels",), labels.build),
     Flow("alert", ("analytics",), alert.build),
+    Flow("score", ("cycles",), score.build),
 )
 """The streaming flows."""

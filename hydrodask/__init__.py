@@ -8,6 +8,7 @@ decode      Messages → samples, rejects
 window      samples → sliding windows, cycle profiles
 detect      window rows → anomalies, incidents, health
 store       rows → stored rows: lake (Parquet), documents (SQLite, MongoDB), topics (transactions)
+learn       cycles, labels → registered models, states of components: features, training, registry, scoring
 stream      assignment → reports: streamz nodes, partition, snapshot, step, coordinator, placement
 audit       what is stored → findings: verify; and mending it: backfill, compact, dead letters
 observe     reports → people: metrics, live terminal view, Dask dashboard page, status

@@ -24,6 +24,16 @@ class Reading:
 
 
 @dataclass(slots=True)
+class Component:
+    """What a model said last of one component of one rig; `end` is the end of the cycle, ISO 8601."""
+
+    state: int
+    probability: float
+    version: int
+    end: str
+
+
+@dataclass(slots=True)
 class PartitionReport:
     """One hosted partition after a step.
 
@@ -52,6 +62,10 @@ class PartitionReport:
     health: dict[tuple[str, str], float] = field(default_factory=dict)
     alarms: list[tuple[str, str, str]] = field(default_factory=list)
     labels: dict[str, dict[str, float]] = field(default_factory=dict)
+    components: dict[tuple[str, str], Component] = field(default_factory=dict)
+    """By rig and component."""
+    drift: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """By feature: population stability index, and share of the day's cycles beyond the training data."""
     per_rig: dict[str, dict[str, int]] = field(default_factory=dict)
     """Those of `totals` that are known by rig (consumed, anomalies), of at most `observe.rigs_max` rigs."""
 

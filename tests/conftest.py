@@ -14,11 +14,13 @@ from hydrodask.services.server import Server
 from hydrodask.settings.model import Kafka
 from tests.audited import Stored, run_embedded, run_real
 from tests.delivery import Delivered, reference, shorten
+from tests.learned import Trained, train_on
 
 CI = os.environ.get("CI") == "true"
 """On CI nothing that is missing may pass for a reason to skip."""
 
 RECORDING = Path(__file__).resolve().parents[2] / "shared" / "data" / "recording"
+UCI = RECORDING.with_name("uci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -157,3 +159,16 @@ def short(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wanted(kafka: Kafka, short: Path, tmp_path_factory: pytest.TempPathFactory) -> Delivered:
     """Return what a run without a fault delivers of `short`."""
     return reference(kafka, short, tmp_path_factory.mktemp("reference"))
+
+
+@pytest.fixture(scope="session")
+def uci() -> Path:
+    """Return the folder of 1,876 real cycles, which is not part of the repository."""
+    needs(there=UCI.exists(), what="there is no real data at ../shared/data/uci")
+    return UCI
+
+
+@pytest.fixture(scope="session")
+def trained(uci: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Return a data directory with the real cycles and champions of two kinds of models. Tests do not change it."""
+    return train_on(uci, tmp_path_factory.mktemp("trained"))

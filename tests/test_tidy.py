@@ -24,10 +24,15 @@ OWNERS = {
     "bokeh": ["hydrodask/observe/page.py"],
     "bson": ["hydrodask/store/documents/mongo.py"],
     "confluent_kafka": ["hydrodask/kafka.py"],
+    "cronsim": ["flows/train.py"],
     "cryptography": ["hydrodask/services/security.py"],
-    "dask": ["hydrodask/stream/cluster.py"],
-    "distributed": ["hydrodask/stream/cluster.py"],
+    "dask": ["hydrodask/stream/cluster.py", "hydrodask/learn/"],
+    "dask_ml": ["hydrodask/learn/school.py"],
+    "distributed": ["hydrodask/stream/cluster.py", "hydrodask/learn/cluster.py"],
     "fsspec": ["hydrodask/store/filesystems.py"],
+    "joblib": ["hydrodask/learn/school.py"],
+    "matplotlib": ["hydrodask/learn/pictures.py"],
+    "mlflow": ["hydrodask/learn/registry.py", "hydrodask/learn/recorder.py"],
     "msgspec": [
         "hydrodask/records.py",
         "hydrodask/audit/",
@@ -39,9 +44,11 @@ OWNERS = {
     "llvmlite": ["hydrodask/ingest/gather.py"],
     "numba": ["hydrodask/decode/", "hydrodask/ingest/gather.py", "hydrodask/window/"],  # the compiled kernels
     "numpy": ["hydrodask/", "benchmarks/"],  # columns are everywhere
+    "onnx": ["hydrodask/learn/export.py"],
+    "onnxruntime": ["hydrodask/learn/scoring.py"],
     "prometheus_client": ["hydrodask/observe/metrics.py"],
     "psutil": ["benchmarks/"],
-    "pyarrow": ["hydrodask/audit/", "hydrodask/store/", "hydrodask/stream/nodes.py"],
+    "pyarrow": ["hydrodask/audit/", "hydrodask/store/", "hydrodask/stream/nodes.py", "benchmarks/"],
     "pydantic": ["hydrodask/settings/", "hydrodask/ingest/simulator/faults.py"],
     "pydantic_settings": ["hydrodask/settings/load.py"],
     "pymongo": [
@@ -49,8 +56,11 @@ OWNERS = {
         "hydrodask/services/mongodb.py",  # which makes the users
     ],
     "rich": ["hydrodask/cli/", "hydrodask/observe/"],
+    "skl2onnx": ["hydrodask/learn/export.py"],
+    "sklearn": ["hydrodask/learn/models.py", "hydrodask/learn/validation.py", "benchmarks/"],
     "streamz": ["flows/", "hydrodask/stream/"],  # the graphs
     "typer": ["hydrodask/cli/"],
+    "xgboost": ["hydrodask/learn/boosted.py"],
     "yaml": ["hydrodask/settings/load.py"],
 }
 """Each outside library, and the only places that import it."""
@@ -60,10 +70,10 @@ STAGES = {"ingest", "decode", "window", "detect", "store"}
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),
     **dict.fromkeys(STAGES, BASE),
-    "stream": BASE | STAGES,
+    "stream": BASE | STAGES | {"learn"},
     "services": BASE,
-    "learn": BASE | {"store"},
     "audit": BASE | STAGES | {"stream"},
+    "learn": BASE | {"ingest", "window", "store"},
     "observe": BASE,
     "doctor": BASE | {"ingest", "store", "services"},
     "flows": BASE | STAGES | {"stream", "learn"},

@@ -48,6 +48,7 @@ def status(
         raise typer.Exit(1)
     running, sentence = liveness(found, clock.now_us())
     found["places"] = places | found.get("places", {})
+    found["drift_max"] = effective.learn.drift_max
     if json:
         print_json(found | {"running": running, "says": sentence, "open_incidents": len(still_open)})
         return
@@ -88,6 +89,15 @@ def _facts(found: dict[str, Any], open_count: str) -> dict[str, str]:
         f"latency p50 {span(quantiles['p50'])} p99 {span(quantiles['p99'])}",
         "totals": _safe(", ".join(f"{name} {amount(count)}" for name, count in totals.items())),
     }
+    for rig, said in found.get("components", {}).items():
+        facts[_safe(rig)] = _safe(
+            ", ".join(f"{name} {one['state']} ({one['probability']:.0%})" for name, one in said.items())
+        )
+    if drift := found.get("drift"):
+        facts["drift"] = _safe(
+            f"{drift['outside']:.0%} of today's cycles are beyond the training data in {drift['worst']}"
+        )
+        facts["drift"] += "; `hydrodask train`" if drift["outside"] > found.get("drift_max", 1.0) else ""
     if found["progress"] is not None:
         facts["source"] = f"{found['progress']:.0%} published"
     named = found["places"] | found["links"]

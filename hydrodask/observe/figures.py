@@ -11,7 +11,7 @@ from hydrodask.reports import LATENCY_BUCKETS_S, Overview, PartitionReport, Read
 FINE = ("running", "catching up")
 """States of a partition that need nobody."""
 
-STATES = (*FINE, "stalled", "waiting", "failed")
+STATES = (*FINE, "warning", "stalled", "waiting", "failed")
 """Every state of a partition."""
 
 ANALYSED = "alert"

@@ -46,6 +46,7 @@ def every_series(figures: Figures, now_us: int, seen: dict[Alarm, None]) -> Iter
     """Yield each metric once. `seen` remembers alarms from scrape to scrape."""
     yield from sensor_series(figures)
     yield alarm_series(figures, seen)
+    yield from component_series(figures)
     yield from rig_series(figures)
     yield from topic_series(figures, now_us)
     yield from partition_series(figures)
@@ -85,6 +86,31 @@ def alarm_series(figures: Figures, seen: dict[Alarm, None]) -> Series:
     values: list[Value] = [(alarm, float(alarm in active)) for alarm in seen]
     text = "1 while this rule or baseline is broken, 0 after."
     return Series("gauge", "hydraulic_anomaly_status", text, ("rig", "sensor", "type"), values)
+
+
+def component_series(figures: Figures) -> Iterator[Series]:
+    """Yield what the models say of each component, and how far features are from what they were trained on."""
+    rigs = set(figures.rigs)
+    said = {key: one for part in figures.parts for key, one in part.components.items() if key[0] in rigs}
+    labels = ("rig", "component")
+    for name, attribute, text in (
+        (
+            "state",
+            "state",
+            "State by the champion: cooler and valve in %, pump 0..2, accumulator in bar, stable 0 or 1.",
+        ),
+        ("probability", "probability", "Probability that the model gives the state."),
+        ("model_version", "version", "Version of the model that said so."),
+    ):
+        values: list[Value] = [(key, float(getattr(one, attribute))) for key, one in said.items()]
+        yield Series("gauge", f"hydraulic_component_{name}", text, labels, values)
+    drift = {feature: both for part in figures.parts for feature, both in part.drift.items()}
+    for place, name, text in (
+        (0, "index", "Population stability index of a feature today against the training data."),
+        (1, "outside_ratio", "Share of today's cycles beyond the training data."),
+    ):
+        values = [((feature,), both[place]) for feature, both in drift.items()]
+        yield Series("gauge", f"hydrodask_feature_drift_{name}", text, ("feature",), values)
 
 
 def rig_series(figures: Figures) -> Iterator[Series]:

@@ -70,6 +70,8 @@ def status_document(
         "totals": {name: overview.total(name) for name in TOTALS},
         "partitions": [_partition(part, now_us) for part in parts[:PARTITIONS_MAX]],
         "partitions_hidden": max(0, len(parts) - PARTITIONS_MAX),
+        "components": _components(figures),
+        "drift": _drift(figures),
         "notes": list(overview.notes),
         "links": dict(links or {}),
         "places": dict(places or {}),
@@ -122,6 +124,30 @@ def liveness(document: Mapping[str, Any], now_us: int) -> tuple[bool, str]:
 def _finite(value: float | None) -> float | None:
     """Return `value` as JSON can hold it."""
     return None if value is None or value == float("inf") else value
+
+
+def _components(figures: Figures) -> dict[str, dict[str, Any]]:
+    """Return what the models said last, by rig and component."""
+    said: dict[str, dict[str, Any]] = {}
+    for part in figures.parts:
+        for (rig, name), one in part.components.items():
+            said.setdefault(rig, {})[name] = {
+                "state": one.state,
+                "probability": round(one.probability, 4),
+                "model_version": one.version,
+                "time": one.end,
+            }
+    return said
+
+
+def _drift(figures: Figures) -> dict[str, Any]:
+    """Return how far today's cycles are from the training data: the worst feature, and all of them."""
+    found = {name: both for part in figures.parts for name, both in part.drift.items()}
+    if not found:
+        return {}
+    worst = max(found, key=lambda name: found[name][1])
+    features = {n: {"index": round(i, 4), "outside": round(o, 4)} for n, (i, o) in found.items()}
+    return {"worst": worst, "outside": round(found[worst][1], 4), "features": features}
 
 
 def _partition(part: PartitionReport, now_us: int) -> dict[str, Any]:

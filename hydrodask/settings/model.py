@@ -190,6 +190,19 @@ class Detect(Section):
     baseline: Baseline = Baseline()
 
 
+class Learn(Section):
+    """Training, the registry of models, and scoring."""
+
+    mlflow: str | None = None
+    experiment: str = "hydrodask"
+    workers: Count = 2
+    boosted_max: PositiveDuration = 3600.0
+    confirm: Count = 2
+    refresh_every: PositiveDuration = 10.0
+    drift_cycles: Count = 50
+    drift_max: Annotated[float, Field(gt=0, le=1)] = 0.2
+
+
 class Observe(Section):
     """Metrics and views."""
 
@@ -220,6 +233,7 @@ class Settings(Section):
     cluster: Cluster = Cluster()
     source: Source = Source()
     detect: Detect = Detect()
+    learn: Learn = Learn()
     observe: Observe = Observe()
     limits: Limits = Limits()
 
@@ -237,6 +251,11 @@ class Settings(Section):
     def snapshots_url(self) -> str:
         """Where snapshots of state are: beside the lake's folder, on the same file system."""
         return f"{self.lake_url.rstrip('/')}-snapshots" if self.lake.url else str(self.data_dir / "snapshots")
+
+    @property
+    def mlflow_uri(self) -> str:
+        """Where runs and models are recorded."""
+        return self.learn.mlflow or f"sqlite:///{(self.data_dir / 'mlflow.db').absolute()}"
 
     def topic(self, name: str) -> str:
         """Return the full name of a topic: a sensor, `labels`, `analytics`, `cycles` or `dead-letter`."""

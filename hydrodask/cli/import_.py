@@ -1,0 +1,72 @@
+"""`hydrodask import`: put a folder of recorded cycles into the lake, for training."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
+
+Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder with PS1.txt … profile.txt, or the same as Parquet.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="import")(import_)
+
+
+def import_(
+    folder: Folder,
+    *,
+    rig: Annotated[
+        str | None, typer.Option(help="Rig that the cycles belong to.", show_default="the folder's name")
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Event time of cycle 0, ISO 8601.", show_default="2026-01-01T00:00:00Z")
+    ] = None,
+    json: Json = False,
+    profile: Profile = None,
+    sets: Sets = None,
+) -> None:
+    """Import cycles into the lake's `cycles/` and `labels/`: the records that the stream would have written.
+
+    Takes the archive's text layout, or Parquet; one-second means where that is all there is. May be repeated: what is
+    there already is not written again.
+
+    Example: `hydrodask import ../shared/data/uci`
+    """
+    from hydrodask.channels import SENSORS
+    from hydrodask.clock import parse_iso
+    from hydrodask.errors import ConfigError
+    from hydrodask.ingest.feed import RECORDING_START
+    from hydrodask.learn.archive import Archive, Place, import_archive
+    from hydrodask.store.lake import Lake
+
+    effective = settings(profile, sets)
+    try:
+        start_us = parse_iso(start or RECORDING_START)
+    except ValueError as error:
+        raise ConfigError(f"--start has value {start!r}; want ISO 8601, for example {RECORDING_START}") from error
+    archive = Archive(folder)
+    with Progress(console=errors, transient=True) as bar:
+        task = bar.add_task(f"{len(archive):,} cycles", total=len(SENSORS))
+        done = import_archive(
+            archive,
+            Lake(effective.lake_url),
+            Place(rig or folder.resolve().name, start_us),
+            progress=lambda sensor: bar.update(task, advance=1, description=sensor),
+        )
+    if json:
+        print_json(asdict(done))
+        return
+    means = f"; one-second means only: {', '.join(done.means_only)}" if done.means_only else ""
+    known = f", {done.known} were there already" if done.known else ""
+    console.print(
+        f"{done.cycles:,} cycles of rig {done.rig}, {done.labels:,} with labels → {done.files} files, "
+        f"{done.file_bytes / 1e6:.1f} MB in {effective.lake_url}{known}{means}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip

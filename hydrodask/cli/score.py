@@ -1,0 +1,39 @@
+"""`hydrodask score`: what the champions say of a folder of cycles."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(score)
+
+
+def score(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of cycles in either layout, labels not needed.")
+    ],
+    *,
+    output: Annotated[Path, typer.Option(help="Parquet file to write.")],
+    json: Json = False,
+    profile: Profile = None,
+    sets: Sets = None,
+) -> None:
+    """Score every cycle of a folder with the champions, on Dask, into one Parquet file.
+
+    Columns: `cycle`, and for each target `TARGET_class` and `TARGET_p_CLASS`.
+
+    Example: `hydrodask score ../shared/data/recording --output states.parquet`
+    """
+    from hydrodask.learn.batch import score_folder
+
+    done = score_folder(settings(profile, sets), folder, output)
+    if json:
+        print_json(done)
+        return
+    versions = ", ".join(f"{target} version {version}" for target, version in done["models"].items())
+    console.print(f"{done['cycles']:,} cycles → {done['output']} ({versions})", highlight=False, soft_wrap=True)

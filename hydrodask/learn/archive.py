@@ -1,0 +1,192 @@
+"""Folders of cycles in the archive's layouts → the lake: the records that the stream would have written.
+
+Text (`PS1.txt`, one row a cycle, `profile.txt`), or Parquet (`PS1.parquet` with `cycle` and `samples`,
+`profile.parquet`). Samples at their native rate go through the stream's own kernel, so profiles are equal to the last
+bit; of a sensor of which there are only the means of seconds (`PS1_1hz_mean.parquet`), m2, min and max are missing.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hydrodask.channels import CHANNELS, CYCLE_S, SENSORS, Channel
+from hydrodask.clock import US_PER_S, iso
+from hydrodask.errors import ConfigError
+from hydrodask.records import Float64, Int64, LabelRecord, Profiles, Samples
+from hydrodask.rigs import RIGS
+from hydrodask.store.lake import Lake, Written
+from hydrodask.store.profiles import read_labels, read_matrix
+from hydrodask.store.schemas import labels_table, profiles_table
+from hydrodask.window import CycleProfiles
+
+CYCLES_PER_FILE = 200
+"""Cycles that one file of the lake holds, and that are in memory as samples at a time."""
+
+CYCLE_US = CYCLE_S * US_PER_S
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import did. `files` were new, `known` were there already."""
+
+    rig: str
+    cycles: int
+    labels: int
+    samples: int = 0
+    files: int = 0
+    known: int = 0
+    file_bytes: int = 0
+    means_only: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where cycles go: which rig they are of, and the event time of cycle 0."""
+
+    rig: str
+    start_us: int
+
+
+class Archive:
+    """A folder of cycles. Raises ConfigError when a sensor is missing or numbers of cycles differ."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        if not folder.is_dir():
+            raise ConfigError(f"could not read {folder}: no such folder")
+        self.paths = {name: self._find(name) for name in SENSORS}
+        numbers, values = read_matrix(self.paths["TS1"])
+        self.cycle: Int64 = np.arange(len(values)) if numbers is None else numbers
+        profile = [p for p in (folder / "profile.parquet", folder / "profile.txt") if p.is_file()]
+        self.labels: Float64 | None = read_labels(profile[0]) if profile else None
+        if self.labels is not None and len(self.labels) != len(self.cycle):
+            raise ConfigError(f"{profile[0]} has {len(self.labels)} rows, {self.paths['TS1']} has {len(self.cycle)}")
+
+    def __len__(self) -> int:
+        return len(self.cycle)
+
+    def values(self, sensor: str) -> Float64:
+        """Return one sensor's samples, one cycle a row: at the native rate, or 60 means."""
+        numbers, values = read_matrix(self.paths[sensor])
+        if len(values) != len(self) or (numbers is not None and (numbers != self.cycle).any()):
+            raise ConfigError(f"{self.paths[sensor]} does not hold the same {len(self)} cycles as {self.paths['TS1']}")
+        if values.shape[1] not in {CYCLE_S, CHANNELS[sensor].samples_per_cycle}:
+            want = f"{CHANNELS[sensor].samples_per_cycle}, or {CYCLE_S} means"
+            raise ConfigError(f"{self.paths[sensor]} has {values.shape[1]} values a cycle; want {want}")
+        return values
+
+    def profiles(self, sensor: str, place: Place) -> Iterator[Profiles]:
+        """Give the profiles of one sensor, at most `CYCLES_PER_FILE` at a time, in the order of cycles."""
+        channel, values = CHANNELS[sensor], self.values(sensor)
+        kernel = CycleProfiles(sensor, lateness_us=10 * US_PER_S)
+        for first in range(0, len(self), CYCLES_PER_FILE):
+            rows = np.arange(first, min(first + CYCLES_PER_FILE, len(self)))
+            if values.shape[1] == channel.samples_per_cycle:
+                yield kernel.consume(_samples(channel, self.cycle[rows], values[rows], first, place))
+            else:
+                yield _of_means(channel, self.cycle[rows], values[rows], first, place)
+
+    def fingerprint(self) -> str:
+        """Return a digest of every file: the same content gives the same files in the lake."""
+        digest = hashlib.sha256()
+        for path in sorted(self.paths.values()):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        if self.labels is not None:
+            digest.update(self.labels.tobytes())
+        return digest.hexdigest()[:12]
+
+    def _find(self, sensor: str) -> Path:
+        names = (f"{sensor}.parquet", f"{sensor}_1hz_mean.parquet", f"{sensor}.txt")
+        for name in names:
+            if (self.folder / name).is_file():
+                return self.folder / name
+        raise ConfigError(f"there is no {', '.join(names[:-1])} or {names[-1]} in {self.folder}")
+
+
+def import_archive(
+    archive: Archive, lake: Lake, place: Place, *, progress: Callable[[str], None] = lambda _sensor: None
+) -> Imported:
+    """Write the archive's profiles and labels into the lake; `progress` hears of each sensor that is done.
+
+    May be repeated, also after a crash: files are named by content, and a name is given once. Labels come last, so
+    that no half import is trained on. Raises ConfigError and RetryableError.
+    """
+    done = Imported(place.rig, len(archive), 0 if archive.labels is None else len(archive))
+    name = hashlib.sha256(f"{archive.fingerprint()} {place.rig} {place.start_us}".encode()).hexdigest()[:12]
+    source = (f"import-{name}", 0)
+    for sensor in SENSORS:
+        for profiles in archive.profiles(sensor, place):
+            span = (first_offset(profiles), int(profiles.revision[-1]) + 1)
+            _count(done, lake.put(f"cycles/sensor={sensor}", source, *span, profiles_table(profiles, partition=0)))
+            done.samples += int(profiles.count.sum())
+            if np.isnan(profiles.m2).all():
+                done.means_only += [] if sensor in done.means_only else [sensor]
+        progress(sensor)
+    if archive.labels is not None:
+        _count(done, lake.put("labels", source, 0, len(archive), _labels(archive, place)))
+    return done
+
+
+def first_offset(profiles: Profiles) -> int:
+    """Return the offset of the first sample of a run of complete profiles."""
+    return int(profiles.revision[0]) + 1 - CHANNELS[profiles.sensor].samples_per_cycle
+
+
+def _count(done: Imported, written: Written) -> None:
+    """Count a file."""
+    done.files += written.ours
+    done.known += not written.ours
+    done.file_bytes += written.file_bytes
+
+
+def _samples(channel: Channel, cycle: Int64, values: Float64, first: int, place: Place) -> Samples:
+    """Return cycles as the stream would have decoded them, back to back, cycle n at n minutes."""
+    each = channel.samples_per_cycle
+    count = len(cycle) * each
+    index = np.tile(np.arange(each), len(cycle))
+    numbers = np.repeat(cycle, each)
+    return Samples(
+        channel.name,
+        "import",
+        0,
+        rig=np.full(count, RIGS.code(place.rig), np.int32),
+        cycle=numbers,
+        sample_idx=index,
+        value=np.ascontiguousarray(values).ravel(),
+        time_us=place.start_us + numbers * CYCLE_US + index * US_PER_S // channel.rate_hz,
+        rate_hz=np.full(count, float(channel.rate_hz)),
+        offset=np.arange(first * each, first * each + count),
+    )
+
+
+def _of_means(channel: Channel, cycle: Int64, means: Float64, first: int, place: Place) -> Profiles:
+    """Return profiles of which only the means are known."""
+    missing = np.full_like(means, np.nan)
+    each = channel.samples_per_cycle
+    return Profiles(
+        channel.name,
+        rig=np.full(len(cycle), RIGS.code(place.rig), np.int32),
+        cycle=cycle,
+        start_us=place.start_us + cycle * CYCLE_US,
+        complete=np.ones(len(cycle), np.bool_),
+        revision=(first + 1 + np.arange(len(cycle))) * each - 1,
+        count=np.full(means.shape, channel.rate_hz, np.int32),
+        mean=np.ascontiguousarray(means),
+        m2=missing,
+        low=missing,
+        high=missing,
+    )
+
+
+def _labels(archive: Archive, place: Place) -> object:
+    assert archive.labels is not None  # noqa: S101 - the caller has looked
+    times_us = (place.start_us + archive.cycle * CYCLE_US).tolist()
+    rows = [
+        LabelRecord(place.rig, cycle, iso(time_us), row[0], row[1], row[2], row[3], int(row[4]))
+        for cycle, time_us, row in zip(archive.cycle.tolist(), times_us, archive.labels.tolist(), strict=True)
+    ]
+    return labels_table(rows, times_us, partition=0, offsets=range(len(rows)))

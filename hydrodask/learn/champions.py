@@ -1,0 +1,102 @@
+"""The champions that score, kept fresh in the background: one set a process.
+
+A new champion is loaded beside the old one and takes its place between two cycles. One that can't be loaded leaves the
+old one in place, and that is a problem that people are told. Nothing heavy is imported before there is a registry.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydrodask import clock
+from hydrodask.errors import HydrodaskError
+from hydrodask.settings import Settings
+
+if TYPE_CHECKING:
+    from hydrodask.learn.scoring import Model
+
+log = logging.getLogger(__name__)
+
+FIRST_S = 30.0
+"""How long the first cycle waits for the models to be loaded."""
+
+
+class Champions:
+    """The newest loaded model of each target. `problems` says, by target, what could not be loaded."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.models: Mapping[str, Model] = {}
+        self.problems: Mapping[str, str] = {}
+        self._settings = settings
+        self._registry: Any = None
+        self._thread: threading.Thread | None = None
+        self._looked_at_s = float("-inf")
+
+    def current(self) -> Mapping[str, "Model"]:
+        """Return the models to score with now; look for new ones in the background when it is time."""
+        self.look()
+        if self._thread is not None and not self.models:
+            self._thread.join(FIRST_S)
+        return self.models
+
+    def look(self) -> None:
+        """Begin to look for new champions if it is time and nobody is looking."""
+        now_s = clock.monotonic_s()
+        looking = self._thread is not None and self._thread.is_alive()
+        if looking or now_s - self._looked_at_s < self._settings.learn.refresh_every or not self._any():
+            return
+        self._looked_at_s = now_s
+        self._thread = threading.Thread(target=self.refresh, name="champions", daemon=True)
+        self._thread.start()
+
+    def refresh(self) -> None:
+        """Load the champions that are not loaded yet. Never raises: what goes wrong is in `problems`."""
+        try:
+            self._refresh()
+        except HydrodaskError as error:
+            self._note({"registry": str(error)})
+        except Exception as error:  # a broken registry must not stop the stream, whatever it raises
+            self._note({"registry": f"{type(error).__name__}: {error}"})
+
+    def _refresh(self) -> None:
+        from hydrodask.learn.registry import Registry  # noqa: PLC0415 - MLflow takes two seconds to import
+        from hydrodask.learn.scoring import Model  # noqa: PLC0415 - a flow without models needs no ONNX Runtime
+
+        self._registry = self._registry or Registry(self._settings)
+        wanted = self._registry.champions()
+        models = {target: model for target, model in self.models.items() if target in wanted}
+        problems = {}
+        for target, version in wanted.items():
+            if target in models and models[target].version == version.version:
+                continue
+            try:
+                models[target] = Model.load(self._registry.onnx(version), name=version.name, version=version.version)
+                log.info("%s version %d scores now", version.name, version.version)
+            except HydrodaskError as error:
+                problems[target] = str(error)
+        self.models = models  # at once, so that a cycle is scored by one set of models
+        self._note(problems)
+
+    def _note(self, problems: dict[str, str]) -> None:
+        for target, text in problems.items():
+            if self.problems.get(target) != text:
+                log.warning("champion of %s: %s", target, text)
+        self.problems = problems
+
+    def _any(self) -> bool:
+        """Say whether there may be a registry: an embedded one is a file."""
+        uri = self._settings.mlflow_uri
+        return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+
+
+_SHARED: dict[str, Champions] = {}
+
+
+def shared(settings: Settings) -> Champions:
+    """Return this process's champions of a registry."""
+    uri = settings.mlflow_uri
+    if uri not in _SHARED:
+        _SHARED[uri] = Champions(settings)
+    return _SHARED[uri]

@@ -1,0 +1,161 @@
+"""Features of load cycles: the one function that trainer and scorer share.
+
+Takes `Cycles`, gives columns by name. A feature keeps its place in the cycle, because a mean over the cycle can't see
+the valve; a `shape` is the curve within its own cycle (mean 0, deviation 1), because raw levels follow the oil's
+temperature. Every feature is a function of its own cycle alone, to the last bit, however many cycles are computed
+together.
+
+    SENSOR.mean.SS       mean of second SS                        SENSOR.average     mean of the 60 means
+    SENSOR.low.SS, high  smallest and largest value in second SS  SENSOR.deviation   their sample standard deviation
+    SENSOR.centred.SS    mean of second SS − average
+    SENSOR.shape.SS      that, divided by the curve's own deviation
+
+A second without samples is interpolated between its neighbours while at least 45 are there; else the sensor is missing,
+and all of its features are NaN.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hydrodask.channels import SENSORS
+from hydrodask.records import Float64, Int64
+
+VERSION = 1
+"""Changes when the same cycle would give other numbers; a model of another version is not used."""
+
+SEGMENTS = 60
+SEGMENTS_MIN = 45
+_FLAT = 1e-9
+MEAN, LOW, HIGH = 0, 1, 2
+
+
+@dataclass(slots=True)
+class Cycles:
+    """Load cycles, one a row; `curves` has shape (n, 17 sensors, mean/low/high, 60 s), NaN where nothing is known.
+
+    `rig`, `cycle` and `start_us` have shape (n,) and say which cycle it is.
+    """
+
+    rig: NDArray[np.object_]
+    cycle: Int64
+    start_us: Int64
+    curves: Float64
+
+    def __len__(self) -> int:
+        return len(self.cycle)
+
+    def missing(self) -> NDArray[np.bool_]:
+        """Return shape (n, 17): which sensors have too few seconds to be used."""
+        known = np.isfinite(self.curves[:, :, MEAN]).sum(axis=2)
+        return np.asarray(known < SEGMENTS_MIN)
+
+
+def columns(kind: str, sensors: Sequence[str], start: int = 0, end: int = SEGMENTS) -> tuple[str, ...]:
+    """Return names of features of one kind, seconds `start` to `end` of each sensor.
+
+    >>> columns("mean", ["PS1", "PS2"], 7, 9)
+    ('PS1.mean.07', 'PS1.mean.08', 'PS2.mean.07', 'PS2.mean.08')
+    """
+    return tuple(f"{sensor}.{kind}.{second:02d}" for sensor in sensors for second in range(start, end))
+
+
+CLASSIC: tuple[str, ...] = tuple(f"{s}.{kind}" for s in SENSORS for kind in ("average", "deviation"))
+"""The 34 features of the older platform: mean and standard deviation of each sensor."""
+
+
+def sensors_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the sensors that features come from, in the archive's order."""
+    used = {name.partition(".")[0] for name in names}
+    return tuple(sensor for sensor in SENSORS if sensor in used)
+
+
+def compute(cycles: Cycles, names: Sequence[str]) -> Float64:
+    """Return the features `names` of each cycle, shape (n, len(names)); those of a missing sensor are NaN."""
+    made = np.full((len(cycles), len(names)), np.nan)
+    for sensor, kind, seconds, places in _plan(tuple(names)):
+        made[:, places] = _KINDS[kind](_filled(cycles.curves[:, sensor]))[:, seconds]
+    return made
+
+
+@lru_cache(maxsize=64)
+def _plan(names: tuple[str, ...]) -> tuple[tuple[int, str, Int64, Int64], ...]:
+    """Return, for each sensor and kind among `names`: its number, the kind, which seconds, and where they go."""
+    wanted: dict[tuple[int, str], list[tuple[int, int]]] = {}
+    for place, name in enumerate(names):
+        sensor, kind, *second = name.split(".")
+        wanted.setdefault((SENSORS.index(sensor), kind), []).append((int(second[0]) if second else 0, place))
+    return tuple(
+        (sensor, kind, np.array([s for s, _ in pairs]), np.array([p for _, p in pairs]))
+        for (sensor, kind), pairs in wanted.items()
+    )
+
+
+def _filled(curves: Float64) -> Float64:
+    """Return one sensor's curves, shape (n, 3, 60), contiguous, with gaps of the means interpolated."""
+    curves = np.ascontiguousarray(curves)
+    known = np.isfinite(curves[:, MEAN])
+    counts = known.sum(axis=1)
+    if counts.min(initial=SEGMENTS) == SEGMENTS:
+        return curves
+    curves = curves.copy()
+    curves[counts < SEGMENTS_MIN] = np.nan
+    seconds = np.arange(SEGMENTS)
+    for row in np.flatnonzero((counts >= SEGMENTS_MIN) & (counts < SEGMENTS)):
+        for statistic in curves[row]:
+            there = np.isfinite(statistic)
+            if there.any():
+                statistic[:] = np.interp(seconds, seconds[there], statistic[there])
+    return curves
+
+
+def _mean(curves: Float64) -> Float64:
+    return curves[:, MEAN]
+
+
+def _low(curves: Float64) -> Float64:
+    return curves[:, LOW]
+
+
+def _high(curves: Float64) -> Float64:
+    return curves[:, HIGH]
+
+
+def _average(curves: Float64) -> Float64:
+    return np.asarray(np.ascontiguousarray(curves[:, MEAN]).mean(axis=1, keepdims=True))
+
+
+def _centred(curves: Float64) -> Float64:
+    return np.ascontiguousarray(curves[:, MEAN]) - _average(curves)
+
+
+def _deviation(curves: Float64) -> Float64:
+    squares = (_centred(curves) ** 2).sum(axis=1, keepdims=True)
+    return np.asarray(np.sqrt(squares / (SEGMENTS - 1)))
+
+
+def _shape(curves: Float64) -> Float64:
+    centred = _centred(curves)
+    deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / SEGMENTS)
+    return np.asarray(np.divide(centred, deviation, out=np.zeros_like(centred), where=~(deviation <= _FLAT)))
+
+
+_KINDS = {
+    "mean": _mean,
+    "low": _low,
+    "high": _high,
+    "average": _average,
+    "centred": _centred,
+    "deviation": _deviation,
+    "shape": _shape,
+}
+
+
+def batches(cycles: Cycles, size: int) -> Iterator[Cycles]:
+    """Give the cycles in batches of at most `size`."""
+    for start in range(0, len(cycles), size):
+        which = slice(start, start + size)
+        yield Cycles(cycles.rig[which], cycles.cycle[which], cycles.start_us[which], cycles.curves[which])

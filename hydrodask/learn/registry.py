@@ -1,0 +1,161 @@
+"""Registered models in MLflow: SQLite and a folder in the data directory, or a server.
+
+With `recorder` the only importer of it.
+
+A model is registered as `hydrodask-TARGET`; the alias `champion` names the version that scores, `challenger` the
+runner-up. What decides about a promotion is on the version itself, as tags.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Nobody's server is told what is trained here, and no lookup of packages may need the network.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "true")
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+import mlflow
+from mlflow.exceptions import MlflowException
+
+from hydrodask.errors import FatalError, UnreachableError, UsageError
+from hydrodask.learn.targets import TARGETS
+from hydrodask.settings import Settings
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+PREFIX = "hydrodask-"
+ONNX = "onnx/model.onnx"
+_GROUPED = "grouped.macro_f1"
+_VERSIONS_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A registered version of a model."""
+
+    target: str
+    name: str
+    version: int
+    kind: str
+    run_id: str
+    aliases: tuple[str, ...]
+    created_us: int
+    figures: dict[str, float]
+    reason: str
+
+
+class Registry:
+    """Where runs and models are recorded. Methods raise UnreachableError when the server does not answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.uri = settings.mlflow_uri
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        if settings.learn.mlflow is None:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with reachable(self.uri):
+            self.client = mlflow.MlflowClient(self.uri)
+
+    def versions(self) -> list[Version]:
+        """Return all versions of all of our models, newest first in each."""
+        with reachable(self.uri):
+            found = []
+            for model in self.models():
+                some = self.client.search_model_versions(f"name='{model.name}'", max_results=_VERSIONS_MAX)
+                found += [self.version(v, model.aliases) for v in some]
+        order = list(TARGETS)
+        return sorted(found, key=lambda v: (order.index(v.target), -v.version))
+
+    def champions(self) -> dict[str, Version]:
+        """Return the champion of each target that has one."""
+        with reachable(self.uri):
+            found = {}
+            for model in self.models():
+                if CHAMPION in model.aliases:
+                    version = self.client.get_model_version(model.name, str(model.aliases[CHAMPION]))
+                    found[model.name.removeprefix(PREFIX)] = self.version(version, model.aliases)
+        return found
+
+    def onnx(self, version: Version) -> bytes:
+        """Return a version's ONNX form. Raises FatalError when the artefact is not there."""
+        with reachable(self.uri), folder() as here:
+            path = self.client.download_artifacts(version.run_id, ONNX, str(here))
+            return Path(path).read_bytes()
+
+    def promote(self, target: str, number: int, *, reason: str | None = None) -> Version:
+        """Make a version the champion.
+
+        Raises FatalError when it is worse on the grouped split than the one that is, unless a `reason` is given, which
+        is kept with the version; UsageError when there is no such version.
+        """
+        chosen = next((v for v in self.versions() if v.target == target and v.version == number), None)
+        if chosen is None:
+            raise UsageError(f"there is no version {number} of {target}; see `hydrodask models`")
+        before = self.champions().get(target)
+        if before is not None and not reason and chosen.figures[_GROUPED] < before.figures[_GROUPED]:
+            raise FatalError(
+                f"refused to promote {target} version {number}: its macro-F1 on unseen combinations is "
+                f"{chosen.figures[_GROUPED]:.3f}, the champion's (version {before.version}) "
+                f"{before.figures[_GROUPED]:.3f}; give --force with a reason to do it all the same"
+            )
+        with reachable(self.uri):
+            self.client.set_registered_model_alias(chosen.name, CHAMPION, str(number))
+            if CHALLENGER in chosen.aliases:
+                self.client.delete_registered_model_alias(chosen.name, CHALLENGER)
+            if reason:
+                self.client.set_model_version_tag(chosen.name, str(number), "promoted_because", reason)
+        return chosen
+
+    def challenge(self, version: Version) -> None:
+        """Give a version the alias of the runner-up."""
+        with reachable(self.uri):
+            self.client.set_registered_model_alias(version.name, CHALLENGER, str(version.version))
+
+    def models(self) -> list[Any]:
+        """Return our registered models as MLflow has them."""
+        found = self.client.search_registered_models(f"name LIKE '{PREFIX}%'", max_results=_VERSIONS_MAX)
+        return [model for model in found if model.name.removeprefix(PREFIX) in TARGETS]
+
+    def version(self, found: Any, aliases: Mapping[str, str] | None = None) -> Version:
+        """Return what MLflow says of a version."""
+        tags = dict(found.tags)
+        return Version(
+            found.name.removeprefix(PREFIX),
+            found.name,
+            int(found.version),
+            str(tags.get("kind", "")),
+            str(found.run_id),
+            tuple(sorted(a for a, number in (aliases or {}).items() if int(number) == int(found.version))),
+            int(found.creation_timestamp) * 1000,
+            json.loads(tags.get("figures", "{}")),
+            str(tags.get("promoted_because", "")),
+        )
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """Give a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+@contextmanager
+def reachable(uri: str) -> Iterator[None]:
+    """Turn what MLflow raises into errors that say what was tried."""
+    try:
+        yield
+    except MlflowException as error:
+        text = str(error).splitlines()[0][:300]
+        if "Max retries" in str(error) or "Connection" in str(error):
+            raise UnreachableError(f"could not reach MLflow at {uri} (learn.mlflow): {text}") from error
+        raise FatalError(f"MLflow at {uri} refused: {text}") from error
+    except OSError as error:
+        raise FatalError(f"could not read or write artefacts of MLflow at {uri}: {error}") from error

@@ -1,0 +1,156 @@
+"""From predictions, cycle by cycle, to documents: the state of each component, and incidents when one changes.
+
+A component's settled state is the one that `confirm` cycles in a row have shown. An incident opens when the settled
+state is not the nominal one, and is resolved when it is again; a change from one bad state to another ends one incident
+and opens the next. Times are ends of cycles: event time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hydrodask.channels import CYCLE_S
+from hydrodask.clock import US_PER_S, iso
+from hydrodask.learn.targets import TARGETS, Target
+from hydrodask.records import Change, Upsert
+
+RULE = "component_state"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one version of a model said of one cycle."""
+
+    rig: str
+    target: str
+    cycle: int
+    start_us: int
+    state: int
+    probability: float
+    model: str
+    version: int
+    missing: tuple[str, ...] = ()
+
+    @property
+    def end(self) -> str:
+        """When the cycle ended."""
+        return iso(self.start_us + CYCLE_S * US_PER_S)
+
+
+@dataclass(slots=True)
+class Track:
+    """What is known of one component: the settled state, the one that may follow, for how many cycles, since when."""
+
+    settled: int | None = None
+    candidate: int | None = None
+    run: int = 0
+    since: str = ""
+    changed: str = ""
+    first_cycle: int = 0
+    incident: str = ""
+    body: dict[str, Any] | None = None
+
+
+class ComponentStates:
+    """Tracks every component of every rig. State is a function of the verdicts."""
+
+    def __init__(self, *, confirm: int) -> None:
+        self.incidents = 0
+        self._confirm = confirm
+        self._tracks: dict[tuple[str, str], Track] = {}
+
+    def update(self, verdict: Verdict, revision: int) -> list[Change]:
+        """Take a verdict and return changes of documents."""
+        key = (verdict.rig, verdict.target)
+        track = self._tracks.setdefault(key, Track())
+        if track.candidate != verdict.state:
+            track.candidate, track.run, track.since, track.first_cycle = verdict.state, 0, verdict.end, verdict.cycle
+        track.run = min(track.run + 1, self._confirm)
+        changes: list[Change] = []
+        if track.run >= self._confirm and track.settled != verdict.state:
+            before, track.settled, track.changed = track.settled, verdict.state, track.since
+            changes = self._change(track, verdict, before, revision)
+        elif track.body is not None and track.settled == verdict.state:
+            track.body["windows"] += 1
+            track.body["last_window"] = iso(verdict.start_us)
+            changes = [Upsert("incidents", track.incident, revision, dict(track.body))]
+        return [_component(track, verdict, revision), *changes]
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state: equal verdicts give equal bytes."""
+        tracks = [[rig, target, asdict(track)] for (rig, target), track in self._tracks.items()]
+        return {"incidents": self.incidents, "tracks": tracks}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a snapshot."""
+        self.incidents = state["incidents"]
+        self._tracks = {(rig, target): Track(**track) for rig, target, track in state["tracks"]}
+
+    def settled(self) -> dict[tuple[str, str], int]:
+        """Return the settled state of each component that has one, by rig and target."""
+        return {key: track.settled for key, track in self._tracks.items() if track.settled is not None}
+
+    def _change(self, track: Track, verdict: Verdict, before: int | None, revision: int) -> list[Change]:
+        """Resolve the incident that is open, and open one unless the new state is the nominal one."""
+        target, changes = TARGETS[verdict.target], []
+        if track.body is not None:
+            resolved = track.body | {"status": "resolved", "resolved_at": verdict.end}
+            changes.append(Upsert("incidents", track.incident, revision, resolved))
+            track.body = None
+        if target.component and verdict.state != target.nominal:
+            self.incidents += 1
+            track.incident = f"{verdict.rig}/{verdict.target}/{RULE}/{track.since}"
+            track.body = _incident(track, verdict, target, before)
+            changes.append(Upsert("incidents", track.incident, revision, dict(track.body)))
+        return list(changes)
+
+
+def _component(track: Track, verdict: Verdict, revision: int) -> Upsert:
+    """Return the component's document."""
+    target = TARGETS[verdict.target]
+    body: dict[str, object] = {
+        "rig": verdict.rig,
+        "component": verdict.target,
+        "state": verdict.state,
+        "unit": target.unit,
+        "probability": round(verdict.probability, 6),
+        "settled_state": track.settled,
+        "settled_since": track.changed or None,
+        "nominal": verdict.state == target.nominal,
+        "cycle": verdict.cycle,
+        "time": verdict.end,
+        "model": verdict.model,
+        "model_version": verdict.version,
+        "missing_sensors": list(verdict.missing),
+    }
+    return Upsert("components", f"{verdict.rig}/{verdict.target}", revision, body)
+
+
+def _incident(track: Track, verdict: Verdict, target: Target, before: int | None) -> dict[str, Any]:
+    was = "" if before is None else f" (was {before}{_unit(target)})"
+    return {
+        "rig": verdict.rig,
+        "sensor": verdict.target,
+        "rule": RULE,
+        "severity": "critical" if verdict.state == worst_of(target) else "warning",
+        "statistic": "state",
+        "status": "open",
+        "opened_at": verdict.end,
+        "resolved_at": None,
+        "first_window": iso(verdict.start_us - (track.run - 1) * CYCLE_S * US_PER_S),
+        "last_window": iso(verdict.start_us),
+        "windows": track.run,
+        "worst": verdict.state,
+        "threshold": target.nominal,
+        "message": f"{target.name} is at {verdict.state}{_unit(target)}{was}, says {verdict.model} {verdict.version}",
+        "provisional": False,
+    }
+
+
+def worst_of(target: Target) -> int:
+    """Return the class that is furthest from the nominal one."""
+    return max(target.classes, key=lambda state: abs(state - target.nominal))
+
+
+def _unit(target: Target) -> str:
+    return f" {target.unit}" if target.unit else ""

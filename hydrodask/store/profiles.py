@@ -1,0 +1,142 @@
+"""Read what learning needs: profiles and labels of the lake, and folders of cycles in the archive's two layouts."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hydrodask.errors import ConfigError, IntegrityError
+from hydrodask.records import Float64, Int64
+from hydrodask.store.files import Files
+
+LABELS = ("cooler", "valve", "pump", "accumulator", "stable")
+"""Columns of a cycle's label, in the order of the archive's `profile.txt`."""
+
+_KEYS = ["rig", "cycle", "cycle_start", "revision"]
+
+
+@dataclass(slots=True)
+class Keys:
+    """Which cycles are in a file, row by row."""
+
+    rig: NDArray[np.object_]
+    cycle: Int64
+    start_us: Int64
+    revision: Int64
+
+
+def profile_paths(files: Files, sensor: str) -> list[str]:
+    """Return the lake's files of one sensor's cycle profiles."""
+    return [name for name in files.names(f"cycles/sensor={sensor}") if name.endswith(".parquet")]
+
+
+def profile_keys(files: Files, path: str) -> Keys:
+    """Return which cycles a file of profiles holds. Raises IntegrityError when it is no such file."""
+    return _keys(_read(files, path, _KEYS), "cycle_start")
+
+
+def profile_curves(files: Files, path: str) -> Float64:
+    """Return shape (n, 3, 60): mean, smallest and largest value of each second, NaN where there is none."""
+    table = _read(files, path, ["mean", "min", "max"])
+    parts = [_matrix(table.column(name), path) for name in ("mean", "min", "max")]
+    return np.stack(parts, axis=1)
+
+
+def label_keys(files: Files) -> tuple[Keys, Float64]:
+    """Return all labels of the lake: which cycles, and shape (n, 5) in the order of `LABELS`."""
+    names = [name for name in files.names("labels") if name.endswith(".parquet")]
+    tables = [_read(files, name, ["rig", "cycle", "timestamp", "revision", *LABELS]) for name in names]
+    if not tables:
+        empty = np.zeros(0, np.int64)
+        return Keys(np.zeros(0, object), empty, empty, empty), np.zeros((0, len(LABELS)))
+    table = pa.concat_tables(tables)
+    return _keys(table, "timestamp"), np.stack([_floats(table.column(name)) for name in LABELS], axis=1)
+
+
+def read_matrix(path: Path) -> tuple[Int64 | None, Float64]:
+    """Return the numbers of cycles, if the file has them, and the samples, one cycle a row.
+
+    Takes Parquet with `cycle` and `samples`, or text with tabs between values, each exactly `float(text)`. Raises
+    ConfigError when the file is neither.
+    """
+    try:
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+            samples = table.column("samples").combine_chunks()
+            values = _floats(samples.flatten()).reshape(len(samples), -1)
+            return table.column("cycle").to_numpy().astype(np.int64), _finite(values, path)
+        return None, _finite(_text(path), path)
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise ConfigError(f"could not read {path} as cycles, one a row: {error}") from error
+
+
+def read_labels(path: Path) -> Float64:
+    """Return shape (n, 5) of `profile.parquet` or `profile.txt`. Raises ConfigError."""
+    try:
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+            return _finite(np.stack([_floats(table.column(name)) for name in LABELS], axis=1), path)
+        values = _finite(_text(path), path)
+    except (pa.ArrowException, KeyError, ValueError, OSError) as error:
+        raise ConfigError(f"could not read {path} as labels, one cycle a row: {error}") from error
+    if values.shape[1] != len(LABELS):
+        raise ConfigError(f"{path} has {values.shape[1]} columns; want {len(LABELS)}: {', '.join(LABELS)}")
+    return values
+
+
+def write_table(path: Path, columns: dict[str, object]) -> int:
+    """Write columns as one Parquet file and return its size."""
+    pq.write_table(pa.table(columns), path, compression="zstd")
+    return path.stat().st_size
+
+
+def _text(path: Path) -> Float64:
+    """Return rows of text as numbers. Six thousand columns are more than a CSV reader is made for."""
+    rows = [list(map(float, line.split())) for line in path.read_bytes().splitlines() if line.strip()]
+    if len({len(row) for row in rows}) != 1:
+        raise ValueError("its rows have different numbers of values, or there are none")
+    return np.array(rows, np.float64)
+
+
+def _finite(values: Float64, path: Path) -> Float64:
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        raise ConfigError(f"could not use {path}: row {row + 1} has a value that is no finite number")
+    return np.ascontiguousarray(values)
+
+
+def _floats(column: pa.Array | pa.ChunkedArray) -> Float64:
+    """Return numbers as doubles, null as NaN."""
+    column = pc.cast(column, pa.float64())
+    return np.asarray(column.to_numpy(zero_copy_only=False) if isinstance(column, pa.Array) else column.to_numpy())
+
+
+def _read(files: Files, path: str, columns: list[str]) -> pa.Table:
+    try:
+        # Through one file object, because a folder `sensor=PS1` in a path would become a column.
+        return pq.ParquetFile(io.BytesIO(files.read(path))).read(columns)
+    except (pa.ArrowException, KeyError) as error:
+        raise IntegrityError(
+            f"{path} in {files.url} is no file of ours or is damaged ({error}); move it away"
+        ) from error
+
+
+def _keys(table: pa.Table, start: str) -> Keys:
+    return Keys(
+        table.column("rig").to_numpy().astype(object),
+        table.column("cycle").to_numpy().astype(np.int64),
+        table.column(start).cast(pa.int64()).to_numpy(),
+        table.column("revision").to_numpy().astype(np.int64),
+    )
+
+
+def _matrix(column: pa.ChunkedArray, path: str) -> Float64:
+    values = _floats(column.combine_chunks().flatten())
+    if len(values) != 60 * len(column):
+        raise IntegrityError(f"{path}: a profile does not have 60 seconds; move the file away")
+    return values.reshape(len(column), 60)

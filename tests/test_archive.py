@@ -1,0 +1,177 @@
+"""Import: a folder of cycles becomes the records that the stream would have written, once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from hydrodask.channels import CHANNELS, SENSORS
+from hydrodask.clock import parse_iso
+from hydrodask.errors import ConfigError
+from hydrodask.ingest.recording import Recording
+from hydrodask.learn.archive import Archive, Imported, Place, import_archive
+from hydrodask.learn.catalogue import Catalogue, catalogue
+from hydrodask.learn.features import CLASSIC, columns, compute
+from hydrodask.learn.targets import TARGETS
+from hydrodask.settings import Settings
+from hydrodask.store.lake import Lake
+from tests.learned import Streamed, streamed, write_archive, write_text
+
+START_US = parse_iso("2026-01-01T00:00:00Z")
+PLACE = Place("rig-1", START_US)
+
+
+def brought_in(folder: Path, lake: Path, place: Place = PLACE) -> Imported:
+    """Import a folder."""
+    return import_archive(Archive(folder), Lake(str(lake)), place)
+
+
+def stored(lake: Path, sensor: str) -> pa.Table:
+    """Return one sensor's profiles in the lake."""
+    paths = sorted((lake / "cycles" / f"sensor={sensor}").glob("*.parquet"))
+    return pa.concat_tables([pq.ParquetFile(path).read() for path in paths])
+
+
+def as_parquet(folder: Path, target: Path, means_only: tuple[str, ...] = ()) -> Path:
+    """Write a text archive as Parquet, some sensors as means of seconds."""
+    target.mkdir()
+    for sensor in SENSORS:
+        rows = np.loadtxt(folder / f"{sensor}.txt", ndmin=2)
+        name = sensor
+        if sensor in means_only:
+            rows, name = rows.reshape(len(rows), 60, -1).mean(axis=2), f"{sensor}_1hz_mean"
+        samples = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+        pq.write_table(pa.table({"cycle": np.arange(len(rows)) * 2, "samples": samples}), target / f"{name}.parquet")
+    return target
+
+
+@pytest.fixture(scope="module")
+def stream(recording: Path) -> Streamed:
+    """Run the recording through the monitor's graphs once."""
+    return streamed(Recording(recording, start_us=START_US), Settings())
+
+
+def test_profiles_are_those_of_the_stream(recording: Path, stream: Streamed, tmp_path: Path) -> None:
+    """Every column of every sensor's profiles is equal, to the last bit, and so is the revision."""
+    brought_in(recording, tmp_path)
+
+    for sensor in SENSORS:
+        ours, theirs = stored(tmp_path, sensor), stream.tables[sensor]
+        assert ours.num_rows == 10
+        assert ours.equals(theirs.select(ours.column_names)), sensor
+
+
+def test_features_are_those_of_the_stream(recording: Path, stream: Streamed, tmp_path: Path) -> None:
+    """Trainer and scorer agree: features of imported cycles equal those of streamed ones, to the last bit."""
+    brought_in(recording, tmp_path / "imported")
+    for sensor, table in stream.tables.items():
+        Lake(str(tmp_path / "streamed")).put(f"cycles/sensor={sensor}", ("x", 0), 0, 1, table)
+    every = (*CLASSIC, *(name for target in TARGETS.values() for name in target.columns))
+
+    ours, theirs = (compute(catalogue(str(tmp_path / n)).read(), every) for n in ("imported", "streamed"))
+
+    assert np.isfinite(ours).all()
+    assert ours.tobytes() == theirs.tobytes()
+
+
+def test_an_import_is_not_doubled(tmp_path: Path) -> None:
+    """A second import of the same folder writes no file; other content does."""
+    folder = write_archive(tmp_path / "archive")
+    first, second = (brought_in(folder, tmp_path / "lake") for _ in range(2))
+
+    assert (first.files, first.known) == (18, 0)
+    assert (second.files, second.known) == (0, 18)
+    assert len(catalogue(str(tmp_path / "lake"))) == 3
+    write_archive(folder, seed=1)
+    assert brought_in(folder, tmp_path / "lake").files == 18
+    assert len(catalogue(str(tmp_path / "lake"))) == 3
+
+
+def test_both_layouts_give_the_same(tmp_path: Path) -> None:
+    """Text and Parquet of the same samples become the same profiles; Parquet names its cycles."""
+    text = write_archive(tmp_path / "text")
+    brought_in(text, tmp_path / "a")
+    brought_in(as_parquet(text, tmp_path / "parquet"), tmp_path / "b")
+    a, b = (stored(tmp_path / name, "PS1") for name in "ab")
+
+    assert a.drop(["cycle", "cycle_start"]).equals(b.drop(["cycle", "cycle_start"]))
+    assert b["cycle"].to_pylist() == [0, 2, 4]
+
+
+def test_means_alone_are_enough(tmp_path: Path) -> None:
+    """Of a sensor with one mean a second the rest is missing, and its means are what the samples give."""
+    text = write_archive(tmp_path / "text")
+    done = brought_in(as_parquet(text, tmp_path / "parquet", means_only=("PS1",)), tmp_path / "lake")
+    row = stored(tmp_path / "lake", "PS1").slice(0, 1).to_pydict()
+
+    assert done.means_only == ["PS1"]
+    assert row["m2"] == row["min"] == row["max"] == [[None] * 60]
+    assert row["n"] == [[100] * 60]
+    samples = np.loadtxt(text / "PS1.txt", ndmin=2)[0]
+    assert np.allclose(row["mean"][0], samples.reshape(60, 100).mean(axis=1), rtol=1e-15)
+
+
+def test_labels_belong_to_their_cycles(tmp_path: Path) -> None:
+    """A label names the rig, the number and the start of its cycle, so that they find each other again."""
+    brought_in(write_archive(tmp_path / "archive"), tmp_path / "lake")
+    found: Catalogue = catalogue(str(tmp_path / "lake"))
+
+    assert found.labelled.all()
+    assert found.target("valve").tolist() == [90] * 3
+    assert (found.start_us - START_US).tolist() == [0, 60_000_000, 120_000_000]
+
+
+def test_a_folder_without_labels(tmp_path: Path) -> None:
+    """Cycles come in without labels, and nobody can train on them."""
+    done = brought_in(write_archive(tmp_path / "archive", labels=False), tmp_path / "lake")
+
+    assert done.labels == 0
+    assert not catalogue(str(tmp_path / "lake")).labelled.any()
+
+
+def spoil_width(folder: Path) -> None:
+    """Give a sensor one sample too few."""
+    write_text(folder / "TS1.txt", np.ones((3, 59)))
+
+
+def spoil_rows(folder: Path) -> None:
+    """Give a sensor one cycle too few."""
+    write_text(folder / "FS1.txt", np.ones((2, CHANNELS["FS1"].samples_per_cycle)))
+
+
+def spoil_value(folder: Path) -> None:
+    """Give a sensor a value that is none."""
+    text = (folder / "TS2.txt").read_text(encoding="utf-8")
+    (folder / "TS2.txt").write_text("nan" + text[text.index("\t") :], encoding="utf-8")
+
+
+def spoil_text(folder: Path) -> None:
+    """Write something else."""
+    (folder / "CE.txt").write_text("no\tnumbers\there\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (spoil_width, "TS1.txt has 59 values a cycle"),
+        (spoil_rows, "FS1.txt does not hold the same 3 cycles"),
+        (spoil_value, "TS2.txt: row 1 has a value that is no finite number"),
+        (spoil_text, "could not read .*CE.txt"),
+        (lambda folder: (folder / "VS1.txt").unlink(), "there is no .*VS1.txt"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path: Path, spoil: Callable[[Path], None], says: str) -> None:
+    """The message names the file and what is wrong with it."""
+    folder = write_archive(tmp_path / "archive")
+    spoil(folder)
+
+    with pytest.raises(ConfigError, match=says):
+        brought_in(folder, tmp_path / "lake")
+
+
+def test_names_of_features_are_columns() -> None:
+    """A feature is named after sensor, kind and second."""
+    assert columns("shape", ["PS1"], 58) == ("PS1.shape.58", "PS1.shape.59")

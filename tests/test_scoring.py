@@ -1,0 +1,271 @@
+"""Scoring while it streams: sensors come together, champions are asked, documents say what they said."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hydrodask.channels import SENSORS
+from hydrodask.clock import iso, parse_iso
+from hydrodask.ingest.feed import Simulated
+from hydrodask.ingest.recording import Recording
+from hydrodask.ingest.simulator import FaultPlan, Fleet
+from hydrodask.learn import champions
+from hydrodask.learn.joining import CycleJoiner, Joined
+from hydrodask.learn.registry import Registry
+from hydrodask.learn.states import ComponentStates, Verdict
+from hydrodask.learn.targets import TARGETS
+from hydrodask.records import CycleRecord, Outgoing, Upsert
+from hydrodask.settings import Settings
+from hydrodask.stream import snapshot
+from tests.learned import START_US, Trained, cycles_of, streamed
+from tests.running import Life
+
+US = 1_000_000
+TOPIC = "hydraulic-cycles"
+
+
+def profile(sensor: str, cycle: int, rig: str = "rig-1") -> CycleRecord:
+    """Return a profile; cycle n begins at minute n."""
+    values: list[float | None] = [float(cycle)] * 60
+    start = iso(START_US + cycle * 60 * US)
+    return CycleRecord(rig, sensor, cycle, start, True, 1, [1] * 60, values, [0.0] * 60, values, values)
+
+
+def joined(records: list[CycleRecord]) -> list[Joined]:
+    """Return what a joiner gives for records at offsets 0, 1, …."""
+    joiner = CycleJoiner()
+    return [done for offset, record in enumerate(records) for done in joiner.add(record, offset)]
+
+
+def test_a_cycle_is_done_with_its_last_sensor() -> None:
+    """Not before, and whatever the order of sensors."""
+    records = [profile(sensor, 0) for sensor in reversed(SENSORS)]
+
+    assert joined(records[:-1]) == []
+    assert [(d.cycle, d.missing) for d in joined(records)] == [(0, ())]
+
+
+def test_a_later_cycle_that_is_whole_sends_the_earlier_one_out() -> None:
+    """With what there is of it, first; what comes after that is missed."""
+    late = profile("PS1", 0)
+    records = [profile(s, 0) for s in SENSORS if s != "PS1"] + [profile(s, 1) for s in SENSORS]
+    joiner = CycleJoiner()
+    done = [d for offset, record in enumerate([*records, late]) for d in joiner.add(record, offset)]
+
+    assert [(d.cycle, d.missing) for d in done] == [(0, ("PS1",)), (1, ())]
+    assert joiner.missed == 1
+    assert np.isnan(done[0].curves[0]).all()
+
+
+def test_a_dead_sensor_delays_by_two_cycles_at_most() -> None:
+    """When no cycle is ever whole, the oldest goes out once a third one begins."""
+    done = joined([profile(sensor, cycle) for cycle in range(4) for sensor in SENSORS[1:]])
+
+    assert [(d.cycle, d.missing) for d in done] == [(0, ("PS1",)), (1, ("PS1",))]
+
+
+@given(data=st.data())
+@settings(max_examples=50, deadline=None)
+def test_any_restart_gives_the_same(data: st.DataObject) -> None:
+    """A joiner that was stored and restored anywhere gives what one that lived gives, and equal bytes of state."""
+    places = st.tuples(st.sampled_from(SENSORS[:4]), st.integers(0, 5), st.sampled_from(["a", "b"]))
+    records = [profile(*place) for place in data.draw(st.lists(places, max_size=60))]
+    cut = data.draw(st.integers(0, len(records)))
+    whole, first, second = CycleJoiner(), CycleJoiner(), CycleJoiner()
+    want = [d.cycle for offset, record in enumerate(records) for d in whole.add(record, offset)]
+    got = [d.cycle for offset, record in enumerate(records[:cut]) for d in first.add(record, offset)]
+    second.restore(snapshot.decode(snapshot.encode(first.snapshot())))
+    got += [d.cycle for offset, record in enumerate(records) for d in second.add(record, offset)]
+
+    assert got == want
+    assert snapshot.encode(second.snapshot()) == snapshot.encode(whole.snapshot())
+
+
+def verdicts(states: list[int], target: str = "valve") -> list[Upsert]:
+    """Return the incidents' changes when a component shows these states, two cycles confirming."""
+    tracks = ComponentStates(confirm=2)
+    changes = []
+    for cycle, state in enumerate(states):
+        verdict = Verdict("rig-1", target, cycle, START_US + cycle * 60 * US, state, 0.9, "hydrodask-valve", 3)
+        changes += tracks.update(verdict, cycle)
+    return [change for change in changes if isinstance(change, Upsert) and change.collection == "incidents"]
+
+
+def test_one_odd_cycle_is_no_incident() -> None:
+    """A state has to be seen in two cycles in a row."""
+    assert verdicts([100, 100, 73, 100, 80, 100, 100]) == []
+
+
+def test_an_incident_opens_grows_and_is_resolved() -> None:
+    """One document from the second bad cycle on; it ends with the second good one."""
+    found = verdicts([100, 100, 73, 73, 73, 100, 100])
+    bodies = [change.body for change in found]
+
+    assert len({change.id for change in found}) == 1
+    assert [(b["status"], b["windows"]) for b in bodies] == [("open", 2), ("open", 3), ("resolved", 3)]
+    assert bodies[0]["opened_at"] == iso(START_US + 4 * 60 * US)
+    assert bodies[-1]["resolved_at"] == iso(START_US + 7 * 60 * US)
+    assert bodies[0]["severity"] == "critical"
+    assert bodies[0]["message"] == "valve is at 73 % (was 100 %), says hydrodask-valve 3"
+
+
+def test_from_bad_to_worse_is_another_incident() -> None:
+    """The first is resolved when the second opens."""
+    found = verdicts([90, 90, 80, 80])
+
+    assert [(c.body["worst"], c.body["status"]) for c in found] == [(90, "open"), (90, "resolved"), (80, "open")]
+
+
+def test_unstable_conditions_are_no_incident() -> None:
+    """That is nothing that a person would repair."""
+    assert verdicts([1, 1, 1], target="stable") == []
+
+
+@pytest.fixture(scope="module")
+def profiles(recording: Path) -> list[Outgoing]:
+    """Return the recording's profiles as the monitor publishes them."""
+    return streamed(Recording(recording, start_us=START_US), Settings()).in_turns()
+
+
+@pytest.fixture
+def scorer(trained: Trained) -> Life:
+    """Return the score flow on one partition, with the champions loaded."""
+    champions.shared(trained.settings).refresh()
+    return Life(trained.settings, topic=TOPIC, flow="score")
+
+
+def components(life: Life) -> dict[str, list[dict[str, object]]]:
+    """Return the bodies of component documents, by component, as they were written."""
+    found: dict[str, list[dict[str, object]]] = {name: [] for name in TARGETS}
+    for change in life.changes:
+        if isinstance(change, Upsert) and change.collection == "components":
+            found[str(change.body["component"])].append(change.body)
+    return found
+
+
+def test_recorded_cycles_get_their_states(scorer: Life, profiles: list[Outgoing], recording: Path) -> None:
+    """Each cycle's documents say what the labels say, from one version of one model, at the end of the cycle."""
+    scorer.feed(cycles_of(profiles))
+    scorer.commit()
+    labels = np.loadtxt(recording / "profile.txt").astype(int)
+    said = components(scorer)
+
+    for place, name in enumerate(("cooler", "valve", "pump", "accumulator", "stable")):
+        assert [body["state"] for body in said[name]] == labels[:, place].tolist(), name
+    body = said["valve"][3]
+    assert (body["cycle"], body["time"], body["model"]) == (3, "2026-01-01T00:04:00Z", "hydrodask-valve")
+    assert body["missing_sensors"] == []
+
+
+def test_a_missing_sensor_silences_only_those_who_need_it(scorer: Life, profiles: list[Outgoing]) -> None:
+    """Without CE nothing is said of the cooler; the valve's model needs none, and its document says what is missing."""
+    kept = [record for record in profiles if b'"sensor":"CE"' not in (record.value or b"")]
+    scorer.feed(cycles_of(kept))
+    scorer.commit()
+    said = components(scorer)
+
+    assert said["cooler"] == []
+    assert said["valve"][0]["missing_sensors"] == ["CE"]
+    assert scorer.partition.ctx.totals["unscored_for_missing"] == len(said["valve"])
+
+
+def test_a_bad_profile_is_a_dead_letter(scorer: Life, profiles: list[Outgoing]) -> None:
+    """It is counted and kept with its reason, and the cycles go on."""
+    bad = Outgoing(TOPIC, b"rig-1", (profiles[0].value or b"").replace(b'"sensor":"PS1"', b'"sensor":"PS9"'))
+    scorer.feed(cycles_of([bad, *profiles[:17]]))
+    scorer.commit()
+
+    assert [dict(r.headers)["reason"] for r in scorer.published] == [b"sensor 'PS9' is unknown"]
+    assert len(components(scorer)["valve"]) == 1
+
+
+def test_a_new_champion_takes_over_between_cycles(trained: Trained, scorer: Life, profiles: list[Outgoing]) -> None:
+    """No restart: the cycles after it name the new version, the ones before the old one."""
+    registry = Registry(trained.settings)
+    first = registry.champions()["valve"].version
+    second = next(v.version for v in registry.versions() if v.target == "valve" and v.version != first)
+    scorer.feed(cycles_of(profiles[:34]))
+    try:
+        registry.promote("valve", second, reason="a test of the change")
+        champions.shared(trained.settings).refresh()
+        scorer.feed(cycles_of(profiles[34:51], first=34))
+    finally:
+        registry.promote("valve", first)
+        champions.shared(trained.settings).refresh()
+    scorer.commit()
+
+    assert [body["model_version"] for body in components(scorer)["valve"]] == [first, first, second]
+
+
+def test_a_problem_shows_as_a_warning(trained: Trained, scorer: Life) -> None:
+    """A champion that can't be loaded is a state of the partition, with what goes on meanwhile."""
+    shared = champions.shared(trained.settings)
+    shared.problems = {"valve": "could not load hydrodask-valve version 9"}
+    try:
+        report = scorer.partition.report(0)
+    finally:
+        shared.problems = {}
+
+    assert report.state == "warning"
+    assert "version 9" in report.advice
+    assert "goes on" in report.advice
+
+
+def test_a_crash_changes_no_document(scorer: Life, profiles: list[Outgoing]) -> None:
+    """Replayed from a snapshot in the middle of a cycle, the flow says the same and ends in the same state."""
+    alive = Life(scorer.settings, topic=TOPIC, flow="score")
+    alive.feed(cycles_of(profiles))
+    alive.commit()
+    scorer.feed(cycles_of(profiles[:40]))
+    scorer.commit()
+    scorer.save()
+    scorer.feed(cycles_of(profiles[40:60], first=40))  # not committed: the worker dies
+    position = scorer.restart()
+    scorer.feed(cycles_of(profiles[position:], first=position))
+    scorer.commit()
+
+    assert scorer.changes == alive.changes
+    assert scorer.state() == alive.state()
+
+
+def test_without_models_cycles_are_counted(tmp_path: Path, profiles: list[Outgoing]) -> None:
+    """A platform that has never trained runs as ever, and says how many cycles nobody judged."""
+    life = Life(Settings(data_dir=tmp_path), topic=TOPIC, flow="score")
+    life.feed(cycles_of(profiles))
+    life.commit()
+
+    assert life.changes == []
+    assert life.partition.ctx.totals["unscored"] == 10
+
+
+def test_reports_carry_states_and_drift(trained: Trained, profiles: list[Outgoing]) -> None:
+    """The newest verdict of each component, and how far the day's features are from what was trained on."""
+    champions.shared(trained.settings).refresh()
+    learn = trained.settings.learn.model_copy(update={"drift_cycles": 5})
+    life = Life(trained.settings.model_copy(update={"learn": learn}), topic=TOPIC, flow="score")
+    life.feed(cycles_of(profiles))
+    report = life.partition.report(0)
+
+    assert report.components["rig-1", "valve"].state == 80
+    assert report.components["rig-1", "valve"].end == "2026-01-01T00:10:00Z"
+    assert len(report.drift) == 34
+    assert max(outside for _, outside in report.drift.values()) <= 0.2
+
+
+@pytest.mark.parametrize(("component", "state"), [("valve", 73), ("pump", 2)])
+def test_a_simulated_fault_is_an_incident_within_two_cycles(scorer: Life, component: str, state: int) -> None:
+    """End to end: samples of a rig whose component fails at the start of cycle 3, to the incident's document."""
+    plan = FaultPlan.parse({"faults": [{"component": component, "to": state, "at": "3m"}]})
+    fleet = Fleet(rigs=1, seed=1, start_us=START_US, faults=plan, default_rig="rig-1")
+    scorer.feed(cycles_of(streamed(Simulated(fleet, START_US, 6 * 60), Settings()).in_turns()))
+    scorer.commit()
+    incidents = [c.body for c in scorer.changes if isinstance(c, Upsert) and c.collection == "incidents"]
+    ours = [body for body in incidents if body["sensor"] == component]
+    opened_us = parse_iso(str(ours[0]["opened_at"]))
+
+    assert ours[0]["worst"] == state
+    assert opened_us - (START_US + 3 * 60 * US) <= 2 * 60 * US
+    assert {body["sensor"] for body in incidents} == {component}

@@ -20,6 +20,8 @@ from hydrodask.stream.step import step
 CONFIG: Mapping[str, object] = {
     "distributed.scheduler.allowed-failures": 0,  # a dead worker's step comes back at once, as KilledWorker
     "distributed.scheduler.work-stealing": False,  # steps are pinned
+    # Heartbeats are told by the system's clock: a jump of it would take every worker for dead. Steps have a limit.
+    "distributed.scheduler.worker-ttl": None,
     "distributed.worker.profile.enabled": False,  # samples stacks 100 times a second
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "2s",

@@ -16,6 +16,7 @@ settings    configuration: typed, layered, checked once
 services    real servers on this machine, for those who have no cluster
 doctor      checks of everything that a run needs
 clock, errors, kafka, rigs, blobs   below all: time, errors by what to do, Kafka clients, names as numbers, bytes
+failpoints  below all, too: places at which a process can be made to die
 
 `flows/` beside this package holds the graphs themselves. Imports go one way:
 cli → flows, audit → stream → stages → records.

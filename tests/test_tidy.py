@@ -55,7 +55,7 @@ OWNERS = {
 }
 """Each outside library, and the only places that import it."""
 
-BASE = {"records", "reports", "errors", "clock", "channels", "rigs", "blobs", "settings", "kafka"}
+BASE = {"records", "reports", "errors", "clock", "channels", "rigs", "blobs", "settings", "kafka", "failpoints"}
 STAGES = {"ingest", "decode", "window", "detect", "store"}
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),

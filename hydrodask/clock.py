@@ -5,25 +5,68 @@ against its broker timestamp, which is part of the record). Everything else take
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Protocol
 
 US_PER_S = 1_000_000
 
 
+class Clock(Protocol):
+    """What tells the time, and lets it pass."""
+
+    def now_us(self) -> int:
+        """Return the time in microseconds since the epoch, UTC."""
+
+    def monotonic_s(self) -> float:
+        """Return seconds that never go back."""
+
+    def sleep_s(self, seconds: float) -> None:
+        """Return after so many seconds."""
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1_000
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+    def sleep_s(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+_clock: Clock = SystemClock()
+
+
+@contextmanager
+def replaced_by(clock: Clock) -> Iterator[None]:
+    """Let this process live by another clock while the block lasts: that of a simulation."""
+    global _clock  # noqa: PLW0603 - there is one time in a process
+    before, _clock = _clock, clock
+    try:
+        yield
+    finally:
+        _clock = before
+
+
 def now_us() -> int:
     """Return the system time in microseconds since the epoch, UTC."""
-    return time.time_ns() // 1_000
+    return _clock.now_us()
 
 
 def monotonic_s() -> float:
     """Return seconds on a clock that never goes back, for durations and deadlines."""
-    return time.monotonic()
+    return _clock.monotonic_s()
 
 
 def sleep_s(seconds: float) -> None:
     """Sleep; negative durations return at once."""
     if seconds > 0:
-        time.sleep(seconds)
+        _clock.sleep_s(seconds)
 
 
 def iso(time_us: int) -> str:

@@ -19,7 +19,7 @@ from hydrodask.settings.model import Kafka, Step
 from hydrodask.stream import coordinator as module
 from hydrodask.stream.cluster import WorkerLostError
 from hydrodask.stream.coordinator import Coordinator
-from hydrodask.stream.host import Order
+from hydrodask.stream.order import Order
 from hydrodask.stream.placement import Source
 
 SOURCES = {(f"hydraulic-{s}", 0): "monitor" for s in ("PS1", "PS2", "FS1", "TS1", "CE")}
@@ -94,7 +94,7 @@ class FakeCluster:
         if worker in self.failing:
             raise self.failing[worker]
 
-    def fence(self, slot: int) -> None:
+    def fence(self, slot: int, _generation: int) -> None:
         """Make sure that a slot can't write any more."""
         if self.fence_errors:
             raise self.fence_errors.pop()
@@ -118,6 +118,7 @@ def play(
     story: Callable[[Coordinator], Coroutine[None, None, None]],
     *,
     discover: Callable[[], Mapping[Source, str]] = lambda: SOURCES,
+    outdone: Callable[[], bool] = lambda: True,
     stop: bool = True,
 ) -> Coordinator:
     """Run a coordinator while the story is told, then stop it; raises what ended it."""
@@ -130,6 +131,7 @@ def play(
             builds={},
             discover=discover,
             fence=cluster.fence,
+            outdone=outdone,
         )
         working = asyncio.create_task(one.run())
         telling = asyncio.create_task(story(one))
@@ -347,6 +349,22 @@ def test_second_coordinator_takes_over() -> None:
 
     with pytest.raises(FatalError, match="another hydrodask run has taken over group 'hydrodask'"):
         play(FakeCluster(["w1"], failing={"w1": fenced}), _forever)
+
+
+def test_slot_that_a_zombie_took_is_taken_back() -> None:
+    """A worker that was given up may initialise its slot once more: as there is no later run, ours goes on."""
+    cluster = FakeCluster(["w1"])
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1"))
+        cluster.failing["w1"] = FencedError("could not commit 3 records as hydrodask-0: fenced")
+        await until(lambda: cluster.fenced == [0])
+        del cluster.failing["w1"]
+        await until(lambda: cluster.complete("w1"))
+
+    play(cluster, story, outdone=lambda: False)
+
+    assert max(o.generation for o in cluster.orders) > 1
 
 
 def test_fatal_error_ends_the_run() -> None:

@@ -65,7 +65,19 @@ OWNERS = {
 }
 """Each outside library, and the only places that import it."""
 
-BASE = {"records", "reports", "errors", "clock", "channels", "rigs", "blobs", "background", "settings", "kafka"}
+BASE = {
+    "records",
+    "reports",
+    "errors",
+    "clock",
+    "channels",
+    "rigs",
+    "blobs",
+    "background",
+    "settings",
+    "kafka",
+    "failpoints",
+}
 STAGES = {"ingest", "decode", "window", "detect", "store"}
 ALLOWED = {
     **dict.fromkeys(BASE, BASE),

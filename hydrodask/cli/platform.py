@@ -23,9 +23,11 @@ from hydrodask.observe.status import places_of, status_document
 from hydrodask.records import Upsert
 from hydrodask.settings import Settings
 from hydrodask.store.documents import Documents, open_documents
+from hydrodask.store.files import Files
 from hydrodask.store.topics import fence
 from hydrodask.stream.cluster import DaskCluster
 from hydrodask.stream.coordinator import Coordinator
+from hydrodask.stream.ownership import Ownership
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,10 @@ class Platform:
         self.run_id = uuid.uuid4().hex[:12]
         self.links: dict[str, str] = {}
         self.stopping = asyncio.Event()
+        self.run_number = 0
+        """The number of our claim on the group; 0 on an embedded broker, which is nobody else's."""
         self._slots = 0
+        self.ownership: Ownership
         self.documents: Documents
         self.cluster: DaskCluster
         self.coordinator: Coordinator
@@ -70,6 +75,7 @@ class Platform:
             else:
                 made = await asyncio.to_thread(create, self.settings)
                 say(f"broker {self.settings.kafka.bootstrap}: {len(made)} topics created")
+            self.ownership = Ownership(Files(self.settings.snapshots_url), self.settings.kafka.group)
             self.documents = open_documents(self.settings)
             stack.callback(self.documents.close)
             await asyncio.to_thread(self._fence_predecessors)
@@ -114,7 +120,9 @@ class Platform:
             run_id=self.run_id,
             builds={flow.name: flow.build for flow in FLOWS},
             discover=self.discovery.sources,
-            fence=lambda slot: fence(self.settings.kafka, slot),
+            fence=self._fence,
+            outdone=lambda: self.ownership.newest() > self.run_number,
+            run=self.run_number,
             base=self.base,
         )
         self.source = SourceThread(self.settings, lambda: self.coordinator.board.overview, base=self.base)
@@ -123,11 +131,18 @@ class Platform:
         """Fence the slots that an earlier run of this group may have used: it may be dead, or still be there."""
         if self.settings.kafka.embedded:
             return
+        self.run_number = self.ownership.claim(self.run_id)  # first, see `ownership`
         known = self.documents.find("status", {"group": self.settings.kafka.group}, limit=RUNS_MAX)
         used = [int(d.get("slots", 0)) for d in known]
-        slots = max([FENCED_MIN, self.settings.cluster.workers, *used])
+        slots = max([FENCED_MIN, self.settings.cluster.workers, *used, *(slot + 1 for slot in self.ownership.slots())])
         with ThreadPoolExecutor(FENCED_MIN) as pool:
             list(pool.map(lambda slot: fence(self.settings.kafka, slot), range(slots)))
+
+    def _fence(self, slot: int, generation: int) -> None:
+        """Take a slot from one of our generations for good."""
+        if self.run_number:
+            self.ownership.give_up(self.run_number, generation)
+        fence(self.settings.kafka, slot)
 
     def _listen(self) -> None:
         """SIGINT and SIGTERM stop cleanly; a second one is not waited for."""

@@ -66,8 +66,8 @@ class Detector:
         _check(baseline)
         self._baseline = baseline
         self._coverage_min = coverage_min
-        judges = [(rule, RuleJudge(rule, coverage_min=coverage_min)) for rule in rules]
-        self._rules = {sensor: tuple(judge for rule, judge in judges if sensor in rule.sensors) for sensor in CHANNELS}
+        judges = [(rule.sensors, RuleJudge(rule, coverage_min=coverage_min)) for rule in rules]
+        self._rules = {sensor: tuple(judge for sensors, judge in judges if sensor in sensors) for sensor in CHANNELS}
         self._full = {name: channel.rate_hz * window_s for name, channel in CHANNELS.items()}
         self._keys: dict[Key, _KeyState] = {}
         self.totals = {"anomalies": 0, "incidents": 0}

@@ -1,6 +1,6 @@
 """Find the partitions that there are, and where their logs end."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from hydrodask.kafka import Consumer, KafkaException, TopicPartition, consumer, raise_from
 from hydrodask.settings.model import Kafka
@@ -11,12 +11,19 @@ Source = tuple[str, int]
 class Discovery:
     """Asks the broker about topics with a client of its own. Safe to use from one thread at a time."""
 
-    def __init__(self, kafka: Kafka, flows: Mapping[str, str], *, base: int = 0) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        flows: Mapping[str, str],
+        *,
+        base: int = 0,
+        connect: Callable[..., Consumer] = consumer,
+    ) -> None:
         """`flows` maps a topic's full name to the name of its flow; `base` as in `Reader`."""
         self._kafka = kafka
         self._flows = flows
         self._base = base
-        self._client: Consumer = consumer(kafka, **{"queued.min.messages": 1})
+        self._client: Consumer = connect(kafka, **{"queued.min.messages": 1})
 
     def sources(self) -> dict[Source, str]:
         """Return every partition of the flows' topics. Raises UnreachableError."""

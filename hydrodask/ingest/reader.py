@@ -5,6 +5,7 @@ forgets everything when it stops, and counts from 0 again; the base keeps offset
 """
 
 import logging
+from collections.abc import Callable
 
 from hydrodask.background import in_background
 from hydrodask.ingest.fetcher import Event, Fetcher, Source
@@ -31,6 +32,11 @@ _EMITTED = "emitted="
 _REFUSED = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 
 
+def fetcher(kafka: Kafka) -> Fetcher:
+    """Return what fetches the records of a reader."""
+    return Fetcher(fetch_settings(kafka), remember, logging.getLogger("hydrodask.kafka"))
+
+
 class Reader:
     """Reads the partitions that it is told to, each from an offset that it is told.
 
@@ -39,12 +45,19 @@ class Reader:
     they have to be assigned anew.
     """
 
-    def __init__(self, kafka: Kafka, *, base: int = 0) -> None:
-        self.consumer: Consumer = consumer(kafka)
+    def __init__(
+        self,
+        kafka: Kafka,
+        *,
+        base: int = 0,
+        connect: Callable[..., Consumer] = consumer,
+        fetch: Callable[[Kafka], Fetcher] = fetcher,
+    ) -> None:
+        self.consumer: Consumer = connect(kafka)
         self.ends: dict[Source, int] = {}
         self.positions: dict[Source, int] = {}
         self.lost: set[Source] = set()
-        self._fetcher = Fetcher(fetch_settings(kafka), remember, logging.getLogger("hydrodask.kafka"))
+        self._fetcher = fetch(kafka)
         self._kafka = kafka
         self._base = base
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from hydrodask.errors import ConfigError
+from hydrodask.failpoints import VARIABLE
 from hydrodask.settings.model import Settings
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -87,7 +88,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _from_environment(environ: Mapping[str, str]) -> Tree:
-    names = {n.upper(): v for n, v in environ.items() if n.upper().startswith(PREFIX)}
+    names = {n.upper(): v for n, v in environ.items() if n.upper().startswith(PREFIX) and n.upper() != VARIABLE}
     source = EnvSettingsSource(_Environment, env_prefix=PREFIX, env_nested_delimiter="__")
     source.env_vars = {name.lower(): value for name, value in names.items()}
     try:

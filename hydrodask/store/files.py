@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hydrodask.errors import RetryableError
+from hydrodask.failpoints import failpoint
 from hydrodask.store.filesystems import LocalDisk, open_file_system
 
 log = logging.getLogger(__name__)
@@ -41,9 +42,11 @@ class Files:
         been faster.
         """
         hidden = self._write_hidden(path, data)
+        failpoint("file.written")
         try:
             with self._translated(f"create {path} in", but=FileExistsError):
                 self._system.name(hidden, self._full(path))
+            failpoint("file.named")
         except FileExistsError:
             return False
         finally:

@@ -6,6 +6,7 @@ end and goes on from there.
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -32,8 +33,8 @@ class Written:
 class Lake:
     """Writes files of rows and finds out where a partition's files end."""
 
-    def __init__(self, url: str) -> None:
-        self.files = Files(url)
+    def __init__(self, url: str, *, connect: Callable[[str], Files] = Files) -> None:
+        self.files = connect(url)
 
     def put(self, folder: str, source: tuple[str, int], first: int, end: int, table: pa.Table) -> Written:
         """Store `table`, what came of offsets `first` to `end` of `source` (topic, partition), unless another did.

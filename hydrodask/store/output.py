@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hydrodask.failpoints import failpoint
 from hydrodask.store.lake import Lake, pack, unpack
 
 FolderOf = Callable[[pa.Table], str]
@@ -79,6 +80,7 @@ class FileOutput:
         if not self._tables:
             self.position = max(end, self.position)
             return
+        failpoint("roll.begun")
         table = pa.concat_tables(self._tables)
         written = self._lake.put(self._folder_of(table), self._source, self.first, end, table)
         if written.ours:
@@ -87,6 +89,7 @@ class FileOutput:
         self._hold(self._from(written.end))
         self.first = written.end
         self.position = max(written.end, self.position)
+        failpoint("roll.noted")
 
     def snapshot(self, position: int) -> dict[str, Any]:
         """Return where files and rows are, and what waits if it can't be had from the log alone."""

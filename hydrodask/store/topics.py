@@ -1,12 +1,13 @@
 """Publish output records and source offsets in one Kafka transaction, and fence those who must not any more."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn
 
 from hydrodask.background import in_background
 from hydrodask.errors import FencedError, HydrodaskError, RetryableError, StartOverError
+from hydrodask.failpoints import failpoint
 from hydrodask.kafka import (
     Consumer,
     KafkaException,
@@ -31,9 +32,9 @@ def transactional_id(kafka: Kafka, slot: int) -> str:
     return f"{kafka.group}-{slot}"
 
 
-def fence(kafka: Kafka, slot: int) -> None:
+def fence(kafka: Kafka, slot: int, *, connect: Callable[..., Producer] = producer) -> None:
     """Make sure that nobody who had this slot can commit any more; aborts the transaction that it had open."""
-    Transactions(kafka, slot).close()
+    Transactions(kafka, slot, connect=connect).close()
 
 
 class Transactions:
@@ -44,10 +45,10 @@ class Transactions:
     while a single broker starts again, was found never to get over it.
     """
 
-    def __init__(self, kafka: Kafka, slot: int) -> None:
+    def __init__(self, kafka: Kafka, slot: int, *, connect: Callable[..., Producer] = producer) -> None:
         self._timeout_s = min(kafka.timeout, CALL_S_MAX)
         self._id = transactional_id(kafka, slot)
-        self._held: list[Producer] = [producer(kafka, **{"transactional.id": self._id})]
+        self._held: list[Producer] = [connect(kafka, **{"transactional.id": self._id})]
         try:
             self._producer.init_transactions(kafka.timeout)
         except KafkaException as error:
@@ -58,11 +59,15 @@ class Transactions:
         what = f"commit {len(outgoing)} records and {len(offsets)} offsets as {self._id}"
         try:
             self._producer.begin_transaction()
+            failpoint("transaction.begun")
             self._produce(outgoing)
+            failpoint("transaction.produced")
             if offsets:
                 metadata = consumer.consumer_group_metadata()
                 self._producer.send_offsets_to_transaction(list(offsets), metadata, self._timeout_s)
+                failpoint("transaction.offsets_sent")
             self._finish()
+            failpoint("transaction.committed")
         except (KafkaException, BufferError) as error:
             self._give_up(error, what)
 

@@ -14,7 +14,7 @@ from distributed.client import FutureCancelledError
 from hydrodask.errors import FatalError, RetryableError, UnreachableError
 from hydrodask.reports import StepReport
 from hydrodask.settings.model import Cluster
-from hydrodask.stream.host import Order
+from hydrodask.stream.order import Order
 from hydrodask.stream.step import step
 
 CONFIG: Mapping[str, object] = {

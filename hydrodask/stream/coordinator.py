@@ -8,21 +8,28 @@ another only after its seat has reported without it, or has been fenced.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from hydrodask import clock
 from hydrodask.errors import FatalError, FencedError, HydrodaskError, IntegrityError, RetryableError
+from hydrodask.failpoints import failpoint
 from hydrodask.reports import StepReport
 from hydrodask.settings import Settings
-from hydrodask.stream.host import Order
+from hydrodask.stream.order import Order
 from hydrodask.stream.overview import Board
 from hydrodask.stream.partition import Build
 from hydrodask.stream.placement import Source, place, weight
-from hydrodask.stream.seats import Cluster, Seat, Wish
+from hydrodask.stream.seats import Cluster, Seat, Trouble, Wish
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 LOOK_S = 0.5
 """How often the coordinator looks at workers and wishes."""
+
+FENCINGS_MAX = 20
+"""So often may somebody who is no later run take slots away: by then it is one that can't be seen from here."""
 
 GREET_S = 60.0
 """A worker's first step may take this long, if `step.time_max` is less: it imports and compiles."""
@@ -39,26 +46,26 @@ class Coordinator:
         run_id: str,
         builds: Mapping[str, Build],
         discover: Callable[[], Mapping[Source, str]],
-        fence: Callable[[int], None],
+        fence: Callable[[int, int], None],
+        outdone: Callable[[], bool] = lambda: True,
+        run: int = 0,
         base: int = 0,
     ) -> None:
+        """`fence` gives a slot's generation up; `outdone` says if a later run than ours, the `run`-th, has come."""
         self.board = Board(run_id, clock.now_us())
-        self._cluster = cluster
-        self._settings = settings
-        self._builds = dict(builds)
-        self._discover = discover
-        self._fence = fence
-        self._base = base
+        self._cluster, self._settings = cluster, settings
+        self._builds, self._discover = dict(builds), discover
+        self._fence, self._outdone = fence, outdone
+        self._run, self._base = run, base
         self._wish = Wish()
         self._sources: dict[Source, str] = {}
         self._seats: dict[str, Seat] = {}
         self._holders: dict[Source, Seat] = {}
         self._wanted: dict[Source, Seat] = {}
         self._stale: set[Source] = set()
-        self._generation = 0
+        self._generation = self._fencings = 0
         self._discovered_s = float("-inf")
-        self._alone_since_s: float | None = None
-        self._refused_since_s: float | None = None
+        self._alone, self._refusal = Trouble(), Trouble()
 
     def want(self, mode: str) -> None:
         """Ask every seat for `run`, `flush` or `stop`."""
@@ -108,10 +115,10 @@ class Coordinator:
                 self._sources = dict(await asyncio.to_thread(self._discover))
                 self._discovered_s = now_s
             self._attend(await self._cluster.workers())
-            self._refused_since_s = None
+            self._refusal.is_over()
         except RetryableError as error:
-            await self._refused(error, now_s)
-        self._mind_loneliness(now_s)
+            await self._wait(self._refusal, error)
+        self._mind_loneliness()
         self._assign()
         self.board.refresh({s.worker: s.slot for s in self._living()}, self._state())
 
@@ -122,7 +129,7 @@ class Coordinator:
             await asyncio.sleep(LOOK_S)
             return
         done, _ = await asyncio.wait(tasks, timeout=LOOK_S, return_when=asyncio.FIRST_EXCEPTION)
-        for task in done:
+        for task in filter(done.__contains__, tasks):  # in order: a set of tasks has none
             task.result()
         for worker, seat in list(self._seats.items()):
             if seat.task in done and seat.lost:
@@ -177,12 +184,14 @@ class Coordinator:
             builds=self._builds,
             mode=self._wish.mode if seat.steps else "greet",
             base=self._base,
+            run=self._run,
         )
 
     async def _drive(self, seat: Seat) -> None:
         """Keep one step in flight until the seat is stopped or lost."""
         while not seat.stopped:
             order = self._order(seat)
+            failpoint("drive.ordered")
             try:
                 report = await self._step(seat, order)
             except TimeoutError as error:
@@ -190,16 +199,16 @@ class Coordinator:
                 await self._cluster.restart(seat.worker)  # whatever it hangs in, its next step would wait for that
                 return
             except FencedError as error:
-                raise FatalError(
-                    f"another hydrodask run has taken over group {self._settings.kafka.group!r}; this one ends: {error}"
-                ) from error
+                await self._fenced(seat, error)
+                return
             except (FatalError, IntegrityError):
                 raise
             except HydrodaskError as error:
                 if await self._failed(seat, error):
                     return
                 continue
-            seat.failing_since_s = None
+            seat.failing.is_over()
+            failpoint("drive.reported")
             self._take(seat, order, report)
 
     async def _step(self, seat: Seat, order: Order) -> StepReport:
@@ -235,19 +244,17 @@ class Coordinator:
         if type(error).__name__ == "WorkerLostError":
             await self._lose(seat, str(error))
             return True
-        now_s = clock.monotonic_s()
-        seat.failing_since_s = seat.failing_since_s or now_s
-        if now_s - seat.failing_since_s > self._settings.step.patience:
-            raise FatalError(f"gave up after {self._settings.step.patience:.0f} s (step.patience): {error}") from error
-        self.board.note(f"worker {seat.worker}: {error}")
-        await asyncio.sleep(error.backoff_s if isinstance(error, RetryableError) else 1.0)
+        named = RetryableError(f"worker {seat.worker}: {error}", backoff_s=getattr(error, "backoff_s", 1.0))
+        await self._wait(seat.failing, named)
         return False
 
     async def _lose(self, seat: Seat, why: str) -> None:
         """Fence the seat's slot for good, then let its partitions go to others."""
         log.warning("slot %s is lost: %s", seat.slot, why)
         self.board.note(f"slot {seat.slot} lost: {why}")
-        await self._fence_patiently(seat.slot)
+        failpoint("fence.begun")
+        await self._patiently(lambda: self._fence(seat.slot, seat.generation))
+        failpoint("fence.done")
         seat.lost = True
         self._free(seat, kept=set())
 
@@ -257,34 +264,35 @@ class Coordinator:
             del self._holders[source]
             self._stale.add(source)
 
-    async def _fence_patiently(self, slot: int) -> None:
-        """Fence a slot; a broker that is away for a moment is waited for, for nothing may go on before."""
-        began_s = clock.monotonic_s()
+    async def _fenced(self, seat: Seat, error: FencedError) -> None:
+        """End the run if a later one has the group; else somebody that was given up went on, and is fenced again."""
+        self._fencings += 1
+        if self._fencings > FENCINGS_MAX or await self._patiently(self._outdone):
+            group = self._settings.kafka.group
+            raise FatalError(f"another hydrodask run has taken over group {group!r}; this one ends: {error}") from error
+        await self._lose(seat, str(error))
+
+    async def _patiently(self, call: Callable[[], T]) -> T:
+        """Return what a call does; who is away for a moment is waited for, for nothing may go on before."""
+        trouble = Trouble()
         while True:
             try:
-                return await asyncio.to_thread(self._fence, slot)
+                return await asyncio.to_thread(call)
             except RetryableError as error:
-                if clock.monotonic_s() - began_s > self._settings.step.patience:
-                    raise
-                self.board.note(str(error))
-                await asyncio.sleep(error.backoff_s)
+                await self._wait(trouble, error)
 
-    async def _refused(self, error: RetryableError, now_s: float) -> None:
-        """Go on with what is known while the broker or the scheduler does not answer, though not for ever."""
-        self._refused_since_s = self._refused_since_s or now_s
-        if now_s - self._refused_since_s > self._settings.step.patience:
-            raise FatalError(f"gave up after {self._settings.step.patience:.0f} s (step.patience): {error}") from error
+    async def _wait(self, trouble: Trouble, error: RetryableError) -> None:
+        """Wait before the next try, and tell people why. Raises FatalError once patience is over."""
+        trouble.goes_on(error, self._settings.step.patience)
         self.board.note(str(error))
         await asyncio.sleep(error.backoff_s)
 
-    def _mind_loneliness(self, now_s: float) -> None:
+    def _mind_loneliness(self) -> None:
         """Wait for a cluster without workers, though not for ever."""
         if self._living() or self._wish.mode == "stop":
-            self._alone_since_s = None
-            return
-        self._alone_since_s = self._alone_since_s or now_s
-        if now_s - self._alone_since_s > self._settings.step.patience:
-            raise FatalError(f"the Dask cluster had no worker for {self._settings.step.patience:.0f} s")
+            self._alone.is_over()
+        else:
+            self._alone.goes_on(RetryableError("the Dask cluster has no worker"), self._settings.step.patience)
 
     def _state(self) -> str:
         if self._wish.mode == "stop":

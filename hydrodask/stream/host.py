@@ -2,23 +2,24 @@
 
 import gc
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 import numpy as np
 
 from hydrodask import clock
 from hydrodask.errors import FatalError, RetryableError, StartOverError
-from hydrodask.ingest.reader import Reader, Source
+from hydrodask.failpoints import failpoint
+from hydrodask.ingest.reader import Source
 from hydrodask.records import Messages
 from hydrodask.reports import LATENCY_BUCKETS_S, StepReport
-from hydrodask.settings import Settings
-from hydrodask.store.documents import Documents, open_documents
-from hydrodask.store.files import Files
+from hydrodask.store.documents import Documents
 from hydrodask.store.lake import Lake
 from hydrodask.store.topics import Transactions
 from hydrodask.stream.context import Context
-from hydrodask.stream.partition import Build, Partition
+from hydrodask.stream.order import Order
+from hydrodask.stream.ownership import Ownership
+from hydrodask.stream.partition import Partition
+from hydrodask.stream.surroundings import REAL, Surroundings
 from hydrodask.stream.warm import warm_up
 
 log = logging.getLogger(__name__)
@@ -27,40 +28,23 @@ PENDING_MAX = 200_000
 """Outputs that may wait for a commit before a step stops polling."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a worker is told: host these sources, as this slot, in this way.
-
-    `sources` maps (topic, partition) to the name of its flow, `builds` a flow's name to its `build`. `mode` is `run`,
-    `flush` (commit, write every file, snapshot), `stop` (the same, then let go of everything) or `greet` (get ready,
-    and show that there is somebody). `base` see `Reader`.
-    """
-
-    run_id: str
-    generation: int
-    slot: int
-    worker: str
-    settings: Settings
-    sources: Mapping[Source, str] = field(default_factory=dict)
-    builds: Mapping[str, Build] = field(default_factory=dict)
-    mode: str = "run"
-    base: int = 0
-
-
 class Host:
     """Everything that a slot holds on a worker, for one generation of it."""
 
-    def __init__(self, order: Order, *, now_s: Callable[[], float] = clock.monotonic_s) -> None:
+    def __init__(
+        self, order: Order, *, now_s: Callable[[], float] = clock.monotonic_s, surroundings: Surroundings = REAL
+    ) -> None:
         self.run_id, self.generation = order.run_id, order.generation
         self.settings = order.settings
         self.partitions: dict[Source, Partition] = {}
         self._order = order
         self._now_s = now_s
         warm_up()
-        self._transactions = Transactions(order.settings.kafka, order.slot)
-        self._reader = Reader(order.settings.kafka, base=order.base)
-        self._lake = Lake(order.settings.lake_url)
-        self._snapshots = Files(order.settings.snapshots_url)
+        self._surroundings = surroundings
+        self._snapshots = surroundings.files(order.settings.snapshots_url)
+        self._transactions = self._own(order)
+        self._reader = surroundings.reader(order.settings.kafka, base=order.base)
+        self._lake = Lake(order.settings.lake_url, connect=surroundings.files)
         self._documents: Documents | None = None
         self._committed_at_s = now_s()
         self._refused_since_s: float | None = None
@@ -98,15 +82,28 @@ class Host:
         if self._documents is not None:
             self._documents.close()
 
+    def _own(self, order: Order) -> Transactions:
+        """Initialise the slot. Raises FencedError when it is not, or no more, this generation's to initialise."""
+        ownership = Ownership(self._snapshots, order.settings.kafka.group)
+        if order.run:
+            ownership.use(order.slot)
+        transactions = Transactions(order.settings.kafka, order.slot, connect=self._surroundings.producer)
+        failpoint("open.initialised")
+        if order.run:
+            ownership.check(order.run, order.generation)
+        return transactions
+
     def _reconcile(self) -> None:
         """Make what is hosted equal the order: close first, so that nothing is committed twice."""
         gone = [source for source in self.partitions if source not in self._order.sources]
         if gone:
             self._commit(emit_every_s=0.0)
             for source in gone:
+                failpoint("close.committed")
                 self.partitions[source].save(self._now_s())
                 self._reader.unassign(source)
                 del self.partitions[source]
+                failpoint("close.done")
         for source in self._order.sources:
             if source not in self.partitions:
                 self._open(source)
@@ -115,6 +112,7 @@ class Host:
 
     def _open(self, source: Source) -> None:
         started_s = self._now_s()
+        failpoint("open.begun")
         flow = self._order.sources[source]
         low, high = self._reader.bounds(source)
         embedded = self.settings.kafka.embedded
@@ -125,13 +123,16 @@ class Host:
         ctx = Context(self.settings, flow, *source, self._lake)
         partition = Partition(ctx, self._order.builds[flow], self._snapshots)
         position = partition.open(committed, begin, emitted)
+        failpoint("open.restored")
         if self._order.base <= position < low:
             self._lose(partition, position, low)
         self._check_end(source, partition.position, high)
         if committed is None and partition.fresh:
             partition.pin(started_s)
+            failpoint("open.pinned")
         self._reader.assign(source, partition.position)
         self.partitions[source] = partition
+        failpoint("open.assigned")
         self._report.notes += [f"{source[0]}-{source[1]}: {note}" for note in partition.notes]
         self._report.restore_s += self._now_s() - started_s
 
@@ -174,7 +175,7 @@ class Host:
             if sum(p.pending for p in self.partitions.values()) > PENDING_MAX:
                 self._commit()
             started_s = self._now_s()
-            batches = self._reader.poll(rows_max, left_s) if self.partitions else _rest(left_s)
+            batches = self._reader.poll(rows_max, left_s)
             self._report.stage_s["poll"] = self._report.stage_s.get("poll", 0.0) + self._now_s() - started_s
             for messages in batches:
                 self._take(messages)
@@ -203,7 +204,7 @@ class Host:
         held = self.settings.source.unconsumed_max // 4 if self.settings.kafka.embedded else lake.roll_rows
         for partition in self.partitions.values():
             partition.roll(now_s, rows_max=min(lake.roll_rows, held), age_s_max=lake.roll_age)
-        if now_s - self._committed_at_s < step.commit_every:
+        if now_s < self._committed_at_s + step.commit_every:
             return
         self._commit()
         for partition in self.partitions.values():
@@ -219,10 +220,12 @@ class Host:
         for partition in self.partitions.values():
             partition.tick(now_s, every_s=every_s)
         changes = [c for p in self.partitions.values() for c in p.ctx.changes]
+        failpoint("commit.begun")
         if changes:
             if self._documents is None:
-                self._documents = open_documents(self.settings)
+                self._documents = self._surroundings.documents(self.settings)
             self._documents.write(changes)
+            failpoint("commit.documents_written")
         moved = {source: p.mark for source, p in self.partitions.items() if p.mark != p.marked}
         outgoing = [record for p in self.partitions.values() for record in p.ctx.outbox]
         if moved or outgoing:
@@ -230,6 +233,7 @@ class Host:
             self._transactions.commit(outgoing, offsets, self._reader.consumer)
         for partition in self.partitions.values():
             partition.commit()
+        failpoint("commit.noted")
         self._committed_at_s = self._now_s()
         self._report.stage_s["commit"] = self._report.stage_s.get("commit", 0.0) + self._committed_at_s - now_s
         self._count_latency()
@@ -285,9 +289,3 @@ class Host:
     def _new_report(self) -> StepReport:
         order = self._order
         return StepReport(order.worker, order.slot, order.generation, latency_counts=[0] * (len(LATENCY_BUCKETS_S) + 1))
-
-
-def _rest(seconds: float) -> list[Messages]:
-    """Wait, because there is nothing to poll."""
-    clock.sleep_s(seconds)
-    return []

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from hydrodask import clock
+from hydrodask.errors import FatalError, HydrodaskError
 from hydrodask.reports import StepReport
-from hydrodask.stream.host import Order
+from hydrodask.stream.order import Order
 
 
 class Cluster(Protocol):
@@ -21,6 +22,24 @@ class Cluster(Protocol):
 
     async def restart(self, worker: str) -> None:
         """End a worker that does not come back from a step; its nanny, if it has one, starts another. Never raises."""
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Something that goes wrong, and since when: it is waited out, though not for ever."""
+
+    since_s: float | None = None
+
+    def goes_on(self, error: HydrodaskError, patience_s: float) -> None:
+        """Take note that it has gone wrong again. Raises FatalError once it has for longer than `patience_s`."""
+        now_s = clock.monotonic_s()
+        self.since_s = now_s if self.since_s is None else self.since_s
+        if now_s - self.since_s > patience_s:
+            raise FatalError(f"gave up after {patience_s:.0f} s (step.patience): {error}") from error
+
+    def is_over(self) -> None:
+        """Take note that it has gone well."""
+        self.since_s = None
 
 
 @dataclass(eq=False, slots=True)
@@ -37,7 +56,7 @@ class Seat:
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its worker is no longer there: a step on it may never come back."""
     task: asyncio.Task[None] | None = None
-    failing_since_s: float | None = None
+    failing: Trouble = field(default_factory=Trouble)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from hydrodask.failpoints import failpoint
 from hydrodask.store.files import Files
 
 log = logging.getLogger(__name__)
@@ -48,9 +49,12 @@ def save(files: Files, source: tuple[str, int], offset: int, state: dict[str, An
     """Store a snapshot, drop old ones, and return its size in bytes."""
     folder = folder_of(source)
     data = encode(state)
+    failpoint("snapshot.begun")
     files.replace(f"{folder}/{offset:012d}.snapshot", data)
+    failpoint("snapshot.stored")
     for path in _paths(files, folder)[:-KEPT]:
         files.remove(path)
+    failpoint("snapshot.pruned")
     return len(data)
 
 

@@ -1,5 +1,7 @@
 """Compile, or load from the cache, every kernel before the first step: the first call of each may take seconds."""
 
+from functools import cache
+
 import numpy as np
 
 from hydrodask.blobs import Blobs
@@ -15,8 +17,9 @@ _RECORD = (
 )
 
 
+@cache
 def warm_up() -> None:
-    """Run a few records through each kernel, with tables of their own."""
+    """Run a few records through each kernel, once a process, with tables of their own."""
     rigs = RigTable()
     values: list[bytes | None] = [*(_RECORD % (i, i) for i in range(4)), b"{}"]
     numbers = np.arange(len(values), dtype=np.int64)

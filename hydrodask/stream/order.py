@@ -1,0 +1,30 @@
+"""What the coordinator tells a worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hydrodask.ingest.reader import Source
+from hydrodask.settings import Settings
+from hydrodask.stream.partition import Build
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker is told: host these sources, as this slot, in this way.
+
+    `sources` maps (topic, partition) to the name of its flow, `builds` a flow's name to its `build`. `mode` is `run`,
+    `flush` (commit, write every file, snapshot), `stop` (the same, then let go of everything) or `greet` (get ready,
+    and show that there is somebody). `base` see `Reader`; `run` is the number of the run's claim on the group, 0 where
+    there is nobody to dispute it (an embedded broker).
+    """
+
+    run_id: str
+    generation: int
+    slot: int
+    worker: str
+    settings: Settings
+    sources: Mapping[Source, str] = field(default_factory=dict)
+    builds: Mapping[str, Build] = field(default_factory=dict)
+    mode: str = "run"
+    base: int = 0
+    run: int = 0

@@ -1,0 +1,75 @@
+"""Whose a group's slots are: the newest run's, and of its generations those that were not given up.
+
+Fencing a slot stops whoever has initialised it before. It can't stop one that initialises it afterwards: a worker that
+stood still on its way there, or the workers of an older run that does not know yet. So who takes something over says so
+here first, then fences; and who initialises a slot looks here afterwards, before it publishes anything. Whatever the
+order of these four, the older one is either fenced or sees that it is.
+
+Files beside the snapshots, each put once and never changed: `run-N` for the N-th run of the group, `given-up-N-G` for
+generation G of run N, `slot-S` for each slot that was ever used.
+"""
+
+from hydrodask.errors import FatalError, FencedError
+from hydrodask.store.files import Files
+
+CLAIMS_MAX = 100
+"""Runs that may start at the same time."""
+
+
+class Ownership:
+    """The claims on one group. Every method raises RetryableError when the file system refuses."""
+
+    def __init__(self, files: Files, group: str) -> None:
+        self._files = files
+        self._folder = f"owners/{group}"
+
+    def claim(self, run_id: str) -> int:
+        """Make the group that of a new run, and return the run's number; from now on older ones get no slot."""
+        for _ in range(CLAIMS_MAX):
+            number = self.newest() + 1
+            if self._put(f"run-{number}", run_id):
+                self._forget(number)
+                return number
+        raise FatalError(f"could not claim the group in {self._files.url}/{self._folder}: {CLAIMS_MAX} were faster")
+
+    def newest(self) -> int:
+        """Return the number of the newest run, 0 when there was none."""
+        return max(_numbers(self._names(), "run-"), default=0)
+
+    def slots(self) -> list[int]:
+        """Return every slot that was ever used."""
+        return sorted(_numbers(self._names(), "slot-"))
+
+    def use(self, slot: int) -> None:
+        """Say that a slot is to be initialised: a successor will fence it."""
+        self._put(f"slot-{slot}", "")
+
+    def give_up(self, run: int, generation: int) -> None:
+        """Say that a generation has lost its slot; fence the slot next."""
+        self._put(f"given-up-{run}-{generation}", "")
+
+    def check(self, run: int, generation: int) -> None:
+        """Raise FencedError unless a generation that has just initialised its slot may go on."""
+        names = self._names()
+        newest = max(_numbers(names, "run-"), default=0)
+        if run != newest:
+            raise FencedError(f"run {newest} of this group has taken over from run {run}")
+        if f"given-up-{run}-{generation}" in names:
+            raise FencedError(f"generation {generation} was given up")
+
+    def _forget(self, number: int) -> None:
+        """Remove what older runs have given up: that they are older is enough."""
+        for name in self._names():
+            if name.startswith("given-up-") and int(name.split("-")[2]) < number:
+                self._files.remove(f"{self._folder}/{name}")
+
+    def _put(self, name: str, text: str) -> bool:
+        return self._files.put_if_absent(f"{self._folder}/{name}", text.encode())
+
+    def _names(self) -> list[str]:
+        return [path.rsplit("/", 1)[-1] for path in self._files.names(self._folder)]
+
+
+def _numbers(names: list[str], kind: str) -> list[int]:
+    """Return the numbers of one kind of name."""
+    return [int(name.removeprefix(kind)) for name in names if name.startswith(kind)]

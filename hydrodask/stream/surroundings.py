@@ -1,0 +1,31 @@
+"""What a host reaches the outside world through: one seam, so that a simulation of the whole engine can stand in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hydrodask import kafka
+from hydrodask.ingest.fetcher import Fetcher
+from hydrodask.ingest.reader import Reader, fetcher
+from hydrodask.settings import Settings
+from hydrodask.settings.model import Kafka
+from hydrodask.store.documents import Documents, open_documents
+from hydrodask.store.files import Files
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Makers of clients, as the modules that own their libraries give them. Time is in `hydrodask.clock`."""
+
+    consumer: Callable[..., kafka.Consumer] = kafka.consumer
+    fetcher: Callable[[Kafka], Fetcher] = fetcher
+    producer: Callable[..., kafka.Producer] = kafka.producer
+    files: Callable[[str], Files] = Files
+    documents: Callable[[Settings], Documents] = open_documents
+
+    def reader(self, kafka: Kafka, *, base: int) -> Reader:
+        """Return a reader of the group's partitions."""
+        return Reader(kafka, base=base, connect=self.consumer, fetch=self.fetcher)
+
+
+REAL = Surroundings()
+"""Kafka, file systems and document stores as the settings name them."""

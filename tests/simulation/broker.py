@@ -1,0 +1,389 @@
+"""A fake Kafka: logs, transactions, group offsets and retention, with clients that behave as librdkafka's do.
+
+A transaction's records are in the log at once, and readers that want committed ones stop before the first that is
+undecided. Initialising a transactional id bumps its epoch and aborts what was open: who has an older epoch is fenced.
+`fenced` and `transactional` take these two promises away, so that a test can show that something notices.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from hydrodask.blobs import Blobs
+from hydrodask.ingest.fetcher import Event
+from hydrodask.kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from hydrodask.records import Messages
+from hydrodask.settings.model import Kafka
+from tests.simulation.world import START_S, World
+
+T = TypeVar("T")
+Source = tuple[str, int]
+
+
+@dataclass(eq=False, slots=True)
+class Transaction:
+    """What one transaction has touched, and what became of it: open, committed or aborted."""
+
+    state: str = "open"
+    logs: list["Log"] = field(default_factory=list)
+    offsets: dict[Source, tuple[int, str]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Entry:
+    """One offset of a log: a record, or the marker at which a transaction ended."""
+
+    value: bytes | None
+    key: bytes | None = None
+    headers: list[tuple[str, Any]] = field(default_factory=list)
+    stamp_ms: int = 0
+    transaction: Transaction | None = None
+    marker: bool = False
+
+    @property
+    def visible(self) -> bool:
+        """Whether read-committed readers see it; what is undecided they do not come to."""
+        return not self.marker and (self.transaction is None or self.transaction.state == "committed")
+
+
+class Log:
+    """A partition. Offsets below `low` are gone."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.low = 0
+        self._stable = 0
+
+    @property
+    def stable(self) -> int:
+        """Return the offset of the first record that is undecided, or the end."""
+        while self._stable < len(self.entries):
+            transaction = self.entries[self._stable].transaction
+            if transaction is not None and transaction.state == "open":
+                break
+            self._stable += 1
+        return self._stable
+
+    def committed(self) -> list[tuple[int, Entry]]:
+        """Return all records that read-committed readers see, with their offsets."""
+        return [(i, e) for i, e in enumerate(self.entries[: self.stable]) if e.visible]
+
+
+@dataclass(slots=True)
+class _Id:
+    epoch: int = 0
+    open: Transaction | None = None
+
+
+class FakeBroker:
+    """The cluster's side: everything here happens at once, and is what is true."""
+
+    def __init__(self, world: World, *, fenced: bool = True, transactional: bool = True) -> None:
+        self.world = world
+        self.fenced, self.transactional = fenced, transactional
+        self.logs: dict[Source, Log] = {}
+        self.offsets: dict[Source, tuple[int, str]] = {}
+        self.fetchers: list[FakeFetcher] = []
+        self._ids: dict[str, _Id] = {}
+
+    def consumer(self, _kafka: Kafka, **_overrides: object) -> Any:
+        """Return a read-committed consumer with manual assignment, as `hydrodask.kafka.consumer` does."""
+        return FakeConsumer(self)
+
+    def fetcher(self, _kafka: Kafka) -> Any:
+        """Return a fetcher, as `hydrodask.ingest.reader.fetcher` does."""
+        return FakeFetcher(self)
+
+    def producer(self, _kafka: Kafka, **overrides: object) -> Any:
+        """Return a transactional producer, as `hydrodask.kafka.producer` does."""
+        return FakeProducer(self, str(overrides["transactional.id"]))
+
+    def create(self, topic: str, partitions: int) -> None:
+        """Make a topic have so many partitions."""
+        for partition in range(partitions):
+            self.logs.setdefault((topic, partition), Log())
+
+    def append(self, source: Source, entry: Entry) -> None:
+        """Append a record from outside."""
+        self.logs[source].entries.append(entry)
+
+    def retain(self, source: Source, low: int) -> None:
+        """Forget what is below `low`."""
+        log = self.logs[source]
+        log.low = max(log.low, min(low, log.stable))
+
+    def expire(self) -> None:
+        """Abort what is open, as `transaction.timeout.ms` would."""
+        for one in self._ids.values():
+            if one.open is not None:
+                one.epoch += 1
+                self._end(one, "aborted")
+
+    def init(self, name: str) -> int:
+        one = self._ids.setdefault(name, _Id())
+        one.epoch += 1 if self.fenced else 0
+        self._end(one, "aborted")
+        return one.epoch
+
+    def write(self, name: str, epoch: int, records: list[tuple[Source, Entry]]) -> None:
+        """Append records of an open transaction."""
+        one = self._mine(name, epoch)
+        for source, entry in records:
+            log = self.logs[source]
+            if self.transactional:
+                entry.transaction = one.open = one.open or Transaction()
+                if log not in one.open.logs:
+                    one.open.logs.append(log)
+            log.entries.append(entry)
+
+    def add_offsets(self, name: str, epoch: int, offsets: Mapping[Source, tuple[int, str]]) -> None:
+        """Let an open transaction hold group offsets."""
+        one = self._mine(name, epoch)
+        if not self.transactional:
+            self.offsets |= offsets
+            return
+        one.open = one.open or Transaction()
+        one.open.offsets |= offsets
+
+    def end(self, name: str, epoch: int, state: str) -> None:
+        """Commit or abort what is open; once more, it changes nothing."""
+        self._end(self._mine(name, epoch), state)
+
+    def pending(self, source: Source) -> bool:
+        """Say whether an open transaction holds an offset of `source`."""
+        return any(one.open is not None and source in one.open.offsets for one in self._ids.values())
+
+    def is_open(self, name: str) -> bool:
+        """Say whether a transaction of this id is open."""
+        return self._ids[name].open is not None
+
+    def _mine(self, name: str, epoch: int) -> _Id:
+        one = self._ids[name]
+        if epoch != one.epoch and self.fenced:
+            raise KafkaException(KafkaError(KafkaError._FENCED, f"{name} has a newer epoch", fatal=True))
+        return one
+
+    def _end(self, one: _Id, state: str) -> None:
+        done, one.open = one.open, None
+        if done is None:
+            return
+        done.state = state
+        if state == "committed":
+            self.offsets |= done.offsets
+        for log in done.logs:
+            log.entries.append(Entry(None, transaction=done, marker=True))
+
+
+class FakeClient:
+    """What consumers and producers share: each call takes its time, and may be refused."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self._broker = broker
+
+    def _call(self, name: str, effect: Callable[[], T]) -> T:
+        return self._broker.world.call(name, effect)
+
+
+class FakeConsumer(FakeClient):
+    """A consumer that asks about offsets, as `hydrodask.ingest.reader` and `discover` use it."""
+
+    def list_topics(self, timeout: float) -> Any:
+        def listed() -> dict[str, Any]:
+            found: dict[str, Any] = {}
+            for topic, partition in self._broker.logs:
+                found.setdefault(topic, SimpleNamespace(error=None, partitions=[])).partitions.append(partition)
+            return found
+
+        return SimpleNamespace(topics=self._call("kafka.list_topics", listed))
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        return self._call("kafka.committed", lambda: [self._committed(p) for p in partitions])
+
+    def _committed(self, asked: TopicPartition) -> TopicPartition:
+        source = asked.topic, asked.partition
+        if self._broker.pending(source):
+            raise KafkaException(KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT, retriable=True))
+        offset, metadata = self._broker.offsets.get(source, (OFFSET_INVALID, ""))
+        return TopicPartition(*source, offset, metadata)
+
+    def get_watermark_offsets(self, asked: TopicPartition, timeout: float) -> tuple[int, int]:
+        log = self._broker.logs[asked.topic, asked.partition]
+        return self._call("kafka.bounds", lambda: (log.low, log.stable))
+
+    def consumer_group_metadata(self) -> object:
+        return None
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    position: int
+    announced: int = -1
+    high: int = -1
+
+
+class FakeFetcher(FakeClient):
+    """A fetcher as `hydrodask.ingest.fetcher` has it: read committed, whole batches, ends and lost positions."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        super().__init__(broker)
+        self._reading: dict[Source, _Reading] = {}
+        broker.fetchers.append(self)
+
+    def assign(self, source: Source, offset: int) -> None:
+        assert source not in self._reading, "assigned twice"
+        self._reading[source] = _Reading(offset)
+
+    def unassign(self, source: Source) -> None:
+        del self._reading[source]
+
+    def end(self, source: Source) -> int:
+        return self._reading[source].high
+
+    def close(self) -> None:
+        self._reading.clear()
+
+    def redeliver(self, count: int) -> None:
+        """Go back: what was delivered last comes once more."""
+        for source, reading in self._reading.items():
+            reading.position = max(self._broker.logs[source].low, reading.position - count)
+
+    def poll(self, rows_max: int, timeout_s: float) -> tuple[list[Messages], list[Event]]:
+        """Return runs and events; blocks until there are so many records, or until the timeout."""
+        world = self._broker.world
+        end_s = world.monotonic_s() + timeout_s
+        if self._there() < rows_max:
+            world.sleep_s(timeout_s)
+        runs: list[Messages] = []
+        events: list[Event] = []
+
+        def fetch() -> None:
+            room = rows_max
+            for source in world.random.sample(list(self._reading), len(self._reading)):
+                entries = self._fetch(source, room, events)
+                room -= len(entries)
+                if entries:
+                    runs.append(_messages(source, entries))
+
+        try:
+            self._call("kafka.consume", fetch)
+        except KafkaException as error:  # a consumer hides it, and tries on
+            world.sleep_s(end_s - world.monotonic_s())
+            return [], [Event(("", 0), error.args[0].code(), 0, str(error))]
+        return runs, events
+
+    def _there(self) -> int:
+        logs = self._broker.logs
+        return sum(max(0, logs[source].stable - reading.position) for source, reading in self._reading.items())
+
+    def _fetch(self, source: Source, room: int, events: list[Event]) -> list[tuple[int, Entry]]:
+        reading, log = self._reading[source], self._broker.logs[source]
+        if not log.low <= reading.position <= len(log.entries):
+            events.append(Event(source, KafkaError._AUTO_OFFSET_RESET, reading.position, "out of range"))
+            return []
+        reading.high = log.stable
+        found: list[tuple[int, Entry]] = []
+        while reading.position < log.stable and len(found) < room:
+            if (entry := log.entries[reading.position]).visible:
+                found.append((reading.position, entry))
+            reading.position += 1
+        if reading.position == log.stable != reading.announced:
+            reading.announced = log.stable
+            events.append(Event(source, KafkaError._PARTITION_EOF, log.stable, "the end"))
+        return found
+
+
+def _messages(source: Source, entries: list[tuple[int, Entry]]) -> Messages:
+    """Return records as the fetcher gives them."""
+    return Messages(
+        *source,
+        Blobs.of([entry.value for _, entry in entries]),
+        Blobs.of([entry.key for _, entry in entries]),
+        np.array([offset for offset, _ in entries], np.int64),
+        np.array([entry.stamp_ms for _, entry in entries], np.int64),
+    )
+
+
+class FakeProducer(FakeClient):
+    """A transactional producer as `hydrodask.store.topics` uses it, with librdkafka's states.
+
+    A commit whose answer does not come may have happened. Aborting it then is fatal, as it is for librdkafka when the
+    broker has committed; and a commit that could not even be begun can't be aborted, only tried again.
+    """
+
+    def __init__(self, broker: FakeBroker, name: str) -> None:
+        super().__init__(broker)
+        self._name = name
+        self._epoch = -1
+        self._state = "new"
+        self._waiting: list[tuple[Source, Entry]] = []
+
+    def init_transactions(self, timeout: float) -> None:
+        self._epoch = self._call("kafka.init_transactions", lambda: self._broker.init(self._name))
+        self._state = "ready"
+
+    def begin_transaction(self) -> None:
+        self._want("ready")
+        self._state = "in transaction"
+
+    def produce(
+        self, topic: str, value: bytes | None, key: bytes | None, headers: list[tuple[str, Any]] | None = None
+    ) -> None:
+        count = sum(1 for name, _ in self._broker.logs if name == topic)
+        partition = sum(key or b"") % count
+        stamp_ms = round((START_S + self._broker.world.loop.now_s) * 1000)
+        self._waiting.append(((topic, partition), Entry(value, key, headers or [], stamp_ms)))
+        if len(self._waiting) % 16 == 0:
+            self._flush()
+
+    def send_offsets_to_transaction(self, offsets: list[TopicPartition], metadata: object, timeout: float) -> None:
+        self._want("in transaction")
+        held = {(p.topic, p.partition): (p.offset, p.metadata or "") for p in offsets}
+        self._call("kafka.send_offsets", lambda: self._broker.add_offsets(self._name, self._epoch, held))
+
+    def commit_transaction(self, timeout: float) -> None:
+        self._want("in transaction", "committing")
+        self._state = "committing"
+        self._flush()
+        try:
+            self._call("kafka.commit", lambda: self._broker.end(self._name, self._epoch, "committed"))
+        except KafkaException as error:
+            if error.args[0].fatal():
+                raise
+            self._state = "to be aborted"
+            cause = KafkaError(KafkaError._TIMED_OUT, "the commit's answer did not come", txn_requires_abort=True)
+            raise KafkaException(cause) from error
+        self._state = "ready"
+
+    def abort_transaction(self, timeout: float) -> None:
+        self._want("in transaction", "to be aborted", "aborting")
+        late = self._state == "to be aborted" and not self._broker.is_open(self._name)
+        self._state = "aborting"
+        self._waiting.clear()
+        self._call("kafka.abort", lambda: self._broker.end(self._name, self._epoch, "aborted"))
+        if late:
+            raise KafkaException(KafkaError(KafkaError.INVALID_TXN_STATE, "it is not open any more", fatal=True))
+        self._state = "ready"
+
+    def purge(self) -> None:
+        self._waiting.clear()
+
+    def poll(self, timeout: float) -> int:
+        return 0
+
+    def _flush(self) -> None:
+        def append() -> None:
+            self._broker.write(self._name, self._epoch, self._waiting)
+            self._waiting = []
+
+        if self._waiting:
+            self._call("kafka.append", append)
+
+    def _want(self, *states: str) -> None:
+        if self._state not in states:
+            raise KafkaException(KafkaError(KafkaError._STATE, f"a transaction is {self._state}"))

@@ -1,0 +1,213 @@
+"""What a simulated life has delivered, and what must be so whatever went wrong in it."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tests.simulation.input import PREFIX
+from tests.simulation.platform import FLOW_OF, Platform
+from tests.simulation.schedule import Schedule
+
+Source = tuple[str, int]
+
+FOLDERS = ("raw", "windows", "cycles", "late", "labels")
+COUNTS = ("consumed", "kept", "late", "dead", "windows", "cycles", "anomalies", "incidents")
+
+
+class WrongError(AssertionError):
+    """Something was delivered twice, not at all, or differently."""
+
+
+@dataclass
+class Delivered:
+    """What there is in the end, without what may depend on timing."""
+
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+    """Folder → rows in the order of their keys."""
+    finals: dict[Any, Any] = field(default_factory=dict)
+    newest: dict[Any, Any] = field(default_factory=dict)
+    profiles: dict[Any, Any] = field(default_factory=dict)
+    dead: list[Any] = field(default_factory=list)
+    anomalies: dict[str, Any] = field(default_factory=dict)
+    incidents: dict[str, Any] = field(default_factory=dict)
+    totals: dict[Source, dict[str, int]] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=5000)
+def _read(data: bytes) -> tuple[int, int, pa.Table]:
+    """Return first, end and rows of a file."""
+    table = pq.read_table(pa.BufferReader(data))
+    metadata = table.schema.metadata
+    return int(metadata[b"hydrodask.first"]), int(metadata[b"hydrodask.end"]), table.replace_schema_metadata(None)
+
+
+def _want(condition: object, what: str) -> None:
+    if not condition:
+        raise WrongError(what)
+
+
+def _folder(platform: Platform, folder: str) -> pa.Table:
+    """Return the rows of a folder. Fails when a chain of files has a gap, or names and contents differ."""
+    chains: dict[tuple[str, str], list[tuple[int, int, pa.Table]]] = {}
+    prefix = f"fake://lake/{folder}/"
+    for path, data in platform.disk.data.items():
+        name = path.rsplit("/", 1)[-1]
+        if path.startswith(prefix) and not name.startswith("."):
+            source, _, began = name.removesuffix(".parquet").rpartition("-")
+            found = _read(data)
+            _want(found[0] == int(began), f"{path} begins at {found[0]}")
+            chains.setdefault((path.split("/")[4], source), []).append(found)
+    tables = []
+    column = "offset" if folder in {"raw", "late"} else "revision"
+    for (_, source), files in sorted(chains.items()):
+        files.sort(key=lambda f: f[0])
+        for before, after in pairwise(files):
+            _want(before[1] == after[0], f"{folder}: {source} has a file up to {before[1]} and one from {after[0]}")
+        for first, end, table in files:
+            places = table[column].to_pylist()
+            _want(places == sorted(places), f"{folder}: {source} {first} is out of order")
+            _want(first <= places[0] and places[-1] < end, f"{folder}: {source} {first} to {end} holds {places}")
+            tables.append(table.append_column("source", pa.array([source] * len(table))))
+    if not tables:
+        return pa.table({})
+    rows = pa.concat_tables(tables)
+    return rows.sort_by([(name, "ascending") for name in ("source", column, "rig", *_more(rows))])
+
+
+def _more(rows: pa.Table) -> list[str]:
+    return [name for name in ("window_start", "cycle") if name in rows.column_names]
+
+
+def _once(pairs: list[tuple[Any, Any]], what: str) -> dict[Any, Any]:
+    twice = [key for key, count in Counter(key for key, _ in pairs).items() if count > 1]
+    _want(not twice, f"{what}: {len(twice)} were published more than once, such as {twice[:1]}")
+    return dict(sorted(pairs, key=lambda pair: str(pair[0])))
+
+
+def _rows(platform: Platform, topic: str) -> list[dict[str, Any]]:
+    """Return what read-committed readers see of a topic, partition by partition."""
+    logs = [log for (name, _), log in sorted(platform.broker.logs.items()) if name == PREFIX + topic]
+    return [json.loads(entry.value or b"") for log in logs for _, entry in log.committed()]
+
+
+def _window(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["rig"], row["sensor"], row["window_start"]
+
+
+def collect(platform: Platform) -> Delivered:
+    """Return what a life has delivered. Fails when something of it is there twice, or contradicts itself."""
+    rows = _rows(platform, "analytics")
+    found = Delivered(
+        tables={folder: _folder(platform, folder) for folder in FOLDERS},
+        finals=_once([(_window(row), row) for row in rows if row["final"]], "final windows"),
+        newest={_window(row): row | {"revision": 0} for row in rows},
+        profiles=_once([((r["rig"], r["sensor"], r["cycle"]), r) for r in _rows(platform, "cycles")], "profiles"),
+        dead=_dead(platform),
+    )
+    final = set(found.finals)
+    for collection in ("anomalies", "incidents"):
+        documents = platform.documents.find(collection, {}, limit=10_000)
+        for one in documents:
+            _check_provisional(one, final)
+        setattr(
+            found,
+            collection,
+            {d["_id"]: {k: v for k, v in d.items() if k != "revision"} for d in documents if not d["provisional"]},
+        )
+    for source, part in platform.overview.partitions.items():
+        counts = {name: part.totals[name] for name in COUNTS if name in part.totals}
+        # How many open rows the alert flow has read depends on timing.
+        timing = {"consumed", "kept"} if FLOW_OF[source[0]] == "alert" else set()
+        found.totals[source] = {name: count for name, count in counts.items() if name not in timing}
+        if FLOW_OF[source[0]] == "monitor":
+            _want(counts["consumed"] == counts["kept"] + counts["late"] + counts.get("dead", 0), f"{source}: {counts}")
+    return found
+
+
+def _dead(platform: Platform) -> list[Any]:
+    entries = [
+        e
+        for (name, _), log in sorted(platform.broker.logs.items())
+        if name == PREFIX + "dead-letter"
+        for _, e in log.committed()
+    ]
+    found = [(*(dict(e.headers)[name] for name in ("topic", "partition", "offset")), e.value) for e in entries]
+    _want(len(set(found)) == len(found), f"dead letters: some are there twice: {found}")
+    return sorted(found)
+
+
+def _check_provisional(document: dict[str, Any], final: set[Any]) -> None:
+    """Fail when something provisional is left of a window that is final."""
+    if document["provisional"]:
+        start = document.get("window_start") or document["first_window"]
+        _want(
+            (document["rig"], document["sensor"], start) not in final,
+            f"provisional, and its window is final: {document}",
+        )
+
+
+@cache
+def reference(kind: int) -> Delivered:
+    """Return what a life without a fault delivers of an input."""
+    platform = Platform(Schedule(0, kind))
+    platform.run()
+    found = collect(platform)
+    sent = sum(len(log.entries) for (topic, _), log in platform.broker.logs.items() if FLOW_OF.get(topic) == "monitor")
+    dead = [one for one in found.dead if not one[0].endswith(b"labels")]
+    assert len(found.tables["raw"]) + len(dead) == sent - 1 > 100  # one is a tombstone
+    assert found.anomalies
+    assert found.incidents
+    assert len(found.finals) == len(found.tables["windows"]) > 30
+    return found
+
+
+def compare(found: Delivered, wanted: Delivered) -> None:
+    """Fail, naming what differs, unless both are equal to the last bit."""
+    for folder, table in wanted.tables.items():
+        ours = found.tables[folder]
+        if ours.num_rows != table.num_rows:
+            raise WrongError(f"{folder}: {ours.num_rows} rows, not {table.num_rows}: {_twice(ours)}")
+        if not ours.equals(table):
+            raise WrongError(f"{folder}: rows differ: {_first_difference(ours, table)}")
+    for name in ("finals", "newest", "profiles", "dead", "anomalies", "incidents", "totals"):
+        ours, theirs = getattr(found, name), getattr(wanted, name)
+        if ours != theirs:
+            raise WrongError(f"{name}: missing or other {_only(theirs, ours)}; extra or other {_only(ours, theirs)}")
+
+
+def _only(one: Any, other: Any) -> Any:
+    """Return the first few of what only one has."""
+    if isinstance(one, dict):
+        return [(k, v) for k, v in one.items() if other.get(k) != v][:2]
+    return [v for v in one if v not in other][:2]
+
+
+def _twice(rows: pa.Table) -> str:
+    names = [
+        name for name in ("source", "offset", "revision", "rig", "window_start", "cycle") if name in rows.column_names
+    ]
+    counts = rows.group_by(names).aggregate([([], "count_all")])
+    again = counts.filter(pc.greater(counts["count_all"], 1))
+    return f"{again.num_rows} are there more than once, such as {again.slice(0, 1).to_pylist()}"
+
+
+def _first_difference(ours: pa.Table, theirs: pa.Table) -> str:
+    if ours.schema != theirs.schema:
+        return f"{ours.schema} is not {theirs.schema}"
+    pairs = zip(ours.to_pylist(), theirs.to_pylist(), strict=True)
+    return str(next(((a, b) for a, b in pairs if a != b), "NaN, or the encoding"))
+
+
+def check(schedule: Schedule) -> Platform:
+    """Live a schedule, and compare with a life without faults. Raises AssertionError, of which WrongError says what."""
+    platform = Platform(schedule)
+    platform.run()
+    compare(collect(platform), reference(schedule.kind))
+    return platform

@@ -1,0 +1,74 @@
+"""Whose a group's slots are: claims, generations that were given up, and workers that two runs share."""
+
+import uuid
+
+import pytest
+
+from hydrodask.errors import FencedError
+from hydrodask.store.files import Files
+from hydrodask.stream.order import Order
+from hydrodask.stream.ownership import Ownership
+from hydrodask.stream.step import Desk, step
+from tests.simulation.platform import settings_of
+
+
+@pytest.fixture
+def ownership() -> Ownership:
+    """Return the claims on a group that has never run."""
+    return Ownership(Files(f"memory://{uuid.uuid4().hex}"), "group")
+
+
+def test_each_run_has_the_next_number(ownership: Ownership) -> None:
+    """A group's runs are numbered from 1 on, and the newest is known."""
+    assert ownership.newest() == 0
+    assert [ownership.claim(name) for name in ("a", "b", "c")] == [1, 2, 3]
+    assert ownership.newest() == 3
+
+
+def test_older_run_gets_no_slot(ownership: Ownership) -> None:
+    """Who initialises a slot for an older run is told that there is a newer one."""
+    first = ownership.claim("a")
+    ownership.check(first, 1)
+    second = ownership.claim("b")
+
+    with pytest.raises(FencedError, match="run 2 of this group has taken over from run 1"):
+        ownership.check(first, 1)
+    ownership.check(second, 1)
+
+
+def test_generation_that_was_given_up_gets_no_slot(ownership: Ownership) -> None:
+    """A worker that wakes up after its slot went to somebody else must not have it back."""
+    run = ownership.claim("a")
+    ownership.give_up(run, 4)
+
+    with pytest.raises(FencedError, match="generation 4 was given up"):
+        ownership.check(run, 4)
+    ownership.check(run, 5)
+
+
+def test_slots_are_remembered_for_the_next_run(ownership: Ownership) -> None:
+    """A successor fences every slot that was ever used, and old generations are forgotten."""
+    run = ownership.claim("a")
+    for slot in (3, 11, 3):
+        ownership.use(slot)
+    ownership.give_up(run, 1)
+
+    ownership.claim("b")
+
+    assert ownership.slots() == [3, 11]
+    assert not any("given-up" in name for name in ownership._names())
+
+
+def test_groups_do_not_meet() -> None:
+    """Two groups on one file system have numbers of their own."""
+    files = Files(f"memory://{uuid.uuid4().hex}")
+
+    assert [Ownership(files, name).claim("a") for name in ("one", "two")] == [1, 1]
+
+
+def test_worker_that_two_runs_share_works_for_the_newer() -> None:
+    """An order of the older run is refused, or both would take turns for ever."""
+    desk = Desk(run=7)
+
+    with pytest.raises(FencedError, match="works for run 7 of this group, which came later"):
+        step(Order("older", 1, 0, "w1", settings_of({}), run=6), desk=desk)

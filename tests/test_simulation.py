@@ -1,0 +1,226 @@
+"""The whole engine in a simulated world: seeded lives full of faults deliver what a life without any does.
+
+One life again: `HYDRODASK_SEED=17 pytest tests/test_simulation.py -k seed`. More of them: `HYDRODASK_LIVES=20000`.
+"""
+
+import ast
+import gc
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hydrodask import clock
+from hydrodask.errors import ConfigError
+from hydrodask.failpoints import NAMES, VARIABLE, killer
+from tests.simulation.check import check, collect, reference
+from tests.simulation.platform import Platform
+from tests.simulation.schedule import DRIVERS, Event, Fault, Schedule, draw
+
+LIVES = int(os.environ.get("HYDRODASK_LIVES", "800"))
+"""Lives of the big test: about a minute of one quiet core."""
+
+PARTS = 8
+SHRINK_MAX = 200
+MUTATION_SEEDS_MAX = 400
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def fails(schedule: Schedule) -> AssertionError | None:
+    """Return what is wrong with a life, None when nothing is."""
+    try:
+        check(schedule)
+    except AssertionError as error:
+        return error
+    return None
+
+
+def shrink(schedule: Schedule) -> Schedule:
+    """Return the schedule with as few faults and events as still fail."""
+    tries = 0
+    number = 0
+    while number < len(schedule) and tries < SHRINK_MAX:
+        fewer = schedule.without(number)
+        tries += 1
+        if fails(fewer) is None:
+            number += 1
+        else:
+            schedule = fewer
+    return schedule
+
+
+def must_be_fine(schedule: Schedule) -> None:
+    """Fail with what is wrong, the smallest schedule that shows it, and how to see it again."""
+    error = fails(schedule)
+    if error is not None:
+        small = shrink(schedule)
+        again = f"HYDRODASK_SEED={schedule.seed} .venv/bin/python -m pytest tests/test_simulation.py -k seed"
+        pytest.fail(f"{error}\n\nagain: {again}\n\n{schedule}\n\nthe least that fails:\n{small}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_left() -> Iterator[None]:
+    """Collect what is left of a world here: a thread that ends in the middle of a parser's work upsets Python 3.11."""
+    yield
+    gc.collect()
+
+
+def test_one_seed() -> None:
+    """The life of the seed that the environment names, if it names one, is as one without faults."""
+    must_be_fine(draw(int(os.environ.get("HYDRODASK_SEED", "0"))))
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_any_life_delivers_the_same(part: int) -> None:
+    """Whoever dies, stands still, is refused or comes too late: everything once, to the last bit, in the end."""
+    for seed in range(part, LIVES, PARTS):
+        must_be_fine(draw(seed))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_death_at_each_place(name: str) -> None:
+    """Killed or stalled at a fail point, the first time or later, by a process with much or with little to do."""
+    happened = 0
+    for number, (kind, seconds) in ((1, ("kill", 0.0)), (2, ("stall", 4.0)), (4, ("kill", 0.0))):
+        events = (Event(1.5, "join"), Event(3.0, "kill worker", 0.5))  # fence.* and close.* need them
+        sets = (("commit_every", 0.1), ("snapshot_every", 0.2), ("roll_rows", 12), ("roll_age", 0.8), ("rows_max", 60))
+        count = 1 if name.startswith("fence.") else number
+        schedule = Schedule(
+            number, number, workers=2, sets=sets, faults=(Fault(name, count, kind, "before", seconds),), events=events
+        )
+        try:
+            happened += len(check(schedule).hits)
+        except AssertionError:
+            must_be_fine(schedule)
+
+    assert happened > 0, f"nobody has come to {name}"
+
+
+def test_reference_has_everything_in_it() -> None:
+    """Late records, dead letters, incomplete cycles, provisional rows: what is compared is worth comparing."""
+    found = reference(0)
+
+    assert found.tables["late"].num_rows > 0
+    assert len(found.dead) == 4
+    assert not all(found.tables["cycles"]["complete"].to_pylist())
+    assert any(not row["final"] for row in found.newest.values())
+    assert {one["status"] for one in found.incidents.values()} >= {"resolved"}
+
+
+@pytest.mark.parametrize(
+    ("mutation", "names"),
+    [
+        ("fence", "slot fence"),
+        ("put-if-absent", "put-if-absent"),
+        ("revision", "revision guard"),
+        ("removal", "memory of removals"),
+        ("transaction", "transaction"),
+    ],
+)
+def test_missing_promise_is_noticed(mutation: str, names: str, record_property: Callable[[str, object], None]) -> None:
+    """A store or broker that does not keep its promise is found out within a few hundred lives."""
+    for seed in range(MUTATION_SEEDS_MAX):
+        error = fails(draw(seed, mutation=mutation))
+        if error is not None:
+            record_property("seeds", seed + 1)
+            assert fails(draw(seed)) is None, "it is not the mutation that fails"
+            return
+    pytest.fail(f"{MUTATION_SEEDS_MAX} lives without the {names}, and nobody has noticed")
+
+
+def test_same_seed_tells_the_same_story() -> None:
+    """In another process, with other hashes, a seed gives the same trace."""
+    script = (
+        "import logging; logging.disable(logging.CRITICAL)\n"
+        "from tests.simulation.platform import Platform\n"
+        "from tests.simulation.schedule import draw\n"
+        "for seed in range(6):\n"
+        "    platform = Platform(draw(seed)); platform.run()\n"
+        "    print(*platform.world.trace, platform.world.loop.now_s, sorted(platform.world.calls.items()), sep='\\n')\n"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": str(number)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for number in (1, 2)
+    ]
+
+    assert told[0] == told[1]
+    assert "worker" in told[0]
+
+
+def test_retention_loses_what_it_says() -> None:
+    """Records that are gone before they are read are counted, once; the rest is delivered once and in order."""
+    events = (Event(1.2, "kill worker", 2.5), Event(3.0, "retention"))  # nobody reads in between
+    platform = Platform(Schedule(1, 1, workers=1, events=events))
+    platform.run()
+    found = collect(platform)
+    raw = Counter(found.tables["raw"]["source"].to_pylist())
+
+    for source in (("hydraulic-TS1", 0), ("hydraulic-CE", 0)):
+        totals = platform.overview.partitions[source].totals
+        sent = len(platform.broker.logs[source].entries)
+        tombstones = sum(e.value is None for e in platform.broker.logs[source].entries)
+        assert totals["consumed"] + totals["lost"] in {sent, sent - tombstones}
+        assert raw[f"{source[0]}-{source[1]}"] + totals.get("dead", 0) == totals["consumed"]
+    assert platform.overview.total("lost") > 0
+
+
+def test_places_are_those_of_the_code() -> None:
+    """Every fail point of the code is in the list, and the list has no others."""
+    found = []
+    for path in sorted((ROOT / "hydrodask").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "failpoint":
+                assert isinstance(node.args[0], ast.Constant)
+                found.append(str(node.args[0].value))
+
+    assert sorted(found) == sorted(NAMES)
+    assert set(DRIVERS) < set(NAMES)
+
+
+@pytest.mark.parametrize("text", ["nowhere", "step.done:0", "step.done:x", "step.done:-1"])
+def test_unknown_place_is_a_configuration_error(text: str) -> None:
+    """A misspelt place would never be come to: the message lists those that there are."""
+    with pytest.raises(ConfigError, match=r"one of open\.initialised"):
+        killer({VARIABLE: text})
+
+
+def test_process_dies_at_the_place_and_time_that_the_environment_names() -> None:
+    """The second time of that place, by SIGKILL; other places pass."""
+    script = (
+        "from hydrodask.failpoints import failpoint\n"
+        "for name in ('roll.begun', 'step.done', 'roll.begun', 'step.done', 'roll.begun'):\n"
+        "    print(name, flush=True); failpoint(name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, VARIABLE: "step.done:2"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == -9
+    assert len(done.stdout.split()) == 4
+
+
+def test_unarmed_place_costs_next_to_nothing() -> None:
+    """A step comes to a few dozen of them: together below a tenth of a millisecond."""
+    from hydrodask.failpoints import failpoint  # noqa: PLC0415
+
+    began_s = clock.monotonic_s()
+    for _ in range(10_000):
+        failpoint("step.begun")
+
+    assert (clock.monotonic_s() - began_s) / 10_000 < 2e-6

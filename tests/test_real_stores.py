@@ -4,9 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from hydrodask.audit.backfill import backfill
+from hydrodask.audit.compaction import Compaction
+from hydrodask.audit.files import parse
+from hydrodask.audit.verify import verify
+from hydrodask.errors import FatalError
 from hydrodask.services import HdfsService, MongoService
+from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 from hydrodask.store.files import Files
+from hydrodask.store.lake import Lake, encode_range
+from hydrodask.store.listing import named
+from tests.audited import fine, with_value, wrong
 from tests.delivery import (
     Delivered,
     Driver,
@@ -24,7 +33,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 @pytest.fixture(scope="module")
 def stores(hdfs: HdfsService, mongodb: MongoService) -> list[str]:
     """Return what to set for real stores, with a few files and snapshots before the kill."""
-    return [*hdfs.sets(), *mongodb.sets(), "step.rows_max=2000", "step.snapshot_every=1s", "lake.roll_rows=20000"]
+    return [*hdfs.sets(), *mongodb.sets(), "step.rows_max=2000", "step.snapshot_every=1s", "lake.roll_rows=7000"]
 
 
 def test_killed_run_delivers_the_same(
@@ -44,3 +53,23 @@ def test_killed_run_delivers_the_same(
     assert settings.snapshots_url.startswith("hdfs://")
     assert Files(settings.snapshots_url).names("") != []
     assert not (tmp_path / "documents.sqlite").exists()
+
+    look_after(settings)
+
+
+def look_after(settings: Settings) -> None:
+    """Audit, change a row, mend, and compact: `verify` is green, names what was changed, and is green again."""
+    lake, source = Lake(settings.lake_url), (settings.topic("PS1"), 0)
+    path = lake.files.names("windows/sensor=PS1")[0]
+    file = named(path)
+    assert file is not None
+    table = with_value(parse(lake.files.read(path))[0], "avg_value", 0, 77)
+
+    assert fine(verify(settings))
+    lake.files.replace(path, encode_range(table, file.first, lake.end_of(path)))
+    assert list(wrong(verify(settings))) == ["windows"]
+    assert backfill(settings, source, write=True).mended == [path]
+    with pytest.raises(FatalError, match="can't exchange two folders"):
+        Compaction(settings, rows_max=10**6, in_place=False).run()
+    assert Compaction(settings, rows_max=10**6, in_place=True).run().small > 0
+    assert fine(verify(settings))

@@ -20,12 +20,14 @@ from hydrodask.learn.cluster import workers_of
 from hydrodask.records import Float64, Int64
 
 TREES = 40
+BINS = 64
+"""Bins of a feature: the cost is nodes times features times bins."""
 PARAMETERS: dict[str, object] = {
     "objective": "multi:softprob",
     "tree_method": "hist",
     "learning_rate": 1.0,
     "max_depth": 7,
-    "max_bin": 64,
+    "max_bin": BINS,
     "subsample": 0.8,
     "colsample_bynode": 0.15,
     "num_parallel_tree": TREES,
@@ -111,10 +113,10 @@ def train(client: Any, features: Any, labels: Any, classes: tuple[int, ...], *, 
 
     Raises RetryableError when a worker left or joined meanwhile, and FatalError when it took longer than `limit_s`.
     """
-    matrix = xgboost_dask.DaskQuantileDMatrix(client, features, labels)
     parameters = PARAMETERS | {"num_class": len(classes)}
 
     def work() -> Any:
+        matrix = xgboost_dask.DaskQuantileDMatrix(client, features, labels, max_bin=BINS)
         return xgboost_dask.train(client, parameters, matrix, num_boost_round=1)["booster"]
 
     return BoostedForest(_guarded(client, work, limit_s), classes)
@@ -122,7 +124,7 @@ def train(client: Any, features: Any, labels: Any, classes: tuple[int, ...], *, 
 
 def train_here(features: Float64, labels: Int64, classes: tuple[int, ...], *, threads: int = 1) -> BoostedForest:
     """Train in this process: the same forest for one fold of a validation, which fits into memory."""
-    matrix = xgboost.QuantileDMatrix(features.astype(np.float32), np.searchsorted(classes, labels))
+    matrix = xgboost.QuantileDMatrix(features.astype(np.float32), np.searchsorted(classes, labels), max_bin=BINS)
     parameters = PARAMETERS | {"num_class": len(classes), "nthread": threads}
     return BoostedForest(xgboost.train(parameters, matrix, num_boost_round=1), classes)
 

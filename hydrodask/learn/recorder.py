@@ -72,12 +72,14 @@ class Recorder:
             (here / "model.onnx").write_bytes(result.onnx)
             mlflow.log_artifacts(str(here), "onnx")
             mlflow.log_text(card(result), "model-card.md")
-            source = self._log_native(result, example)
+            source, model_id = self._log_native(result, example)
         name = PREFIX + result.target.name
         with reachable(self.uri):
             if not any(m.name == name for m in self.registry.models()):
                 self.registry.client.create_registered_model(name, description=result.target.meaning)
-            made = self.registry.client.create_model_version(name, source, result.run_id, tags=_tags(result))
+            made = self.registry.client.create_model_version(
+                name, source, result.run_id, tags=_tags(result), model_id=model_id
+            )
             self.registry.client.update_model_version(name, made.version, description=card(result))
         return self.registry.version(made)
 
@@ -87,8 +89,8 @@ class Recorder:
             mlflow.log_table({key: list(values) for key, values in columns.items()}, f"{name}.json")
             return str(run.info.run_id)
 
-    def _log_native(self, result: Result, example: Float64) -> str:
-        """Store the native model with schema and example; return where it is."""
+    def _log_native(self, result: Result, example: Float64) -> tuple[str, str]:
+        """Store the native model with schema and example; return where it is, and its id."""
         inputs = Schema([ColSpec("double", name) for name in result.columns])
         options: dict[str, Any] = {
             "name": "model",
@@ -105,7 +107,7 @@ class Recorder:
                 )
         rows = {"columns": list(result.columns), "data": example.tolist()}
         mlflow.log_dict(rows, "example.json")
-        return str(info.model_uri)
+        return str(info.model_uri), str(info.model_id)
 
     def _experiment_id(self) -> str:
         found = self.registry.client.get_experiment_by_name(self._experiment)

@@ -128,6 +128,7 @@ class Figures:
     def _names(self) -> list[str]:
         names = {rig for rig, _ in self.readings} | {rig for rig, _ in self.health}
         names |= set(self.labels) | {rig for part in self.parts for rig in part.per_rig}
+        names |= {rig for part in self.parts for rig, _ in part.components}
         return sorted(names, key=natural)
 
 

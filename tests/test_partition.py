@@ -435,3 +435,32 @@ def test_report_adds_up() -> None:
     assert report.watermark_us == 1_767_225_600_000_000 + 299_900_000 - 10_000_000
     assert [r.count for r in report.readings] == [600]
     assert np.isfinite(report.readings[0].stddev)
+
+
+@pytest.mark.parametrize(
+    ("flow", "name", "row"),
+    [
+        (
+            "labels",
+            "labels",
+            b'{"rig": null, "cycle": 3,  "timestamp": "soon", "cooler": 1, "valve": 1, "pump": 0, "accumulator": 1, '
+            b'"stable": 0}',
+        ),
+        (
+            "alert",
+            "analytics",
+            b'{"rig": "r", "sensor": "CE", "window_start": "soon", "window_end": "later", "avg_value": 1, "max_value": 1,'
+            b' "min_value": 1, "stddev_value": null, "range_value": 0, "sample_count": 1, "final": true, "revision": 1}',
+        ),
+    ],
+)
+def test_row_whose_time_is_none_is_a_dead_letter(flow: str, name: str, row: bytes) -> None:
+    """With its original key and bytes, and it counts as dead and not as kept."""
+    life = Life(SETTINGS, topic=f"hydraulic-{name}", flow=flow)
+    life.feed(messages_of([row], topic=f"hydraulic-{name}", stamp_ms=STAMP_MS))
+    life.commit()
+
+    letter = life.published[0]
+    assert (letter.topic, letter.key, letter.value) == ("hydraulic-dead-letter", b"key", row)
+    assert b"'soon' is not ISO 8601" in bytes(dict(letter.headers)["reason"] or b"")  # type: ignore[arg-type]
+    assert (life.partition.ctx.totals["kept"], life.partition.ctx.totals["dead"]) == (0, 1)

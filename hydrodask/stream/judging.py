@@ -8,7 +8,7 @@ from streamz import Stream
 from hydrodask import clock
 from hydrodask.detect.detector import Detector
 from hydrodask.detect.rules import load_rules
-from hydrodask.records import LabelRecord, Messages, Reject, WindowRecord
+from hydrodask.records import CycleRecord, LabelRecord, Messages, Reject, WindowRecord
 from hydrodask.reports import PartitionReport
 from hydrodask.store.output import FileOutput
 from hydrodask.store.schemas import labels_table
@@ -19,12 +19,21 @@ Rows = list[tuple[int, Any]]
 """(offset, struct), in offset order."""
 
 
+_TIMES: dict[type[msgspec.Struct], str] = {
+    LabelRecord: "timestamp",
+    WindowRecord: "window_start",
+    CycleRecord: "cycle_start",
+}
+"""The field of each kind of row that has to be a time."""
+
+
 @Stream.register_api(attribute_name="decode_json")
 class DecodeJson(Node):
     """Messages → Rows of one struct type; what can't be decoded goes to the dead letters."""
 
     def __init__(self, upstream: Stream, ctx: Context, struct: type[msgspec.Struct]) -> None:
         self.decode_one = msgspec.json.Decoder(struct).decode
+        self.time = _TIMES[struct]
         super().__init__(upstream, ctx)
 
     def update(self, x: Messages, who: object = None, metadata: object = None) -> Any:
@@ -40,12 +49,27 @@ class DecodeJson(Node):
         for place, value in enumerate(messages.values):
             if value is None:
                 continue
+            offset = int(messages.offsets[place])
             try:
-                rows.append((int(messages.offsets[place]), self.decode_one(value)))
+                row = self.decode_one(value)
+                reason = self._fault(row)
             except (ValueError, RecursionError) as error:
-                where = (messages.topic, messages.partition, int(messages.offsets[place]))
-                rejects.append(Reject(*where, messages.keys[place], value, f"not what this topic holds: {error}"))
+                reason = f"not what this topic holds: {error}"
+            if reason:
+                where = (messages.topic, messages.partition, offset)
+                rejects.append(Reject(*where, messages.keys[place], value, reason))
+            else:
+                rows.append((offset, row))
         return rows, rejects
+
+    def _fault(self, row: msgspec.Struct) -> str:
+        """Return what is wrong with the time of a row that is well-formed, or nothing."""
+        text = getattr(row, self.time)
+        try:
+            clock.parse_iso(text)
+        except (ValueError, OverflowError):
+            return f"{self.time} {text[:40]!r} is not ISO 8601"
+        return ""
 
 
 @Stream.register_api(attribute_name="store_labels")
@@ -70,13 +94,7 @@ class StoreLabels(Node):
                 continue
             self.next_offset = offset + 1
             label.rig = label.rig or self.ctx.settings.rig.default_id
-            try:
-                times_us.append(clock.parse_iso(label.timestamp))
-            except ValueError:
-                reason = f"timestamp {label.timestamp[:40]!r} is not ISO 8601"
-                value = msgspec.json.encode(label)
-                dead_letters(self.ctx, [Reject(self.ctx.topic, self.ctx.partition, offset, None, value, reason)])
-                continue
+            times_us.append(clock.parse_iso(label.timestamp))
             rows.append(label)
             offsets.append(offset)
             self.newest[label.rig] = [label.cooler, label.valve, label.pump, label.accumulator, float(label.stable)]

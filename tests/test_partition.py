@@ -437,25 +437,19 @@ def test_report_adds_up() -> None:
     assert np.isfinite(report.readings[0].stddev)
 
 
+LABEL = {"cycle": 3, "timestamp": "soon", "cooler": 1, "valve": 1, "pump": 0, "accumulator": 1, "stable": 0}
+WINDOW = dict.fromkeys(WindowRecord.__struct_fields__, 1) | {
+    **{"rig": "rig-1", "sensor": "CE", "window_start": "soon", "window_end": "later"},
+    **{"stddev_value": None, "final": True},
+}
+
+
 @pytest.mark.parametrize(
-    ("flow", "name", "row"),
-    [
-        (
-            "labels",
-            "labels",
-            b'{"rig": null, "cycle": 3,  "timestamp": "soon", "cooler": 1, "valve": 1, "pump": 0, "accumulator": 1, '
-            b'"stable": 0}',
-        ),
-        (
-            "alert",
-            "analytics",
-            b'{"rig": "r", "sensor": "CE", "window_start": "soon", "window_end": "later", "avg_value": 1, "max_value": 1,'
-            b' "min_value": 1, "stddev_value": null, "range_value": 0, "sample_count": 1, "final": true, "revision": 1}',
-        ),
-    ],
+    ("flow", "name", "fields"), [("labels", "labels", LABEL | {"rig": None}), ("alert", "analytics", WINDOW)]
 )
-def test_row_whose_time_is_none_is_a_dead_letter(flow: str, name: str, row: bytes) -> None:
+def test_row_whose_time_is_none_is_a_dead_letter(flow: str, name: str, fields: dict[str, object]) -> None:
     """With its original key and bytes, and it counts as dead and not as kept."""
+    row = json.dumps(fields).encode()
     life = Life(SETTINGS, topic=f"hydraulic-{name}", flow=flow)
     life.feed(messages_of([row], topic=f"hydraulic-{name}", stamp_ms=STAMP_MS))
     life.commit()

@@ -439,8 +439,12 @@ def test_report_adds_up() -> None:
 
 LABEL = {"cycle": 3, "timestamp": "soon", "cooler": 1, "valve": 1, "pump": 0, "accumulator": 1, "stable": 0}
 WINDOW = dict.fromkeys(WindowRecord.__struct_fields__, 1) | {
-    **{"rig": "rig-1", "sensor": "CE", "window_start": "soon", "window_end": "later"},
-    **{"stddev_value": None, "final": True},
+    "rig": "rig-1",
+    "sensor": "CE",
+    "window_start": "soon",
+    "window_end": "later",
+    "stddev_value": None,
+    "final": True,
 }
 
 

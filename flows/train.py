@@ -18,8 +18,8 @@ def run(settings: Settings, request: Request, *, say: Callable[[str], None]) -> 
 def moments(schedule: str, now_us: int) -> Iterator[int]:
     """Give the times (µs) at which a cron schedule is due, UTC, from now on. Raises UsageError.
 
-    >>> clock.iso(next(moments("0 2 * * *", clock.parse_iso("2026-01-01T03:00:00Z"))))
-    '2026-01-02T02:00:00Z'
+    >>> next(moments("0 2 * * *", 0)) // 3_600_000_000
+    2
     """
     try:
         due = CronSim(schedule, datetime.fromtimestamp(now_us / 1e6, tz=UTC))

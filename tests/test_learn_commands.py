@@ -14,7 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from flows.train import moments
-from hydrodask.cli import drift, import_, models, score, status
+from hydrodask.cli import drift, import_, models, promote, score, status
 from hydrodask.clock import iso, parse_iso
 from hydrodask.errors import UsageError
 from hydrodask.learn import drift as measures
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # libraries about each other
 def app() -> typer.Typer:
     """Return a command line with the commands."""
     one = typer.Typer()
-    for command in (import_, models, score, drift, status):
+    for command in (import_, models, promote, score, drift, status):
         command.add_to(one)
     return one
 

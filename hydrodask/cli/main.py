@@ -18,9 +18,10 @@ COMMANDS = (
     "run",
     "simulate",
     "replay",
-    "import_",
+    "import",
     "train",
     "models",
+    "promote",
     "score",
     "drift",
     "topics",
@@ -35,6 +36,8 @@ COMMANDS = (
     "config",
     "services",
 )
+_MODULES = {"import": "import_"}
+"""A module can't have the name of a keyword."""
 
 app = typer.Typer(
     name="hydrodask",
@@ -44,7 +47,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _name in COMMANDS:
-    importlib.import_module(f"hydrodask.cli.{_name}").add_to(app)
+    importlib.import_module(f"hydrodask.cli.{_MODULES.get(_name, _name)}").add_to(app)
 
 
 @app.callback()

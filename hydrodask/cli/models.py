@@ -1,7 +1,6 @@
-"""`hydrodask models` and `hydrodask promote`: what is registered, and which version scores."""
+"""`hydrodask models`: what is registered, and which version scores."""
 
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -10,9 +9,8 @@ from hydrodask.cli.common import Json, Profile, Sets, console, print_json, setti
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
     app.command()(models)
-    app.command()(promote)
 
 
 def models(*, json: Json = False, profile: Profile = None, sets: Sets = None) -> None:
@@ -38,25 +36,3 @@ def models(*, json: Json = False, profile: Profile = None, sets: Sets = None) ->
         aliases = ", ".join(one.aliases)
         table.add_row(one.target, str(one.version), one.kind, aliases, *shown, style=style)
     console.print(table if found else "No models; `hydrodask train` makes them.")
-
-
-def promote(
-    target: Annotated[str, typer.Argument(metavar="NAME", help="Target: cooler, valve, pump, accumulator or stable.")],
-    version: Annotated[int, typer.Argument(metavar="VERSION", help="Which version is to score from now on.")],
-    *,
-    force: Annotated[
-        str | None, typer.Option(metavar="REASON", help="Do it although it is worse; the reason is kept.")
-    ] = None,
-    profile: Profile = None,
-    sets: Sets = None,
-) -> None:
-    """Make a version the champion; refused when it is worse on unseen combinations, unless forced.
-
-    Running scorers pick it up between two cycles.
-
-    Example: `hydrodask promote valve 3`
-    """
-    from hydrodask.learn.registry import PREFIX, Registry
-
-    chosen = Registry(settings(profile, sets)).promote(target.removeprefix(PREFIX), version, reason=force)
-    console.print(f"{chosen.target} version {chosen.version} ({chosen.kind}) is the champion now", highlight=False)

@@ -68,7 +68,7 @@ def comparison(target: Target, models: Mapping[str, Mapping[str, Figures]]) -> b
         heights = [figures[split].macro_f1 if split in figures else 0.0 for figures in models.values()]
         at = places + (number - (len(splits) - 1) / 2) * width
         bars = axes.bar(at, heights, width * 0.94, label=_NAMES[split], color=_COLORS[split])
-        axes.bar_label(bars, [f"{h:.2f}"[1:] if h < 0.995 else "1" for h in heights], fontsize=7, color=_INK)
+        axes.bar_label(bars, [f"{h:.3f}"[1:] if h < 0.9995 else "1" for h in heights], fontsize=6, color=_INK)
     axes.set_xticks(places, list(models), fontsize=9)
     axes.set_ylim(0, 1.08)
     axes.set_ylabel("macro-F1")

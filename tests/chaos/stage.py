@@ -64,7 +64,8 @@ class Stage:
                 f"something is committed after {before} records",
                 seconds=RECOVERY_S,
             )
-            self._note(clock.monotonic_s() - began_s, replayed)
+            seconds = round(clock.monotonic_s() - began_s, 2)
+            note({"case": self.name, "seed": self.seed, "recovery_s": seconds, "replayed": replayed})
 
     def _replayed(self, progress: Progress) -> int:
         """Return how many committed records are newer than their partition's newest snapshot."""
@@ -75,8 +76,9 @@ class Stage:
             behind += max(0, offset - max((t for t in taken if t <= offset), default=0))
         return behind
 
-    def _note(self, seconds: float, replayed: int) -> None:
-        if RESULTS:
-            line = {"case": self.name, "seed": self.seed, "recovery_s": round(seconds, 2), "replayed": replayed}
-            with Path(RESULTS).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+
+def note(line: Mapping[str, object]) -> None:
+    """Add a line to the results, if somebody wants them."""
+    if RESULTS:
+        with Path(RESULTS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")

@@ -1,4 +1,4 @@
-"""Make the table of `docs/guarantees.md` of what chaos tests have noted: `python -m tests.chaos.table RESULTS.jsonl`."""
+"""Make the table of `docs/guarantees.md` of what chaos tests noted: `python -m tests.chaos.table RESULTS.jsonl`."""
 
 import json
 import statistics

@@ -113,7 +113,7 @@ def run(engine: str, data: Path, cycles_max: int, memory: str) -> dict[str, Any]
                 numbers = dataset.chunked(labels)[0]
                 model: Any = boosted.train(client, rows, numbers, TARGET.classes, limit_s=3_600)
             else:
-                features = np.asarray(rows.compute())
+                features = dataset.gathered(rows)
                 model = RandomForestClassifier(boosted.TREES, max_depth=7, random_state=42, n_jobs=2)
                 model.fit(features, train.target(TARGET.name))
     some = dataset.features(test.take(slice(0, 2_000)), COLUMNS).compute(scheduler="synchronous")

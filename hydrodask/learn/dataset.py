@@ -26,6 +26,11 @@ def features(cycles: Catalogue, names: Sequence[str], *, chunk: int = CHUNK, dty
     return da.concatenate(parts) if parts else da.zeros((0, len(names)), dtype=dtype)
 
 
+def gathered(array: Any) -> Float64:
+    """Return a Dask array as one array here. Chunk by chunk: put together on a worker it may not fit there."""
+    return np.concatenate(dask.compute(*array.to_delayed().ravel()))
+
+
 def _chunk(part: Catalogue, names: tuple[str, ...], dtype: str) -> Float64:
     return compute(part.read(sensors_of(names)), names).astype(dtype)
 

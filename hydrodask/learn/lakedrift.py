@@ -39,7 +39,7 @@ def drift_of_lake(settings: Settings, *, since_us: int | None = None) -> list[Dr
     cycles = catalogue(settings.lake_url)
     cycles = cycles.take(cycles.start_us >= (since_us or np.iinfo(np.int64).min))
     with training_cluster(settings):
-        features = np.asarray(dataset.features(cycles, drift.COLUMNS).compute())
+        features = dataset.gathered(dataset.features(cycles, drift.COLUMNS))
     days = []
     for day in np.unique(cycles.start_us // DAY_US):
         here = cycles.start_us // DAY_US == day

@@ -45,7 +45,7 @@ class School:
     def features(self, names: tuple[str, ...]) -> Float64:
         """Return features of all cycles, computed on the cluster once."""
         if names not in self._features:
-            self._features[names] = np.asarray(dataset.features(self.cycles, names).compute())
+            self._features[names] = dataset.gathered(dataset.features(self.cycles, names))
         return self._features[names]
 
     def example(self, result: Result) -> Float64:

@@ -9,6 +9,8 @@ from hydrodask.settings.model import Kafka
 from tests.chaos.stage import Stage
 from tests.delivery import NEVER_QUICK
 
+HERE = Path(__file__).parent
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each case once for each seed."""
@@ -16,11 +18,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seed", range(1, metafunc.config.getoption("--seeds") + 1))
 
 
-@pytest.fixture(autouse=True)
-def _asked_for(request: pytest.FixtureRequest) -> None:
-    """Skip what takes long unless it is asked for."""
-    if request.node.get_closest_marker("quick") is None and not request.config.getoption("--chaos"):
-        pytest.skip("a long chaos case; `make chaos` runs it")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long unless it is asked for."""
+    long = [i for i in items if i.path.parent == HERE and i.get_closest_marker("quick") is None]
+    if long and not config.getoption("--chaos"):
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in set(long)]
 
 
 @pytest.fixture

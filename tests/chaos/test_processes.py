@@ -125,6 +125,7 @@ def test_worker_stands_still(stage: Build, wanted: Delivered, tmp_path: Path, fr
     assert_same(collect(case.settings), wanted)
 
 
+@pytest.mark.quick
 def test_worker_hangs(stage: Build, wanted: Delivered) -> None:
     """The only worker stops for good in the middle of a step: its nanny ends it and starts another."""
     case = stage("step.time_max=3s", "step.rows_max=500")

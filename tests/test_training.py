@@ -181,6 +181,17 @@ def test_a_model_that_can_t_be_loaded_leaves_the_old_one(trained: Trained) -> No
     assert "could not load hydrodask-valve version 99" in found.problems["valve"]
 
 
+def test_a_search_finds_parameters_on_unseen_combinations(trained: Trained, tmp_path: Path) -> None:
+    """A randomised search on the cluster draws parameters, and the model is judged and registered with the best."""
+    lake = trained.settings.lake.model_copy(update={"url": trained.settings.lake_url})
+    settings = trained.settings.model_copy(update={"lake": lake, "data_dir": tmp_path})
+    result = train(settings, Request(targets=("valve",), kinds=("discriminant",), search=2))[0].best
+
+    assert result.parameters["search"] == 2
+    assert result.model.get_params()["model__shrinkage"] == result.parameters["model__shrinkage"]
+    assert result.grouped > 0.99
+
+
 def test_boosted_forests_on_dask(trained: Trained) -> None:
     """XGBoost's forest, trained by two workers together, survives the way to ONNX, and gaps in its features."""
     target = TARGETS["valve"]

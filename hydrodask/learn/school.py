@@ -134,7 +134,7 @@ class School:
         draws = min(self.search, *map(len, kind.search.values()))
         folds_here = folds(GROUPED, labels, levels)
         found = RandomizedSearchCV(
-            model, kind.search, n_iter=draws, cv=folds_here, scoring="f1_macro", random_state=SEED, refit=False
+            model, kind.search, n_iter=draws, cv=folds_here, scoring="f1_macro", random_state=SEED
         ).fit(features, labels)
         return model.set_params(**found.best_params_), dict(found.best_params_) | {"search": draws}
 

@@ -57,6 +57,10 @@ class Compacted:
     left: list[str] = field(default_factory=list)
 
 
+GRACE_S = 0.2
+"""How long a reader has from opening a folder to having its list."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """Small files in a row, in one folder and of one date, that become one large file."""
@@ -205,6 +209,8 @@ class Compaction:
         known = gone | {path.name for path in kept}
         self._carry_over(root / STAGING, (old for old in staged.iterdir() if old.name not in known))
         self._step("carried over")
+        # Who has just opened the old folder still lists it: deleting under the list would take rows out of it silently.
+        clock.sleep_s(GRACE_S)
         shutil.rmtree(root / STAGING)
         self._step("removed")
 

@@ -13,9 +13,7 @@ from typing import Any, NoReturn
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    OFFSET_END,
     OFFSET_INVALID,
-    TIMESTAMP_NOT_AVAILABLE,
     Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
@@ -49,9 +47,7 @@ from hydrodask.settings.model import Kafka
 
 __all__ = [
     "OFFSET_BEGINNING",
-    "OFFSET_END",
     "OFFSET_INVALID",
-    "TIMESTAMP_NOT_AVAILABLE",
     "AclBinding",
     "AclBindingFilter",
     "AclOperation",
@@ -89,6 +85,8 @@ log = logging.getLogger(__name__)
 _hearing = threading.local()
 log.addFilter(lambda _record: not getattr(_hearing, "now", False))  # a client logs in the thread that polls it
 
+Signatures = Mapping[str, tuple[object, list[object]]]  # result and arguments of C functions, as ctypes has them
+
 TRY_S = 1.0
 """How long one question to a broker waits: in between, the client's own errors are looked at."""
 
@@ -124,7 +122,7 @@ _PRODUCER = {
 
 def consumer(kafka: Kafka, **overrides: object) -> Consumer:
     """Return a consumer for manual assignment; it never joins the group and never commits by itself."""
-    return Consumer(_config(kafka, {"group.id": kafka.group, **_CONSUMER}, kafka.consumer, overrides))
+    return Consumer(_consumer(kafka, overrides))
 
 
 def producer(kafka: Kafka, **overrides: object) -> Producer:
@@ -134,9 +132,8 @@ def producer(kafka: Kafka, **overrides: object) -> Producer:
 
 def fetch_settings(kafka: Kafka) -> dict[str, str]:
     """Return the settings of `consumer` as librdkafka's own interface takes them; it has no Python callbacks."""
-    settings = _config(kafka, {"group.id": kafka.group, **_CONSUMER}, kafka.consumer, {})
-    texts = {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in settings.items()}
-    return {name: text for name, text in texts.items() if name not in ("error_cb", "logger")}
+    kept = {name: value for name, value in _consumer(kafka, {}).items() if name not in ("error_cb", "logger")}
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in kept.items()}
 
 
 def admin(kafka: Kafka) -> AdminClient:
@@ -181,13 +178,17 @@ def _hear(client: AdminClient | Consumer | Producer) -> None:
         _hearing.now = False
 
 
-def librdkafka() -> ctypes.CDLL:
-    """Return the clients' own C library, for what Python has no call for: the mock cluster.
+def librdkafka(signatures: Signatures) -> ctypes.CDLL:
+    """Return the clients' own C library, for what Python has no call for: the mock cluster, fetching in columns.
 
-    Loading the extension module again gives its handle, through which the library that it was
-    linked with is found, wherever the wheel or the distribution has put it.
+    `signatures` declare the calls that are used; an undeclared one would cut pointers to 32 bits. Loading the extension
+    module again gives its handle, through which the library that it was linked with is found, wherever it lies.
     """
-    return ctypes.CDLL(cimpl.__file__)
+    library = ctypes.CDLL(cimpl.__file__)
+    for name, (result, arguments) in signatures.items():
+        call = getattr(library, name)
+        call.restype, call.argtypes = result, arguments
+    return library
 
 
 def raise_from(error: KafkaException, what: str) -> NoReturn:
@@ -225,6 +226,10 @@ _UNREACHABLE = (
     KafkaError._TIMED_OUT,
     KafkaError._MSG_TIMED_OUT,
 )
+
+
+def _consumer(kafka: Kafka, overrides: Mapping[str, object]) -> dict[str, Any]:
+    return _config(kafka, {"group.id": kafka.group, **_CONSUMER}, kafka.consumer, overrides)
 
 
 def _config(

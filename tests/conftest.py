@@ -3,14 +3,16 @@
 import os
 import platform
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from hydrodask.services import HdfsService, KafkaService, MongoService
 from hydrodask.services.ports import free_port as find_free_port
-from hydrodask.services.server import Server
+from hydrodask.services.server import Server, ServerService
 from hydrodask.settings.model import Kafka
 from tests.audited import Stored, run_embedded, run_real
 from tests.delivery import Delivered, reference, shorten
@@ -18,6 +20,8 @@ from tests.learned import Trained, train_on
 
 CI = os.environ.get("CI") == "true"
 """On CI nothing that is missing may pass for a reason to skip."""
+
+S = TypeVar("S", bound=ServerService)
 
 RECORDING = Path(__file__).resolve().parents[2] / "shared" / "data" / "recording"
 UCI = RECORDING.with_name("uci")
@@ -54,11 +58,7 @@ def kafka_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSer
         what="Kafka's jars are not in the cache, and there is no mvn on the PATH",
     )
     service.install(quiet)
-    service.start(quiet)
-    try:
-        yield service
-    finally:
-        service.stop()
+    yield from running(service)
 
 
 @pytest.fixture(scope="session")
@@ -74,11 +74,7 @@ def kafka(kafka_service: KafkaService) -> Kafka:
 def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsService]:
     """Run a real HDFS for the whole session. Tests share it: give each its own folder, and do not stop it."""
     service = hdfs_service(tmp_path_factory.mktemp("hdfs"))
-    service.start(quiet)
-    try:
-        yield service
-    finally:
-        service.stop()
+    yield from running(service)
 
 
 def hdfs_service(folder: Path, data_nodes: int = 2) -> HdfsService:
@@ -104,11 +100,7 @@ def hdfs_service(folder: Path, data_nodes: int = 2) -> HdfsService:
 def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoService]:
     """Run a real MongoDB for the whole session. Tests share it: give each its own collections, or clean up."""
     service = mongo_service(tmp_path_factory.mktemp("mongodb"))
-    service.start(quiet)
-    try:
-        yield service
-    finally:
-        service.stop()
+    yield from running(service)
 
 
 class PromptMongo(MongoService):
@@ -124,6 +116,23 @@ def mongo_service(folder: Path) -> MongoService:
     service = PromptMongo(folder, port=find_free_port(), with_parent=True)
     service.install(quiet)
     return service
+
+
+def running(service: S) -> Iterator[S]:
+    """Start an installed service, give it, and stop it."""
+    service.start(quiet)
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def kill(service: ServerService, server: str) -> None:
+    """Kill -9 one of the servers, and wait for its end."""
+    process = service.process(server)
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    assert process._ended(10.0)
 
 
 def quiet(_said: str) -> None:

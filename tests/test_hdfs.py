@@ -14,7 +14,7 @@ from hydrodask.errors import RetryableError
 from hydrodask.services import HdfsService
 from hydrodask.store import filesystems
 from hydrodask.store.files import Files
-from tests.conftest import hdfs_service, quiet
+from tests.conftest import hdfs_service, kill, quiet, running
 
 pytestmark = pytest.mark.integration
 
@@ -28,20 +28,7 @@ HEALED_S = 60.0
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsService]:
     """Run an HDFS with three data nodes that these tests may hurt."""
-    service = hdfs_service(tmp_path_factory.mktemp("own-hdfs"), data_nodes=3)
-    service.start(quiet)
-    try:
-        yield service
-    finally:
-        service.stop()
-
-
-def kill(service: HdfsService, server: str) -> None:
-    """Kill -9 one of the servers, and wait for its end."""
-    process = service.process(server)
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
-    assert process._ended(10.0)
+    yield from running(hdfs_service(tmp_path_factory.mktemp("own-hdfs"), data_nodes=3))
 
 
 def again(attempt: Callable[[], T]) -> T:

@@ -14,7 +14,7 @@ from typing import Self
 
 from hydrodask.errors import FatalError
 from hydrodask.ingest.topics import TopicSpec
-from hydrodask.kafka import librdkafka
+from hydrodask.kafka import Signatures, librdkafka
 
 PARTITION_BYTES_MAX = 5 * 1024 * 1024
 """What a partition keeps at most, in bytes as sent; then its oldest batches go.
@@ -44,7 +44,7 @@ class EmbeddedBroker:
     """
 
     def __init__(self, topics: Iterable[TopicSpec] = ()) -> None:
-        self._library = _typed(librdkafka())
+        self._library = librdkafka(_SIGNATURES)
         self._client = self._library.rd_kafka_new(_PRODUCER, _configuration(self._library), _Reason(), 0)
         if not self._client:
             raise FatalError("could not start the embedded broker: librdkafka made no client")
@@ -115,28 +115,23 @@ _Pointer = ctypes.c_void_p
 _Reason = ctypes.c_char_p
 
 
-def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Declare the eight calls that are used; an undeclared one would cut pointers to 32 bits."""
-    signatures: dict[str, tuple[object, list[object]]] = {
-        "rd_kafka_conf_new": (_Pointer, []),
-        "rd_kafka_conf_set": (
-            ctypes.c_int,
-            [_Pointer, ctypes.c_char_p, ctypes.c_char_p, _Reason, ctypes.c_size_t],
-        ),
-        "rd_kafka_new": (_Pointer, [ctypes.c_int, _Pointer, _Reason, ctypes.c_size_t]),
-        "rd_kafka_destroy": (None, [_Pointer]),
-        "rd_kafka_mock_cluster_new": (_Pointer, [_Pointer, ctypes.c_int]),
-        "rd_kafka_mock_cluster_bootstraps": (ctypes.c_char_p, [_Pointer]),
-        "rd_kafka_mock_cluster_destroy": (None, [_Pointer]),
-        "rd_kafka_mock_topic_create": (
-            ctypes.c_int,
-            [_Pointer, ctypes.c_char_p, ctypes.c_int, ctypes.c_int],
-        ),
-    }
-    for name, (result, arguments) in signatures.items():
-        call = getattr(library, name)
-        call.restype, call.argtypes = result, arguments
-    return library
+_SIGNATURES: Signatures = {
+    "rd_kafka_conf_new": (_Pointer, []),
+    "rd_kafka_conf_set": (
+        ctypes.c_int,
+        [_Pointer, ctypes.c_char_p, ctypes.c_char_p, _Reason, ctypes.c_size_t],
+    ),
+    "rd_kafka_new": (_Pointer, [ctypes.c_int, _Pointer, _Reason, ctypes.c_size_t]),
+    "rd_kafka_destroy": (None, [_Pointer]),
+    "rd_kafka_mock_cluster_new": (_Pointer, [_Pointer, ctypes.c_int]),
+    "rd_kafka_mock_cluster_bootstraps": (ctypes.c_char_p, [_Pointer]),
+    "rd_kafka_mock_cluster_destroy": (None, [_Pointer]),
+    "rd_kafka_mock_topic_create": (
+        ctypes.c_int,
+        [_Pointer, ctypes.c_char_p, ctypes.c_int, ctypes.c_int],
+    ),
+}
+"""The calls that are used."""
 
 
 def _configuration(library: ctypes.CDLL) -> int | None:

@@ -15,7 +15,7 @@ import numpy as np
 from hydrodask.blobs import Blobs
 from hydrodask.errors import ConfigError, RetryableError
 from hydrodask.ingest import gather
-from hydrodask.kafka import librdkafka
+from hydrodask.kafka import Signatures, librdkafka
 from hydrodask.records import Int64, Messages
 
 Source = tuple[str, int]
@@ -33,7 +33,7 @@ _LEVELS = {3: logging.ERROR, 4: logging.WARNING, 5: logging.INFO, 6: logging.INF
 _Pointer, _Int, _Long, _Text = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_char_p
 _OnLog = ctypes.CFUNCTYPE(None, _Pointer, _Int, _Text, _Text)
 _OnError = ctypes.CFUNCTYPE(None, _Pointer, _Int, _Text, _Pointer)
-_SIGNATURES: dict[str, tuple[object, list[object]]] = {
+_SIGNATURES: Signatures = {
     "rd_kafka_conf_new": (_Pointer, []),
     "rd_kafka_conf_set": (_Int, [_Pointer, _Text, _Text, _Text, ctypes.c_size_t]),
     "rd_kafka_conf_set_log_cb": (None, [_Pointer, _OnLog]),
@@ -60,7 +60,7 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
         [_Pointer, _Text, ctypes.c_int32, ctypes.POINTER(_Long), ctypes.POINTER(_Long)],
     ),
 }
-"""The calls that are used: result and arguments. An undeclared one would cut pointers to 32 bits."""
+"""The calls that are used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Fetcher:
     """
 
     def __init__(self, settings: Mapping[str, str], on_error: Callable[[int, str], None], log: logging.Logger) -> None:
-        self._library = library = _typed(librdkafka())
+        self._library = library = librdkafka(_SIGNATURES)
         self._on_log = _OnLog(lambda _client, level, _what, text: _log(log, level, text))
         self._on_error = _OnError(lambda _client, code, text, _: on_error(code, text.decode(errors="replace")))
         reason = ctypes.create_string_buffer(512)
@@ -183,13 +183,6 @@ class Fetcher:
             if records:
                 runs.append(Messages(topic, partition, values[which], keys[which], offsets[which], stamps[which]))
         return runs
-
-
-def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
-    for name, (result, arguments) in _SIGNATURES.items():
-        call = getattr(library, name)
-        call.restype, call.argtypes = result, arguments
-    return library
 
 
 def _log(log: logging.Logger, level: int, text: bytes) -> None:

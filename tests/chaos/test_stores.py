@@ -1,28 +1,23 @@
 """The lake's and the documents' servers die, hang, are slow, or can't be reached."""
 
-import os
 import re
-import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 import pytest
 
 from hydrodask import clock
 from hydrodask.services import HdfsService, MongoService
-from hydrodask.services.server import ServerService
 from tests.chaos.proxy import Proxy
 from tests.chaos.stage import Stage
-from tests.conftest import hdfs_service, mongo_service, quiet
+from tests.conftest import hdfs_service, kill, mongo_service, quiet, running
 from tests.delivery import Delivered, assert_same, collect
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
 Build = Callable[..., Stage]
-S = TypeVar("S", bound=ServerService)
 
 MEMORY_MIB_MAX = 700
 """What a worker may take while a store is slow: a run with quick stores takes some 350."""
@@ -31,28 +26,13 @@ MEMORY_MIB_MAX = 700
 @pytest.fixture(scope="module")
 def mortal_hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsService]:
     """Run an HDFS that these tests may kill."""
-    yield from _running(hdfs_service(tmp_path_factory.mktemp("hdfs"), data_nodes=3))
+    yield from running(hdfs_service(tmp_path_factory.mktemp("hdfs"), data_nodes=3))
 
 
 @pytest.fixture
 def mortal_mongodb(tmp_path: Path) -> Iterator[MongoService]:
     """Run a MongoDB of the test's own, which it may kill."""
-    yield from _running(mongo_service(tmp_path / "mongodb"))
-
-
-def _running(service: S) -> Iterator[S]:
-    service.start(quiet)
-    try:
-        yield service
-    finally:
-        service.stop()
-
-
-def kill(service: ServerService, server: str) -> None:
-    """Kill -9 one of a service's processes."""
-    process = service.process(server)
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
+    yield from running(mongo_service(tmp_path / "mongodb"))
 
 
 def test_mongod_killed(stage: Build, wanted: Delivered, mortal_mongodb: MongoService) -> None:

@@ -4,14 +4,16 @@ import json
 import shutil
 import subprocess
 import sys
+import uuid
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hydrodask import clock
+from hydrodask.audit.log import Log
 from hydrodask.ingest.topics import create
-from hydrodask.kafka import TopicPartition, admin, consumer, producer
+from hydrodask.kafka import NewTopic, TopicPartition, admin, consumer, producer
 from hydrodask.settings.model import Kafka
 from hydrodask.store.seal import intact, sealed
 from hydrodask.stream import snapshot
@@ -279,6 +281,27 @@ def test_killed_platform_is_found_whole(kafka: Kafka, recording: Path, tmp_path:
 
     assert fine(results)
     assert results["records"].looked_at["waiting"] > 0
+
+
+def test_offsets_that_a_dead_run_left_open_are_waited_for(kafka: Kafka) -> None:
+    """Sent and never committed, they hide the group's offsets until the broker gives the transaction up."""
+    topic = f"open-{uuid.uuid4().hex}"
+    impatient = kafka.model_copy(update={"group": topic, "timeout": 1.0})
+    client = admin(impatient)
+    client.create_topics([NewTopic(topic, 1)])[topic].result(30)
+    member = consumer(impatient)
+    for offset, leave in ((5, False), (9, True)):
+        sender = producer(impatient, **{"transactional.id": topic, "transaction.timeout.ms": 2000})
+        sender.init_transactions(30)
+        sender.begin_transaction()
+        sender.send_offsets_to_transaction([TopicPartition(topic, 0, offset)], member.consumer_group_metadata(), 30)
+        if not leave:
+            sender.commit_transaction(30)
+
+    log = Log(impatient)
+    assert log.committed([(topic, 0)]) == {(topic, 0): 5}
+    log.close()
+    member.close()
 
 
 def test_command_exits_with_5_and_names_the_first_difference(leftover: Stored, tmp_path: Path) -> None:

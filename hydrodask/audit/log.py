@@ -62,12 +62,16 @@ class Log:
         return low, high
 
     def committed(self, sources: Iterable[Source]) -> dict[Source, int]:
-        """Return the committed offsets of the group, without those that there are not."""
+        """Return the committed offsets of the group, without those that there are not.
+
+        A run that was killed between sending its offsets and committing them leaves them open: the broker gives none of
+        that slot's until it has aborted the transaction, so this waits as long as that may take.
+        """
         wanted = [TopicPartition(*source) for source in sources]
         if not wanted:
             return {}
         try:
-            found = self._reader.committed(wanted, self._kafka.timeout)
+            found = self._reader.committed(wanted, max(STUCK_S, self._kafka.timeout))
         except KafkaException as error:
             raise_from(error, f"read the committed offsets of group {self._kafka.group}")
         for one in found:

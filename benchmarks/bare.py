@@ -1,6 +1,6 @@
 """The yardstick: a bare loop of confluent-kafka's `consume()` with the platform's client settings, in its own process.
 
-Run as `python -m benchmarks.bare BOOTSTRAP`; prints one JSON line.
+Run as `python -m benchmarks.bare BOOTSTRAP PREFIX`; prints one JSON line.
 """
 
 import gc
@@ -18,9 +18,10 @@ from hydrodask.settings import load
 BATCH = 10_000
 
 
-def measure(bootstrap: str) -> dict[str, Any]:
+def measure(bootstrap: str, prefix: str) -> dict[str, Any]:
     """Consume every sensor topic to its end, doing nothing with it."""
-    settings, _ = load(sets=["kafka.embedded=false", f"kafka.bootstrap={bootstrap}", "kafka.group=bare"])
+    sets = ["kafka.embedded=false", f"kafka.bootstrap={bootstrap}", "kafka.group=bare", f"topics.prefix={prefix}"]
+    settings, _ = load(sets=sets)
     client = consumer(settings.kafka)
     assigned, wanted = [], 0
     for name in SENSORS:
@@ -40,10 +41,10 @@ def measure(bootstrap: str) -> dict[str, Any]:
     return {"records": count, "seconds": seconds, "cpu_s": cpu_s}
 
 
-def in_process(bootstrap: str) -> dict[str, Any]:
+def in_process(bootstrap: str, prefix: str = "hydraulic-") -> dict[str, Any]:
     """Measure in a fresh process."""
     done = subprocess.run(
-        (sys.executable, "-m", "benchmarks.bare", bootstrap), check=True, capture_output=True, text=True
+        (sys.executable, "-m", "benchmarks.bare", bootstrap, prefix), check=True, capture_output=True, text=True
     )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     found["records_per_s"] = found["records"] / found["seconds"]
@@ -52,4 +53,4 @@ def in_process(bootstrap: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1])))
+    print(json.dumps(measure(*sys.argv[1:])))

@@ -1,5 +1,7 @@
 """CPU seconds and memory of this process and all that it started, from the operating system's own accounting."""
 
+import contextlib
+import threading
 from dataclasses import dataclass
 
 import psutil
@@ -38,3 +40,41 @@ def _tree(pid: int) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+class Sampler:
+    """What a tree of processes has used, those that have ended included, looked at `every_s` in a thread."""
+
+    def __init__(self, root: psutil.Process, *, every_s: float = 0.25) -> None:
+        self.root = root
+        self.memory_mib_max = 0.0
+        self._cpu_s: dict[tuple[int, float], float] = {}
+        self._every_s = every_s
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def look(self) -> float:
+        """Return the CPU seconds (user and system) that the tree has used so far."""
+        memory = 0.0
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in _tree(self.root.pid):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    times = process.cpu_times()
+                    self._cpu_s[process.pid, process.create_time()] = times.user + times.system
+                    memory += process.memory_info().rss / MIB
+        self.memory_mib_max = max(self.memory_mib_max, memory)
+        return sum(self._cpu_s.values())
+
+    def follow(self, root: psutil.Process) -> None:
+        """Look at another tree from now on; what the old one has used stays counted."""
+        self.root = root
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._every_s):
+            self.look()

@@ -23,17 +23,35 @@ def save(name: str, result: dict[str, Any]) -> Path:
         "benchmark": name,
         "measured_at": clock.iso(clock.now_us() // 10**6 * 10**6),
         "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("status", "--porcelain", "hydrodask") else ""),
-        "machine": {
-            "cores": psutil.cpu_count(),
-            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-            "system": f"{platform.system()} {platform.release()}",
-            "python": platform.python_version(),
-        },
-        "versions": {name: version(name) for name in LIBRARIES},
+        "machine": machine(),
+        "versions": versions(),
         **result,
     }
     path.write_text(json.dumps(document, indent=2) + "\n")
     return path
+
+
+def add(name: str, line: dict[str, Any], about: dict[str, Any]) -> Path:
+    """Add a line to `runs` of `benchmarks/results/NAME.json`, so that what was measured stays when a run is ended."""
+    path = RESULTS / f"{name}.json"
+    there = json.loads(path.read_text()) if path.exists() else {}
+    engines = there.get("engines", {}) | about.get("engines", {})
+    return save(name, {**about, "engines": engines, "runs": [*there.get("runs", []), line]})
+
+
+def machine() -> dict[str, Any]:
+    """Return what is measured on."""
+    return {
+        "cores": psutil.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that matter for speed."""
+    return {name: version(name) for name in LIBRARIES}
 
 
 def _git(*arguments: str) -> str:

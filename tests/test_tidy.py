@@ -29,9 +29,10 @@ OWNERS = {
     "dask": ["hydrodask/stream/cluster.py", "hydrodask/learn/"],
     "dask_ml": ["hydrodask/learn/school.py"],
     "distributed": ["hydrodask/stream/cluster.py", "hydrodask/learn/cluster.py"],
+    "duckdb": ["benchmarks/reference.py"],
     "fsspec": ["hydrodask/store/filesystems.py"],
     "joblib": ["hydrodask/learn/school.py"],
-    "matplotlib": ["hydrodask/learn/pictures.py"],
+    "matplotlib": ["hydrodask/learn/pictures.py", "benchmarks/"],
     "mlflow": ["hydrodask/learn/registry.py", "hydrodask/learn/recorder.py"],
     "msgspec": [
         "hydrodask/records.py",
@@ -58,7 +59,7 @@ OWNERS = {
     "rich": ["hydrodask/cli/", "hydrodask/observe/"],
     "skl2onnx": ["hydrodask/learn/export.py"],
     "sklearn": ["hydrodask/learn/models.py", "hydrodask/learn/validation.py", "benchmarks/"],
-    "streamz": ["flows/", "hydrodask/stream/"],  # the graphs
+    "streamz": ["flows/", "hydrodask/stream/", "benchmarks/peers/hydrodask/"],  # the graphs
     "typer": ["hydrodask/cli/"],
     "xgboost": ["hydrodask/learn/boosted.py"],
     "yaml": ["hydrodask/settings/load.py"],

@@ -45,6 +45,8 @@ class Work:
     live: bool = False
     name: str = ""
     """Fit for a consumer group or an application's name, unique for the work: the same when it is run again."""
+    prefix: str = ""
+    """What the names of all inputs begin with."""
 
 
 def root_of(root: psutil.Process) -> psutil.Process:
@@ -55,6 +57,16 @@ def root_of(root: psutil.Process) -> psutil.Process:
 def parquet_files(work: Work) -> list[Path]:
     """Return every Parquet file of the lake that no name marks as unfinished (Hadoop's habit: a dot or underscore)."""
     return [p for p in work.lake.rglob("*.parquet") if not any(s[0] in "._" for s in p.relative_to(work.lake).parts)]
+
+
+def given_output(work: Work) -> str:
+    """Return the topic that the work names."""
+    return work.output
+
+
+def no_topics(_work: Work) -> tuple[str, ...]:
+    """Return nothing."""
+    return ()
 
 
 def no_variables(_work: Work) -> Mapping[str, str]:
@@ -82,6 +94,10 @@ class Peer:
     footnotes: tuple[str, ...] = ()
     variables: Callable[[Work], Mapping[str, str]] = no_variables
     files: Callable[[Work], list[Path]] = parquet_files
+    output: Callable[[Work], str] = given_output
+    """The topic that it writes, for who can't choose."""
+    leftovers: Callable[[Work], tuple[str, ...]] = no_topics
+    """Topics that it makes whose names do not contain `Work.name`: they are deleted after the run."""
     victim: Callable[[psutil.Process], psutil.Process] = root_of
     live: bool = True
     """Whether it takes part in latency and cost at rest."""

@@ -5,12 +5,12 @@ import contextlib
 import logging
 import signal
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
-from flows import FLOWS
+from flows import FLOWS, Flow
 from hydrodask import clock
 from hydrodask.cli.datadir import DataDir
 from hydrodask.cli.publishing import SourceThread
@@ -44,7 +44,8 @@ RUNS_MAX = 1000
 class Platform:
     """What `run` runs. `settings` are the effective ones: with an embedded broker its address is filled in."""
 
-    def __init__(self, settings: Settings, *, data_dir: DataDir) -> None:
+    def __init__(self, settings: Settings, *, data_dir: DataDir, flows: Sequence[Flow] = FLOWS) -> None:
+        self.flows = flows
         self.base = data_dir.next_base() if settings.kafka.embedded else 0
         self.settings = settings
         self.run_id = uuid.uuid4().hex[:12]
@@ -112,13 +113,13 @@ class Platform:
             self._write_status("stopped")
 
     def _build(self) -> None:
-        topics = {self.settings.topic(name): flow.name for flow in FLOWS for name in flow.topics}
+        topics = {self.settings.topic(name): flow.name for flow in self.flows for name in flow.topics}
         self.discovery = Discovery(self.settings.kafka, topics, base=self.base)
         self.coordinator = Coordinator(
             self.cluster,
             self.settings,
             run_id=self.run_id,
-            builds={flow.name: flow.build for flow in FLOWS},
+            builds={flow.name: flow.build for flow in self.flows},
             discover=self.discovery.sources,
             fence=self._fence,
             outdone=lambda: self.ownership.newest() > self.run_number,

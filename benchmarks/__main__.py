@@ -90,38 +90,36 @@ def _measure(
     """Yield what each run gave: round by round, job by job, the engines of one beside each other in time."""
     by_name = {peer.name: peer for peer in engines}
     slow: set[tuple[str, str]] = set()
-    small = inputs[0]
     for number in range(options.rounds):
         for job in options.jobs:
             for name in shuffled(sorted(by_name), number):
-                peer = by_name[name]
-                head = {"engine": name, "job": job, "round": number}
-                if job in JOBS and job in peer.jobs:
-                    for given in inputs:
-                        if (name, job) in slow:
-                            break
-                        line = head | jobs.drain(bench, peer, job, given)
-                        yield line
-                        if _too_slow(line, inputs[-1].records, options.limit):
-                            slow.add((name, job))
-                elif job == "disorder":
-                    given = prepare(bench.bootstrap, options.folder, small.records, _say, disorder=True)
-                    yield head | jobs.drain(bench, peer, "windows", given)
-                elif job == "recovery":
-                    yield head | jobs.drain(bench, peer, most_of(peer), inputs[-1], kill=True)
-                elif job == "start":
-                    for cold in (True, False):
-                        yield head | jobs.start(bench, peer, small, cold=cold)
-                elif job == "live" and peer.live:
-                    yield head | live(bench, peer, options.seconds)
+                for line in _one(bench, by_name[name], job, inputs, options):
+                    yield {"engine": name, "job": job, "round": number, **line}
+                    if job in JOBS and _too_slow(line, inputs[-1].records, options.limit):
+                        slow.add((name, job))
+                    if (name, job) in slow:
+                        break
             if job in JOBS and (options.engines is None or BARE in options.engines):
                 for given in inputs:
-                    yield {
-                        "engine": BARE,
-                        "job": "bare",
-                        "round": number,
-                        **bare.in_process(bench.bootstrap, given.prefix),
-                    }
+                    line = bare.in_process(bench.bootstrap, given.prefix)
+                    yield {"engine": BARE, "job": "bare", "round": number, **line}
+
+
+def _one(
+    bench: jobs.Bench, peer: Peer, job: str, inputs: list[Input], options: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """Yield what an engine's runs of one job gave, if it is one that it can do."""
+    if job in JOBS and job in peer.jobs:
+        yield from (jobs.drain(bench, peer, job, given) for given in inputs)
+    elif job == "disorder":
+        given = prepare(bench.bootstrap, options.folder, inputs[0].records, _say, disorder=True)
+        yield jobs.drain(bench, peer, "windows", given)
+    elif job == "recovery":
+        yield jobs.drain(bench, peer, most_of(peer), inputs[-1], kill=True)
+    elif job == "start":
+        yield from (jobs.start(bench, peer, inputs[0], cold=cold) for cold in (True, False))
+    elif job == "live" and peer.live:
+        yield live(bench, peer, options.seconds)
 
 
 def most_of(peer: Peer) -> str:

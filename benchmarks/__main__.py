@@ -120,7 +120,7 @@ def _one(
 
 
 def _drained(bench: jobs.Bench, peer: Peer, job: str, inputs: list[Input], limit_s: float) -> Iterator[dict[str, Any]]:
-    """Yield what an engine gave with each input, the smallest first, up to one that would take longer than the limit."""
+    """Yield what an engine gave with each input, the smallest first, up to one that would take too long."""
     for given, larger in zip(inputs, [*inputs[1:], None], strict=True):
         line = jobs.drain(bench, peer, job, given)
         yield line

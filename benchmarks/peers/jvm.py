@@ -1,4 +1,4 @@
-"""What peers in Java share: jars that are fetched and verified, classes compiled beside them, and the command to run."""
+"""What peers in Java share: jars, fetched and verified, classes compiled beside them, and the command to run."""
 
 import shutil
 import subprocess
@@ -8,6 +8,8 @@ from pathlib import Path
 from benchmarks.peers.contract import Say
 from hydrodask.errors import UnreachableError
 from hydrodask.services import maven, pinned
+
+LOGS = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 
 
 def install(folder: Path, names: Sequence[str], say: Say) -> Mapping[str, str]:
@@ -35,6 +37,6 @@ def _compile(folder: Path, jars: Path) -> None:
     if compiler is None:
         raise UnreachableError("could not compile: there is no `javac` on the PATH; install a JDK, version 17 or later")
     shutil.rmtree(classes, ignore_errors=True)
-    subprocess.run([compiler, "-cp", f"{jars}/*", "-d", str(classes), *map(str, sources)], check=True)  # noqa: S603
+    subprocess.run([compiler, "-cp", f"{jars}/*", "-d", str(classes), *map(str, sources)], check=True)
     for source in sources:
         shutil.copy(source, classes)

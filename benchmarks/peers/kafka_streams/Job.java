@@ -18,6 +18,9 @@ final class Job {
     private static final TimeWindows WINDOWS =
         TimeWindows.ofSizeAndGrace(Duration.ofSeconds(60), Duration.ofSeconds(10)).advanceBy(Duration.ofSeconds(10));
 
+    /** Longer than what a restart goes over again: a record of a window that is gone would begin it anew. */
+    private static final Duration RETENTION = Duration.ofHours(1);
+
     public static void main(String[] arguments) {
         StreamsBuilder builder = new StreamsBuilder();
         Properties settings = new Properties();
@@ -48,7 +51,7 @@ final class Job {
             .windowedBy(WINDOWS)
             .aggregate(Summary::new, (rig, reading, summary) -> summary.with(reading.value()),
                 Materialized.<String, Summary, WindowStore<Bytes, byte[]>>as(sensor)
-                    .withKeySerde(Serdes.String()).withValueSerde(summaries))
+                    .withKeySerde(Serdes.String()).withValueSerde(summaries).withRetention(RETENTION))
             .toStream()
             .map((window, summary) -> KeyValue.pair(window.key(), summary.row(sensor, window.window().start())))
             .to(output, Produced.with(Serdes.String(), Serdes.String()));

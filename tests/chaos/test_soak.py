@@ -5,7 +5,8 @@ import signal
 import statistics
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -17,7 +18,7 @@ from hydrodask.ingest.topics import create
 from hydrodask.settings.model import Kafka
 from tests.audited import fine
 from tests.chaos.stage import note
-from tests.delivery import ROOT, Driver, sets_of, settings_of
+from tests.delivery import ROOT, Driver, sets_of, settings_of, until
 
 PAUSE_S = (5.0, 25.0)
 """Between two faults."""
@@ -41,13 +42,11 @@ def test_soak(kafka: Kafka, tmp_path: Path, seed: int, request: pytest.FixtureRe
     create(settings)
     rng = random.Random(seed)  # noqa: S311 - no secret
     memory = Memory()
-    with _simulator(sets, seed) as simulator:
+    with _simulator(sets, seed):
         end_s = clock.monotonic_s() + 60 * minutes
         while clock.monotonic_s() < end_s:
-            with Driver(sets, tmp_path / "log") as driver:
+            with Driver(sets, tmp_path / f"{memory.faults}.log") as driver:
                 _hurt(driver, rng, end_s, memory)
-        simulator.send_signal(signal.SIGTERM)
-        assert simulator.wait(60) == 0
     with Driver(sets, tmp_path / "log", "--until-idle") as driver:
         assert driver.wait() == 0
 
@@ -58,10 +57,19 @@ def test_soak(kafka: Kafka, tmp_path: Path, seed: int, request: pytest.FixtureRe
     assert memory.slope_mib_h() * minutes / 60 < GROWTH_MIB_MAX, found
 
 
-def _simulator(sets: list[str], seed: int) -> "subprocess.Popen[bytes]":
+@contextmanager
+def _simulator(sets: list[str], seed: int) -> Iterator[None]:
+    """Run a rig, which has to end well at the end of the block."""
     options = [part for one in sets for part in ("--set", one)]
     command = [sys.executable, "-m", "hydrodask", "simulate", "--speed", SPEED, "--seed", str(seed), *options]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 class Memory:
@@ -98,10 +106,11 @@ class Memory:
 
 def _hurt(driver: Driver, rng: random.Random, end_s: float, memory: Memory) -> None:
     """Do harm until the driver is dead or stopped, or the time is over."""
-    while clock.monotonic_s() < end_s and driver.process.poll() is None:
+    while clock.monotonic_s() < end_s:
         clock.sleep_s(rng.uniform(*PAUSE_S))
+        assert driver.process.poll() is None, "the driver has ended by itself"
         workers = driver.workers()
-        if not workers or driver.process.poll() is not None:
+        if not workers:
             continue
         memory.sample(driver)
         what = rng.choice(["kill", "kill", "stand still", "hang", "kill driver", "stop driver"])
@@ -117,7 +126,13 @@ def _hurt(driver: Driver, rng: random.Random, end_s: float, memory: Memory) -> N
                 rng.choice(workers).send_signal(signal.SIGSTOP)
         if what == "kill driver":
             driver.kill()
-        elif what == "stop driver":
-            assert driver.stop() == 0
-    if driver.process.poll() is None:
-        assert driver.stop() == 0
+            return
+        if what == "stop driver":
+            break
+    _stop(driver)
+
+
+def _stop(driver: Driver) -> None:
+    """Stop the driver cleanly; it hears signals once it has begun."""
+    until(lambda: "running:" in driver.output or driver.process.poll() is not None, "the driver runs")
+    assert driver.stop() == 0

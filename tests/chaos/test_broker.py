@@ -29,16 +29,16 @@ def broker(tmp_path: Path) -> Iterator[KafkaService]:
     yield from running(service)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaService]:
-    """Run three brokers, one of which may be killed."""
+    """Run three brokers, one of which may be killed. For the session, as starting takes long and seeds take turns."""
     folder = tmp_path_factory.mktemp("three")
     service = KafkaService(folder, port=free_port(9), nodes=3, heap="256m", with_parent=True)
     service.install(quiet)
     yield from running(service)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def network() -> Iterator[Proxy]:
     """Run a network to a broker that has its last listener at the port after its own three."""
     with Proxy(free_port(4) + 3) as proxy:
@@ -62,7 +62,7 @@ class FarKafka(KafkaService):
         )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def far(network: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FarKafka]:
     """Run a broker at the end of `network`."""
     service = FarKafka(tmp_path_factory.mktemp("far"), port=network.target_port - 3, heap="256m", with_parent=True)

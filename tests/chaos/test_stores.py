@@ -23,7 +23,7 @@ MEMORY_MIB_MAX = 700
 """What a worker may take while a store is slow: a run with quick stores takes some 350."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mortal_hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsService]:
     """Run an HDFS that these tests may kill."""
     yield from running(hdfs_service(tmp_path_factory.mktemp("hdfs"), data_nodes=3))

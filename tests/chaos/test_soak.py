@@ -24,7 +24,7 @@ PAUSE_S = (5.0, 25.0)
 """Between two faults."""
 
 SPEED = "4"
-SETTLED_S = 20.0
+SETTLED_S = 30.0
 """A process that is younger than this still grows to what it takes."""
 
 GROWTH_MIB_MAX = 150.0
@@ -82,7 +82,6 @@ class Memory:
 
     def sample(self, driver: Driver) -> None:
         """Take a sample of the driver and one of each worker."""
-        self.faults += 1
         workers = [("worker", process.pid) for process in driver.workers()]
         for kind, pid in [("driver", driver.process.pid), *workers]:
             with suppress(psutil.NoSuchProcess):
@@ -107,12 +106,14 @@ class Memory:
 def _hurt(driver: Driver, rng: random.Random, end_s: float, memory: Memory) -> None:
     """Do harm until the driver is dead or stopped, or the time is over."""
     while clock.monotonic_s() < end_s:
-        clock.sleep_s(rng.uniform(*PAUSE_S))
+        for _ in range(round(rng.uniform(*PAUSE_S))):
+            clock.sleep_s(1.0)
+            memory.sample(driver)
         assert driver.process.poll() is None, "the driver has ended by itself"
         workers = driver.workers()
         if not workers:
             continue
-        memory.sample(driver)
+        memory.faults += 1
         what = rng.choice(["kill", "kill", "stand still", "hang", "kill driver", "stop driver"])
         with suppress(psutil.NoSuchProcess):
             if what == "kill":

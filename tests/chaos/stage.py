@@ -81,15 +81,16 @@ class Stage:
     def recovery(self) -> Iterator[None]:
         """Measure from the block's beginning, where the fault comes, until each partition has committed again.
 
-        That is past where it was at the fault; one that has been read to its end has nothing left to commit.
+        That is past where it was at the block's end, when whoever is dead has committed what it could; a partition that
+        has been read to its end has nothing left to commit.
         """
         with Progress(self.settings) as progress:
             ends = progress.ends()
-            before = progress.offsets()
-            left = [name for name in SOURCES if before[name] < ends[name]]
-            replayed = self._replayed(before)
+            replayed = self._replayed(progress.offsets())
             began_s = clock.monotonic_s()
             yield
+            before = progress.offsets()
+            left = [name for name in SOURCES if before[name] < ends[name]]
             until(
                 lambda: _all_past(progress.offsets(), before, left),
                 f"each of {left} is committed past where it was",

@@ -19,6 +19,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
 Build = Callable[..., Stage]
 
+FENCED = "starting the Dask cluster"
+"""What a run says when it has fenced those before it."""
+
 GONE_S = 30.0
 """Within this time, once the next run goes on, the workers of a killed driver have to be gone."""
 
@@ -78,7 +81,9 @@ def test_driver_killed(stage: Build, wanted: Delivered) -> None:
             case.reach(driver, moment)
             with case.recovery():
                 left += driver.kill()
+                starts = driver.output.count(FENCED)
                 driver = held.enter_context(case.driver())
+                until(lambda: driver.output.count(FENCED) > starts, "the workers left behind are fenced")  # noqa: B023
         until(lambda: not any(p.is_running() for p in left), "the workers are gone", seconds=GONE_S)
 
         assert left

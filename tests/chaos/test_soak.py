@@ -104,7 +104,11 @@ class Memory:
 
 
 def _hurt(driver: Driver, rng: random.Random, end_s: float, memory: Memory) -> None:
-    """Do harm until the driver is dead or stopped, or the time is over."""
+    """Do harm until the driver is dead or stopped, or the time is over; not before it runs.
+
+    It would end, saying why, if its first worker died, and it hears no signal yet.
+    """
+    until(lambda: "running:" in driver.output or driver.process.poll() is not None, "the driver runs")
     while clock.monotonic_s() < end_s:
         for _ in range(round(rng.uniform(*PAUSE_S))):
             clock.sleep_s(1.0)
@@ -130,10 +134,4 @@ def _hurt(driver: Driver, rng: random.Random, end_s: float, memory: Memory) -> N
             return
         if what == "stop driver":
             break
-    _stop(driver)
-
-
-def _stop(driver: Driver) -> None:
-    """Stop the driver cleanly; it hears signals once it has begun."""
-    until(lambda: "running:" in driver.output or driver.process.poll() is not None, "the driver runs")
     assert driver.stop() == 0

@@ -9,10 +9,10 @@ RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check integration chaos bench lock clean
+.PHONY: help install run test check integration chaos bench bench-full lock clean
 
 help:  ## this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(RUNTIME)  ## start the platform: embedded broker, simulated rig, live view
 	$(BIN)/hydrodask run
@@ -29,10 +29,20 @@ integration: $(DEV)  ## only the tests with real services
 	$(BIN)/python -m pytest -m "integration or cluster"
 
 chaos: $(DEV)  ## every fault on real processes; SEEDS=10 for ten of each (hours)
-	$(BIN)/python -m pytest tests/chaos --chaos --seeds $(or $(SEEDS),1)
+	$(BIN)/python -m pytest tests/chaos --chaos --seeds $(or $(SEEDS),1) --timeout 900
 
-bench: $(DEV)  ## benchmarks on a real Kafka, results in benchmarks/results
-	$(BIN)/python -m benchmarks.throughput
+bench: $(DEV)  ## hydrodask next to Flink, Spark and Kafka Streams on one Kafka, ten minutes; table in build/bench
+	rm -f benchmarks/results/quick.json
+	$(BIN)/python -m benchmarks run --name quick --rounds 1 --jobs both windows --records 436800 2184000 --limit 60 \
+		--engines hydrodask flink spark-tuned kafka-streams "bare loop"
+	$(BIN)/python -m benchmarks report --name quick --to build/bench
+	@cat build/bench/benchmarks.md
+
+bench-full: $(DEV)  ## every engine and job three times (hours); page in docs/benchmarks.md
+	rm -f benchmarks/results/peers.json
+	$(BIN)/python -m benchmarks run --records 873600 4368000 30000000 --jobs both windows raw
+	$(BIN)/python -m benchmarks run --records 873600 4368000 --jobs disorder recovery start live
+	$(BIN)/python -m benchmarks report
 
 install: $(RUNTIME)  ## make .venv with .venv/bin/hydrodask
 

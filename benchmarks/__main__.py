@@ -38,13 +38,15 @@ def main() -> None:
     run.add_argument("--bootstrap", help="a Kafka that is there already; default one of our own")
     run.add_argument("--folder", type=Path, default=FOLDER, help="keeps topics, references and logs")
     run.add_argument("--name", default="peers", help="of the result's file; an existing one is added to")
-    told = commands.add_parser("report", help="write docs/benchmarks.md and its pictures from the results")
+    told = commands.add_parser("report", help="write benchmarks.md and its pictures from the results")
     told.add_argument("--name", default="peers")
+    told.add_argument("--to", type=Path, default=report.DOCS, help="the folder; default docs")
     options = parser.parse_args()
     if options.command == "run":
         _run(options)
     else:
-        report.write(results.RESULTS / f"{options.name}.json")
+        options.to.mkdir(parents=True, exist_ok=True)
+        _say(str(report.write(results.RESULTS / f"{options.name}.json", options.to)))
 
 
 def peers(names: list[str] | None) -> list[Peer]:
@@ -89,50 +91,46 @@ def _measure(
 ) -> Iterator[dict[str, Any]]:
     """Yield what each run gave: round by round, job by job, the engines of one beside each other in time."""
     by_name = {peer.name: peer for peer in engines}
-    slow: set[tuple[str, str]] = set()
-    small = inputs[0]
     for number in range(options.rounds):
         for job in options.jobs:
             for name in shuffled(sorted(by_name), number):
-                peer = by_name[name]
-                head = {"engine": name, "job": job, "round": number}
-                if job in JOBS and job in peer.jobs:
-                    for given in inputs:
-                        if (name, job) in slow:
-                            break
-                        line = head | jobs.drain(bench, peer, job, given)
-                        yield line
-                        if _too_slow(line, inputs[-1].records, options.limit):
-                            slow.add((name, job))
-                elif job == "disorder":
-                    given = prepare(bench.bootstrap, options.folder, small.records, _say, disorder=True)
-                    yield head | jobs.drain(bench, peer, "windows", given)
-                elif job == "recovery":
-                    yield head | jobs.drain(bench, peer, most_of(peer), inputs[-1], kill=True)
-                elif job == "start":
-                    for cold in (True, False):
-                        yield head | jobs.start(bench, peer, small, cold=cold)
-                elif job == "live" and peer.live:
-                    yield head | live(bench, peer, options.seconds)
+                for line in _one(bench, by_name[name], job, inputs, options):
+                    yield {"engine": name, "job": job, "round": number, **line}
             if job in JOBS and (options.engines is None or BARE in options.engines):
                 for given in inputs:
-                    yield {
-                        "engine": BARE,
-                        "job": "bare",
-                        "round": number,
-                        **bare.in_process(bench.bootstrap, given.prefix),
-                    }
+                    line = bare.in_process(bench.bootstrap, given.prefix)
+                    yield {"engine": BARE, "job": "bare", "round": number, **line}
+
+
+def _one(
+    bench: jobs.Bench, peer: Peer, job: str, inputs: list[Input], options: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    """Yield what an engine's runs of one job gave, if it is one that it can do."""
+    if job in JOBS and job in peer.jobs:
+        yield from _drained(bench, peer, job, inputs, options.limit)
+    elif job == "disorder":
+        given = prepare(bench.bootstrap, options.folder, inputs[0].records, _say, disorder=True)
+        yield jobs.drain(bench, peer, "windows", given)
+    elif job == "recovery":
+        yield jobs.drain(bench, peer, most_of(peer), inputs[-1], kill=True)
+    elif job == "start":
+        yield from (jobs.start(bench, peer, inputs[0], cold=cold) for cold in (True, False))
+    elif job == "live" and peer.live:
+        yield live(bench, peer, options.seconds)
+
+
+def _drained(bench: jobs.Bench, peer: Peer, job: str, inputs: list[Input], limit_s: float) -> Iterator[dict[str, Any]]:
+    """Yield what an engine gave with each input, the smallest first, up to one that would take too long."""
+    for given, larger in zip(inputs, [*inputs[1:], None], strict=True):
+        line = jobs.drain(bench, peer, job, given)
+        yield line
+        if not line["right"] or larger is None or line["seconds"] * larger.records / given.records > limit_s:
+            return
 
 
 def most_of(peer: Peer) -> str:
     """Return the largest of the jobs that an engine can do."""
     return "both" if "both" in peer.jobs else peer.jobs[0]
-
-
-def _too_slow(line: dict[str, Any], records_max: int, limit_s: float) -> bool:
-    """Say whether more records than these would take longer than the limit."""
-    seconds = line["seconds"] or limit_s
-    return not line["right"] or bool(seconds * records_max / line["records"] > limit_s)
 
 
 def _say(text: str) -> None:

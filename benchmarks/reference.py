@@ -19,13 +19,14 @@ WindowRows = dict[Key, Figures]
 """(sensor, start in ms) → count, mean, max, min, sample standard deviation (NaN for one sample), range."""
 
 _WINDOWS = """
+    WITH records AS (FROM read_parquet('{records}')),
+         newest AS (SELECT sensor, max(ts) AS ts FROM records GROUP BY sensor)
     SELECT sensor, epoch_ms(start) AS start_ms, count(*) AS count, avg(value), max(value), min(value),
            coalesce(stddev_samp(value), 'NaN'::DOUBLE), max(value) - min(value)
-    FROM (SELECT sensor, value, ts,
-                 time_bucket(INTERVAL 10 SECONDS, ts) - to_seconds(10 * unnest(range(6))) AS start,
-                 max(ts) OVER (PARTITION BY sensor) AS newest
-          FROM read_parquet('{records}'))
-    WHERE start + INTERVAL 60 SECONDS <= newest - to_seconds({closed})
+    FROM (SELECT sensor, value, time_bucket(INTERVAL 10 SECONDS, ts) - to_seconds(10 * unnest(range(6))) AS start
+          FROM records)
+    JOIN newest USING (sensor)
+    WHERE start + INTERVAL 60 SECONDS <= newest.ts - to_seconds({closed})
     GROUP BY sensor, start
 """
 _RAW = """

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import psutil
 
-Say = Callable[[str], object]
+Say = Callable[[str], None]
 
 JOBS = ("windows", "raw", "both")
 

@@ -15,10 +15,11 @@ from hydrodask.errors import FatalError, FencedError, HydrodaskError, IntegrityE
 from hydrodask.failpoints import failpoint
 from hydrodask.reports import StepReport
 from hydrodask.settings import Settings
+from hydrodask.stream.assignment import Assignment
 from hydrodask.stream.order import Order
 from hydrodask.stream.overview import Board
 from hydrodask.stream.partition import Build
-from hydrodask.stream.placement import Source, place, weight
+from hydrodask.stream.placement import Source
 from hydrodask.stream.seats import Cluster, Seat, Trouble, Wish
 
 log = logging.getLogger(__name__)
@@ -58,11 +59,8 @@ class Coordinator:
         self._fence, self._outdone = fence, outdone
         self._run, self._base = run, base
         self._wish = Wish()
-        self._sources: dict[Source, str] = {}
         self._seats: dict[str, Seat] = {}
-        self._holders: dict[Source, Seat] = {}
-        self._wanted: dict[Source, Seat] = {}
-        self._stale: set[Source] = set()
+        self._assignment = Assignment(settings.topics.prefix)
         self._generation = self._fencings = 0
         self._discovered_s = float("-inf")
         self._alone, self._refusal = Trouble(), Trouble()
@@ -86,8 +84,8 @@ class Coordinator:
     def settled(self, ends: Mapping[Source, int]) -> bool:
         """Say whether all that there was up to `ends` is consumed and committed."""
         seen = self.board.overview.partitions
-        known = seen.keys() - self._stale
-        return set(self._sources) <= set(ends) <= known and all(
+        known = seen.keys() - self._assignment.stale
+        return set(self.sources) <= set(ends) <= known and all(
             # Records that are replayed are committed already, and not yet in files again.
             min(seen[source].position, seen[source].committed) >= end
             for source, end in ends.items()
@@ -101,7 +99,7 @@ class Coordinator:
     @property
     def sources(self) -> Mapping[Source, str]:
         """The partitions that there are, and whose flow each is."""
-        return self._sources
+        return self._assignment.sources
 
     def _over(self) -> bool:
         ended = (s.stopped or s.lost or not s.steps for s in self._seats.values())
@@ -112,14 +110,17 @@ class Coordinator:
         now_s = clock.monotonic_s()
         try:
             if now_s - self._discovered_s >= self._settings.kafka.discover_every:
-                self._sources = dict(await asyncio.to_thread(self._discover))
+                found = dict(await asyncio.to_thread(self._discover))
+                if found != self.sources:
+                    self._assignment.sources = found
                 self._discovered_s = now_s
             self._attend(await self._cluster.workers())
             self._refusal.is_over()
         except RetryableError as error:
             await self._wait(self._refusal, error)
-        self._mind_loneliness()
-        self._assign()
+        else:
+            self._mind_loneliness()  # a scheduler that does not answer does not say that there is nobody
+        self._assignment.place(self._ready())
         self.board.refresh({s.worker: s.slot for s in self._living()}, self._state())
 
     async def _pause(self) -> None:
@@ -141,8 +142,9 @@ class Coordinator:
         for worker in workers:
             if worker not in self._seats and self._wish.mode != "stop":
                 self._seat(worker)
+        there = set(workers)
         for worker, seat in self._seats.items():
-            if worker not in workers:
+            if worker not in there:
                 seat.gone.set()
 
     def _seat(self, worker: str) -> None:
@@ -161,26 +163,15 @@ class Coordinator:
         """Return who has answered since it was seated: one that stands still must not get a partition again."""
         return [s for s in self._living() if s.steps]
 
-    def _assign(self) -> None:
-        """Compute who should host what; orders follow it as partitions come free."""
-        prefix = self._settings.topics.prefix
-        weights = {source: weight(source[0], prefix) for source in self._sources}
-        self._wanted = place(weights, self._ready(), self._wanted)
-
     def _order(self, seat: Seat) -> Order:
         """Return the next order: what the seat should host and nobody else holds."""
-        mine = {}
-        for source, wanted in self._wanted.items():
-            known = source in self._sources  # the broker may leave a topic out for a moment
-            if known and wanted is seat and self._holders.setdefault(source, seat) is seat:
-                mine[source] = self._sources[source]
         return Order(
-            run_id=self.board.overview.run_id,
+            run_id=self.board.run_id,
             generation=seat.generation,
             slot=seat.slot,
             worker=seat.worker,
             settings=self._settings,
-            sources=mine,
+            sources=self._assignment.grant(seat),
             builds=self._builds,
             mode=self._wish.mode if seat.steps else "greet",
             base=self._base,
@@ -232,8 +223,8 @@ class Coordinator:
         """Take note of a report, and free what the seat does not host any more."""
         seat.steps += 1
         hosted = {(p.topic, p.partition) for p in report.partitions}
-        self._free(seat, kept=hosted | set(order.sources))
-        self._stale -= hosted
+        self._assignment.free(seat, kept=hosted | set(order.sources))
+        self._assignment.stale -= hosted
         self.board.take(report, clock.monotonic_s())
         if not report.waiting:
             seat.reached = order.mode
@@ -256,13 +247,7 @@ class Coordinator:
         await self._patiently(lambda: self._fence(seat.slot, seat.generation))
         failpoint("fence.done")
         seat.lost = True
-        self._free(seat, kept=set())
-
-    def _free(self, seat: Seat, *, kept: set[Source]) -> None:
-        """Let others have what a seat held; what is known of it is out of date until they report."""
-        for source in [s for s, holder in self._holders.items() if holder is seat and s not in kept]:
-            del self._holders[source]
-            self._stale.add(source)
+        self._assignment.free(seat, kept=set())
 
     async def _fenced(self, seat: Seat, error: FencedError) -> None:
         """End the run if a later one has the group; else somebody that was given up went on, and is fenced again."""

@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import replace
+from typing import Any
 
 from hydrodask import clock
 from hydrodask.reports import Overview, PartitionReport, StepReport
@@ -15,26 +16,40 @@ _STALLED_S = 30.0
 
 
 class Board:
-    """Holds the newest overview; each change makes a new one, so that readers in other threads need no lock."""
+    """Holds what the coordinator knows; `overview` is a copy that nobody changes, so that other threads need no lock.
+
+    Written by one thread. The copy of many partitions is made when somebody looks, not with each report.
+    """
 
     def __init__(self, run_id: str, started_us: int) -> None:
-        self.overview = Overview(run_id, started_us)
+        self.run_id = run_id
+        self._known = Overview(run_id, started_us)
+        """All but the partitions; replaced whole."""
+        self._partitions: dict[tuple[str, int], PartitionReport] = {}
+        self._version = 0
+        self._copy = (0, self._known)
         self._recent: deque[tuple[float, int]] = deque()
+        self._recent_records = 0
         self._moved: dict[tuple[str, int], tuple[int, float]] = {}
+
+    @property
+    def overview(self) -> Overview:
+        """Everything that is known by now."""
+        version = self._version
+        if self._copy[0] != version:
+            self._copy = (version, replace(self._known, partitions=self._partitions.copy()))
+        return self._copy[1]
 
     def take(self, report: StepReport, now_s: float) -> None:
         """Add one step's report."""
-        old = self.overview
+        old = self._known
         stage_s = dict(old.stage_s)
         for stage, seconds in report.stage_s.items():
             stage_s[stage] = stage_s.get(stage, 0.0) + seconds
-        partitions = dict(old.partitions)
         for part in report.partitions:
             self._watch(part, now_s)
-            partitions[part.topic, part.partition] = part
-        self.overview = replace(
-            old,
-            partitions=partitions,
+            self._partitions[part.topic, part.partition] = part
+        self._know(
             records_per_s=self._rate(report.records, now_s),
             steps=old.steps + 1,
             stage_s=stage_s,
@@ -46,27 +61,32 @@ class Board:
 
     def refresh(self, workers: dict[str, int], state: str) -> None:
         """Take note of who is there."""
-        if workers != self.overview.workers or state != self.overview.state:
-            self.overview = replace(self.overview, workers=workers, state=state)
+        if workers != self._known.workers or state != self._known.state:
+            self._know(workers=workers, state=state)
 
     def progress(self, share: float | None) -> None:
         """Take note of how much of a finite source was published."""
-        if share != self.overview.progress:
-            self.overview = replace(self.overview, progress=share)
+        if share != self._known.progress:
+            self._know(progress=share)
 
     def note(self, text: str) -> None:
         """Add a note, unless it says what the one before says: what is tried again fails again."""
-        if self.overview.notes and self.overview.notes[-1].endswith(f" {text}"):
+        notes = self._known.notes
+        if notes and notes[-1].endswith(f" {text}"):
             return
-        text = f"{clock.iso(clock.now_us())[11:19]} {text}"
-        self.overview = replace(self.overview, notes=[*self.overview.notes, text][-_NOTES_MAX:])
+        self._know(notes=[*notes, f"{clock.iso(clock.now_us())[11:19]} {text}"][-_NOTES_MAX:])
+
+    def _know(self, **changes: Any) -> None:
+        self._known = replace(self._known, **changes)
+        self._version += 1
 
     def _rate(self, records: int, now_s: float) -> float:
         self._recent.append((now_s, records))
+        self._recent_records += records
         while self._recent[0][0] < now_s - _RATE_S:
-            self._recent.popleft()
+            self._recent_records -= self._recent.popleft()[1]
         began_s, first = self._recent[0]  # what came before it began is not of these seconds
-        return (sum(n for _, n in self._recent) - first) / max(now_s - began_s, 1.0)
+        return (self._recent_records - first) / max(now_s - began_s, 1.0)
 
     def _watch(self, part: PartitionReport, now_s: float) -> None:
         """Mark a partition that stands still although there is something to read."""

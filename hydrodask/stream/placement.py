@@ -1,5 +1,6 @@
 """Decide which worker hosts which partition: balanced by weight, and moving as little as possible. Pure."""
 
+import heapq
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TypeVar
 
@@ -41,8 +42,11 @@ def place(weights: Mapping[Source, float], workers: Sequence[W], now: Mapping[So
         if home in load and load[home] + weights[source] <= max(fair * _SLACK, weights[source]):
             placed[source] = home
             load[placed[source]] += weights[source]
+    lightest = [(load[worker], number) for number, worker in enumerate(workers)]
+    heapq.heapify(lightest)
     for source in heavy_first:
         if source not in placed:
-            placed[source] = min(workers, key=lambda worker: load[worker])
-            load[placed[source]] += weights[source]
+            carried, number = lightest[0]
+            placed[source] = workers[number]
+            heapq.heapreplace(lightest, (carried + weights[source], number))
     return placed

@@ -1,0 +1,3 @@
+INSERT INTO lake
+SELECT `cycle`, sample_idx, `value`, `timestamp`, sensor
+FROM records;

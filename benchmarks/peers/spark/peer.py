@@ -48,7 +48,10 @@ TUNED = {
 LIVE = {"spark.sql.streaming.noDataMicroBatches.enabled": "false"}
 """With updates an empty batch after each would only tidy up, and the next one can do that."""
 
-BIG_POLLS = {
+FETCHES = {
+    # After each poll the connector asks for the ends of the log, and the broker answers a connection in turn: first the
+    # client's next fetch, by default half a second later where records are rare.
+    "kafka.fetch.max.wait.ms": "10",
     "kafka.max.poll.records": "10000",
     "kafka.max.partition.fetch.bytes": "8388608",
     "kafka.receive.buffer.bytes": "1048576",
@@ -148,6 +151,7 @@ GUARANTEE = "windows at least once (Kafka sink), Parquet exactly once (files in 
 FOOTNOTES = (
     "Spark's watermark is one for all topics, moves between batches, and windows are final a batch later.",
     "For the live case windows are written in update mode, else in append mode.",
+    "The real-time trigger of Spark 4.2 takes no aggregations.",
 )
 
 PEERS = (
@@ -166,7 +170,8 @@ PEERS = (
     Peer(
         "spark-tuned",
         guarantee=GUARANTEE,
-        settings="trigger 0",
+        settings="trigger 0, 2 million records a batch at most, 2 shuffle partitions, windows from panes of 10 s, "
+        "large and quick fetches, 6 GB heap, ParallelGC; `both`: windows read what the other query has stored",
         install=install,
         command=starter(
             TUNED,
@@ -175,7 +180,7 @@ PEERS = (
             trigger="0 seconds",
             panes=True,
             chained=True,
-            source={"maxOffsetsPerTrigger": "2000000", **BIG_POLLS},
+            source={"maxOffsetsPerTrigger": "2000000", **FETCHES},
         ),
         footnotes=FOOTNOTES,
         variables=variables,

@@ -14,7 +14,6 @@ CREATE TABLE windows (
   'properties.transaction.timeout.ms' = '600000',
   'sink.delivery-guarantee' = 'exactly-once',
   'sink.transactional-id-prefix' = '{name}',
-  'sink.transaction-naming-strategy' = 'pooling',
   'value.format' = 'json',
   'value.json.timestamp-format.standard' = 'ISO-8601'
 )

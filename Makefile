@@ -29,7 +29,7 @@ integration: $(DEV)  ## only the tests with real services
 	$(BIN)/python -m pytest -m "integration or cluster"
 
 chaos: $(DEV)  ## every fault on real processes; SEEDS=10 for ten of each (hours)
-	$(BIN)/python -m pytest tests/chaos --chaos --seeds $(or $(SEEDS),1)
+	$(BIN)/python -m pytest tests/chaos --chaos --seeds $(or $(SEEDS),1) --timeout 900
 
 bench: $(DEV)  ## hydrodask next to Flink, Spark and Kafka Streams on one Kafka, ten minutes; table in build/bench
 	rm -f benchmarks/results/quick.json

@@ -241,8 +241,7 @@ def _config(
     secret: dict[str, object] = {}
     if kafka.username:
         secret["sasl.username"] = kafka.username
-    password = kafka.secret()
-    if password:
+    if password := kafka.secret():
         secret["sasl.password"] = password
     if kafka.ca_file:
         if not kafka.ca_file.exists():
@@ -257,6 +256,7 @@ def _config(
         "error_cb": _remember,
         "logger": log,
         "log.connection.close": False,
+        "reconnect.backoff.max.ms": 1000,  # a broker that comes back is found at once, not after 10 s
         **ours,
         **secret,
         **kafka.client,

@@ -31,6 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what the chaos tests ask for."""
     parser.addoption("--chaos", action="store_true", help="run the long chaos cases too")
     parser.addoption("--seeds", type=int, default=1, help="seeds of each chaos case")
+    parser.addoption("--first-seed", type=int, default=1, help="the first of them")
     parser.addoption("--soak-minutes", type=float, default=20.0, help="length of the soak with random faults")
 
 

@@ -40,9 +40,15 @@ CYCLES = 3
 """Cycles of the recording that are published: enough for final windows of each sensor, and quick."""
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN_S = 90.0
-"""Limit of one run."""
+RUN_S = 180.0
+"""Limit of one run; some 15 s on a machine that does nothing else."""
 POLL_S = 0.02
+ANSWER_S = 5.0
+"""How long a broker is waited for that may be away."""
+
+BATCH = 250
+"""Records that are published in one batch."""
+
 SOURCES = (*CHANNELS, "labels")
 """What is published; the rest of the topics is ours."""
 
@@ -52,8 +58,12 @@ NEVER_QUICK = (
     "step.snapshot_every=1ms",
     "step.trigger=200ms",
     "lake.roll_rows=2000",
+    "kafka.consumer={fetch.message.max.bytes: 8192}",
 )
-"""A commit, snapshots and a few files after each 1000 records: a kill at any time hits one of them."""
+"""A commit, snapshots and a few files after each 1000 records: a kill at any time hits one of them.
+
+Small fetches, so that these are records of all partitions, and not of one after the other.
+"""
 
 
 @dataclass(frozen=True)
@@ -101,9 +111,13 @@ def shorten(recording: Path, folder: Path) -> Path:
 
 
 def publish(settings: Settings, recording: Path) -> int:
-    """Make the topics and publish `recording` with its labels; return how many records that were."""
+    """Make the topics and publish `recording` with its labels; return how many records that were.
+
+    In small batches: a fetch brings whole ones, and with large ones a run would read one partition after the other.
+    """
     create(settings)
-    publisher = Publisher(producer_for(settings.kafka), settings.topic, speed=None)
+    small = settings.kafka.model_copy(update={"producer": {"batch.num.messages": BATCH}})
+    publisher = Publisher(producer_for(small), settings.topic, speed=None)
     summary = publisher.run(open_recording(settings, recording, clock.now_us()))
     assert not summary.failed, summary
     return summary.published
@@ -223,7 +237,7 @@ class Progress:
     def __init__(self, settings: Settings) -> None:
         self._consumer = consumer(settings.kafka, **{"isolation.level": "read_uncommitted"})
         self._partitions = [TopicPartition(settings.topic(name), 0) for name in SOURCES]
-        self._newest = [0] * len(SOURCES)
+        self._newest = dict.fromkeys(SOURCES, 0)
 
     def __enter__(self) -> Self:
         return self
@@ -231,15 +245,21 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
-    def offsets(self) -> list[int]:
+    def offsets(self) -> dict[str, int]:
         """Return the committed offset of each of `SOURCES`; as before while the broker does not answer."""
         with contextlib.suppress(KafkaException):
-            self._newest = [max(0, p.offset) for p in self._consumer.committed(self._partitions, 10)]
+            committed = [max(0, p.offset) for p in self._consumer.committed(self._partitions, ANSWER_S)]
+            self._newest = dict(zip(SOURCES, committed, strict=True))
         return self._newest
+
+    def ends(self) -> dict[str, int]:
+        """Return where the log of each of `SOURCES` ends."""
+        ends = [self._consumer.get_watermark_offsets(partition, ANSWER_S)[1] for partition in self._partitions]
+        return dict(zip(SOURCES, ends, strict=True))
 
     def records(self) -> int:
         """Return the sum of the committed offsets."""
-        return sum(self.offsets())
+        return sum(self.offsets().values())
 
 
 def reach(driver: Driver, settings: Settings, records: int) -> None:
@@ -299,8 +319,13 @@ def assert_same(found: Delivered, wanted: Delivered) -> None:
 
 def _difference(ours: Any, theirs: Any) -> str:
     """Return the first rows that only one of both has."""
-    found, wanted = (rows.to_pylist() if isinstance(rows, pa.Table) else rows for rows in (ours, theirs))
-    missing, extra = [r for r in wanted if r not in found], [r for r in found if r not in wanted]
+    found, wanted = (
+        {repr(row): row for row in (rows.to_pylist() if isinstance(rows, pa.Table) else rows)}
+        for rows in (ours, theirs)
+    )
+    missing, extra = (
+        [one[key] for key in one if key not in other] for one, other in ((wanted, found), (found, wanted))
+    )
     return f"{len(missing)} are missing, such as {missing[:2]}; {len(extra)} are extra, such as {extra[:2]}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn
 
-from hydrodask.background import in_background
+from hydrodask.background import in_background, in_time
 from hydrodask.errors import FencedError, HydrodaskError, RetryableError, StartOverError
 from hydrodask.failpoints import failpoint
 from hydrodask.kafka import (
@@ -25,6 +25,9 @@ _COMMIT_ATTEMPTS_MAX = 2
 
 CALL_S_MAX = 10.0
 """Limit of each call of a commit, so that all of them and the abort fit into a step (`step.time_max`)."""
+
+OFFSETS_S_MAX = 5.0
+"""Limit for sending offsets. Less than the others: a client that has lost the group's coordinator never sends them."""
 
 
 def transactional_id(kafka: Kafka, slot: int) -> str:
@@ -63,8 +66,7 @@ class Transactions:
             self._produce(outgoing)
             failpoint("transaction.produced")
             if offsets:
-                metadata = consumer.consumer_group_metadata()
-                self._producer.send_offsets_to_transaction(list(offsets), metadata, self._timeout_s)
+                self._send_offsets(list(offsets), consumer.consumer_group_metadata(), what)
                 failpoint("transaction.offsets_sent")
             self._finish()
             failpoint("transaction.committed")
@@ -92,6 +94,18 @@ class Transactions:
                     self._producer.poll(0.1)
             else:
                 raise BufferError("the producer's queue stayed full")
+
+    def _send_offsets(self, offsets: list[TopicPartition], group: object, what: str) -> None:
+        """Add offsets to the transaction. Raises StartOverError when there is no answer.
+
+        librdkafka (2.16) does not keep the limit that it is given. With a broker missing in the metadata for a while,
+        as when a single one starts again, it may wait for ever for the group's coordinator (its issues 5456 and 5511).
+        """
+        send = partial(self._producer.send_offsets_to_transaction, offsets, group, self._timeout_s)
+        try:
+            in_time(send, OFFSETS_S_MAX)
+        except TimeoutError as error:
+            raise StartOverError(f"could not {what}: offsets were not sent within {OFFSETS_S_MAX:g} s") from error
 
     def _finish(self) -> None:
         """Commit; after a time-out the outcome is open, and only another try of the same commit is allowed."""

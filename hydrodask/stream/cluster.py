@@ -97,7 +97,14 @@ class DaskCluster:
         return str(self._client.dashboard_link or "")
 
     async def workers(self) -> list[str]:
-        """Return the addresses of the workers that the scheduler knows. Raises UnreachableError."""
+        """Return the addresses of the workers that the scheduler knows. Raises UnreachableError.
+
+        Raises FatalError once the client has given the scheduler up: it never looks for it again.
+        """
+        if self._client.scheduler is None:
+            raise FatalError(
+                "the Dask scheduler is gone and did not come back in time; start hydrodask again when it is there"
+            )
         try:
             identity = await self._client.scheduler.identity(n_workers=-1)
         except (OSError, TimeoutError) as error:

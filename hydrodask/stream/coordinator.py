@@ -118,7 +118,8 @@ class Coordinator:
             self._refusal.is_over()
         except RetryableError as error:
             await self._wait(self._refusal, error)
-        self._mind_loneliness()
+        else:
+            self._mind_loneliness()  # a scheduler that does not answer does not say that there is nobody
         self._assignment.place(self._ready())
         self.board.refresh({s.worker: s.slot for s in self._living()}, self._state())
 

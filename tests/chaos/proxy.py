@@ -11,12 +11,17 @@ CHUNK = 65_536
 
 
 class Proxy:
-    """Forwards connections to `port`. `delay_s` holds each piece back; `cut` drops connections and refuses new ones."""
+    """Forwards connections to `target_port`. `delay_s` holds each piece back.
 
-    def __init__(self, port: int) -> None:
+    `partition` drops connections and refuses new ones, `hold` lets nothing through, until `heal`.
+    """
+
+    def __init__(self, target_port: int) -> None:
+        self.target_port = target_port
         self.delay_s = 0.0
-        self.cut = False
-        self._target = ("127.0.0.1", port)
+        self._cut = False
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: set[socket.socket] = set()
 
@@ -31,28 +36,34 @@ class Proxy:
 
     def __exit__(self, *_: object) -> None:
         self.partition()
+        self._flowing.set()
         self._listener.close()
 
     def partition(self) -> None:
-        """Cut all connections, and refuse new ones until `heal`."""
-        self.cut = True
+        """Cut all connections, and refuse new ones."""
+        self._cut = True
         for one in list(self._open):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
 
+    def hold(self) -> None:
+        """Keep all connections, and let nothing through: what is sent arrives late."""
+        self._flowing.clear()
+
     def heal(self) -> None:
-        """Let connections through again."""
-        self.cut = False
+        """Let connections, and what goes through them, pass again."""
+        self._cut = False
+        self._flowing.set()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client = self._listener.accept()[0]
-                if self.cut:
+                if self._cut:
                     client.close()
                     continue
                 try:
-                    server = socket.create_connection(self._target, timeout=10)
+                    server = socket.create_connection(("127.0.0.1", self.target_port), timeout=10)
                 except OSError:
                     client.close()
                     continue
@@ -65,6 +76,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while data := source.recv(CHUNK):
                 clock.sleep_s(self.delay_s)
+                self._flowing.wait()
                 sink.sendall(data)
         self._open.discard(source)
         for one in (source, sink):

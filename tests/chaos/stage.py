@@ -9,11 +9,26 @@ from pathlib import Path
 from types import MappingProxyType
 
 from hydrodask import clock
+from hydrodask.audit.verify import verify
 from hydrodask.settings.model import Kafka
-from tests.delivery import NEVER_QUICK, SOURCES, Driver, Progress, publish, reach, sets_of, settings_of, until
+from tests.audited import fine
+from tests.delivery import (
+    NEVER_QUICK,
+    SOURCES,
+    Delivered,
+    Driver,
+    Progress,
+    assert_same,
+    collect,
+    publish,
+    reach,
+    sets_of,
+    settings_of,
+    until,
+)
 
 RECOVERY_S = 60.0
-"""Within this time something must be committed again."""
+"""Within this time every partition must be committed again."""
 
 RESULTS = os.environ.get("CHAOS_RESULTS")
 """A file that gets a JSON line for each recovery; `python -m tests.chaos.table` makes the table of it."""
@@ -52,29 +67,50 @@ class Stage:
         """Wait until `records` are committed. Fails when the driver ends before."""
         reach(driver, self.settings, records)
 
+    def settled(self, wanted: Delivered) -> None:
+        """Fail unless all is there as without a fault, and the audit finds nothing wrong."""
+        assert_same(collect(self.settings), wanted)
+        self.audited()
+
+    def audited(self) -> None:
+        """Fail, naming what is wrong, unless the audit finds nothing."""
+        fine(verify(self.settings))
+        note({"case": self.name, "seed": self.seed, "green": True})
+
     @contextmanager
     def recovery(self) -> Iterator[None]:
-        """Measure from the block's beginning, where the fault comes, until more is committed than before it."""
+        """Measure from the block's beginning, where the fault comes, until each partition has committed again.
+
+        That is past where it was at the block's end, when whoever is dead has committed what it could; a partition that
+        has been read to its end has nothing left to commit.
+        """
         with Progress(self.settings) as progress:
-            before, replayed = progress.records(), self._replayed(progress)
+            ends = progress.ends()
+            replayed = self._replayed(progress.offsets())
             began_s = clock.monotonic_s()
             yield
+            before = progress.offsets()
+            left = [name for name in SOURCES if before[name] < ends[name]]
             until(
-                lambda: progress.records() > before or before >= self.total,
-                f"something is committed after {before} records",
+                lambda: _all_past(progress.offsets(), before, left),
+                f"each of {left} is committed past where it was",
                 seconds=RECOVERY_S,
             )
             seconds = round(clock.monotonic_s() - began_s, 2)
-            note({"case": self.name, "seed": self.seed, "recovery_s": seconds, "replayed": replayed})
+        note({"case": self.name, "seed": self.seed, "recovery_s": seconds, "replayed": replayed, "open": len(left)})
 
-    def _replayed(self, progress: Progress) -> int:
+    def _replayed(self, committed: Mapping[str, int]) -> int:
         """Return how many committed records are newer than their partition's newest snapshot."""
         behind = 0
-        for name, offset in zip(SOURCES, progress.offsets(), strict=True):
+        for name, offset in committed.items():
             folder = Path(self.settings.snapshots_url) / f"{self.settings.topic(name)}-0"
             taken = [int(p.stem) for p in folder.glob("[0-9]*.snapshot")]
             behind += max(0, offset - max((t for t in taken if t <= offset), default=0))
         return behind
+
+
+def _all_past(now: Mapping[str, int], before: Mapping[str, int], names: Sequence[str]) -> bool:
+    return all(now[name] > before[name] for name in names)
 
 
 def note(line: Mapping[str, object]) -> None:

@@ -13,7 +13,7 @@ from hydrodask.services import HdfsService, MongoService
 from tests.chaos.proxy import Proxy
 from tests.chaos.stage import Stage
 from tests.conftest import hdfs_service, kill, mongo_service, quiet, running
-from tests.delivery import Delivered, assert_same, collect
+from tests.delivery import Delivered
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
@@ -23,7 +23,7 @@ MEMORY_MIB_MAX = 700
 """What a worker may take while a store is slow: a run with quick stores takes some 350."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mortal_hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HdfsService]:
     """Run an HDFS that these tests may kill."""
     yield from running(hdfs_service(tmp_path_factory.mktemp("hdfs"), data_nodes=3))
@@ -37,7 +37,7 @@ def mortal_mongodb(tmp_path: Path) -> Iterator[MongoService]:
 
 def test_mongod_killed(stage: Build, wanted: Delivered, mortal_mongodb: MongoService) -> None:
     """Kill -9 of the only mongod; it comes back after some seconds, and the run has waited for it."""
-    case = stage(*mortal_mongodb.sets(), "documents.timeout=3s", "step.rows_max=500")
+    case = stage(*mortal_mongodb.sets(), "documents.timeout=3s")
     with case.driver() as driver:
         case.reach(driver, case.moments(1)[0])
         with case.recovery():
@@ -46,7 +46,7 @@ def test_mongod_killed(stage: Build, wanted: Delivered, mortal_mongodb: MongoSer
             mortal_mongodb.start(quiet)
 
         assert driver.wait() == 0
-    assert_same(collect(case.settings), wanted)
+    case.settled(wanted)
 
 
 @pytest.mark.parametrize("server", ["namenode", "datanode-1"])
@@ -62,7 +62,7 @@ def test_hdfs_node_killed(stage: Build, wanted: Delivered, mortal_hdfs: HdfsServ
             mortal_hdfs.start(quiet)
 
         assert driver.wait() == 0
-    assert_same(collect(case.settings), wanted)
+    case.settled(wanted)
 
 
 def test_slow_store(stage: Build, wanted: Delivered, mortal_mongodb: MongoService) -> None:
@@ -75,23 +75,24 @@ def test_slow_store(stage: Build, wanted: Delivered, mortal_mongodb: MongoServic
             used = max(psutil.Process(worker.pid).memory_info().rss for worker in driver.workers())
 
             assert driver.wait() == 0
-    assert used / 2**20 < MEMORY_MIB_MAX
-    assert_same(collect(case.settings), wanted)
+        assert used / 2**20 < MEMORY_MIB_MAX
+        proxy.delay_s = 0.0
+        case.settled(wanted)
 
 
 def test_store_cut_off(stage: Build, wanted: Delivered, mortal_mongodb: MongoService) -> None:
     """The network between the worker and MongoDB is cut for some seconds."""
     with Proxy(mortal_mongodb.port) as proxy:
-        case = stage(*_through(proxy, mortal_mongodb), "documents.timeout=3s", "step.rows_max=500")
+        case = stage(*_through(proxy, mortal_mongodb), "documents.timeout=3s")
         with case.driver() as driver:
             case.reach(driver, case.moments(1)[0])
             with case.recovery():
-                proxy.partition()
+                case.rng.choice([proxy.partition, proxy.hold])()
                 clock.sleep_s(case.rng.uniform(1.0, 5.0))
                 proxy.heal()
 
             assert driver.wait() == 0
-    assert_same(collect(case.settings), wanted)
+        case.settled(wanted)
 
 
 def _through(proxy: Proxy, service: MongoService) -> list[str]:

@@ -190,6 +190,7 @@ class Platform:
             failpoints.armed(self.world.come_to),
             patch.object(coordination, "GREET_S", 3.0),
             patch.object(topics, "in_background", _at_once),
+            patch.object(topics, "in_time", lambda call, _seconds: call()),
             patch.object(reading, "in_background", _at_once),
             patch.object(judging, "load_rules", _load_rules),  # parsing YAML takes longer than the rest of a life
         ):

@@ -1,0 +1,59 @@
+"""A producer that hangs does not hang the step: whoever has it begins anew with another."""
+
+import threading
+from unittest.mock import MagicMock, patch
+
+import pytest
+
+from hydrodask.background import in_time
+from hydrodask.errors import RetryableError, StartOverError
+from hydrodask.kafka import KafkaError, KafkaException, TopicPartition
+from hydrodask.settings.model import Kafka
+from hydrodask.store import topics
+from hydrodask.store.topics import Transactions
+
+
+@pytest.fixture
+def client() -> MagicMock:
+    """Give a producer that accepts everything."""
+    return MagicMock()
+
+
+def commit(client: MagicMock) -> None:
+    """Commit an offset with `client`."""
+    slot = Transactions(Kafka(), 0, connect=lambda *_, **__: client)
+    with patch.object(topics, "OFFSETS_S_MAX", 0.05):
+        slot.commit([], [TopicPartition("hydraulic-PS1", 0, 1)], MagicMock())
+
+
+def test_offsets_that_are_never_sent_end_the_transaction(client: MagicMock) -> None:
+    """What librdkafka does when the group's coordinator is gone: the commit is begun anew by a new client."""
+    answer = threading.Event()
+    client.send_offsets_to_transaction.side_effect = lambda *_: answer.wait()
+
+    with pytest.raises(StartOverError, match="offsets were not sent within"):
+        commit(client)
+
+    client.commit_transaction.assert_not_called()
+    client.abort_transaction.assert_not_called()  # it would wait for the call that hangs
+    answer.set()
+
+
+def test_an_error_of_the_call_comes_through(client: MagicMock) -> None:
+    """Another thread makes the call; its error is that of the commit, which then is aborted."""
+    client.send_offsets_to_transaction.side_effect = KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer"))
+
+    with pytest.raises(RetryableError, match="no answer"):
+        commit(client)
+
+    client.abort_transaction.assert_called_once()
+
+
+def test_in_time() -> None:
+    """A call that ends in time has been made; one that does not is left alone."""
+    made = threading.Event()
+    in_time(made.set, 5.0)
+    assert made.is_set()
+
+    with pytest.raises(TimeoutError):
+        in_time(lambda: threading.Event().wait(1.0), 0.01)

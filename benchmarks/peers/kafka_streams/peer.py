@@ -16,6 +16,8 @@ SETTINGS = {
     "statestore.cache.max.bytes": "67108864",
     "max.poll.records": "10000",
     "buffered.records.per.partition": "10000",
+    # Ten years: event time may be as old, and the broker would delete changelogs by it, a day after the windows' end.
+    "windowstore.changelog.additional.retention.ms": "315360000000",
     # RocksDB would be opened anew for each minute of event time, the shortest segment of a window store.
     "dsl.store.suppliers.class": "org.apache.kafka.streams.state.BuiltInDslStoreSuppliers$InMemoryDslStoreSuppliers",
 }

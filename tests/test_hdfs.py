@@ -1,5 +1,7 @@
 """A lake on HDFS whose servers die and come back."""
 
+import gc
+import io
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -88,6 +90,36 @@ def test_name_node_that_hangs(own: HdfsService, scheme: str, monkeypatch: pytest
 
     assert again(lambda: files.put_if_absent("c", b"after"))
     assert again(lambda: files.read("a")) == b"before"
+
+
+class ClosedTwice(io.RawIOBase):
+    """A file as the HDFS client has it: `close` asks the name node each time, which refuses here; it counts."""
+
+    closed_times = 0
+
+    def write(self, data: object) -> int:  # noqa: ARG002
+        """Take anything."""
+        return 1
+
+    def close(self) -> None:
+        """Count, and refuse."""
+        ClosedTwice.closed_times += 1
+        raise RuntimeError("the name node stands still")
+
+    def open(self, path: str, mode: str) -> "ClosedTwice":  # noqa: ARG002
+        """Be the file system too."""
+        return ClosedTwice()
+
+
+def test_file_that_could_not_be_closed_is_left_alone() -> None:
+    """Collected by Python, it would ask the name node again, from any thread and without a limit."""
+    file_system = ClosedTwice()
+    with pytest.raises(RuntimeError, match="stands still"):
+        filesystems._write_to(file_system, "x", b"x")
+    gc.collect()
+
+    assert ClosedTwice.closed_times == 1
+    file_system.close = lambda: None  # type: ignore[method-assign]
 
 
 def test_data_node_dies(own: HdfsService) -> None:

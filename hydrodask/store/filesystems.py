@@ -119,6 +119,10 @@ class Hdfs(FileSystem):
 
     def __init__(self, fs: fsspec.AbstractFileSystem) -> None:
         super().__init__(_Limited(fs))
+        self._raw = fs
+
+    def write(self, path: str, data: bytes) -> None:
+        _within(HDFS_WAIT_S, _write_to, self._raw, path, data)
 
     def name(self, hidden: str, final: str) -> None:
         self.fs.mv(hidden, final, overwrite=False)
@@ -171,6 +175,24 @@ class _Limited:
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._fs, name)
         return partial(_within, HDFS_WAIT_S, attribute) if callable(attribute) else attribute
+
+
+def _write_to(fs: Any, path: str, data: bytes) -> None:
+    """Write a file and close it, once.
+
+    Python closes a file again when it collects it, which with this client asks the name node: if that stands still,
+    whatever thread happens to collect what a failed write has left would stand still for ever.
+    """
+    file = fs.open(path, "wb")
+    try:
+        file.write(data)
+        file.close()
+    finally:
+        file.close = _nothing
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _within(limit_s: float, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

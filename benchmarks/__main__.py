@@ -20,7 +20,6 @@ from hydrodask import clock
 
 PEERS = Path(__file__).parent / "peers"
 FOLDER = Path.home() / ".cache" / "hydrodask" / "bench"
-BARE = "bare loop"
 ALL = (*JOBS, "disorder", "recovery", "start", "live")
 
 
@@ -58,7 +57,7 @@ def peers(names: list[str] | None) -> list[Peer]:
         for peer in importlib.import_module(f"benchmarks.peers.{folder.name}.peer").PEERS
     ]
     known = {peer.name for peer in found}
-    if names and set(names) - known - {BARE}:
+    if names and set(names) - known - {report.BARE}:
         raise SystemExit(f"there is no engine {', '.join(set(names) - known)}; there are {', '.join(sorted(known))}")
     return [peer for peer in found if names is None or peer.name in names]
 
@@ -96,10 +95,10 @@ def _measure(
             for name in shuffled(sorted(by_name), number):
                 for line in _one(bench, by_name[name], job, inputs, options):
                     yield {"engine": name, "job": job, "round": number, **line}
-            if job in JOBS and (options.engines is None or BARE in options.engines):
+            if job in JOBS and (options.engines is None or report.BARE in options.engines):
                 for given in inputs:
                     line = bare.in_process(bench.bootstrap, given.prefix)
-                    yield {"engine": BARE, "job": "bare", "round": number, **line}
+                    yield {"engine": report.BARE, "job": "bare", "round": number, **line}
 
 
 def _one(

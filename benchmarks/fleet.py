@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks import engine
 from benchmarks.broker import broker
+from benchmarks.inputs import START_US, Limited
 from benchmarks.results import save
-from benchmarks.throughput import Limited
 from hydrodask import clock
 from hydrodask.blobs import Blobs
 from hydrodask.decode import Decoder
@@ -27,7 +27,6 @@ from hydrodask.settings import load
 from hydrodask.stream import snapshot
 from hydrodask.window import CycleProfiles, SlidingWindows
 
-START_US = 1_767_225_600_000_000
 PER_RIG_S = 728
 SECONDS_MIN = 20
 

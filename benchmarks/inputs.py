@@ -5,7 +5,7 @@ Topics and their copy are made once and kept in the benchmark's folder; a second
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from hydrodask.ingest.recording import Recording
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import TopicPartition, consumer
 from hydrodask.records import LabelRecord
+from hydrodask.services.contract import Say
 from hydrodask.settings import Settings, load
 
 RECORDING = Path(__file__).resolve().parents[2] / "shared" / "data" / "recording"
@@ -32,8 +33,6 @@ DISORDER_US = 8_000_000
 BATCH = 10_000
 WAIT_S = 0.5
 READ_S_MAX = 600.0
-
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ def prepare(bootstrap: str, folder: Path, records: int, say: Say, *, disorder: b
         raise SystemExit(f"the topics {prefix}* hold {there} records, not {made.records}: delete them and try again")
     if not there:
         say(f"publishing {made.records:,} records, {kind}")
-        feed = Limited(_feed(seconds), seconds, DISORDER_US if disorder else 0)
+        feed = Limited(endless(seconds), seconds, DISORDER_US if disorder else 0)
         Publisher(producer_for(settings.kafka), settings.topic, speed=None).run(feed)
     if not (made.folder / reference.DONE).exists():
         say(f"computing the reference of {made.records:,} records")
@@ -112,7 +111,8 @@ def prepare(bootstrap: str, folder: Path, records: int, say: Say, *, disorder: b
     return made
 
 
-def _feed(seconds: int) -> Feed:
+def endless(seconds: int) -> Feed:
+    """Return a feed of at least so many seconds, in order: what `source_name` says."""
     if RECORDING.exists():
         return Recording(RECORDING, start_us=START_US, repeat=-(-seconds // (60 * CYCLES)), rig=None)
     settings, _ = load(sets=["source.start='2026-01-01T00:00:00'", "source.faults=null", "source.speed=max"])

@@ -137,10 +137,8 @@ def start(bench: Bench, peer: Peer, given: Input, *, cold: bool) -> dict[str, An
     rows = Rows(bench.bootstrap, peer.output(work), given.windows)
     try:
         with running(peer, work, bench.log(work), more) as engine:
-            end_s = clock.monotonic_s() + bench.limit_s
-            while rows.first_s is None and clock.monotonic_s() < end_s:
-                clock.sleep_s(POLL_S / 10)
-            found = {"cold": cold, "first_row_s": _since(engine.began_s, rows.first_s)}
+            first_s = rows.wait_for_first(bench.limit_s)
+            found = {"cold": cold, "first_row_s": _since(engine.began_s, first_s)}
     finally:
         rows.close()
     bench.forget(peer, work)

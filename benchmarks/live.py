@@ -50,7 +50,8 @@ def live(bench: Bench, peer: Peer, seconds: float) -> dict[str, Any]:
     rows = Rows(bench.bootstrap, peer.output(work))
     try:
         with running(peer, work, bench.log(work)) as engine:
-            _wait_for_rows(rows, bench.limit_s)
+            if rows.wait_for_first(bench.limit_s) is None:
+                raise SystemExit(f"no window row of {peer.name} came within {bench.limit_s:.0f} s")
             clock.sleep_s(SETTLE_S)
             from_us, from_s, before_s = clock.now_us(), clock.monotonic_s(), engine.sampler.look()
             clock.sleep_s(seconds)
@@ -77,14 +78,6 @@ def _publish(bootstrap: str, prefix: str) -> _Rig:
     thread = threading.Thread(target=publisher.run, args=(feed,), daemon=True)
     thread.start()
     return _Rig(settings, feed.start_us, stop, thread)
-
-
-def _wait_for_rows(rows: Rows, limit_s: float) -> None:
-    end_s = clock.monotonic_s() + limit_s
-    while rows.first_s is None:
-        if clock.monotonic_s() > end_s:
-            raise SystemExit(f"no window row came within {limit_s:.0f} s")
-        clock.sleep_s(0.1)
 
 
 def _latencies(rig: _Rig, seen: list[Seen], from_us: int, to_us: int) -> dict[str, Any]:

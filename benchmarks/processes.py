@@ -1,6 +1,5 @@
 """CPU seconds and memory of this process and all that it started, from the operating system's own accounting."""
 
-import contextlib
 import threading
 from dataclasses import dataclass
 
@@ -23,15 +22,18 @@ def usage(*, without: set[int] = frozenset()) -> Usage:  # type: ignore[assignme
     me = psutil.Process()
     skipped = {child.pid for pid in without for child in _tree(pid)}
     for process in [me, *me.children(recursive=True)]:
-        if process.pid in skipped:
-            continue
-        try:
-            times = process.cpu_times()
-            cpu_s += times.user + times.system
-            memory += process.memory_info().rss
-        except psutil.NoSuchProcess:
-            continue
-    return Usage(cpu_s, memory / MIB)
+        if process.pid not in skipped and (one := _used(process)) is not None:
+            cpu_s, memory = cpu_s + one.cpu_s, memory + one.memory_mib
+    return Usage(cpu_s, memory)
+
+
+def _used(process: psutil.Process) -> Usage | None:
+    """Return what one process has used, None if it has ended."""
+    try:
+        times = process.cpu_times()
+        return Usage(times.user + times.system, process.memory_info().rss / MIB)
+    except psutil.NoSuchProcess:
+        return None
 
 
 def _tree(pid: int) -> list[psutil.Process]:
@@ -57,12 +59,10 @@ class Sampler:
     def look(self) -> float:
         """Return the CPU seconds (user and system) that the tree has used so far."""
         memory = 0.0
-        with contextlib.suppress(psutil.NoSuchProcess):
-            for process in _tree(self.root.pid):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    times = process.cpu_times()
-                    self._cpu_s[process.pid, process.create_time()] = times.user + times.system
-                    memory += process.memory_info().rss / MIB
+        for process in _tree(self.root.pid):
+            if (one := _used(process)) is not None:
+                self._cpu_s[process.pid, process.create_time()] = one.cpu_s
+                memory += one.memory_mib
         self.memory_mib_max = max(self.memory_mib_max, memory)
         return sum(self._cpu_s.values())
 

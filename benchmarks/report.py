@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pictures import bars_beside
+from benchmarks.pictures import OURS, bars_beside
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BARE = "bare loop"
-US = "hydrodask"
 TITLES = {
     "both": "Windows and every record as Parquet: what the platform does",
     "windows": "Windows alone",
@@ -76,7 +75,7 @@ def _of(runs: Iterable[Run], job: str, engine: str | None = None) -> list[Run]:
 
 def _names(runs: list[Run]) -> list[str]:
     """Return the engines, ours first."""
-    return sorted({run["engine"] for run in runs}, key=lambda name: (not name.startswith(US), name))
+    return sorted({run["engine"] for run in runs}, key=lambda name: (not name.startswith(OURS), name))
 
 
 def warm(runs: list[Run], field: str) -> list[float]:
@@ -136,7 +135,7 @@ def _drained(runs: list[Run], job: str, title: str) -> str:
         warm_rate = rate(warm(done, "seconds"))
         of_bare = f"{statistics.median(warm_rate) / bare_rate:.2f}" if bare_rate and warm_rate else "–"
         rows.append([
-            f"**{name}**" if name == US else name,
+            f"**{name}**" if name == OURS else name,
             _spread(warm_rate, ",.0f"),
             of_bare,
             _spread(warm(done, "cpu_s"), ".2f"),
@@ -235,7 +234,7 @@ def _disorder(runs: list[Run]) -> str | None:
 
 def _about(engines: dict[str, Any]) -> str:
     lines = ["## The engines and their settings\n"]
-    for name in sorted(engines, key=lambda one: (not one.startswith(US), one)):
+    for name in sorted(engines, key=lambda one: (not one.startswith(OURS), one)):
         engine = engines[name]
         versions = ", ".join(f"{key} {value}" for key, value in engine["versions"].items())
         lines.append(f"- **{name}** ({versions}). Delivery: {engine['guarantee']}. Settings: {engine['settings']}.")

@@ -41,11 +41,10 @@ class Row(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A row and when it could be read, s of the monotonic and µs of the system's clock."""
+    """A row and when it could be read, µs of the system's clock."""
 
     key: Key
     count: int
-    at_s: float
     at_us: int
 
 
@@ -81,6 +80,13 @@ class Rows:
         """How many of the wanted windows have their full count."""
         return len(self._wanted) - len(self._missing)
 
+    def wait_for_first(self, limit_s: float) -> float | None:
+        """Wait for the first row, at most `limit_s`; return when it came."""
+        end_s = clock.monotonic_s() + limit_s
+        while self.first_s is None and clock.monotonic_s() < end_s:
+            clock.sleep_s(WAIT_S)
+        return self.first_s
+
     def next_after(self, moment_s: float) -> float | None:
         """Return when the first row after a moment came."""
         return next((t for t in self._times_s if t > moment_s), None)
@@ -113,7 +119,7 @@ class Rows:
         figures = (row.sample_count, mean, row.max_value, row.min_value, deviation, row.range_value)
         self.last[key] = figures
         if not self._wanted:
-            self.seen.append(Seen(key, row.sample_count, now_s, now_us))
+            self.seen.append(Seen(key, row.sample_count, now_us))
         elif key in self._missing and row.sample_count == self._wanted[key][0]:
             self._missing.remove(key)
             if not self._missing:

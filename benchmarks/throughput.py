@@ -9,21 +9,18 @@ from the order to begin to the commit of the last record, the workers' imports i
 
 import argparse
 import statistics
-from pathlib import Path
 from typing import Any
 
 from benchmarks import bare, engine
 from benchmarks.broker import broker
+from benchmarks.inputs import Limited, endless, source_name
 from benchmarks.results import save
-from hydrodask.ingest.feed import Feed, open_feed
 from hydrodask.ingest.publisher import Publisher, producer_for
-from hydrodask.ingest.recording import Recording
 from hydrodask.ingest.topics import create, list_topics
 from hydrodask.settings import load
 
-RECORDING = Path(__file__).resolve().parents[2] / "shared" / "data" / "recording"
 TEN_CYCLES = 436_800
-START_US = 1_767_225_600_000_000
+TEN_CYCLES_S = 600
 DECODERS = {"compiled parser": "true", "general decoder": "false"}
 
 
@@ -50,34 +47,13 @@ def fill(bootstrap: str, records: int) -> str:
     settings, _ = load(sets=["kafka.embedded=false", f"kafka.bootstrap={bootstrap}"])
     create(settings)
     there = sum(t.last - t.first for t in list_topics(settings) if t.name[-1].isdigit() or t.name[-2:] in _SHORT)
-    repeats = -(-records // TEN_CYCLES)
-    feed: Feed
-    if RECORDING.exists():
-        name, feed = (
-            "the ten recorded cycles, repeated",
-            Recording(RECORDING, start_us=START_US, repeat=repeats, rig=None),
-        )
-    else:
-        quiet, _ = load(sets=["source.start='2026-01-01T00:00:00'", "source.faults=null", "source.speed=max"])
-        made = open_feed(quiet, START_US)
-        assert made is not None
-        name, feed = "a simulated rig", made
+    seconds = -(-records // TEN_CYCLES) * TEN_CYCLES_S
     if there < records:
-        Publisher(producer_for(settings.kafka), settings.topic, speed=None).run(Limited(feed, repeats * 600))
-    return name
+        Publisher(producer_for(settings.kafka), settings.topic, speed=None).run(Limited(endless(seconds), seconds))
+    return source_name()
 
 
 _SHORT = ("CE", "CP", "SE")
-
-
-class Limited:
-    """A feed's first seconds."""
-
-    def __init__(self, feed: Feed, seconds: int) -> None:
-        self.start_us = feed.start_us
-        self.seconds = seconds
-        self.chunk = feed.chunk
-        self.labels = feed.labels
 
 
 def one_round(bootstrap: str, pids: set[int]) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,9 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def in_background(*calls: Callable[[], object]) -> None:
@@ -18,22 +21,25 @@ def in_background(*calls: Callable[[], object]) -> None:
     threading.Thread(target=work, name="background", daemon=True).start()
 
 
-def in_time(call: Callable[[], object], seconds: float) -> None:
-    """Make `call` in a thread of its own and wait for its end. Raises what it raises.
+def in_time(call: Callable[[], T], seconds: float) -> T:
+    """Make `call` in a thread of its own, wait for its end and return what it returns. Raises what it raises.
 
-    Raises TimeoutError after `seconds`: the call goes on, and whoever it belongs to must be given up.
+    Raises TimeoutError after `seconds`: the call goes on, and whoever it belongs to must be given up. A process can end
+    with the call unanswered.
 
-    >>> in_time(lambda: None, 1.0)
+    >>> in_time(lambda: 7, 1.0)
+    7
     """
-    ended: Future[None] = Future()
+    answer: Future[T] = Future()
 
     def work() -> None:
         try:
-            call()
-        except BaseException as error:
-            ended.set_exception(error)
-        else:
-            ended.set_result(None)
+            answer.set_result(call())
+        except BaseException as error:  # whatever it is, it belongs to who has asked
+            answer.set_exception(error)
 
     threading.Thread(target=work, name="in time", daemon=True).start()
-    ended.result(seconds)
+    try:
+        return answer.result(seconds)
+    except TimeoutError as error:
+        raise TimeoutError(f"no answer within {seconds:g} s") from error

@@ -58,12 +58,8 @@ NEVER_QUICK = (
     "step.snapshot_every=1ms",
     "step.trigger=200ms",
     "lake.roll_rows=2000",
-    "kafka.consumer={fetch.message.max.bytes: 8192}",
 )
-"""A commit, snapshots and a few files after each 1000 records: a kill at any time hits one of them.
-
-Small fetches, so that these are records of all partitions, and not of one after the other.
-"""
+"""A commit, snapshots and a few files after each 1000 records: a kill at any time hits one of them."""
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def test_disorder_keeps_every_record_and_stays_below_its_limit() -> None:
 def test_record_is_counted_by_the_first_row_that_has_it() -> None:
     """A row that counts three shows the first three records, and not the fourth."""
     start_us = START_US
-    rows = {start_us: [Seen(("TS1", start_us // 1000), count, 0.0, at_us) for count, at_us in ((1, 10), (3, 20))]}
+    rows = {start_us: [Seen(("TS1", start_us // 1000), count, at_us) for count, at_us in ((1, 10), (3, 20))]}
 
     found = _counted_us(start_us, 1, 4, rows)
 

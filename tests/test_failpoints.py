@@ -10,13 +10,8 @@ from tests.delivery import NEVER_QUICK, Delivered, Driver, assert_same, collect,
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
-OFTEN = (
-    *NEVER_QUICK,
-    "step.rows_max=4000",
-    "lake.roll_rows=8000",
-    "kafka.consumer={fetch.message.max.bytes: 1048576}",
-)
-"""Half a dozen deaths in a run, not fifty: each costs seconds for the next process. So fetches are large ones again."""
+OFTEN = (*NEVER_QUICK, "step.rows_max=4000", "lake.roll_rows=8000")
+"""Half a dozen deaths in a run, not fifty: each costs a second for the next process."""
 
 
 @pytest.mark.parametrize("place", ["transaction.committed:9", "commit.documents_written:2"])

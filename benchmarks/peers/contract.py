@@ -27,7 +27,7 @@ from pathlib import Path
 
 import psutil
 
-Say = Callable[[str], None]
+from hydrodask.services.contract import Say
 
 JOBS = ("windows", "raw", "both")
 

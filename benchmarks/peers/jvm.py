@@ -5,9 +5,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.peers.contract import Say
 from hydrodask.errors import UnreachableError
 from hydrodask.services import maven, pinned
+from hydrodask.services.contract import Say
 
 LOGS = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 

@@ -35,6 +35,7 @@ class Log:
 
     def __init__(self, kafka: Kafka) -> None:
         self._kafka = kafka
+        self._stuck_s = max(STUCK_S, kafka.timeout)
         self._reader = consumer(kafka)
         # Asked where a log ends, a read-committed client names the last stable offset, which an open transaction holds.
         self._asker = consumer(kafka, **{"isolation.level": "read_uncommitted"})
@@ -71,7 +72,7 @@ class Log:
         if not wanted:
             return {}
         try:
-            found = self._reader.committed(wanted, max(STUCK_S, self._kafka.timeout))
+            found = self._reader.committed(wanted, self._stuck_s)
         except KafkaException as error:
             raise_from(error, f"read the committed offsets of group {self._kafka.group}")
         for one in found:
@@ -93,10 +94,10 @@ class Log:
             reached = [int(m.offset() or 0) + (m.error() is None) for m in found]
             if reached and max(reached) > position:
                 position, moved_s = max(reached), clock.monotonic_s()
-            elif clock.monotonic_s() - moved_s > max(STUCK_S, self._kafka.timeout):
+            elif clock.monotonic_s() - moved_s > self._stuck_s:
                 raise RetryableError(
                     f"could not read {source[0]}-{source[1]} from {position} to {end}: nothing came for "
-                    f"{STUCK_S:.0f} s; is a transaction open that nobody ends?"
+                    f"{self._stuck_s:.0f} s; is a transaction open that nobody ends?"
                 )
             batch = [m for m in found if m.error() is None and int(m.offset() or 0) < end]
             if batch:

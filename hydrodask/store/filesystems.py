@@ -8,7 +8,6 @@ import getpass
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import fsspec
 from fsspec.core import url_to_fs
 
+from hydrodask.background import in_time
 from hydrodask.errors import FatalError
 
 HDFS_OPTIONS = {
@@ -119,10 +119,6 @@ class Hdfs(FileSystem):
 
     def __init__(self, fs: fsspec.AbstractFileSystem) -> None:
         super().__init__(_Limited(fs))
-        self._raw = fs
-
-    def write(self, path: str, data: bytes) -> None:
-        _within(HDFS_WAIT_S, _write_to, self._raw, path, data)
 
     def name(self, hidden: str, final: str) -> None:
         self.fs.mv(hidden, final, overwrite=False)
@@ -174,7 +170,14 @@ class _Limited:
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._fs, name)
-        return partial(_within, HDFS_WAIT_S, attribute) if callable(attribute) else attribute
+        return partial(self._call, attribute) if callable(attribute) else attribute
+
+    def pipe_file(self, path: str, data: bytes) -> None:
+        """Write a file, in our own way."""
+        self._call(_write_to, self._fs, path, data)
+
+    def _call(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        return in_time(partial(call, *arguments, **options), HDFS_WAIT_S)
 
 
 def _write_to(fs: Any, path: str, data: bytes) -> None:
@@ -193,23 +196,6 @@ def _write_to(fs: Any, path: str, data: bytes) -> None:
 
 def _nothing() -> None:
     """Do nothing."""
-
-
-def _within(limit_s: float, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Return what `call` returns. Raises TimeoutError after `limit_s`; a process can end with the call unanswered."""
-    answer: Future[Any] = Future()
-
-    def ask() -> None:
-        try:
-            answer.set_result(call(*arguments, **options))
-        except BaseException as error:  # whatever it is, it belongs to who has asked
-            answer.set_exception(error)
-
-    threading.Thread(target=ask, daemon=True, name="hdfs").start()
-    try:
-        return answer.result(limit_s)
-    except TimeoutError as error:
-        raise TimeoutError(f"no answer within {limit_s:g} s") from error
 
 
 def open_file_system(url: str) -> tuple[FileSystem, str]:

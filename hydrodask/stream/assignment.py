@@ -25,6 +25,11 @@ class Assignment:
         self._held: dict[Seat, set[Source]] = defaultdict(set)
         self._placed: tuple[Mapping[Source, str], Sequence[Seat]] = ({}, ())
 
+    def found(self, sources: Mapping[Source, str]) -> None:
+        """Take note of the partitions that there are. The same ones change nothing: placing many takes long."""
+        if sources != self.sources:
+            self.sources = dict(sources)
+
     def place(self, seats: Sequence[Seat]) -> None:
         """Compute who of `seats` should host what, if partitions or seats are others than before."""
         if self._placed[0] is self.sources and self._placed[1] == seats:

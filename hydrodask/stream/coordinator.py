@@ -110,9 +110,7 @@ class Coordinator:
         now_s = clock.monotonic_s()
         try:
             if now_s - self._discovered_s >= self._settings.kafka.discover_every:
-                found = dict(await asyncio.to_thread(self._discover))
-                if found != self.sources:
-                    self._assignment.sources = found
+                self._assignment.found(await asyncio.to_thread(self._discover))
                 self._discovered_s = now_s
             self._attend(await self._cluster.workers())
             self._refusal.is_over()

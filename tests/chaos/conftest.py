@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from hydrodask.settings.model import Kafka
-from tests.chaos.stage import Stage
-from tests.delivery import NEVER_QUICK
+from tests.chaos.stage import ALL_OPEN, Stage
 
 HERE = Path(__file__).parent
 
@@ -36,10 +35,10 @@ def _seed(item: pytest.Item) -> int:
 
 @pytest.fixture
 def stage(kafka: Kafka, short: Path, tmp_path: Path, seed: int, request: pytest.FixtureRequest) -> Callable[..., Stage]:
-    """Return what sets a stage up, named for the test; its arguments are settings over `NEVER_QUICK`'s."""
+    """Return what sets a stage up, named for the test; its arguments are settings over `ALL_OPEN`'s."""
     case = request.node.originalname.removeprefix("test_").replace("_", "-")
 
     def build(*sets: str, name: str = "") -> Stage:
-        return Stage(kafka, short, tmp_path, name=f"{case}-{name}".rstrip("-"), seed=seed, sets=(*NEVER_QUICK, *sets))
+        return Stage(kafka, short, tmp_path, name=f"{case}-{name}".rstrip("-"), seed=seed, sets=(*ALL_OPEN, *sets))
 
     return build

@@ -27,6 +27,9 @@ from tests.delivery import (
     until,
 )
 
+ALL_OPEN = (*NEVER_QUICK, "kafka.consumer={fetch.message.max.bytes: 8192}")
+"""Small fetches, so that the records of a commit are of all partitions, and not of one after the other."""
+
 RECOVERY_S = 60.0
 """Within this time every partition must be committed again."""
 
@@ -41,7 +44,7 @@ class Stage:
     """
 
     def __init__(
-        self, kafka: Kafka, recording: Path, folder: Path, *, name: str, seed: int, sets: Sequence[str] = NEVER_QUICK
+        self, kafka: Kafka, recording: Path, folder: Path, *, name: str, seed: int, sets: Sequence[str] = ALL_OPEN
     ) -> None:
         self.name = name
         self.seed = seed

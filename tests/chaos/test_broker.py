@@ -12,9 +12,9 @@ from hydrodask.services.kafka import Node
 from hydrodask.services.ports import free_port
 from hydrodask.settings.model import Kafka
 from tests.chaos.proxy import Proxy
-from tests.chaos.stage import Stage
+from tests.chaos.stage import ALL_OPEN, Stage
 from tests.conftest import kill, quiet, running
-from tests.delivery import NEVER_QUICK, Delivered
+from tests.delivery import Delivered
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
@@ -91,7 +91,7 @@ def test_one_of_three_brokers_killed(
 ) -> None:
     """Kill -9 of one of three brokers: the run goes on with two, and with three again when it comes back."""
     kafka = Kafka(embedded=False, bootstrap=three.bootstrap)
-    sets = (*NEVER_QUICK, *three.sets())
+    sets = (*ALL_OPEN, *three.sets())
     case = Stage(kafka, short, tmp_path, name="one-of-three-brokers-killed", seed=seed, sets=sets)
     victim = case.rng.choice(three.servers()).name
     try:

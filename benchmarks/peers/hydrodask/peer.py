@@ -6,9 +6,10 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.peers.contract import Peer, Say, Work
+from benchmarks.peers.contract import Peer, Work
 from benchmarks.results import versions
 from hydrodask.ingest.topics import OUTPUTS
+from hydrodask.services.contract import Say
 
 LATENCY = (
     "step.trigger=20ms",

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.peers import jvm
-from benchmarks.peers.contract import Peer, Say, Work
+from benchmarks.peers.contract import Peer, Work
+from hydrodask.services.contract import Say
 
 HERE = Path(__file__).resolve().parent
 JVM = ("-Xms4g", "-Xmx4g", "-XX:+UseParallelGC", *jvm.LOGS)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from benchmarks.peers.contract import Peer, Say, Work
+from benchmarks.peers.contract import Peer, Work
 from hydrodask.services import maven, pinned
+from hydrodask.services.contract import Say
 
 HERE = Path(__file__).resolve().parent
 WORK = HERE / ".work"
@@ -60,11 +61,7 @@ FETCHES = {
 
 def install(say: Say) -> Mapping[str, str]:
     """Make PySpark's environment and fetch the Kafka connector; return their versions."""
-
-    def tell(text: str) -> None:
-        say(text)
-
-    maven.install(HERE, WORK / "jars", tell)
+    maven.install(HERE, WORK / "jars", say)
     locked = "".join(lock.read_text(encoding="utf-8") for lock in LOCKS)
     if not INSTALLED.exists() or INSTALLED.read_text(encoding="utf-8") != locked:
         _fetch(say)

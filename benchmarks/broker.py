@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from hydrodask.kafka import admin
 from hydrodask.services import KafkaService
 from hydrodask.services.ports import free_port
+from hydrodask.settings.model import Kafka
+
+TIMEOUT_S = 30.0
 
 
 @contextmanager
@@ -25,3 +29,11 @@ def broker(bootstrap: str | None, kept: Path | None = None) -> Iterator[tuple[st
             yield service.bootstrap, {pid} if pid else set()
         finally:
             service.stop()
+
+
+def delete(bootstrap: str, prefix: str) -> None:
+    """Delete the topics whose names begin so."""
+    client = admin(Kafka(embedded=False, bootstrap=bootstrap))
+    mine = [topic for topic in client.list_topics(timeout=TIMEOUT_S).topics if topic.startswith(prefix)]
+    for future in client.delete_topics(mine, operation_timeout=TIMEOUT_S).values():
+        future.result(TIMEOUT_S)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 
 OURS = "hydrodask"
@@ -29,4 +30,24 @@ def bars_beside(values: Mapping[str, Sequence[float]], titles: Sequence[str], pa
         axes.spines[["top", "right"]].set_visible(False)
         if place:
             axes.set_yticklabels([])
+    save(figure, path)
+
+
+def curves(panels: Mapping[str, Sequence[tuple[float, float]]], title: str, path: Path) -> None:
+    """Draw a panel a curve beside each other on one scale from 0, `x` logarithmic unless it begins at 0."""
+    figure = Figure(figsize=(2.6 * len(panels), 2.6), layout="constrained")
+    for place, (axes, (name, points)) in enumerate(
+        zip(np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels.items(), strict=True)
+    ):
+        xs, ys = zip(*points, strict=True)
+        axes.plot(xs, ys, "o-", color="#0b6e99")
+        if xs[0] > 0:
+            axes.set_xscale("log")
+        axes.set_xticks(xs, [f"{x:,.0f}" for x in xs])
+        axes.minorticks_off()
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel(name, fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        if not place:
+            axes.set_ylabel(title, fontsize=8)
     save(figure, path)

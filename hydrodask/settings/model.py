@@ -112,7 +112,7 @@ class Window(Section):
     lateness: Duration = 10.0
     future_max: PositiveDuration = 60.0
     emit: Literal["updates", "final"] = "updates"
-    emit_every: Duration = 1.0
+    emit_every: Duration = 0.5
 
     @model_validator(mode="after")
     def _check(self) -> "Window":
@@ -127,7 +127,7 @@ class Step(Section):
 
     trigger: PositiveDuration = 0.5
     rows_max: Count = 10_000
-    commit_every: Duration = 1.0
+    commit_every: Duration = 0.5
     snapshot_every: PositiveDuration = 30.0
     time_max: PositiveDuration = 60.0
     patience: PositiveDuration = 300.0

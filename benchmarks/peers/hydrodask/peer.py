@@ -75,7 +75,7 @@ PEERS = tuple(
         footnotes=("`both` is the whole platform: also cycle profiles, rules, baselines, incidents and documents.",),
     )
     for name, settings, tuned in (
-        ("hydrodask", "defaults: 1 worker, trigger 0.5 s, commit 1 s", ()),
+        ("hydrodask", "defaults: 1 worker, trigger, commit and updates 0.5 s", ()),
         ("hydrodask-latency", "trigger, commit and updates every 20 ms", LATENCY),
     )
 )

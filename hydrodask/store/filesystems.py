@@ -15,6 +15,7 @@ from typing import Any
 import fsspec
 from fsspec.core import url_to_fs
 
+from hydrodask import clock
 from hydrodask.background import in_time
 from hydrodask.errors import FatalError
 
@@ -34,6 +35,8 @@ WEB_TIMEOUT_S = 20.0
 
 HDFS_WAIT_S = 30.0
 """Limit of each call to HDFS: a name node that is stopped, and not dead, would be waited for without end."""
+
+READ_AGAIN_S = (0.02, 0.04, 0.08, 0.16, 0.32)
 
 _MEMORY_LOCK = threading.Lock()
 
@@ -123,6 +126,9 @@ class Hdfs(FileSystem):
     def name(self, hidden: str, final: str) -> None:
         self.fs.mv(hidden, final, overwrite=False)
 
+    def read(self, path: str) -> bytes:
+        return _read_replaced(super().read, self.fs, path)
+
 
 class WebHdfs(FileSystem):
     """HDFS through HTTP, for where nothing else gets through.
@@ -147,6 +153,9 @@ class WebHdfs(FileSystem):
         self._rename(hidden, final, "OVERWRITE")
 
     def read(self, path: str) -> bytes:
+        return _read_replaced(self._open, self.fs, path)
+
+    def _open(self, path: str) -> bytes:
         return bytes(self.fs._call("OPEN", path=path).content)  # noqa: SLF001  # see above
 
     def _rename(self, hidden: str, final: str, option: str) -> None:
@@ -192,6 +201,19 @@ def _write_to(fs: Any, path: str, data: bytes) -> None:
         file.close()
     finally:
         file.close = _nothing
+
+
+def _read_replaced(read: Callable[[str], bytes], fs: Any, path: str) -> bytes:
+    """Return a file's bytes, read again when there are none but should be.
+
+    A file that has just replaced another has no bytes for some 15 ms, now and then (54 of 78,168 reads beside a
+    writer): the name node leaves out a last block that it does not call complete, in a file that it calls closed.
+    """
+    for wait_s in READ_AGAIN_S:
+        if (data := read(path)) or not fs.info(path)["size"]:
+            return data
+        clock.sleep_s(wait_s)
+    raise OSError(f"{path} was read {len(READ_AGAIN_S)} times and had no bytes, but has some by its name node")
 
 
 def _nothing() -> None:

@@ -358,8 +358,9 @@ class Platform:
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
-        with contextlib.suppress(BaseException):
-            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        if tasks:  # `gather` of nothing makes a loop of its own, which nobody closes
+            with contextlib.suppress(BaseException):
+                loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         for _ in range(10):  # threads that were told to end by others than the loop
             loop.run_until_complete(asyncio.sleep(0))
         loop.close()

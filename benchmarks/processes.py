@@ -61,8 +61,10 @@ class Sampler:
         memory = 0.0
         for process in _tree(self.root.pid):
             if (one := _used(process)) is not None:
-                self._cpu_s[process.pid, process.create_time()] = one.cpu_s
-                memory += one.memory_mib
+                key = process.pid, process.create_time()
+                if key in self._cpu_s:  # a JVM's child has all of its memory until it becomes what was to be started
+                    memory += one.memory_mib
+                self._cpu_s[key] = one.cpu_s
         self.memory_mib_max = max(self.memory_mib_max, memory)
         return sum(self._cpu_s.values())
 

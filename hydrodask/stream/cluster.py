@@ -36,6 +36,9 @@ CONFIG: Mapping[str, object] = {
 _RESTART_S = 30.0
 """How long a restarted worker is waited for."""
 
+_STARTS = 3
+"""Attempts to start a cluster: one in which a worker is killed before it is there ends as a whole."""
+
 _TALKATIVE = ("distributed", "distributed.client", "bokeh", "tornado")
 """Loggers that Dask sets to INFO."""
 
@@ -52,7 +55,6 @@ class DaskCluster:
     def __init__(self, client: Client, cluster: LocalCluster | None) -> None:
         self._client = client
         self._cluster = cluster
-        self._extra: list[str] = []
 
     @classmethod
     async def start(cls, settings: Cluster) -> Self:
@@ -68,19 +70,7 @@ class DaskCluster:
         # Numerical libraries must not start threads of their own in each worker.
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(name, "1")
-        try:
-            cluster = await LocalCluster(
-                n_workers=settings.workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=settings.dashboard,
-                memory_limit=settings.memory_limit,
-                asynchronous=True,
-                silence_logs=logging.ERROR,
-            )
-        except (OSError, TimeoutError, RuntimeError) as error:
-            raise UnreachableError(f"could not start a Dask cluster here: {error}") from error
+        cluster = await _local(settings)
         return cls(await Client(cluster, asynchronous=True, set_as_default=False), cluster)
 
     @classmethod
@@ -161,6 +151,31 @@ class DaskCluster:
         if self._cluster is not None:
             with contextlib.suppress(OSError, TimeoutError):
                 await self._cluster.close(timeout=10)
+
+
+async def _local(settings: Cluster) -> LocalCluster:
+    """Start a cluster on loopback, again if a worker dies meanwhile. Raises UnreachableError."""
+    attempt = 1
+    while True:
+        cluster = LocalCluster(
+            n_workers=settings.workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=settings.dashboard,
+            memory_limit=settings.memory_limit,
+            asynchronous=True,
+            silence_logs=logging.ERROR,
+        )
+        try:
+            return await cluster
+        except (OSError, TimeoutError, RuntimeError) as error:
+            await cluster.close()
+            what = f"could not start a Dask cluster here (attempt {attempt} of {_STARTS}): {error}"
+            if attempt == _STARTS:
+                raise UnreachableError(what) from error
+            log.warning("%s", what)
+            attempt += 1
 
 
 def _origins(dashboard: str) -> list[str]:

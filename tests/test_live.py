@@ -23,6 +23,7 @@ from hydrodask.observe.live import HeldLogs, LiveView, Trends
 from hydrodask.observe.rows import Row, fit, width_of
 from hydrodask.observe.screen import Scene, picture
 from hydrodask.observe.watch import SEEN_MAX, Watch
+from hydrodask.reports import Component
 from hydrodask.settings import Settings
 
 
@@ -71,6 +72,15 @@ def test_warnings_outlive_everything_else() -> None:
     assert "hydraulic-PS1/0 stalled: no record read" in text
     assert "hydraulic-PS2/0 waiting: the lake refuses" in text
     assert "open 00:02:30" in text
+
+
+def test_what_the_models_say_is_beside_the_labels() -> None:
+    """The state of each component with how sure the model is."""
+    scene = example_scene()
+    part = scene.figures.overview.partitions["hydraulic-labels", 0]
+    part.components["rig-1", "cooler"] = Component(20, 0.974, 3, "2026-01-01T00:04:00Z")
+
+    assert "rig-1 models cooler 20 (97%)" in shown(120, 40, scene)
 
 
 def test_the_worst_rig_is_shown() -> None:

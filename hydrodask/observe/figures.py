@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from hydrodask.channels import SENSORS
-from hydrodask.reports import LATENCY_BUCKETS_S, Overview, PartitionReport, Reading
+from hydrodask.reports import LATENCY_BUCKETS_S, Component, Overview, PartitionReport, Reading
 
 FINE = ("running", "catching up")
 """States of a partition that need nobody."""
@@ -74,6 +74,15 @@ class Figures:
         return {rig: label for part in self.parts for rig, label in part.labels.items()}
 
     @cached_property
+    def components(self) -> dict[str, dict[str, Component]]:
+        """What the models said last of each rig's components."""
+        said: dict[str, dict[str, Component]] = {}
+        for part in self.parts:
+            for (rig, name), one in part.components.items():
+                said.setdefault(rig, {})[name] = one
+        return said
+
+    @cached_property
     def late(self) -> dict[str, int]:
         """Late samples of each sensor, all rigs."""
         counts = dict.fromkeys(SENSORS, 0)
@@ -128,7 +137,7 @@ class Figures:
     def _names(self) -> list[str]:
         names = {rig for rig, _ in self.readings} | {rig for rig, _ in self.health}
         names |= set(self.labels) | {rig for part in self.parts for rig in part.per_rig}
-        names |= {rig for part in self.parts for rig, _ in part.components}
+        names |= set(self.components)
         return sorted(names, key=natural)
 
 

@@ -231,18 +231,20 @@ def anomalies(scene: Scene, width: int) -> list[Row]:
 
 
 def components(scene: Scene, width: int) -> list[Row]:
-    """Return the newest labels of each rig."""
+    """Return the newest labels of each rig, and what the models say."""
     rows: list[Row] = []
     for rig in scene.figures.rigs[:RIGS_SHOWN]:
         label = scene.figures.labels.get(rig)
-        if label is None:
-            continue
-        words = (
-            f"cooler {label.get('cooler', 0):g} %, valve {label.get('valve', 0):g} %,"
-            f" pump {label.get('pump', 0):g}, acc. {label.get('accumulator', 0):g} bar"
-        )
-        words += "" if label.get("stable") == 0 else ", settling"
-        rows += folded([(plain(rig), "bold")], words, width)
+        if label is not None:
+            words = (
+                f"cooler {label.get('cooler', 0):g} %, valve {label.get('valve', 0):g} %,"
+                f" pump {label.get('pump', 0):g}, acc. {label.get('accumulator', 0):g} bar"
+            )
+            words += "" if label.get("stable") == 0 else ", settling"
+            rows += folded([(plain(rig), "bold")], words, width)
+        if said := scene.figures.components.get(rig):
+            words = ", ".join(f"{name} {one.state} ({one.probability:.0%})" for name, one in said.items())
+            rows += folded([(plain(rig), "bold"), (" models", _DULL)], plain(words), width)
     return rows
 
 

@@ -91,7 +91,7 @@ def alarm_series(figures: Figures, seen: dict[Alarm, None]) -> Series:
 def component_series(figures: Figures) -> Iterator[Series]:
     """Yield what the models say of each component, and how far features are from what they were trained on."""
     rigs = set(figures.rigs)
-    said = {key: one for part in figures.parts for key, one in part.components.items() if key[0] in rigs}
+    said = {(rig, name): one for rig, found in figures.components.items() if rig in rigs for name, one in found.items()}
     labels = ("rig", "component")
     for name, attribute, text in (
         (

@@ -128,16 +128,18 @@ def _finite(value: float | None) -> float | None:
 
 def _components(figures: Figures) -> dict[str, dict[str, Any]]:
     """Return what the models said last, by rig and component."""
-    said: dict[str, dict[str, Any]] = {}
-    for part in figures.parts:
-        for (rig, name), one in part.components.items():
-            said.setdefault(rig, {})[name] = {
+    return {
+        rig: {
+            name: {
                 "state": one.state,
                 "probability": round(one.probability, 4),
                 "model_version": one.version,
                 "time": one.end,
             }
-    return said
+            for name, one in said.items()
+        }
+        for rig, said in figures.components.items()
+    }
 
 
 def _drift(figures: Figures) -> dict[str, Any]:

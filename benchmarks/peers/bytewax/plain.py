@@ -92,7 +92,7 @@ def flow(order: SimpleNamespace) -> Dataflow:
     """Return the flow from the topics to the windows' topic."""
     made = Dataflow("plain")
     brokers, topics = [order.bootstrap], list(order.inputs.values())
-    found = kop.input("records", made, brokers=brokers, topics=topics, add_config={"isolation.level": "read_committed"})
+    found = kop.input("records", made, brokers=brokers, topics=topics)  # the client reads committed records by default
     op.raises("errors", found.errs)
     readings = op.map("read", found.oks, read)
     # The summary is the same in any order, and then nothing has to wait until its time has come.

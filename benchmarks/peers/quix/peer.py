@@ -1,0 +1,59 @@
+"""Quix Streams, in two processes: as its documentation writes such a pipeline, and as fast as we could make it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from benchmarks.peers import pip, shares
+from benchmarks.peers.contract import Peer, Work
+from hydrodask.services.contract import Say
+
+HERE = Path(__file__).resolve().parent
+COMMIT_S, POLL_S = 1.0, 0.1
+PROCESSES = f"{shares.PROCESSES} processes, sensors shared out between them, state in RocksDB with changelogs, commit 1 s"
+
+
+def _install(say: Say) -> Mapping[str, str]:
+    return pip.install(HERE, ("quixstreams", "confluent-kafka"), say)
+
+
+def _command(windows: str) -> Callable[[Work], list[str]]:
+    def command(work: Work) -> list[str]:
+        orders = [
+            {
+                "windows": windows,
+                "job": work.job,
+                "live": work.live,
+                "bootstrap": work.bootstrap,
+                "inputs": inputs,
+                "output": work.output,
+                "lake": str(work.lake),
+                "state": str(work.state / f"share-{number}"),
+                "group": f"{work.name}-{number}",
+                "commit_s": COMMIT_S,
+                "poll_s": POLL_S,
+            }
+            for number, inputs in enumerate(shares.shared_out(work))
+        ]
+        return shares.command(pip.python(HERE), "benchmarks.peers.quix.job", orders)
+
+    return command
+
+
+PEERS = tuple(
+    Peer(
+        name,
+        guarantee="exactly once: Kafka transactions; Parquet files are written again under the same names",
+        settings=f"{PROCESSES}; {settings}",
+        install=_install,
+        command=_command(windows),
+        footnotes=(
+            "Its range assignor would give all topics of one partition to one process: each has a group of its own.",
+            "The standard deviation is an aggregator of ours, and so is the sink for Parquet.",
+            *more,
+        ),
+    )
+    for name, windows, settings, more in (
+        ("quix", "plain", "hopping windows", ("For the live case windows are written at each record, else when final.",)),
+        ("quix-tuned", "tuned", "windows from tumbling ones of 10 s", ("Rows are of closed windows, live too.",)),
+    )
+)

@@ -90,7 +90,7 @@ class Panes(StatefulBatchLogic[Readings, Window, State]):
             order = np.argsort(starts_us, kind="stable")
             starts_us, values = starts_us[order], values[order]
         if state.next_us == NEVER_US:
-            state.next_us = int(starts_us[0]) - LENGTH_US + SLIDE_US
+            state.next_us = int(starts_us[0]) - LATENESS_US - LENGTH_US + SLIDE_US
         wanted = np.searchsorted(starts_us, state.next_us)
         starts_us, values = starts_us[wanted:], values[wanted:]
         if not len(values):

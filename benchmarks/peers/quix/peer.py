@@ -53,7 +53,20 @@ PEERS = tuple(
         ),
     )
     for name, windows, settings, more in (
-        ("quix", "plain", "hopping windows", ("For the live case windows are written at each record, else when final.",)),
-        ("quix-tuned", "tuned", "windows from tumbling ones of 10 s", ("Rows are of closed windows, live too.",)),
+        (
+            "quix",
+            "plain",
+            "hopping windows with an aggregation a column",
+            (
+                "For the live case all windows are written at each record, else each when it is final.",
+                "When it starts for the first time it makes a changelog a second.",
+            ),
+        ),
+        (
+            "quix-tuned",
+            "tuned",
+            "panes of 10 s in its key-value state, changelogs made before",
+            ("For the live case the newest window is written at each record, too.",),
+        ),
     )
 )

@@ -1,4 +1,4 @@
-"""The same windows from panes of 10 s: each record is counted once, not in six windows."""
+"""The same windows from panes of 10 s, kept by hand: a record costs one look into the state, not six windows' worth."""
 
 import math
 from collections.abc import Iterator
@@ -6,34 +6,21 @@ from typing import Any
 
 from quixstreams import State
 from quixstreams.dataframe import StreamingDataFrame
-from quixstreams.dataframe.windows.aggregations import Aggregator
 
 LENGTH_MS, SLIDE_MS, LATENESS_MS = 60_000, 10_000, 10_000
+NEXT = "next_ms"
+"""The key of the start of the first window that is not final; panes have their starts as keys."""
 
 Pane = tuple[int, float, float, float, float]
 """Count, mean, sum of squares around the mean, maximum and minimum of some values."""
 
 
-class Summary(Aggregator):
-    """A pane of the records' values (Welford)."""
-
-    def initialize(self) -> Pane:
-        """Return the pane of no values."""
-        return 0, 0.0, 0.0, -math.inf, math.inf
-
-    def agg(self, old: Pane, new: Any, _timestamp: int) -> Pane:
-        """Return the pane with a record's value more."""
-        count, mean, squares, high, low = old
-        value = new["value"]
-        if not count:
-            return 1, value, 0.0, value, value  # infinities are not JSON, as which the state is kept
-        away = value - mean
-        mean += away / (count + 1)
-        return count + 1, mean, squares + away * (value - mean), max(high, value), min(low, value)
-
-    def result(self, value: Pane) -> Pane:
-        """Return the pane itself."""
-        return value
+def with_value(pane: Pane, value: float) -> Pane:
+    """Return a pane with a value more (Welford)."""
+    count, mean, squares, high, low = pane
+    away = value - mean
+    mean += away / (count + 1)
+    return count + 1, mean, squares + away * (value - mean), max(high, value), min(low, value)
 
 
 def together(one: Pane, other: Pane) -> Pane:
@@ -45,34 +32,37 @@ def together(one: Pane, other: Pane) -> Pane:
     return count, mean, squares, max(one[3], other[3]), min(one[4], other[4])
 
 
-def closed(start_ms: int, pane: Pane, state: State) -> Iterator[tuple[int, Pane]]:
-    """Keep a final pane; yield start and values of each window that ends with it, or in a gap before it."""
-    panes = {int(at_ms): kept for at_ms, kept in (state.get("panes") or {}).items()} | {start_ms: pane}
-    newest_ms = start_ms - LENGTH_MS + SLIDE_MS
-    for at_ms in range(state.get("next_ms") or newest_ms, newest_ms + 1, SLIDE_MS):
-        inside = [panes[ms] for ms in range(at_ms, at_ms + LENGTH_MS, SLIDE_MS) if ms in panes]
-        if inside:
-            total = inside[0]
-            for one in inside[1:]:
-                total = together(total, one)
-            yield at_ms, total
-    state.set("next_ms", newest_ms + SLIDE_MS)
-    state.set("panes", {str(ms): kept for ms, kept in panes.items() if ms > newest_ms})
+def counted(value: float, time_ms: int, state: State) -> Iterator[int]:
+    """Count a value, and yield the starts of the windows that are final by that.
+
+    The watermark passes a window's end when the first record of a pane comes, and at no other time.
+    """
+    start_ms = time_ms - time_ms % SLIDE_MS
+    pane = state.get(str(start_ms))
+    if pane:
+        state.set(str(start_ms), with_value(pane, value))
+        return
+    open_ms = start_ms - LATENESS_MS - LENGTH_MS + SLIDE_MS
+    next_ms = state.get(NEXT, open_ms)
+    if start_ms < next_ms:
+        return  # too late for every window
+    state.set(str(start_ms), (1, value, 0.0, value, value))
+    for final_ms in range(next_ms, open_ms, SLIDE_MS):
+        yield final_ms
+        state.delete(str(final_ms))
+    state.set(NEXT, max(next_ms, open_ms))
 
 
-def windows(records: StreamingDataFrame, sensor: str, *, live: bool) -> StreamingDataFrame:
-    """Return rows of the windows of one sensor's records when they are final, live too."""
-
-    def rows(window: dict[str, Any], state: State) -> list[dict[str, Any]]:
-        return [row(sensor, *one) for one in closed(window["start"], tuple(window["pane"]), state)]
-
-    panes = records.tumbling_window(SLIDE_MS, grace_ms=LATENESS_MS).agg(pane=Summary())
-    return panes.final().apply(rows, stateful=True, expand=True)
-
-
-def row(sensor: str, start_ms: int, pane: Pane) -> dict[str, Any]:
-    """Return a window as it is published."""
-    count, mean, squares, high, low = pane
+def row(sensor: str, start_ms: int, state: State, *, final: bool) -> dict[str, Any] | None:
+    """Return a window as it is published, if it has records."""
+    found = (state.get(str(ms)) for ms in range(start_ms, start_ms + LENGTH_MS, SLIDE_MS))
+    panes: list[Pane] = [pane for pane in found if pane]
+    if not panes:
+        return None
+    total = panes[0]
+    for pane in panes[1:]:
+        total = together(total, pane)
+    count, mean, squares, high, low = total
     return {
         "sensor": sensor,
         "window_start": start_ms,
@@ -82,4 +72,17 @@ def row(sensor: str, start_ms: int, pane: Pane) -> dict[str, Any]:
         "stddev_value": math.sqrt(squares / (count - 1)) if count > 1 else None,
         "range_value": high - low,
         "sample_count": count,
+        "final": final,
     }
+
+
+def windows(records: StreamingDataFrame, sensor: str, *, live: bool) -> StreamingDataFrame:
+    """Return rows of the windows of one sensor's records when they are final; if live, at each record the newest too."""
+
+    def rows(record: dict[str, Any], _key: Any, time_ms: int, _headers: Any, state: State) -> list[dict[str, Any]]:
+        found = [row(sensor, start_ms, state, final=True) for start_ms in counted(record["value"], time_ms, state)]
+        if live:
+            found.append(row(sensor, time_ms - time_ms % SLIDE_MS, state, final=False))
+        return [one for one in found if one]
+
+    return records.apply(rows, stateful=True, expand=True, metadata=True)

@@ -103,16 +103,17 @@ class Topic(StatefulSourcePartition[tuple[str, Values], int | None]):
     def next_batch(self) -> list[tuple[str, Values]]:
         """Return what the client has fetched."""
         messages = self._consumer.consume(self._records_max, 0)
-        self._awake = None if messages else datetime.now(UTC) + REST  # a clock of Bytewax's own
+        self._awake = None if messages else datetime.now(UTC) + REST
         if not messages:
             return []
         payloads = []
         for message in messages:
             if message.error() is not None:
                 raise KafkaException(message.error())
-            payloads.append(message.value())
-        self._offset = messages[-1].offset() + 1
-        return [(self._sensor, Values(messages[0].offset(), self._offset, payloads))]
+            payloads.append(message.value() or b"")
+        first, last = messages[0].offset() or 0, messages[-1].offset() or 0
+        self._offset = last + 1
+        return [(self._sensor, Values(first, self._offset, payloads))]
 
     def next_awake(self) -> datetime | None:
         """Return when to ask again."""

@@ -23,7 +23,8 @@ class Readings(NamedTuple):
     sample_idx: npt.NDArray[np.int64] | None = None
 
 
-class Pane(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Pane:
     """Count, mean, sum of squares around the mean, maximum and minimum of some values."""
 
     count: int
@@ -32,7 +33,7 @@ class Pane(NamedTuple):
     high: float
     low: float
 
-    def __add__(self, other: Self) -> "Pane":  # type: ignore[override]
+    def __add__(self, other: Self) -> "Pane":
         """Return the pane of the values of both (Chan's formula)."""
         count = self.count + other.count
         away = other.mean - self.mean

@@ -1,4 +1,4 @@
-"""The same windows as fast as Bytewax goes: batches go through the flow, not records; and the raw records as Parquet."""
+"""The same windows as fast as Bytewax goes, and raw records as Parquet: batches go through the flow, not records."""
 
 from pathlib import Path
 from types import SimpleNamespace

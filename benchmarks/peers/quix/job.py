@@ -1,4 +1,4 @@
-"""One process of the benchmarks' job on Quix Streams: `PYTHON -m benchmarks.peers.quix.job ORDER`, in JSON (see peer.py).
+"""One process of the benchmarks' job on Quix Streams: `PYTHON -m benchmarks.peers.quix.job ORDER` (JSON, see peer.py).
 
 Runs in an environment of its own, and imports nothing of this project but its neighbours.
 """
@@ -12,7 +12,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from quixstreams import Application
 
 from benchmarks.peers.quix.lake import Lake

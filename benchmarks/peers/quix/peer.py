@@ -9,7 +9,9 @@ from hydrodask.services.contract import Say
 
 HERE = Path(__file__).resolve().parent
 COMMIT_S, POLL_S = 1.0, 0.1
-PROCESSES = f"{shares.PROCESSES} processes, sensors shared out between them, state in RocksDB with changelogs, commit 1 s"
+PROCESSES = (
+    f"{shares.PROCESSES} processes, sensors shared out between them, state in RocksDB with changelogs, commit 1 s"
+)
 
 
 def _install(say: Say) -> Mapping[str, str]:

@@ -77,7 +77,7 @@ def row(sensor: str, start_ms: int, state: State, *, final: bool) -> dict[str, A
 
 
 def windows(records: StreamingDataFrame, sensor: str, *, live: bool) -> StreamingDataFrame:
-    """Return rows of the windows of one sensor's records when they are final; if live, at each record the newest too."""
+    """Return rows of the windows of one sensor's records when they are final; if live, of the newest at each record."""
 
     def rows(record: dict[str, Any], _key: Any, time_ms: int, _headers: Any, state: State) -> list[dict[str, Any]]:
         found = [row(sensor, start_ms, state, final=True) for start_ms in counted(record["value"], time_ms, state)]

@@ -18,6 +18,8 @@ from quixstreams import Application
 
 from benchmarks.peers.quix.lake import Lake
 
+MADE_S = 30.0
+
 
 def time_ms(record: dict[str, Any], *_: Any) -> int:
     """Return a record's event time; its text becomes a time on the way, which Parquet gets."""
@@ -29,7 +31,8 @@ def make_changelogs(order: SimpleNamespace) -> None:
     """Make the changelogs of all topics' states at once: Quix Streams takes a second for each."""
     names = [f"changelog__{order.group}--{topic}--default" for topic in order.inputs.values()]
     changelogs = [NewTopic(name, 1, config={"cleanup.policy": "compact"}) for name in names]
-    wait(AdminClient({"bootstrap.servers": order.bootstrap}).create_topics(changelogs).values())
+    admin = AdminClient({"bootstrap.servers": order.bootstrap})  # alive until they are made: else nobody is told
+    wait(admin.create_topics(changelogs).values(), timeout=MADE_S)
 
 
 def main(order: SimpleNamespace) -> None:

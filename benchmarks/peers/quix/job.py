@@ -48,7 +48,7 @@ def main(order: SimpleNamespace) -> None:
         commit_interval=order.commit_s,
         consumer_poll_timeout=order.poll_s,
         # Who starts again under the same names has its topics at once, and ends the transaction that it left open.
-        consumer_extra_config={"group.instance.id": order.group},
+        consumer_extra_config={"group.instance.id": order.group, **order.consumer},
         producer_extra_config={"transactional.id": order.group},
         loglevel="WARNING",
     )

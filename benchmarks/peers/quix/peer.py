@@ -48,7 +48,7 @@ def _command(windows: str, consumer: Mapping[str, object]) -> Callable[[Work], l
 PEERS = tuple(
     Peer(
         name,
-        guarantee="exactly once: Kafka transactions; Parquet files are written again under the same names",
+        guarantee="exactly once: Kafka transactions; Parquet of a checkpoint that did not end is replaced",
         settings=f"{PROCESSES}; {settings}",
         install=_install,
         command=_command(windows, consumer),

@@ -47,7 +47,7 @@ PEERS = (
         jobs=("windows",),
         footnotes=(
             "It has no sink for Parquet: windows only.",
-            "Rows are of closed windows: `fold_window` has no updates.",
+            "Rows are of closed windows, 60 to 70 s after a record that begins one: `fold_window` has no updates.",
             "Its clock is the event time's alone; the default one also adds the time that the engine needs.",
         ),
     ),

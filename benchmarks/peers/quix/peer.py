@@ -8,7 +8,7 @@ from benchmarks.peers.contract import Peer, Work
 from hydrodask.services.contract import Say
 
 HERE = Path(__file__).resolve().parent
-COMMIT_S, POLL_S = 1.0, 0.1
+COMMIT_S, COMMIT_LIVE_S, POLL_S = 1.0, 0.1, 0.1
 PROCESSES = (
     f"{shares.PROCESSES} processes, sensors shared out between them, state in RocksDB with changelogs, commit 1 s"
 )
@@ -21,7 +21,7 @@ def _install(say: Say) -> Mapping[str, str]:
     return pip.install(HERE, ("quixstreams", "confluent-kafka"), say)
 
 
-def _command(windows: str, consumer: Mapping[str, object]) -> Callable[[Work], list[str]]:
+def _command(windows: str, consumer: Mapping[str, object], commit_live_s: float) -> Callable[[Work], list[str]]:
     def command(work: Work) -> list[str]:
         orders = [
             {
@@ -34,7 +34,7 @@ def _command(windows: str, consumer: Mapping[str, object]) -> Callable[[Work], l
                 "lake": str(work.lake),
                 "state": str(work.state / f"share-{number}"),
                 "group": f"{work.name}-{number}",
-                "commit_s": COMMIT_S,
+                "commit_s": commit_live_s if work.live else COMMIT_S,
                 "poll_s": POLL_S,
                 "consumer": consumer,
             }
@@ -51,19 +51,20 @@ PEERS = tuple(
         guarantee="exactly once: Kafka transactions; Parquet of a checkpoint that did not end is replaced",
         settings=f"{PROCESSES}; {settings}",
         install=_install,
-        command=_command(windows, consumer),
+        command=_command(windows, consumer, commit_live_s),
         footnotes=(
             "Its range assignor would give all topics of one partition to one process: each has a group of its own.",
             "The standard deviation is an aggregator of ours, and so is the sink for Parquet.",
             *more,
         ),
     )
-    for name, windows, settings, consumer, more in (
+    for name, windows, settings, consumer, commit_live_s, more in (
         (
             "quix",
             "plain",
             "hopping windows with an aggregation a column",
             {},
+            COMMIT_S,
             (
                 "For the live case all windows are written at each record, else each when it is final.",
                 "When it starts for the first time it makes a changelog a second.",
@@ -72,8 +73,9 @@ PEERS = tuple(
         (
             "quix-tuned",
             "tuned",
-            "panes of 10 s in its key-value state, changelogs made before, quick fetches",
+            "panes of 10 s in its key-value state, changelogs made before, quick fetches, live commit 100 ms",
             QUICK,
+            COMMIT_LIVE_S,
             ("For the live case the newest window is written at each record, too.",),
         ),
     )

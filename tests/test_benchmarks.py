@@ -11,7 +11,10 @@ from benchmarks import reference, report
 from benchmarks.__main__ import peers
 from benchmarks.inputs import START_US, Limited
 from benchmarks.live import _counted_us
+from benchmarks.peers import shares
+from benchmarks.peers.contract import Work
 from benchmarks.rows import Row, Seen
+from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.ingest.encode import encode
 from hydrodask.ingest.feed import Simulated
 from hydrodask.ingest.simulator import Fleet
@@ -138,3 +141,14 @@ def test_every_engine_keeps_the_contract() -> None:
 
     assert len({peer.name for peer in found}) == len(found)
     assert all(peer.guarantee and peer.settings and peer.jobs for peer in found)
+
+
+def test_each_sensor_is_in_one_share(tmp_path: Path) -> None:
+    """And no process has more records a second than another but for what one sensor brings."""
+    work = Work("windows", "", {sensor: f"in-{sensor}" for sensor in SENSORS}, "out", tmp_path, tmp_path)
+
+    found = shares.shared_out(work)
+
+    loads = [sum(CHANNELS[sensor].rate_hz for sensor in share) for share in found]
+    assert sorted(topic for share in found for topic in share.values()) == sorted(work.inputs.values())
+    assert max(loads) - min(loads) <= max(channel.rate_hz for channel in CHANNELS.values())

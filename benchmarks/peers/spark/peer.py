@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from benchmarks.peers import pip
 from benchmarks.peers.contract import Peer, Work
 from hydrodask.services import maven, pinned
 from hydrodask.services.contract import Say
 
 HERE = Path(__file__).resolve().parent
 WORK = HERE / ".work"
-VENV = WORK / "venv"
-INSTALLED = VENV / "installed.lock"
-HOME = VENV / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages" / "pyspark"
-LOCKS = (HERE / "build.lock", HERE / "requirements.lock")
+HOME = pip.venv(HERE) / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages" / "pyspark"
+LOCKS = ("build.lock", "requirements.lock")
 """PySpark comes as source: what builds it is pinned too, and goes first."""
 
 ALWAYS = {
@@ -62,27 +61,10 @@ FETCHES = {
 def install(say: Say) -> Mapping[str, str]:
     """Make PySpark's environment and fetch the Kafka connector; return their versions."""
     maven.install(HERE, WORK / "jars", say)
-    locked = "".join(lock.read_text(encoding="utf-8") for lock in LOCKS)
-    if not INSTALLED.exists() or INSTALLED.read_text(encoding="utf-8") != locked:
-        _fetch(say)
-        INSTALLED.write_text(locked, encoding="utf-8")
+    versions = pip.install(HERE, ("pyspark",), say, locks=LOCKS, options="--no-build-isolation")
     jars = " ".join(pinned.read_checksums(HERE / "checksums.txt"))
     names = ("spark-sql-kafka-0-10_2.13", "kafka-clients")
-    versions = re.findall(r"^(pyspark)==(\S+)", locked, re.MULTILINE)
-    return dict(versions) | {name: re.findall(rf"\b{re.escape(name)}-([\d.]+)\.jar", jars)[0] for name in names}
-
-
-def _fetch(say: Say) -> None:
-    say("fetching and building PySpark with pip (a minute)")
-    pinned.run((sys.executable, "-m", "venv", "--clear", str(VENV)), what="make an environment", progress=_nothing)
-    pip = (str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "install")
-    for lock in LOCKS:
-        argv = (*pip, "--no-build-isolation", "--require-hashes", "--requirement", str(lock))
-        pinned.run(argv, what="fetch PySpark", progress=_nothing)
-
-
-def _nothing() -> None:
-    """Say nothing more."""
+    return {**versions, **{name: re.findall(rf"\b{re.escape(name)}-([\d.]+)\.jar", jars)[0] for name in names}}
 
 
 def starter(
@@ -121,8 +103,8 @@ def variables(_work: Work) -> Mapping[str, str]:
     return {
         "SPARK_HOME": str(HOME),
         "SPARK_LOCAL_IP": "127.0.0.1",
-        "PYSPARK_PYTHON": str(VENV / "bin" / "python"),
-        "PYSPARK_DRIVER_PYTHON": str(VENV / "bin" / "python"),
+        "PYSPARK_PYTHON": pip.python(HERE),
+        "PYSPARK_DRIVER_PYTHON": pip.python(HERE),
     }
 
 

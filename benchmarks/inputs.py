@@ -20,7 +20,7 @@ from hydrodask.ingest.feed import Feed, open_feed
 from hydrodask.ingest.publisher import Publisher, producer_for
 from hydrodask.ingest.recording import Recording
 from hydrodask.ingest.topics import create
-from hydrodask.kafka import TopicPartition, consumer
+from hydrodask.kafka import Consumer, KafkaException, TopicPartition, consumer
 from hydrodask.records import LabelRecord
 from hydrodask.services.contract import Say
 from hydrodask.settings import Settings, load
@@ -33,6 +33,7 @@ DISORDER_US = 8_000_000
 BATCH = 10_000
 WAIT_S = 0.5
 READ_S_MAX = 600.0
+LEADER_WAITS_S = (0.2, 0.4, 0.8, 1.6, 3.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +125,19 @@ def endless(seconds: int) -> Feed:
 def _bounds(settings: Settings) -> dict[str, tuple[int, int]]:
     client = consumer(settings.kafka)
     try:
-        return {s: client.get_watermark_offsets(TopicPartition(settings.topic(s), 0), 10) for s in SENSORS}
+        return {s: _bounds_of(client, settings.topic(s)) for s in SENSORS}
     finally:
         client.close()
+
+
+def _bounds_of(client: Consumer, topic: str) -> tuple[int, int]:
+    """Return the first and the next offset; a broker that has just started over old data has no leader for a moment."""
+    for wait_s in LEADER_WAITS_S:
+        try:
+            return client.get_watermark_offsets(TopicPartition(topic, 0), 10)
+        except KafkaException:
+            clock.sleep_s(wait_s)
+    return client.get_watermark_offsets(TopicPartition(topic, 0), 10)
 
 
 def _dump(settings: Settings, sensor: str, path: Path) -> Path:

@@ -28,8 +28,12 @@ def _fetch(pom: Path, into: Path, count: int, say: Say) -> None:
         *(maven, "--batch-mode", "--no-transfer-progress", "--file", str(pom)),
         *("dependency:copy-dependencies", f"-DoutputDirectory={into}"),
     ]
-    pinned.run(
-        argv,
-        what="fetch jars",
-        progress=lambda: say(f"fetching {len(list(into.iterdir()))} of {count} jars with Maven"),
-    )
+    told: set[int] = set()
+
+    def progress() -> None:
+        there = len(list(into.iterdir()))
+        if there not in told:  # Maven plans for a while before the first jar comes
+            told.add(there)
+            say(f"fetching {there} of {count} jars with Maven")
+
+    pinned.run(argv, what="fetch jars", progress=progress)

@@ -73,21 +73,22 @@ class Platform:
                     f"embedded broker on {broker.bootstrap}: for laptops and tests; it forgets all when it stops, and "
                     "a killed worker may publish a window row twice"
                 )
-            else:
-                made = await asyncio.to_thread(create, self.settings)
-                say(f"broker {self.settings.kafka.bootstrap}: {len(made)} topics created")
-            self.ownership = Ownership(Files(self.settings.snapshots_url), self.settings.kafka.group)
-            self.documents = open_documents(self.settings)
-            stack.callback(self.documents.close)
-            await asyncio.to_thread(self._fence_predecessors)
             say(
                 "starting the Dask cluster … (the first start here compiles kernels: half a minute)"
                 if self.settings.cluster.address is None
                 else "connecting to Dask …"
             )
             page.register()
-            self.cluster = await DaskCluster.start(self.settings.cluster)
-            stack.push_async_callback(self.cluster.close)
+            cluster = asyncio.create_task(DaskCluster.start(self.settings.cluster), name="cluster")
+            stack.push_async_callback(_close, cluster)
+            if not self.settings.kafka.embedded:
+                made = await asyncio.to_thread(create, self.settings)
+                say(f"broker {self.settings.kafka.bootstrap}: {len(made)} topics created")
+            self.ownership = Ownership(Files(self.settings.snapshots_url), self.settings.kafka.group)
+            self.documents = open_documents(self.settings)
+            stack.callback(self.documents.close)
+            await asyncio.to_thread(self._fence_predecessors)
+            self.cluster = await cluster
             self._build()
             stack.callback(self.discovery.close)
             yield
@@ -207,3 +208,9 @@ class Platform:
             self.documents.write([Upsert("status", self.run_id, clock.now_us(), body)])
         except HydrodaskError as error:
             log.warning("could not write the status document: %s", error)
+
+
+async def _close(cluster: "asyncio.Task[DaskCluster]") -> None:
+    """Close a cluster that is there, or still being started when something else has failed."""
+    with contextlib.suppress(HydrodaskError):  # who waited for the cluster has it already
+        await (await cluster).close()

@@ -1,13 +1,23 @@
 """Loaded by each worker process that we start, before it works.
 
 Ctrl-C in a terminal reaches the whole process group. The driver stops the workers cleanly; they must not stop before.
+What a step needs is imported and compiled in a thread meanwhile: the first order then finds it there, and a worker that
+has to compile everything is not late to say that it is there.
 """
 
 import logging
 import signal
+import threading
+from importlib import import_module
 
 
 def dask_setup(_worker: object) -> None:
     """Leave SIGINT to the driver, and so the errors of steps, which Dask would print with all of their traces."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("distributed.worker").addFilter(lambda record: not record.getMessage().startswith("Compute Fail"))
+    threading.Thread(target=_prepare, name="prepare", daemon=True).start()
+
+
+def _prepare() -> None:
+    import_module("hydrodask.stream.step")
+    import_module("hydrodask.stream.warm").warm_up()

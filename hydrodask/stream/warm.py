@@ -1,5 +1,6 @@
 """Compile, or load from the cache, every kernel before the first step: the first call of each may take seconds."""
 
+import threading
 from functools import cache
 
 import numpy as np
@@ -17,9 +18,18 @@ _RECORD = (
 )
 
 
-@cache
+_LOCK = threading.Lock()
+
+
 def warm_up() -> None:
-    """Run a few records through each kernel, once a process, with tables of their own."""
+    """Run a few records through each kernel, once a process; who comes while another thread does it waits for it."""
+    with _LOCK:
+        _warm_up()
+
+
+@cache
+def _warm_up() -> None:
+    """Do it, with tables of our own."""
     rigs = RigTable()
     values: list[bytes | None] = [*(_RECORD % (i, i) for i in range(4)), b"{}"]
     numbers = np.arange(len(values), dtype=np.int64)

@@ -31,10 +31,10 @@ integration: $(DEV)  ## only the tests with real services
 chaos: $(DEV)  ## every fault on real processes; SEEDS=10 for ten of each (hours)
 	$(BIN)/python -m pytest tests/chaos --chaos --seeds $(or $(SEEDS),1) --timeout 900
 
-bench: $(DEV)  ## hydrodask next to Flink, Spark and Kafka Streams on one Kafka, ten minutes; table in build/bench
+bench: $(DEV)  ## hydrodask next to five others on one Kafka, ten minutes; table in build/bench
 	rm -f benchmarks/results/quick.json
 	$(BIN)/python -m benchmarks run --name quick --rounds 1 --jobs both windows --records 436800 2184000 --limit 60 \
-		--engines hydrodask flink spark-tuned kafka-streams "bare loop"
+		--engines hydrodask flink spark-tuned kafka-streams bytewax-tuned quix-tuned "bare loop"
 	$(BIN)/python -m benchmarks report --name quick --to build/bench
 	@cat build/bench/benchmarks.md
 

@@ -1,14 +1,14 @@
 """A real Kafka for a benchmark: the one at an address, or one of its own, in a temporary folder or one that stays."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from hydrodask.kafka import admin
+from hydrodask import clock
+from hydrodask.kafka import AdminClient
 from hydrodask.services import KafkaService
 from hydrodask.services.ports import free_port
-from hydrodask.settings.model import Kafka
 
 TIMEOUT_S = 30.0
 
@@ -31,9 +31,13 @@ def broker(bootstrap: str | None, kept: Path | None = None) -> Iterator[tuple[st
             service.stop()
 
 
-def delete(bootstrap: str, prefix: str) -> None:
-    """Delete the topics whose names begin so."""
-    client = admin(Kafka(embedded=False, bootstrap=bootstrap))
-    mine = [topic for topic in client.list_topics(timeout=TIMEOUT_S).topics if topic.startswith(prefix)]
-    for future in client.delete_topics(mine, operation_timeout=TIMEOUT_S).values():
+def delete(client: AdminClient, which: Callable[[str], bool]) -> None:
+    """Delete topics, and wait until the broker has forgotten them, which is a moment after it says so."""
+    mine = [topic for topic in client.list_topics(timeout=TIMEOUT_S).topics if which(topic)]
+    for future in (client.delete_topics(mine, operation_timeout=TIMEOUT_S) if mine else {}).values():
         future.result(TIMEOUT_S)
+    end_s = clock.monotonic_s() + TIMEOUT_S
+    while any(which(topic) for topic in client.list_topics(timeout=TIMEOUT_S).topics):
+        if clock.monotonic_s() > end_s:
+            raise SystemExit(f"the broker still has some of {', '.join(mine)} after it has deleted them")
+        clock.sleep_s(0.1)

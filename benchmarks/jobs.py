@@ -6,7 +6,6 @@ mid-stream. `start` is the time to the first row, with cold and with warm caches
 
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from benchmarks import reference
+from benchmarks.broker import TIMEOUT_S, delete
 from benchmarks.inputs import Input
 from benchmarks.peers.contract import Peer, Work
 from benchmarks.rows import Rows
@@ -31,8 +31,6 @@ UNDERWAY_S = 0.2
 
 ENDED_S = 3.0
 """What an engine has delivered before it ended is seen within this time."""
-
-TIMEOUT_S = 30.0
 
 
 class Bench:
@@ -54,7 +52,7 @@ class Bench:
         lake.mkdir(parents=True)
         state.mkdir()
         work = Work(job, self.bootstrap, topics, f"bench-out-{name}", lake, state, live=live, name=name, prefix=prefix)
-        self._delete(lambda topic: topic in peer.leftovers(work))
+        delete(self._admin, lambda topic: topic in peer.leftovers(work))
         output = peer.output(work)
         self._admin.create_topics([NewTopic(output, 1, 1)])[output].result(TIMEOUT_S)
         return work
@@ -62,23 +60,12 @@ class Bench:
     def forget(self, peer: Peer, work: Work) -> None:
         """Delete what a run has left."""
         shutil.rmtree(work.lake.parent, ignore_errors=True)
-        self._delete(lambda topic: topic in peer.leftovers(work) or work.name in topic)
+        delete(self._admin, lambda topic: topic in peer.leftovers(work) or work.name in topic)
 
     def log(self, work: Work) -> Path:
         """Return the file that gets what the engine says."""
         (self.folder / "logs").mkdir(exist_ok=True)
         return self.folder / "logs" / f"{work.name}.log"
-
-    def _delete(self, which: Callable[[str], bool]) -> None:
-        """Delete topics, and wait until the broker has forgotten them, which is a moment after it says so."""
-        mine = [topic for topic in self._admin.list_topics(timeout=TIMEOUT_S).topics if which(topic)]
-        for future in (self._admin.delete_topics(mine, operation_timeout=TIMEOUT_S) if mine else {}).values():
-            future.result(TIMEOUT_S)
-        end_s = clock.monotonic_s() + TIMEOUT_S
-        while any(which(topic) for topic in self._admin.list_topics(timeout=TIMEOUT_S).topics):
-            if clock.monotonic_s() > end_s:
-                raise SystemExit(f"the broker still has some of {', '.join(mine)} after it has deleted them")
-            clock.sleep_s(0.1)
 
 
 class Lake:

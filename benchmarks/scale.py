@@ -6,7 +6,7 @@ least `SECONDS_MIN` of event time, so that windows become final in it, which mak
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -23,7 +23,9 @@ from hydrodask.ingest.feed import Simulated
 from hydrodask.ingest.publisher import Publisher, producer_for
 from hydrodask.ingest.simulator import Fleet
 from hydrodask.ingest.topics import create
+from hydrodask.kafka import admin
 from hydrodask.settings import load
+from hydrodask.settings.model import Kafka
 
 SECONDS_MIN = 80
 WINDOW_S = 60
@@ -87,11 +89,12 @@ def _measured(
     bootstrap: str, pids: set[int], points: list[Point], records: int, rounds: int
 ) -> Iterator[tuple[Point, dict[str, Any]]]:
     """Yield each point and what it cost, the best of its rounds: noise of the machine only adds."""
+    client = admin(Kafka(embedded=False, bootstrap=bootstrap))
     prefix, filled = "", None
     for point in points:
         if point.filling != filled:
             if filled is not None:
-                delete(bootstrap, prefix)
+                delete(client, _begins_with(prefix))
             filled, prefix = point.filling, f"scale-{clock.now_us()}-"
             sent = _fill(bootstrap, prefix, point, records)
         found = [_one(bootstrap, pids, prefix, point, sent) for _ in range(rounds)]
@@ -99,7 +102,11 @@ def _measured(
         best["cpu_s_per_million_rounds"] = [row["cpu_s_per_million"] for row in found]
         print(best, flush=True)
         yield point, best
-    delete(bootstrap, prefix)
+    delete(client, _begins_with(prefix))
+
+
+def _begins_with(prefix: str) -> Callable[[str], bool]:
+    return lambda topic: topic.startswith(prefix)
 
 
 def _fill(bootstrap: str, prefix: str, point: Point, records: int) -> int:

@@ -1,7 +1,7 @@
 """Share the sensors out between single processes, for engines whose processes can't share 17 topics well themselves."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from benchmarks.peers.contract import Work
 from hydrodask.channels import CHANNELS
@@ -18,6 +18,21 @@ def shared_out(work: Work) -> list[Mapping[str, str]]:
     return list(shares)
 
 
-def command(python: str, module: str, orders: Iterable[Mapping[str, object]]) -> list[str]:
-    """Return what starts a module once for each order, as one engine (see `together`)."""
+def command(python: str, module: str, work: Work, own: Callable[[int], Mapping[str, object]]) -> list[str]:
+    """Return what starts a module once a share, as one engine (see `together`).
+
+    Each gets an order in JSON: its part of the work, and what the engine wants besides for the share of that number.
+    """
+    orders = [
+        {
+            "job": work.job,
+            "live": work.live,
+            "bootstrap": work.bootstrap,
+            "inputs": inputs,
+            "output": work.output,
+            "lake": str(work.lake),
+            **own(number),
+        }
+        for number, inputs in enumerate(shared_out(work))
+    ]
     return [python, "-m", "benchmarks.peers.together", module, *map(json.dumps, orders)]

@@ -18,21 +18,10 @@ def _install(say: Say) -> Mapping[str, str]:
 
 def _command(flow: str) -> Callable[[Work], list[str]]:
     def command(work: Work) -> list[str]:
-        orders = [
-            {
-                "flow": flow,
-                "job": work.job,
-                "live": work.live,
-                "bootstrap": work.bootstrap,
-                "inputs": inputs,
-                "output": work.output,
-                "lake": str(work.lake),
-                "state": str(work.state / f"recovery-{number}"),
-                "epoch_s": EPOCH_S,
-            }
-            for number, inputs in enumerate(shares.shared_out(work))
-        ]
-        return shares.command(pip.python(HERE), "benchmarks.peers.bytewax.job", orders)
+        def own(number: int) -> dict[str, object]:
+            return {"flow": flow, "state": str(work.state / f"recovery-{number}"), "epoch_s": EPOCH_S}
+
+        return shares.command(pip.python(HERE), "benchmarks.peers.bytewax.job", work, own)
 
     return command
 

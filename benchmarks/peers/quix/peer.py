@@ -23,24 +23,17 @@ def _install(say: Say) -> Mapping[str, str]:
 
 def _command(windows: str, consumer: Mapping[str, object], commit_live_s: float) -> Callable[[Work], list[str]]:
     def command(work: Work) -> list[str]:
-        orders = [
-            {
+        def own(number: int) -> dict[str, object]:
+            return {
                 "windows": windows,
-                "job": work.job,
-                "live": work.live,
-                "bootstrap": work.bootstrap,
-                "inputs": inputs,
-                "output": work.output,
-                "lake": str(work.lake),
                 "state": str(work.state / f"share-{number}"),
                 "group": f"{work.name}-{number}",
                 "commit_s": commit_live_s if work.live else COMMIT_S,
                 "poll_s": POLL_S,
                 "consumer": consumer,
             }
-            for number, inputs in enumerate(shares.shared_out(work))
-        ]
-        return shares.command(pip.python(HERE), "benchmarks.peers.quix.job", orders)
+
+        return shares.command(pip.python(HERE), "benchmarks.peers.quix.job", work, own)
 
     return command
 

@@ -18,13 +18,16 @@ OFTEN = (*NEVER_QUICK, "step.rows_max=4000", "lake.roll_rows=8000")
 def test_worker_that_dies_again_and_again_changes_nothing(
     kafka: Kafka, short: Path, wanted: Delivered, tmp_path: Path, place: str
 ) -> None:
-    """Each worker process dies when it comes to the place for the N-th time; its nanny starts the next."""
-    name = place.partition(":")[0].replace(".", "-")
-    sets = sets_of(kafka, tmp_path, name, *OFTEN)
-    settings = settings_of(kafka, tmp_path, name, *OFTEN)
-    publish(settings, short)
+    """Each worker process dies when it comes to the place for the N-th time; its nanny starts the next.
 
-    with Driver(sets, tmp_path / "log", "--until-idle", environment={VARIABLE: place}) as driver:
+    The records come at a pace: of a topic that is full, all documents may be written in one commit.
+    """
+    name = place.partition(":")[0].replace(".", "-")
+    settings = settings_of(kafka, tmp_path, name, *OFTEN)
+    source, options = f"recording:{short}", ("--speed", "20", "--until-idle")
+
+    sets, environment = sets_of(kafka, tmp_path, name, *OFTEN), {VARIABLE: place}
+    with Driver(sets, tmp_path / "log", *options, source=source, environment=environment) as driver:
         assert driver.wait() == 0
 
     assert "lost: " in driver.output  # at least one has died

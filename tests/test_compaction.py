@@ -1,11 +1,13 @@
 """Small files become large ones: readers see each row once at any time, and a kill at any step is harmless."""
 
+import contextlib
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +16,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from hydrodask import clock
-from hydrodask.audit.compaction import STAGING, Compaction
+from hydrodask.audit.compaction import GRACE_S, STAGING, Compaction
 from hydrodask.errors import FatalError
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import current, named
@@ -38,15 +40,20 @@ def die(done):
     if done == step and seen.count(done) == 3:
         os.kill(os.getpid(), signal.SIGKILL)
 
-Compaction(load(sets=[f"data_dir={data_dir}"])[0], rows_max=10**6, in_place=in_place == "True", step=die).run()
+settings = load(sets=[f"data_dir={data_dir}"])[0]
+Compaction(settings, rows_max=10**6, in_place=in_place == "True", grace_s=0.0, step=die).run()
 """
 
 
 def compaction(
-    stored: Stored, step: Callable[[str], None] = lambda _done: None, *, in_place: bool = False
+    stored: Stored,
+    step: Callable[[str], None] = lambda _done: None,
+    *,
+    in_place: bool = False,
+    grace_s: float = 0.0,
 ) -> Compaction:
     """Return a compaction of a lake."""
-    return Compaction(stored.settings, rows_max=10**6, in_place=in_place, step=step)
+    return Compaction(stored.settings, rows_max=10**6, in_place=in_place, grace_s=grace_s, step=step)
 
 
 def rows(stored: Stored, folder: str = "raw") -> pa.Table:
@@ -110,13 +117,37 @@ def test_readers_see_every_row_once_at_any_time(leftover: Stored, tmp_path: Path
     thread = threading.Thread(target=read)
     thread.start()
     try:
-        compaction(copy, pause).run()
+        compaction(copy, pause, grace_s=GRACE_S).run()
     finally:
         stop.set()
         thread.join(30)
 
     assert bad == []
     assert reads[0] > 1
+
+
+def test_reader_that_is_slow_lists_the_whole_old_folder(leftover: Stored, tmp_path: Path) -> None:
+    """It has opened a folder before its exchange, and reads the list when the next folder has been exchanged."""
+    copy = leftover.copy(tmp_path)
+    steps: list[str] = []
+    with contextlib.ExitStack() as opened:
+        listing: list[Iterator[os.DirEntry[str]]] = []
+        small: set[str] = set()
+
+        def look(done: str) -> None:
+            steps.append(done)
+            if steps.count("checked") == 1 and done == "checked":
+                made = next((copy.lake / STAGING).rglob("*.parquet")).parent
+                folder = copy.lake / made.relative_to(copy.lake / STAGING)
+                small.update(path.name for path in folder.iterdir())
+                listing.append(opened.enter_context(os.scandir(folder)))
+            if steps.count("exchanged") == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            compaction(copy, look, grace_s=GRACE_S).run()
+
+        assert {entry.name for entry in listing[0]} == small
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -4,6 +4,8 @@ What is promised, and to whom:
 
 - Whoever lists a folder sees the files from before or those from after, never some of both: the new files are made in
   a folder beside the lake's, `.compact`, and the two folders are exchanged in one step (Linux, local disks).
+- Whoever is at listing meanwhile has `GRACE_S` to finish: so long the old folder stays whole. One that is slower sees a
+  folder from which files go, silently. Small and large files take space side by side until then.
 - Whoever has listed before and opens after finds a file gone, which is an error and not a wrong answer: list again. A
   large file has a name that no small file ever had, so no listing leads to rows that it did not mean.
 - Elsewhere (HDFS, object stores) nothing can exchange two folders. There, and only if told to, the large file is put
@@ -18,7 +20,7 @@ What is promised, and to whom:
 """
 
 import shutil
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,8 +59,8 @@ class Compacted:
     left: list[str] = field(default_factory=list)
 
 
-GRACE_S = 0.2
-"""How long a reader has from opening a folder to having its list."""
+GRACE_S = 10.0
+"""How long a reader has from opening a folder to having its list: long, for a busy machine may keep it waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +87,24 @@ class Compaction:
     Nobody else may compact or backfill the same lake at the same time.
     """
 
-    def __init__(self, settings: Settings, *, rows_max: int, in_place: bool, step: Step = lambda _done: None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        rows_max: int,
+        in_place: bool,
+        grace_s: float = GRACE_S,
+        step: Step = lambda _done: None,
+    ) -> None:
         self.lake = Lake(settings.lake_url)
         self.done = Compacted()
         self._prefix = settings.topics.prefix
         self._rows_max = rows_max
         self._in_place = in_place
+        self._grace_s = grace_s
         self._step = step
         self._local = self.lake.files.local
+        self._replaced: deque[tuple[float, Path]] = deque()
 
     def run(self, *, say: Callable[[str], None] = lambda _said: None, settled_s: float = 0.0) -> Compacted:
         """Compact every folder that has not changed for `settled_s`, where that can be known. Blocks.
@@ -112,6 +124,10 @@ class Compaction:
                 continue
             say(folder)
             self._compact(folder, runs)
+            self._remove(wait=False)
+        if self._replaced:
+            say("old folders stay for a moment: readers may be at listing them")
+        self._remove(wait=True)
         return self.done
 
     def _age_s(self, folder: str) -> float:
@@ -209,10 +225,24 @@ class Compaction:
         known = gone | {path.name for path in kept}
         self._carry_over(root / STAGING, (old for old in staged.iterdir() if old.name not in known))
         self._step("carried over")
-        # Who has just opened the old folder still lists it: deleting under the list would take rows out of it silently.
-        clock.sleep_s(GRACE_S)
-        shutil.rmtree(root / STAGING)
-        self._step("removed")
+        self._replaced.append((clock.monotonic_s(), staged))
+
+    def _remove(self, *, wait: bool) -> None:
+        """Delete old folders that nobody can be listing any more; those of which this is not so yet too, after a wait.
+
+        Who has opened an old folder before the exchange still lists it: rows would go from under the list silently.
+        """
+        while self._replaced:
+            exchanged_s, staged = self._replaced[0]
+            left_s = exchanged_s + self._grace_s - clock.monotonic_s()
+            if left_s > 0 and not wait:
+                return
+            clock.sleep_s(max(0.0, left_s))
+            shutil.rmtree(staged)
+            self._replaced.popleft()
+            self._step("removed")
+        if wait and self._local is not None:
+            shutil.rmtree(self._local / STAGING, ignore_errors=True)
 
     def _beside(self, runs: list[Run]) -> None:
         """Put the large file beside the small ones, check it, then delete those."""

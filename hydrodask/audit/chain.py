@@ -2,14 +2,36 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 
-from hydrodask.audit.files import Link
+import pyarrow as pa
+
+from hydrodask.audit.files import Link, rows_of
 from hydrodask.audit.finding import Result
-from hydrodask.store.listing import Named, current
+from hydrodask.store.lake import Lake
+from hydrodask.store.listing import Named, current, file_name
 
 Chains = dict[str, list[Link]]
 """The chains of one partition by folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Small files in a row, in one folder and of one date, that become one large file."""
+
+    folder: str
+    links: tuple[Link, ...]
+
+    @property
+    def path(self) -> str:
+        """The large file's path."""
+        source = self.links[0].named.source
+        return f"{self.folder}/{file_name(source, self.links[0].first, self.links[-1].end)}"
+
+    def rows(self, lake: Lake) -> pa.Table:
+        """Return the rows of all, in order."""
+        return pa.concat_tables([rows_of(lake, link) for link in self.links]).combine_chunks()
 
 
 def arrange(files: Iterable[Named], result: Result) -> dict[tuple[str, int], dict[str, list[Named]]]:

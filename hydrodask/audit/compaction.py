@@ -2,12 +2,12 @@
 
 What is promised, and to whom:
 
-- Whoever lists a folder sees the files from before or those from after, never some of both: the new files are made in
-  a folder beside the lake's, `.compact`, and the two folders are exchanged in one step (Linux, local disks).
-- Whoever is at listing meanwhile has `GRACE_S` to finish: so long the old folder stays whole. One that is slower sees a
-  folder from which files go, silently. Small and large files take space side by side until then.
+- Whoever lists the names in a folder gets the files from before or those from after, never some of both: the new
+  files are made beside the lake's folders, in `.compact`, and the two folders are exchanged in one step (Linux, local
+  disks). Whoever is at listing meanwhile has `GRACE_S` to finish: so long the old folder stays whole.
 - Whoever has listed before and opens after finds a file gone, which is an error and not a wrong answer: list again. A
-  large file has a name that no small file ever had, so no listing leads to rows that it did not mean.
+  large file has a name that no small file ever had, so no listing leads to rows that it did not mean. Arrow's way to
+  find a folder's files leaves out silently what has gone since it was listed: `Lake.table` does not.
 - Elsewhere (HDFS, object stores) nothing can exchange two folders. There, and only if told to, the large file is put
   beside the small ones, which are then deleted: readers that go by `store.listing.current` see each row once at any
   time, and all others see the rows of one run of files twice for a moment.
@@ -25,11 +25,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from hydrodask import clock
-from hydrodask.audit.chain import arrange
+from hydrodask.audit.chain import Run, arrange
 from hydrodask.audit.files import FOLDERS, Link, inspect, rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.errors import FatalError, IntegrityError
@@ -37,7 +36,7 @@ from hydrodask.settings import Settings
 from hydrodask.store.exchange import can_exchange, exchange
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, encode_range
-from hydrodask.store.listing import Named, file_name, named
+from hydrodask.store.listing import Named, named
 
 STAGING = ".compact"
 """Where new folders are made: on the lake's file system, and where no reader of its folders looks."""
@@ -61,24 +60,6 @@ class Compacted:
 
 GRACE_S = 10.0
 """How long a reader has from opening a folder to having its list: long, for a busy machine may keep it waiting."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Small files in a row, in one folder and of one date, that become one large file."""
-
-    folder: str
-    links: tuple[Link, ...]
-
-    @property
-    def path(self) -> str:
-        """The large file's path."""
-        source = self.links[0].named.source
-        return f"{self.folder}/{file_name(source, self.links[0].first, self.links[-1].end)}"
-
-    def rows(self, lake: Lake) -> pa.Table:
-        """Return the rows of all, in order."""
-        return pa.concat_tables([rows_of(lake, link) for link in self.links]).combine_chunks()
 
 
 class Compaction:

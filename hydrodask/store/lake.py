@@ -6,19 +6,23 @@ end and goes on from there.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hydrodask.errors import IntegrityError
+from hydrodask.errors import IntegrityError, RetryableError
 from hydrodask.store import seal
 from hydrodask.store.files import Files
+from hydrodask.store.listing import readable
 
 _END, _FIRST = b"hydrodask.end", b"hydrodask.first"
 _DELTA = ("cycle", "sample_idx", "timestamp", "offset", "late_us", "revision", "window_start", "window_end")
 _SPLIT = ("avg_value", "stddev_value")
+
+READS_MAX = 5
+"""How often a folder is listed anew because a file has gone since it was listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,32 @@ class Lake:
         if self.files.put_if_absent(path, data):
             return Written(end, len(data), ours=True)
         return Written(self.end_of(path), 0, ours=False)
+
+    def table(self, folder: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the rows of a folder, such as `windows` or `raw/sensor=PS1`, with the `sensor` that its paths name.
+
+        Each row is there once, whatever `compact` does meanwhile. Takes memory for all of them. Raises RetryableError
+        when files go again and again, IntegrityError for a damaged one.
+        """
+        for _attempt in range(READS_MAX):
+            try:
+                tables = [self._rows(path, columns) for path in readable(self.files.names(folder))]
+            except FileNotFoundError:  # replaced since it was listed
+                continue
+            return pa.concat_tables(tables) if tables else pa.table({})
+        raise RetryableError(f"{folder} in {self.files.url} changed in each of {READS_MAX} reads; read it again later")
+
+    def _rows(self, path: str, columns: Sequence[str] | None) -> pa.Table:
+        of_file = None if columns is None else [name for name in columns if name != "sensor"]
+        try:
+            # From memory, because a folder `sensor=PS1` in a path would become a column of another type.
+            table = pq.read_table(pa.BufferReader(self.files.read(path)), columns=of_file)
+        except (pa.ArrowInvalid, KeyError) as error:
+            raise IntegrityError(f"{path} in {self.files.url} is damaged ({error}); move it away") from error
+        sensor = next((part[7:] for part in path.split("/") if part.startswith("sensor=")), None)
+        if sensor is not None and (columns is None or "sensor" in columns):
+            table = table.append_column("sensor", pa.repeat(sensor, table.num_rows))
+        return table.replace_schema_metadata(None)
 
     def end(self, folder: str, source: tuple[str, int]) -> int:
         """Return where the newest file of `source` at any depth below `folder` ends, 0 without files."""

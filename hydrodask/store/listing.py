@@ -5,6 +5,7 @@ end, `TOPIC-PARTITION-FIRST-END.parquet`, and takes the place of every other fil
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -81,3 +82,15 @@ def current(files: Iterable[Named]) -> tuple[list[Named], list[Named]]:
         chosen.append(file)
         covered = max(covered, file.end or -1)
     return chosen, replaced
+
+
+def readable(paths: Iterable[str]) -> list[str]:
+    """Return those of the paths that readers should read, sorted: each row is in one of them, and in one only.
+
+    >>> readable(["late/t-0-000000000000.parquet", "late/t-0-000000000000-000000000009.parquet", "late/notes.txt"])
+    ['late/t-0-000000000000-000000000009.parquet']
+    """
+    chains: dict[tuple[str, tuple[str, int]], list[Named]] = defaultdict(list)
+    for file in filter(None, map(named, paths)):
+        chains[file.folder, file.source].append(file)
+    return sorted(file.path for chain in chains.values() for file in current(chain)[0])

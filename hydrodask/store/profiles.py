@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hydrodask.errors import ConfigError, IntegrityError
 from hydrodask.records import Float64, Int64
 from hydrodask.store.files import Files
+from hydrodask.store.listing import readable
 
 LABELS = ("cooler", "valve", "pump", "accumulator", "stable")
 """Columns of a cycle's label, in the order of the archive's `profile.txt`."""
@@ -32,7 +33,7 @@ class Keys:
 
 def profile_paths(files: Files, sensor: str) -> list[str]:
     """Return the lake's files of one sensor's cycle profiles."""
-    return [name for name in files.names(f"cycles/sensor={sensor}") if name.endswith(".parquet")]
+    return readable(files.names(f"cycles/sensor={sensor}"))
 
 
 def profile_keys(files: Files, path: str) -> Keys:
@@ -49,7 +50,7 @@ def profile_curves(files: Files, path: str) -> Float64:
 
 def label_keys(files: Files) -> tuple[Keys, Float64]:
     """Return all labels of the lake: which cycles, and shape (n, 5) in the order of `LABELS`."""
-    names = [name for name in files.names("labels") if name.endswith(".parquet")]
+    names = readable(files.names("labels"))
     tables = [_read(files, name, ["rig", "cycle", "timestamp", "revision", *LABELS]) for name in names]
     if not tables:
         empty = np.zeros(0, np.int64)

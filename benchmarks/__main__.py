@@ -90,7 +90,8 @@ def _measure(
 ) -> Iterator[dict[str, Any]]:
     """Yield what each run gave: round by round, job by job, the engines of one beside each other in time."""
     by_name = {peer.name: peer for peer in engines}
-    for number in range(options.rounds):
+    first = results.next_round(options.name)
+    for number in range(first, first + options.rounds):
         for job in options.jobs:
             for name in shuffled(sorted(by_name), number):
                 for line in _one(bench, by_name[name], job, inputs, options):

@@ -31,6 +31,13 @@ def save(name: str, result: dict[str, Any]) -> Path:
     return path
 
 
+def next_round(name: str) -> int:
+    """Return the number of the first round that `NAME.json` does not hold: rounds of two commands are not mixed."""
+    path = RESULTS / f"{name}.json"
+    runs = json.loads(path.read_text())["runs"] if path.exists() else []
+    return 1 + max((run["round"] for run in runs), default=-1)
+
+
 def add(name: str, line: dict[str, Any], about: dict[str, Any]) -> Path:
     """Add a line to `runs` of `benchmarks/results/NAME.json`, so that what was measured stays when a run is ended."""
     path = RESULTS / f"{name}.json"

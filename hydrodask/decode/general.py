@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 from msgspec.structs import astuple
-from numba import njit
 
 from hydrodask import clock
 from hydrodask.blobs import Blobs
@@ -23,6 +22,7 @@ from hydrodask.records import Bool, Float64, Int64
 DEPTH_MAX = 256
 """Deepest nesting that is decoded. Ours, because the interpreter's own limit depends on who calls."""
 
+_LINE_END, _ASCII_MAX = 10, 127
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
@@ -78,30 +78,15 @@ def _decode_lines(values: Blobs) -> list[tuple[Any, ...]] | None:
     """
     if int(np.diff(values.bounds).max()) > DEPTH_MAX:
         return None
-    text = np.empty(int(values.bounds[-1] - values.bounds[0]) + len(values), np.uint8)
-    if not lines(values.data, values.bounds, text):
+    data, ends = values.data[values.bounds[0] : values.bounds[-1]], values.bounds[1:] - values.bounds[0]
+    if ((data == _LINE_END) | (data > _ASCII_MAX)).any():
         return None
+    text = np.insert(data, ends, _LINE_END)
     try:
         records = _decode_text(text.data)
     except ValueError:
         return None
     return list(zip(*map(astuple, records), strict=True)) if len(records) == len(values) else None
-
-
-@njit(cache=True)
-def lines(data, bounds, out):  # type: ignore[no-untyped-def]
-    """Copy each blob and a line end behind it to `out`, which has room for just that; say whether all are plain."""
-    odd = 0
-    for k in range(bounds[0], bounds[-1]):
-        odd += (data[k] == 10) | (data[k] > 127)
-    at = 0
-    for i in range(len(bounds) - 1):
-        size = bounds[i + 1] - bounds[i]
-        out[at : at + size] = data[bounds[i] : bounds[i + 1]]
-        at += size
-        out[at] = 10
-        at += 1
-    return odd == 0
 
 
 def _decode_each(values: Sequence[bytes], sensor: str, bytes_max: int, rig_bytes_max: int) -> Decoded:

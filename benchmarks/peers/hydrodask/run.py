@@ -1,4 +1,7 @@
-"""Parts of the platform's graph, run by it: `python -m benchmarks.peers.hydrodask.run windows|raw --set …`."""
+"""Parts of the platform's graph, run by it: `python -m benchmarks.peers.hydrodask.run windows|raw --set …`.
+
+Workers import this module, too, so what only the driver needs is imported when it runs.
+"""
 
 import argparse
 import asyncio
@@ -7,9 +10,7 @@ from streamz import Stream
 
 from flows import Flow
 from hydrodask.channels import SENSORS
-from hydrodask.cli.datadir import DataDir
-from hydrodask.cli.platform import Platform
-from hydrodask.settings import Settings, load
+from hydrodask.settings import Settings
 from hydrodask.stream import nodes  # noqa: F401  (registers the nodes that are named below)
 from hydrodask.stream.context import Context
 
@@ -29,6 +30,9 @@ BUILDS = {"windows": windows, "raw": raw}
 
 async def run(settings: Settings, job: str) -> None:
     """Run until everything in the topics is consumed and stored."""
+    from hydrodask.cli.datadir import DataDir
+    from hydrodask.cli.platform import Platform
+
     with DataDir(settings.data_dir) as data_dir:
         platform = Platform(settings, data_dir=data_dir, flows=(Flow("monitor", SENSORS, BUILDS[job]),))
         async with platform.started(print):
@@ -36,6 +40,8 @@ async def run(settings: Settings, job: str) -> None:
 
 
 if __name__ == "__main__":
+    from hydrodask.settings import load
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("job", choices=sorted(BUILDS))
     parser.add_argument("--set", dest="sets", action="append")

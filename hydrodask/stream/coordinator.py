@@ -224,6 +224,8 @@ class Coordinator:
         self._assignment.free(seat, kept=hosted | set(order.sources))
         self._assignment.stale -= hosted
         self.board.take(report, clock.monotonic_s())
+        if seat.steps == 1:
+            self._assignment.place(self._ready())  # or its next step, a whole trigger, would have nothing to do
         if not report.waiting:
             seat.reached = order.mode
             seat.stopped = order.mode == "stop"

@@ -80,7 +80,7 @@ class Schedule:
         return len(self.faults) + len(self.events)
 
 
-def draw(seed: int, *, mutation: str = "") -> Schedule:
+def draw(seed: int) -> Schedule:
     """Return the schedule of a seed."""
     rng = random.Random(f"schedule {seed}")  # noqa: S311 - no secret
     late = rng.random() < 0.25
@@ -102,7 +102,6 @@ def draw(seed: int, *, mutation: str = "") -> Schedule:
         ),
         faults=tuple(_fault(rng) for _ in range(rng.choice([0, 1, 2, 4, 6, 8, 10]))),
         events=tuple(sorted(events, key=lambda event: event.at_s)),
-        mutation=mutation,
         late_partition=late,
     )
 

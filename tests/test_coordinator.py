@@ -198,7 +198,8 @@ def test_lost_worker_is_fenced_before_its_partitions_move() -> None:
 
     one = play(cluster, story)
 
-    assert any("slot 1 lost: worker w2 went away" in n for n in one.board.overview.notes)
+    # Its step fails, or the scheduler does not know it any more, whichever is seen first.
+    assert any("slot 1 lost: worker w2 " in n for n in one.board.overview.notes)
 
 
 def test_fence_that_fails_is_tried_again() -> None:

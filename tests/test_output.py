@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydrodask.errors import RetryableError
-from hydrodask.store.lake import Lake
-from hydrodask.store.output import FileOutput
+from hydrodask.store.lake import Lake, Written
+from hydrodask.store.output import TABLES_MAX, FileOutput
 
 SOURCE = ("hydraulic-PS1", 0)
 END = 60
@@ -179,3 +179,25 @@ def test_loser_goes_on_where_the_winner_ended() -> None:
     assert (loser.first, loser.waiting, loser.files) == (3, 2, 0)
     loser.roll(5)
     assert stored(lake) == ([0, 1, 2, 3, 4], [(0, 3), (3, 5)])
+
+
+def test_many_small_tables_are_few_when_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A live rig adds a few rows at a time, for minutes: Parquet would take seconds for thousands of tables."""
+    sizes = []
+    put = Lake.put
+
+    def watched(self: Lake, *given: Any) -> Written:
+        sizes.append(given[-1].column("offset").num_chunks)
+        return put(self, *given)
+
+    monkeypatch.setattr(Lake, "put", watched)
+    lake = Lake(f"memory://{uuid.uuid4().hex}")
+    output = FileOutput(lake, "raw", SOURCE, folder_of=lambda _t: "raw", column="offset", keep=False)
+    output.open(0)
+    for offset in range(0, 2_000, 2):
+        output.add(table_of([offset, offset + 1]), 0.0)
+
+    output.roll(2_000)
+
+    assert sizes[0] <= TABLES_MAX
+    assert lake.table("raw", ["offset"])["offset"].to_pylist() == list(range(2_000))

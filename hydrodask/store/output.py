@@ -11,6 +11,11 @@ from hydrodask.store.lake import Lake, pack, unpack
 
 FolderOf = Callable[[pa.Table], str]
 
+TABLES_MAX = 128
+"""Tables that wait for a file; more are made into one. A live rig's are of a few rows each, and Parquet is slow with
+thousands of them: a file of five minutes took seconds.
+"""
+
 
 class FileOutput:
     """Gathers rows of one partition and writes a file when told to.
@@ -64,6 +69,8 @@ class FileOutput:
         if table.num_rows:
             self._tables.append(table)
             self.waiting += table.num_rows
+            if len(self._tables) > TABLES_MAX:
+                self._tables = [pa.concat_tables(self._tables).combine_chunks()]
             self.since_s = now_s if self.since_s is None else self.since_s
 
     def due(self, now_s: float, *, rows_max: int, age_s_max: float) -> bool:

@@ -84,7 +84,7 @@ PEERS = (
             "Windows are the table function HOP; live runs use the older GROUP BY HOP, as only that fires early.",
             "Its watermark is that of all sensors: rows wait for the slowest. They are seen at checkpoints.",
             "After a kill it is started from the newest checkpoint, as a cluster's high availability would do.",
-            "Transactions that it then has to commit are fenced here (ProducerFencedException), and their rows are lost.",
+            "Transactions that it has to commit then are fenced (ProducerFencedException), and their rows lost.",
         ),
     ),
 )

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from hydrodask.errors import IntegrityError, RetryableError
 from hydrodask.store import seal
 from hydrodask.store.files import Files
-from hydrodask.store.listing import readable
+from hydrodask.store.listing import Named, readable
 
 _END, _FIRST = b"hydrodask.end", b"hydrodask.first"
 _DELTA = ("cycle", "sample_idx", "timestamp", "offset", "late_us", "revision", "window_start", "window_end")
@@ -59,20 +59,20 @@ class Lake:
         """
         for _attempt in range(READS_MAX):
             try:
-                tables = [self._rows(path, columns) for path in readable(self.files.names(folder))]
+                tables = [self._rows(file, columns) for file in readable(self.files.names(folder))]
             except FileNotFoundError:  # replaced since it was listed
                 continue
             return pa.concat_tables(tables) if tables else pa.table({})
         raise RetryableError(f"{folder} in {self.files.url} changed in each of {READS_MAX} reads; read it again later")
 
-    def _rows(self, path: str, columns: Sequence[str] | None) -> pa.Table:
+    def _rows(self, file: Named, columns: Sequence[str] | None) -> pa.Table:
         of_file = None if columns is None else [name for name in columns if name != "sensor"]
         try:
             # From memory, because a folder `sensor=PS1` in a path would become a column of another type.
-            table = pq.read_table(pa.BufferReader(self.files.read(path)), columns=of_file)
+            table = pq.read_table(pa.BufferReader(self.files.read(file.path)), columns=of_file)
         except (pa.ArrowInvalid, KeyError) as error:
-            raise IntegrityError(f"{path} in {self.files.url} is damaged ({error}); move it away") from error
-        sensor = next((part[7:] for part in path.split("/") if part.startswith("sensor=")), None)
+            raise IntegrityError(f"{file.path} in {self.files.url} is damaged ({error}); move it away") from error
+        sensor = file.parts.get("sensor")
         if sensor is not None and (columns is None or "sensor" in columns):
             table = table.append_column("sensor", pa.repeat(sensor, table.num_rows))
         return table.replace_schema_metadata(None)

@@ -84,13 +84,14 @@ def current(files: Iterable[Named]) -> tuple[list[Named], list[Named]]:
     return chosen, replaced
 
 
-def readable(paths: Iterable[str]) -> list[str]:
-    """Return those of the paths that readers should read, sorted: each row is in one of them, and in one only.
+def readable(paths: Iterable[str]) -> list[Named]:
+    """Return the files that readers should read, in order of their paths: each row is in one of them, and in one only.
 
-    >>> readable(["late/t-0-000000000000.parquet", "late/t-0-000000000000-000000000009.parquet", "late/notes.txt"])
+    >>> paths = "late/t-0-000000000000.parquet", "late/t-0-000000000000-000000000009.parquet", "late/notes.txt"
+    >>> [file.path for file in readable(paths)]
     ['late/t-0-000000000000-000000000009.parquet']
     """
     chains: dict[tuple[str, tuple[str, int]], list[Named]] = defaultdict(list)
     for file in filter(None, map(named, paths)):
         chains[file.folder, file.source].append(file)
-    return sorted(file.path for chain in chains.values() for file in current(chain)[0])
+    return sorted((file for chain in chains.values() for file in current(chain)[0]), key=lambda file: file.path)

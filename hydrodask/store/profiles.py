@@ -33,7 +33,7 @@ class Keys:
 
 def profile_paths(files: Files, sensor: str) -> list[str]:
     """Return the lake's files of one sensor's cycle profiles."""
-    return readable(files.names(f"cycles/sensor={sensor}"))
+    return [file.path for file in readable(files.names(f"cycles/sensor={sensor}"))]
 
 
 def profile_keys(files: Files, path: str) -> Keys:
@@ -50,7 +50,7 @@ def profile_curves(files: Files, path: str) -> Float64:
 
 def label_keys(files: Files) -> tuple[Keys, Float64]:
     """Return all labels of the lake: which cycles, and shape (n, 5) in the order of `LABELS`."""
-    names = readable(files.names("labels"))
+    names = [file.path for file in readable(files.names("labels"))]
     tables = [_read(files, name, ["rig", "cycle", "timestamp", "revision", *LABELS]) for name in names]
     if not tables:
         empty = np.zeros(0, np.int64)

@@ -4,6 +4,7 @@
 PYTHON := $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Bytecode is made when a module is first imported: for all of the libraries it would take a minute, and few are used.
 # What is installed is remembered inside .venv, so deleting .venv is all it takes to start anew.
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
@@ -61,12 +62,12 @@ clean:  ## delete .venv and caches; data directories stay
 	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Debian, Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
 $(RUNTIME): requirements.lock pyproject.toml | .venv/bin/python
-	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-compile --require-hashes -r requirements.lock
 	$(PIP) install --no-build-isolation --no-deps -e .
 	@touch $@
 
 # The dev lock holds the runtime lock's versions too: an environment made by `make run` is extended.
 $(DEV): requirements-dev.lock requirements.lock pyproject.toml | .venv/bin/python
-	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-compile --require-hashes -r requirements-dev.lock
 	$(PIP) install --no-build-isolation --no-deps -e .
 	@touch $(RUNTIME) $@

@@ -30,7 +30,7 @@ def test_the_demo_plan_loads() -> None:
     """The plan of the default run is valid and starts after a minute."""
     plan = FaultPlan.load(CONF / "faults-demo.yaml")
 
-    assert [(f.component, f.to, f.at, f.lasts) for f in plan.components] == [("cooler", 3, 60, 40)]
+    assert [(f.component, f.to, f.at, f.lasts) for f in plan.components] == [("cooler", 3, 60, 35)]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,10 @@ one by one. So two documents in one record, or one document in two, never shift 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from typing import Annotated, Any
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec.structs import astuple
 
 from hydrodask import clock
 from hydrodask.blobs import Blobs
@@ -22,7 +21,7 @@ from hydrodask.records import Bool, Float64, Int64
 DEPTH_MAX = 256
 """Deepest nesting that is decoded. Ours, because the interpreter's own limit depends on who calls."""
 
-_LINE_END, _ASCII_MAX = 10, 127
+_LINE_END = 10
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
@@ -64,29 +63,30 @@ def decode(values: Blobs, places: Int64, *, sensor: str, bytes_max: int, rig_byt
 
     What comes of it speaks of places in `places`.
     """
-    if len(places) == len(values):
-        columns = _decode_lines(values)
-        if columns is not None and set(columns[0]) == {sensor} and set(columns[6]) == {None} and min(columns[5]) > 0:
-            return _decoded(columns, places, {})
+    if places[-1] - places[0] == len(places) - 1:
+        columns = _columns(_decode_lines(values[places[0] : places[-1] + 1]))
+        # Names of rigs would have to be looked at one by one.
+        if columns.sensor.count(sensor) == columns.rig.count(None) == len(places) and min(columns.rate_hz) > 0:
+            return _decoded(columns, np.arange(len(places)), {})
     return _decode_each([values[i] or b"" for i in places.tolist()], sensor, bytes_max, rig_bytes_max)
 
 
-def _decode_lines(values: Blobs) -> list[tuple[Any, ...]] | None:
-    """Return the columns of records that are all plain, decoded at once as lines; None when one is not.
+def _decode_lines(values: Blobs) -> list[_Record]:
+    """Return records that are all plain, decoded at once as lines; none when one of them is not.
 
     Without line ends inside of them, as many objects as lines means one in each.
     """
     if int(np.diff(values.bounds).max()) > DEPTH_MAX:
-        return None
+        return []
     data, ends = values.data[values.bounds[0] : values.bounds[-1]], values.bounds[1:] - values.bounds[0]
-    if ((data == _LINE_END) | (data > _ASCII_MAX)).any():
-        return None
-    text = np.insert(data, ends, _LINE_END)
+    plain = data.tobytes()
+    if b"\n" in plain or not plain.isascii():
+        return []
     try:
-        records = _decode_text(text.data)
+        records = _decode_text(np.insert(data, ends, _LINE_END).data)
     except ValueError:
-        return None
-    return list(zip(*map(astuple, records), strict=True)) if len(records) == len(values) else None
+        return []
+    return records if len(records) == len(values) else []
 
 
 def _decode_each(values: Sequence[bytes], sensor: str, bytes_max: int, rig_bytes_max: int) -> Decoded:
@@ -104,8 +104,7 @@ def _decode_each(values: Sequence[bytes], sensor: str, bytes_max: int, rig_bytes
         else:
             records.append(record)
             where.append(place)
-    columns = list(zip(*map(astuple, records), strict=True)) or [()] * 7
-    return _decoded(columns, np.array(where, np.int64), reasons)
+    return _decoded(_columns(records), np.array(where, np.int64), reasons)
 
 
 def inspect(value: bytes, bytes_max: int) -> None:
@@ -167,20 +166,44 @@ def reason_of(error: ValueError) -> str:
     return text
 
 
-def _decoded(columns: list[tuple[Any, ...]], where: Int64, reasons: dict[int, str]) -> Decoded:
-    """Return columns in the order of `_Record`'s fields as arrays, without those whose timestamp is none."""
-    _sensor, cycle, sample_idx, value, texts, rate_hz, rig = columns
-    time_us, good = _times(texts)
+class _Columns(NamedTuple):
+    """The fields of records, a list for each: `_Record`'s in its order."""
+
+    sensor: list[str]
+    cycle: list[int]
+    sample_idx: list[int]
+    value: list[float]
+    timestamp: list[str]
+    rate_hz: list[float]
+    rig: list[str | None]
+
+
+def _columns(records: Sequence[_Record]) -> _Columns:
+    """Return the fields of `records`: lists, because tuples of them would keep the garbage collector busy."""
+    return _Columns(
+        [r.sensor for r in records],
+        [r.cycle for r in records],
+        [r.sample_idx for r in records],
+        [r.value for r in records],
+        [r.timestamp for r in records],
+        [r.sampling_rate_hz for r in records],
+        [r.rig for r in records],
+    )
+
+
+def _decoded(columns: _Columns, where: Int64, reasons: dict[int, str]) -> Decoded:
+    """Return `columns` as arrays, without records whose timestamp is none."""
+    time_us, good = _times(columns.timestamp)
     for i in np.flatnonzero(~good):
-        reasons[int(where[i])] = f"timestamp {texts[int(i)][:40]!r} is not ISO 8601"
+        reasons[int(where[i])] = f"timestamp {columns.timestamp[int(i)][:40]!r} is not ISO 8601"
     return Decoded(
         where=where[good],
-        cycle=np.array(cycle, np.int64)[good],
-        sample_idx=np.array(sample_idx, np.int64)[good],
-        value=np.array(value, np.float64)[good],
+        cycle=np.array(columns.cycle, np.int64)[good],
+        sample_idx=np.array(columns.sample_idx, np.int64)[good],
+        value=np.array(columns.value, np.float64)[good],
         time_us=time_us[good],
-        rate_hz=np.array(rate_hz, np.float64)[good],
-        rig=list(compress(rig, good)),
+        rate_hz=np.array(columns.rate_hz, np.float64)[good],
+        rig=list(compress(columns.rig, good)),
         reasons=reasons,
     )
 

@@ -171,6 +171,18 @@ def test_general_decoder_gives_places() -> None:
     assert list(done.reasons) == [1]
 
 
+@pytest.mark.parametrize("name", ["", "a\tb", "r" * 129])
+def test_a_bad_rig_between_good_ones_is_rejected_alone(name: str) -> None:
+    """Records that name their rigs are decoded together; a name that can't be one costs its own record."""
+    names = ["rig-1", name, "rig-2"]
+    records = [GOOD[:-1] + b', "rig": ' + json.dumps(n).encode() + b"}" for n in names]
+    done = decode_general(Blobs.of(records), np.arange(3), sensor="PS1", bytes_max=600, rig_bytes_max=128)
+
+    assert done.rig == ["rig-1", "rig-2"]
+    assert list(done.reasons) == [1]
+    assert done.reasons[1].startswith("rig is ")
+
+
 def test_depth_ignores_brackets_in_strings() -> None:
     """Escaped quotes do not end a string."""
     assert depth(rb'{"a": "\"[[[", "b": [1]}') == 2

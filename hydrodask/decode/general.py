@@ -65,8 +65,8 @@ def decode(values: Blobs, places: Int64, *, sensor: str, bytes_max: int, rig_byt
     """
     if places[-1] - places[0] == len(places) - 1:
         columns = _columns(_decode_lines(values[places[0] : places[-1] + 1]))
-        # Names of rigs would have to be looked at one by one.
-        if columns.sensor.count(sensor) == columns.rig.count(None) == len(places) and min(columns.rate_hz) > 0:
+        usual = columns.sensor.count(sensor) == len(places) and min(columns.rate_hz) > 0
+        if usual and not any(wrong_with(name, rig_bytes_max) for name in set(columns.rig)):
             return _decoded(columns, np.arange(len(places)), {})
     return _decode_each([values[i] or b"" for i in places.tolist()], sensor, bytes_max, rig_bytes_max)
 
@@ -146,12 +146,17 @@ def check(record: _Record, sensor: str, rig_bytes_max: int) -> None:
         raise ValueError(f"sensor {record.sensor} is not the topic's ({sensor})")
     if not record.sampling_rate_hz > 0:
         raise ValueError(f"sampling_rate_hz is {record.sampling_rate_hz}; want more than 0")
-    if record.rig is None:
-        return
-    if not record.rig or not record.rig.isprintable():
-        raise ValueError("rig is empty or has unprintable characters")
-    if len(record.rig.encode()) > rig_bytes_max:
-        raise ValueError(f"rig is longer than {rig_bytes_max} bytes")
+    if reason := wrong_with(record.rig, rig_bytes_max):
+        raise ValueError(reason)
+
+
+def wrong_with(rig: str | None, bytes_max: int) -> str | None:
+    """Return why `rig` can't be the name of one; no name at all is all right."""
+    if rig is None:
+        return None
+    if not rig or not rig.isprintable():
+        return "rig is empty or has unprintable characters"
+    return f"rig is longer than {bytes_max} bytes" if len(rig.encode()) > bytes_max else None
 
 
 def reason_of(error: ValueError) -> str:

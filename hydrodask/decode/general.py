@@ -184,7 +184,7 @@ class _Columns(NamedTuple):
 
 
 def _columns(records: Sequence[_Record]) -> _Columns:
-    """Return the fields of `records`: lists, because tuples of them would keep the garbage collector busy."""
+    """Return the fields of `records`; turning a tuple of each takes twice as long as asking for each field."""
     return _Columns(
         [r.sensor for r in records],
         [r.cycle for r in records],

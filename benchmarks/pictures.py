@@ -36,6 +36,7 @@ def bars_beside(values: Mapping[str, Sequence[float]], titles: Sequence[str], pa
 def curves(panels: Mapping[str, Sequence[tuple[float, float]]], title: str, path: Path) -> None:
     """Draw a panel a curve beside each other on one scale from 0, `x` logarithmic unless it begins at 0."""
     figure = Figure(figsize=(2.6 * len(panels), 2.6), layout="constrained")
+    highest = max(y for points in panels.values() for _x, y in points)
     for place, (axes, (name, points)) in enumerate(
         zip(np.atleast_1d(figure.subplots(1, len(panels), sharey=True)), panels.items(), strict=True)
     ):
@@ -45,7 +46,7 @@ def curves(panels: Mapping[str, Sequence[tuple[float, float]]], title: str, path
             axes.set_xscale("log")
         axes.set_xticks(xs, [f"{x:,.0f}" for x in xs])
         axes.minorticks_off()
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * highest)  # the axis is shared: the first panel's own limits would cut the others off
         axes.set_xlabel(name, fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
         if not place:

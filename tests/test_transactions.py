@@ -1,12 +1,14 @@
 """A producer that hangs does not hang the step: whoever has it begins anew with another."""
 
 import threading
+from typing import NoReturn
 from unittest.mock import MagicMock, patch
 
 import pytest
 
 from hydrodask.background import in_time
 from hydrodask.errors import RetryableError, StartOverError
+from hydrodask.ingest.reader import Reader
 from hydrodask.kafka import KafkaError, KafkaException, TopicPartition
 from hydrodask.settings.model import Kafka
 from hydrodask.store import topics
@@ -47,6 +49,26 @@ def test_an_error_of_the_call_comes_through(client: MagicMock) -> None:
         commit(client)
 
     client.abort_transaction.assert_called_once()
+
+
+def test_an_undecided_offset_is_settled_by_an_aborted_transaction(client: MagicMock) -> None:
+    """An offset that a killed broker left open for good is decided by the end of another transaction that names it."""
+    consumer = MagicMock()
+    found = TopicPartition("hydraulic-PS1", 0, 7, "emitted=3")
+    undecided = KafkaException(KafkaError(KafkaError._TIMED_OUT, "undecided"))
+    consumer.committed.side_effect = lambda *_: _raise(undecided) if not client.abort_transaction.called else [found]
+    reader = Reader(Kafka(embedded=False), connect=lambda *_: consumer, fetch=lambda *_: MagicMock())
+    slot = Transactions(Kafka(), 0, connect=lambda *_, **__: client)
+
+    assert reader.committed(("hydraulic-PS1", 0), slot.settle) == (7, 3)
+
+    named = client.send_offsets_to_transaction.call_args.args[0]
+    assert [(p.topic, p.partition) for p in named] == [("hydraulic-PS1", 0)]
+    client.commit_transaction.assert_not_called()
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def test_in_time() -> None:

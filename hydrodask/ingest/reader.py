@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 
 from hydrodask.background import in_background
+from hydrodask.errors import RetryableError
 from hydrodask.ingest.fetcher import Event, Fetcher, Source
 from hydrodask.kafka import (
     OFFSET_INVALID,
@@ -27,6 +28,9 @@ from hydrodask.settings.model import Kafka
 __all__ = ["Reader", "Source"]
 
 log = logging.getLogger(__name__)
+
+UNDECIDED_S_MAX = 5.0
+"""How long a committed offset may stay undecided before it is settled, s."""
 
 _EMITTED = "emitted="
 _REFUSED = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
@@ -61,21 +65,20 @@ class Reader:
         self._kafka = kafka
         self._base = base
 
-    def committed(self, source: Source) -> tuple[int | None, int | None]:
+    def committed(
+        self, source: Source, settle: Callable[[list[TopicPartition], Consumer], None]
+    ) -> tuple[int | None, int | None]:
         """Return what `mark` made of the group's committed offset; None twice when there is none.
 
-        Raises UnreachableError, or RetryableError while it is being decided.
+        An offset that stays undecided is settled once, by `settle`. Raises UnreachableError, or RetryableError while
+        it is being decided.
         """
         try:
-            found = self.consumer.committed([TopicPartition(*source)], self._kafka.timeout)[0]
-        except KafkaException as error:
-            raise_from(error, f"read the committed offset of {source[0]}-{source[1]}")
-        if found.error is not None:
-            raise translate(found.error, f"read the committed offset of {source[0]}-{source[1]}")
-        if found.offset == OFFSET_INVALID:
-            return None, None
-        said = (found.metadata or "").removeprefix(_EMITTED)  # an offset that somebody else has set says nothing
-        return found.offset + self._base, int(said) + self._base if said.isdigit() else None
+            return self._committed(source, min(UNDECIDED_S_MAX, self._kafka.timeout))
+        except RetryableError as error:
+            log.warning("%s; settling it", error)
+            settle([TopicPartition(*source, 0)], self.consumer)
+        return self._committed(source, self._kafka.timeout)
 
     def mark(self, source: Source, position: int, emitted: int) -> TopicPartition:
         """Return what to commit for `source`: the broker's offset, and up to where open windows were published."""
@@ -127,6 +130,18 @@ class Reader:
     def close(self) -> None:
         """Let go of the connections. Does not wait."""
         in_background(self._fetcher.close, self.consumer.close)
+
+    def _committed(self, source: Source, limit_s: float) -> tuple[int | None, int | None]:
+        try:
+            found = self.consumer.committed([TopicPartition(*source)], limit_s)[0]
+        except KafkaException as error:
+            raise_from(error, f"read the committed offset of {source[0]}-{source[1]}")
+        if found.error is not None:
+            raise translate(found.error, f"read the committed offset of {source[0]}-{source[1]}")
+        if found.offset == OFFSET_INVALID:
+            return None, None
+        said = (found.metadata or "").removeprefix(_EMITTED)  # an offset that somebody else has set says nothing
+        return found.offset + self._base, int(said) + self._base if said.isdigit() else None
 
     def _watermarks(self, source: Source) -> tuple[int, int]:
         """Return the broker's bounds of `source`, which may be newer than what the client knows of its topic.

@@ -73,6 +73,21 @@ class Transactions:
         except (KafkaException, BufferError) as error:
             self._give_up(error, what)
 
+    def settle(self, offsets: Sequence[TopicPartition], consumer: Consumer) -> None:
+        """Decide what an earlier owner of the slot left undecided about `offsets`, by a transaction that is aborted.
+
+        A broker that is killed may come back with offsets in a transaction that nothing ends: seen with Kafka 4.4.0,
+        where they stayed undecided over another restart and after the id was initialised. The end of a later
+        transaction of the id that names these offsets decides them.
+        """
+        what = f"settle {len(offsets)} offsets as {self._id}"
+        try:
+            self._producer.begin_transaction()
+            self._send_offsets(list(offsets), consumer.consumer_group_metadata(), what)
+            self._producer.abort_transaction(self._timeout_s)
+        except KafkaException as error:
+            self._give_up(error, what)
+
     def close(self) -> None:
         """Let go of the producer, whose transaction the next owner aborts. Never raises or waits; may be repeated."""
         if self._held:

@@ -116,7 +116,7 @@ class Host:
         flow = self._order.sources[source]
         low, high = self._reader.bounds(source)
         embedded = self.settings.kafka.embedded
-        committed, emitted = (None, None) if embedded else self._reader.committed(source)
+        committed, emitted = (None, None) if embedded else self._reader.committed(source, self._transactions.settle)
         begin = self._order.base if embedded else low
         if committed is None and not embedded and self.settings.kafka.start == "latest":
             begin = high

@@ -171,6 +171,16 @@ def test_general_decoder_gives_places() -> None:
     assert list(done.reasons) == [1]
 
 
+@pytest.mark.parametrize("note", ["", "}", "}{", "{a", "}{a}"])
+def test_documents_that_are_cut_elsewhere_are_not_put_together(note: str) -> None:
+    """As many documents as records, and all of them right when joined: of two, the one cut anywhere is rejected."""
+    first = GOOD[:-1] + b', "note": ' + json.dumps(note).encode() + b"}"
+    for cut in range(1, len(first)):
+        values = Blobs.of([first[:cut], first[cut:] + GOOD])
+        done = decode_general(values, np.arange(2), sensor="PS1", bytes_max=600, rig_bytes_max=128)
+        assert (done.where.tolist(), sorted(done.reasons)) == ([], [0, 1]), values
+
+
 @pytest.mark.parametrize("name", ["", "a\tb", "r" * 129])
 def test_a_bad_rig_between_good_ones_is_rejected_alone(name: str) -> None:
     """Records that name their rigs are decoded together; a name that can't be one costs its own record."""

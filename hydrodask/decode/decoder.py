@@ -84,7 +84,7 @@ class Decoder:
         columns.ints[at, 0], columns.ints[at, 1], columns.ints[at, 2] = done.cycle, done.sample_idx, done.time_us
         columns.floats[at, 0], columns.floats[at, 1] = done.value, done.rate_hz
         code, default = self._rigs.code, self._default_rig
-        columns.rig[at] = [default if name is None else code(name) for name in done.rig]
+        columns.rig[at] = [default if name is None else code(name) for name in done.rig] if any(done.rig) else default
         return {int(left[place]): reason for place, reason in done.reasons.items()}
 
     def _refuse(self, columns: "_Columns", timestamps_ms: Int64, reasons: dict[int, str]) -> None:

@@ -1,7 +1,7 @@
 """The general decoder: any JSON record that means a sample, one at a time, with a reason for each that does not.
 
-A run of plain records is decoded as lines, at once; records that have a line end, or not one object each, are decoded
-one by one. So two documents in one record, or one document in two, never shift the values of their neighbours.
+A run of plain records is decoded at once; records that have escapes, or not one object each, are decoded one by one. So
+two documents in one record, or one document in two, never shift the values of their neighbours.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from hydrodask import clock
 from hydrodask.blobs import Blobs
@@ -21,7 +22,7 @@ from hydrodask.records import Bool, Float64, Int64
 DEPTH_MAX = 256
 """Deepest nesting that is decoded. Ours, because the interpreter's own limit depends on who calls."""
 
-_LINE_END = 10
+_SHORTEST = len('{"a"}')
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
@@ -38,7 +39,7 @@ class _Record(msgspec.Struct, gc=False):
 
 
 _decode = msgspec.json.Decoder(_Record).decode
-_decode_text = msgspec.json.Decoder(_Record).decode_lines
+_decode_all = msgspec.json.Decoder(_Record).decode_lines
 
 
 @dataclass(slots=True)
@@ -64,29 +65,38 @@ def decode(values: Blobs, places: Int64, *, sensor: str, bytes_max: int, rig_byt
     What comes of it speaks of places in `places`.
     """
     if places[-1] - places[0] == len(places) - 1:
-        columns = _columns(_decode_lines(values[places[0] : places[-1] + 1]))
+        columns = _columns(_decode_together(values[places[0] : places[-1] + 1]))
         usual = columns.sensor.count(sensor) == len(places) and min(columns.rate_hz) > 0
         if usual and not any(wrong_with(name, rig_bytes_max) for name in set(columns.rig)):
             return _decoded(columns, np.arange(len(places)), {})
     return _decode_each([values[i] or b"" for i in places.tolist()], sensor, bytes_max, rig_bytes_max)
 
 
-def _decode_lines(values: Blobs) -> list[_Record]:
-    """Return records that are all plain, decoded at once as lines; none when one of them is not.
+def _decode_together(values: Blobs) -> list[_Record]:
+    """Return records that are all plain, decoded with one call; none when one of them is not.
 
-    Without line ends inside of them, as many objects as lines means one in each.
+    The call takes documents one behind the other and does not say where each ends. But no plain record ends within a
+    document: not within a string, as that would end at the quote after the next brace, where a letter follows; nor
+    outside of one, as a brace can't follow a brace there. So as many documents as records means one in each.
     """
-    if int(np.diff(values.bounds).max()) > DEPTH_MAX:
-        return []
-    data, ends = values.data[values.bounds[0] : values.bounds[-1]], values.bounds[1:] - values.bounds[0]
-    plain = data.tobytes()
-    if b"\n" in plain or not plain.isascii():
+    block = values.data[values.bounds[0] : values.bounds[-1]]
+    if not _are_plain(block.tobytes(), block, values.bounds - values.bounds[0]):
         return []
     try:
-        records = _decode_text(np.insert(data, ends, _LINE_END).data)
+        records = _decode_all(block.data)
     except ValueError:
         return []
     return records if len(records) == len(values) else []
+
+
+def _are_plain(text: bytes, block: NDArray[np.uint8], bounds: Int64) -> bool:
+    """Whether all are ASCII without escapes, none too long to be nested too deep, and look like `{"letter…}`."""
+    starts, sizes = bounds[:-1], np.diff(bounds)
+    if sizes.min() < _SHORTEST or sizes.max() > DEPTH_MAX or b"\\" in text or not text.isascii():
+        return False
+    braces = (block[starts] == ord("{")) & (block[bounds[1:] - 1] == ord("}"))
+    letters = (block[starts + 2] | 32) - ord("a") < 26  # without sign: what is before `a` becomes large
+    return bool((braces & (block[starts + 1] == ord('"')) & letters).all())
 
 
 def _decode_each(values: Sequence[bytes], sensor: str, bytes_max: int, rig_bytes_max: int) -> Decoded:
@@ -199,28 +209,43 @@ def _columns(records: Sequence[_Record]) -> _Columns:
 def _decoded(columns: _Columns, where: Int64, reasons: dict[int, str]) -> Decoded:
     """Return `columns` as arrays, without records whose timestamp is none."""
     time_us, good = _times(columns.timestamp)
-    for i in np.flatnonzero(~good):
-        reasons[int(where[i])] = f"timestamp {columns.timestamp[int(i)][:40]!r} is not ISO 8601"
+    n = len(where)
+    found = Decoded(
+        where,
+        np.fromiter(columns.cycle, np.int64, n),
+        np.fromiter(columns.sample_idx, np.int64, n),
+        np.fromiter(columns.value, np.float64, n),
+        time_us,
+        np.fromiter(columns.rate_hz, np.float64, n),
+        columns.rig,
+        reasons,
+    )
+    return found if good.all() else _without_time(found, good, columns.timestamp)
+
+
+def _without_time(found: Decoded, good: Bool, texts: Sequence[str]) -> Decoded:
+    """Take out records whose timestamp is none, with that as the reason."""
+    bad = np.flatnonzero(~good).tolist()
+    wrong = {int(found.where[i]): f"timestamp {texts[i][:40]!r} is not ISO 8601" for i in bad}
     return Decoded(
-        where=where[good],
-        cycle=np.array(columns.cycle, np.int64)[good],
-        sample_idx=np.array(columns.sample_idx, np.int64)[good],
-        value=np.array(columns.value, np.float64)[good],
-        time_us=time_us[good],
-        rate_hz=np.array(columns.rate_hz, np.float64)[good],
-        rig=list(compress(columns.rig, good)),
-        reasons=reasons,
+        where=found.where[good],
+        cycle=found.cycle[good],
+        sample_idx=found.sample_idx[good],
+        value=found.value[good],
+        time_us=found.time_us[good],
+        rate_hz=found.rate_hz[good],
+        rig=list(compress(found.rig, good)),
+        reasons=found.reasons | wrong,
     )
 
 
 def _times(texts: Sequence[str]) -> tuple[Int64, Bool]:
     """Return (µs since the epoch, ok) of each text."""
-    joined = "".join(texts)
-    raw: Sequence[str | bytes] = texts if joined.isascii() else [t.encode() for t in texts]
-    ends = np.cumsum(np.fromiter(map(len, raw), np.int64, len(raw)), dtype=np.int64)
-    starts = np.concatenate([np.zeros(1, np.int64), ends])[:-1]
-    out, ok = np.zeros(len(raw), np.int64), np.zeros(len(raw), np.bool_)
-    parse_times(np.frombuffer(joined.encode(), np.uint8), starts, ends, out, ok)
+    lines = "\n".join([*texts, ""])
+    if lines.count("\n") > len(texts):
+        lines = "".join(text.replace("\n", "?") + "\n" for text in texts)
+    out, ok = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.bool_)
+    parse_times(np.frombuffer(lines.encode(), np.uint8), out, ok)
     for i in np.flatnonzero(~ok):
         try:
             out[i], ok[i] = clock.parse_iso(texts[int(i)]), True

@@ -93,7 +93,11 @@ def parse_time(buffer, start, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def parse_times(buffer, starts, ends, out, ok):  # type: ignore[no-untyped-def]
-    """Parse many; `out` (int64, µs) and `ok` (bool) have the shape of `starts`."""
-    for i in range(len(starts)):
-        out[i], ok[i] = parse_time(buffer, starts[i], ends[i])
+def parse_times(lines, out, ok):  # type: ignore[no-untyped-def]
+    """Parse many, a line each with its end; `out` (int64, µs) and `ok` (bool) have as many as there are lines."""
+    start = i = 0
+    for at in range(len(lines)):
+        if lines[at] == 10:
+            out[i], ok[i] = parse_time(lines, start, at)
+            start = at + 1
+            i += 1

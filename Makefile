@@ -5,6 +5,8 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Bytecode is made when a module is first imported: for all of the libraries it would take a minute, and few are used.
+# An environment that forbids that would have every process compile all that it imports, two seconds each.
+export PYTHONDONTWRITEBYTECODE =
 # What is installed is remembered inside .venv, so deleting .venv is all it takes to start anew.
 RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
@@ -46,6 +48,7 @@ bench-full: $(DEV)  ## every engine and job three times (hours); page in docs/be
 	$(BIN)/python -m benchmarks report
 
 install: $(RUNTIME)  ## make .venv with .venv/bin/hydrodask
+	@$(BIN)/python -m compileall -q -j 0 .venv/lib >/dev/null || true  # some libraries have templates that don't compile
 
 lock: $(DEV)  ## pin the newest allowed versions, with hashes (needs uv)
 	uv pip compile --upgrade --generate-hashes --no-emit-index-url --extra build pyproject.toml -o requirements.lock

@@ -120,7 +120,11 @@ def start(bench: Bench, peer: Peer, given: Input, *, cold: bool) -> dict[str, An
     if cold:
         subprocess.run(["sync"], check=True)  # noqa: S607
         Path("/proc/sys/vm/drop_caches").write_text("3\n")
-        more = {"NUMBA_CACHE_DIR": str(work.state / "numba"), "PYTHONPYCACHEPREFIX": str(work.state / "pycache")}
+        more = {
+            "NUMBA_CACHE_DIR": str(work.state / "numba"),
+            "PYTHONPYCACHEPREFIX": str(work.state / "pycache"),
+            "PYTHONDONTWRITEBYTECODE": "",  # a machine that forbids it would compile all in each process
+        }
     rows = Rows(bench.bootstrap, peer.output(work), given.windows)
     try:
         with running(peer, work, bench.log(work), more) as engine:

@@ -114,12 +114,18 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+_COUNTED = {"windows": "windows", "raw": "sensors' records"}
+
+
 def _right(runs: list[Run]) -> Cell:
     wrong = [run for run in runs if not run["right"]]
     if not wrong:
         return f"{len(runs)} of {len(runs)} runs"
-    first = next((c["first"] for c in wrong[0]["checks"].values() if c["wrong"]), "not done in time")
-    return f"**{len(runs) - len(wrong)} of {len(runs)} runs**; {first}"
+    checks = wrong[0]["checks"].items()
+    what = [
+        f"{c['wrong']:,} of {c['expected']:,} {_COUNTED[name]} missing or other" for name, c in checks if c["wrong"]
+    ]
+    return f"**{len(runs) - len(wrong)} of {len(runs)} runs**; {'; '.join(what) or 'not done in time'}"
 
 
 def _drained(runs: list[Run], job: str, title: str) -> str:

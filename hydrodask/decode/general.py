@@ -80,7 +80,7 @@ def _decode_together(values: Blobs) -> list[_Record]:
     outside of one, as a brace can't follow a brace there. So as many documents as records means one in each.
     """
     block = values.data[values.bounds[0] : values.bounds[-1]]
-    if not _are_plain(block.tobytes(), block, values.bounds - values.bounds[0]):
+    if not _are_plain(block, values.bounds - values.bounds[0]):
         return []
     try:
         records = _decode_all(block.data)
@@ -89,9 +89,9 @@ def _decode_together(values: Blobs) -> list[_Record]:
     return records if len(records) == len(values) else []
 
 
-def _are_plain(text: bytes, block: NDArray[np.uint8], bounds: Int64) -> bool:
+def _are_plain(block: NDArray[np.uint8], bounds: Int64) -> bool:
     """Whether all are ASCII without escapes, none too long to be nested too deep, and look like `{"letter…}`."""
-    starts, sizes = bounds[:-1], np.diff(bounds)
+    starts, sizes, text = bounds[:-1], np.diff(bounds), block.tobytes()
     if sizes.min() < _SHORTEST or sizes.max() > DEPTH_MAX or b"\\" in text or not text.isascii():
         return False
     braces = (block[starts] == ord("{")) & (block[bounds[1:] - 1] == ord("}"))

@@ -2,9 +2,9 @@
 
 `python -m benchmarks.throughput [--records 4_368_000] [--bootstrap HOST:PORT]`: fills 17 topics (once for an address),
 then in turn a bare `consume()` loop and the platform with one worker (decode, windows, profiles, Parquet, rows
-published in transactions, incidents), `--repeat` times, with the compiled parser and with the general decoder. CPU
-seconds are those of driver, workers and all else that the run starts, the broker left out. They and the time count
-from the order to begin to the commit of the last record, the workers' imports included.
+published in transactions, incidents), `--repeat` times, once with the parser of the canonical layout first and once
+with that of any layout. CPU seconds are those of driver, workers and all else that the run starts, the broker left
+out. They and the time count from the order to begin to the commit of the last record, the workers' imports included.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from hydrodask.settings import load
 
 TEN_CYCLES = 436_800
 TEN_CYCLES_S = 600
-DECODERS = {"compiled parser": "true", "general decoder": "false"}
+DECODERS = {"canonical layout": "canonical", "any layout": "flat"}
 
 
 def main() -> None:
@@ -59,8 +59,8 @@ _SHORT = ("CE", "CP", "SE")
 def one_round(bootstrap: str, pids: set[int]) -> dict[str, dict[str, Any]]:
     """Measure the bare loop and each decoder, one after the other."""
     found: dict[str, dict[str, Any]] = {"bare loop": bare.in_process(bootstrap)}
-    for name, compiled in DECODERS.items():
-        one = engine.consume_all(bootstrap, f"step.compiled_parser={compiled}", broker_pids=pids)
+    for name, first in DECODERS.items():
+        one = engine.consume_all(bootstrap, f"step.decoder={first}", broker_pids=pids)
         found[name] = {
             "records": one.records,
             "seconds": round(one.seconds, 3),

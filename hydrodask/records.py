@@ -17,6 +17,7 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
+Bytes = NDArray[np.uint8]
 
 
 @dataclass(slots=True)

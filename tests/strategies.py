@@ -174,6 +174,10 @@ _ODD_TIMES = (
     "2026-01-01T00:00:00,5", "2026-13-01T00:00:00", "２026-01-01T00:00:00", "2026-01-01t00:00:00z",
     "1000-01-01T00:00:00Z", "2026-01-01T00:00:00+24:00", "2026-01-01T00:00:00.1 ",
 )  # fmt: skip
+_ODD_FIELDS = (
+    ("extra", '{"a": [1, 2]}'), ("cycle", "9"), ("extra", '"text"'), ("extra", '"\\n"'), ("extra", '"ä"'),
+    ("extra", "nul"), ("extra", "True"), ("extra", "false"), ("extra", "nullx"), ("", "1"), ("c\\u0079cle", "9"),
+)  # fmt: skip
 _ODD_RIGS = (
     '"rig-1"', '"räg"', '"\\u0041"', '""', "null", '"\\ud800"', '"a\\nb"', "7", '"' + "x" * 128 + '"',
     '"' + "x" * 129 + '"', '"tab\\t"', '"日本"', '"a b"', '"\x7f"',
@@ -191,6 +195,18 @@ TIMES = st.one_of(
     st.datetimes().map(lambda t: t.isoformat() + "Z"),
     st.sampled_from(_ODD_TIMES),
 )
+
+
+_SPOILT = st.sampled_from([("", ""), ("", ""), ("[", ""), ("]", ""), ("{", "["), (",", ""), ("]", "}"), (":", ",")])
+_NESTED = st.tuples(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(-9, 9), st.sampled_from(["", "a", "}", "é", "\n"])),
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from("ab"), inner, max_size=2)),
+        max_leaves=5,
+    ),
+    _SPOILT,
+    st.sampled_from([None, 1]),
+).map(lambda drawn: json.dumps(drawn[0], indent=drawn[2], ensure_ascii=False).replace(drawn[1][0], drawn[1][1], 1))
 
 
 @st.composite
@@ -212,12 +228,22 @@ def payloads(draw: st.DrawFn) -> bytes:
     if not draw(often):
         fields.append(("rig", pick('"rig-7"', st.sampled_from(_ODD_RIGS))))
     if not draw(often):
-        fields.append(draw(st.sampled_from([("extra", '{"a": [1, 2]}'), ("cycle", "9")])))
+        fields.append(
+            draw(
+                st.one_of(
+                    st.sampled_from(_ODD_FIELDS),
+                    NUMBERS.map(lambda n: ("extra", n)),
+                    _NESTED.map(lambda n: ("extra", n)),
+                )
+            )
+        )
     if not draw(often):
         fields = draw(st.permutations(fields))
     if not draw(often):
         del fields[draw(st.integers(0, len(fields) - 1))]
-    colon, comma = draw(st.sampled_from([(": ", ", "), (":", ","), (":   ", ","), (" :", " ,")]))
+    colon, comma = draw(
+        st.sampled_from([(": ", ", "), (":", ","), (":   ", ","), (" :", " ,"), (": \n", ",\t"), ("\r:", "\v,")])
+    )
     text = "{" + comma.join(f'"{name}"{colon}{value}' for name, value in fields) + "}"
     raw = text.encode("utf-8", "surrogatepass")
     return draw(st.sampled_from(_WRAPS))(raw) if not draw(often) else raw

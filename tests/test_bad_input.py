@@ -10,7 +10,7 @@ import pytest
 
 from hydrodask import kafka as clients
 from hydrodask.clock import monotonic_s
-from hydrodask.decode import Decoder
+from hydrodask.decode import DECODERS, Decoder, DecoderName
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Cluster, Kafka, Lake, Source, Topics
@@ -114,9 +114,9 @@ CASES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("compiled", [True, False], ids=["compiled", "general"])
+@pytest.mark.parametrize("first", DECODERS)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_outcome(case: Case, compiled: bool) -> None:
+def test_outcome(case: Case, first: DecoderName) -> None:
     """Between two good records, each has the outcome that the table states, and its neighbours are kept."""
     decoder = Decoder(
         "PS1",
@@ -124,7 +124,7 @@ def test_outcome(case: Case, compiled: bool) -> None:
         future_us_max=60_000_000,
         record_bytes_max=65_536,
         rig_bytes_max=128,
-        compiled=compiled,
+        first=first,
     )
 
     samples, rejects = decoder.decode(messages_of([GOOD, case.value, GOOD], stamp_ms=STAMP_MS))

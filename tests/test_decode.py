@@ -1,4 +1,4 @@
-"""Messages into samples: the compiled parser and the general decoder agree to the last bit."""
+"""Messages into samples: the three decoders agree to the last bit."""
 
 import json
 from datetime import datetime
@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from hydrodask.blobs import Blobs
 from hydrodask.clock import parse_iso
-from hydrodask.decode import Decoder
-from hydrodask.decode.general import decode as decode_general
+from hydrodask.decode import DECODERS, Decoder, DecoderName, flat, general
 from hydrodask.decode.general import depth
 from hydrodask.records import Reject, Samples
 from hydrodask.rigs import RigTable
@@ -25,7 +24,7 @@ GOOD = (
 )
 
 
-def decoder(*, compiled: bool, rigs: RigTable, record_bytes_max: int = 600) -> Decoder:
+def decoder(*, first: DecoderName, rigs: RigTable, record_bytes_max: int = 600) -> Decoder:
     """Return a decoder of PS1 with a rig table of its own."""
     return Decoder(
         "PS1",
@@ -33,17 +32,17 @@ def decoder(*, compiled: bool, rigs: RigTable, record_bytes_max: int = 600) -> D
         future_us_max=60_000_000,
         record_bytes_max=record_bytes_max,
         rig_bytes_max=128,
-        compiled=compiled,
+        first=first,
         rigs=rigs,
     )
 
 
 def seen(
-    values: list[bytes | None], *, compiled: bool, stamp_ms: int = STAMP_MS
+    values: list[bytes | None], *, first: DecoderName = "canonical", stamp_ms: int = STAMP_MS
 ) -> tuple[list[object], list[tuple[int, bytes | None, str]]]:
     """Return the columns' bits with rigs by name, and the rejects."""
     rigs = RigTable()
-    found: tuple[Samples, list[Reject]] = decoder(compiled=compiled, rigs=rigs).decode(
+    found: tuple[Samples, list[Reject]] = decoder(first=first, rigs=rigs).decode(
         messages_of(values, first=5, stamp_ms=stamp_ms)
     )
     samples, rejects = found
@@ -61,19 +60,20 @@ def seen(
     values=st.lists(st.one_of(payloads(), payloads(), st.none()), max_size=6),
     stamp_ms=st.sampled_from([STAMP_MS, 0, -1, 4 * 10**12]),
 )
-def test_compiled_parser_equals_general_decoder(values: list[bytes | None], stamp_ms: int) -> None:
+def test_decoders_agree(values: list[bytes | None], stamp_ms: int) -> None:
     """Same columns, bit for bit, and the same rejects for the same reasons."""
-    compiled = seen(values, compiled=True, stamp_ms=stamp_ms)
+    canonical, flat, general = (seen(values, first=first, stamp_ms=stamp_ms) for first in DECODERS)
 
-    assert compiled == seen(values, compiled=False, stamp_ms=stamp_ms)
+    assert canonical == general
+    assert flat == general
 
 
 @settings(max_examples=150, deadline=None)
-@given(values=st.lists(payloads(), min_size=1, max_size=8), compiled=st.booleans())
-def test_neighbours_do_not_matter(values: list[bytes], compiled: bool) -> None:
+@given(values=st.lists(payloads(), min_size=1, max_size=8), first=st.sampled_from(DECODERS))
+def test_neighbours_do_not_matter(values: list[bytes], first: DecoderName) -> None:
     """A batch gives what its records give one at a time."""
-    whole = seen(list(values), compiled=compiled)
-    alone = [seen([value], compiled=compiled) for value in values]
+    whole = seen(list(values), first=first)
+    alone = [seen([value], first=first) for value in values]
 
     for place, (columns, rejects) in enumerate(alone):
         kept = [c for c in zip(*whole[0], strict=True) if c[4] == 5 + place]
@@ -87,7 +87,7 @@ def test_neighbours_do_not_matter(values: list[bytes], compiled: bool) -> None:
 def test_decimals_are_correctly_rounded(value: float, places: int) -> None:
     """Any decimal text reads as Python's JSON reads it: `-0` is an integer, `-0.0` is not."""
     for text in (repr(value), f"{value:.{places}f}", f"{value % 1000:.{places}f}"):
-        columns, _ = seen([GOOD.replace(b"151.47", text.encode())], compiled=True)
+        columns, _ = seen([GOOD.replace(b"151.47", text.encode())])
         assert columns[5] == [np.float64(json.loads(text)).view(np.int64)]
 
 
@@ -98,7 +98,7 @@ def test_timestamps_are_what_python_says(moment: datetime, zone: str) -> None:
     text = f"{moment.isoformat()}{zone}"
     value = GOOD.replace(b"2026-01-01T00:00:12.340000", text.encode())
 
-    columns, rejects = seen([value], compiled=True, stamp_ms=-1)
+    columns, rejects = seen([value], stamp_ms=-1)
 
     assert (columns[3], rejects) == ([parse_iso(text)], [])
 
@@ -116,48 +116,48 @@ def test_many_rigs_keep_their_names(names: list[str]) -> None:
         GOOD[:-1] + b', "rig": ' + json.dumps(name, ensure_ascii=False).encode() + b"}" for name in names
     ]
 
-    columns, rejects = seen(values, compiled=True)
+    columns, rejects = seen(values)
 
     assert (columns[0], rejects) == (names, [])
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_tombstones_are_neither_kept_nor_rejected(compiled: bool) -> None:
+@pytest.mark.parametrize("first", DECODERS)
+def test_tombstones_are_neither_kept_nor_rejected(first: DecoderName) -> None:
     """A null value is skipped, alone or between others, and offsets stay right."""
-    columns, rejects = seen([None, GOOD, None, b"{", None], compiled=compiled)
+    columns, rejects = seen([None, GOOD, None, b"{", None], first=first)
 
     assert columns[4] == [6]
     assert [r[0] for r in rejects] == [8]
-    assert seen([None], compiled=compiled) == seen([], compiled=compiled)
+    assert seen([None], first=first) == seen([], first=first)
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_future_border_is_kept(compiled: bool) -> None:
+@pytest.mark.parametrize("first", DECODERS)
+def test_future_border_is_kept(first: DecoderName) -> None:
     """Exactly `future_max` ahead of the broker is kept; a microsecond more is not."""
     at, past = (GOOD.replace(b"00:00:12.340000", t) for t in (b"00:01:00", b"00:01:00.000001"))
 
-    columns, rejects = seen([at, past], compiled=compiled)
+    columns, rejects = seen([at, past], first=first)
 
     assert columns[4] == [5]
     assert [r[2] for r in rejects] == ["timestamp is 60.000 s ahead of the broker's"]
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_years_that_readers_cannot_hold_are_rejected(compiled: bool) -> None:
+@pytest.mark.parametrize("first", DECODERS)
+def test_years_that_readers_cannot_hold_are_rejected(first: DecoderName) -> None:
     """A window before year 1 could not even be written, and one such record would stop the stream."""
     times = (b"0001-01-01T00:00:00+23:59", b"1677-12-31T23:59:59", b"1678-01-01", b"2261-12-31", b"9999-12-31")
     values: list[bytes | None] = [GOOD.replace(b"2026-01-01T00:00:12.340000", t) for t in times]
 
-    columns, rejects = seen(values, compiled=compiled, stamp_ms=-1)
+    columns, rejects = seen(values, first=first, stamp_ms=-1)
 
     assert columns[4] == [7, 8]
     assert {r[2] for r in rejects} == {"timestamp is before 1678 or after 2261"}
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_too_large_is_rejected_in_any_layout(compiled: bool) -> None:
+@pytest.mark.parametrize("first", DECODERS)
+def test_too_large_is_rejected_in_any_layout(first: DecoderName) -> None:
     """The limit of a record's bytes holds for the canonical layout too."""
-    columns, rejects = seen([GOOD.replace(b": 12", b": " + b" " * 600 + b"12")], compiled=compiled)
+    columns, rejects = seen([GOOD.replace(b": 12", b": " + b" " * 600 + b"12")], first=first)
 
     assert columns[4] == []
     assert rejects[0][2].startswith("too large")
@@ -165,32 +165,76 @@ def test_too_large_is_rejected_in_any_layout(compiled: bool) -> None:
 
 def test_general_decoder_gives_places() -> None:
     """`where` tells good records from the others; each of the others has a reason."""
-    done = decode_general(Blobs.of([GOOD, b"{", GOOD]), np.arange(3), sensor="PS1", bytes_max=600, rig_bytes_max=128)
+    done = general.decode([GOOD, b"{", GOOD], sensor="PS1", bytes_max=600, rig_bytes_max=128)
 
     assert done.where.tolist() == [0, 2]
     assert list(done.reasons) == [1]
 
 
+def handed_on(values: list[bytes]) -> list[int]:
+    """Return the places of records that the flat parser does not take."""
+    blobs, n = Blobs.of(values), len(values)
+    good = np.zeros(n, np.bool_)
+    columns = (np.zeros((n, 3), np.int64), np.zeros((n, 2)), np.zeros((n, 2), np.int64))
+    name = np.frombuffer(b"PS1", np.uint8)
+    left = flat.parse(blobs.data, blobs.bounds, np.arange(n), name, (600, 128), *columns, good)
+    assert left == n - good.sum()
+    return np.flatnonzero(~good).tolist()
+
+
+def test_flat_parser_takes_layouts_that_others_send() -> None:
+    """Sorted, tight, spread over lines, with fields of others or without a rig's name, one after the other."""
+    fields = json.loads(GOOD)
+    others = {
+        "site": "hall 3",
+        "ok": True,
+        "note": None,
+        "quality": -0.98,
+        "seq": 12345678901234567890,
+        "by": [{"a": [[], {}]}, 1],
+    }
+    layouts = [
+        json.dumps(fields, sort_keys=True),
+        json.dumps(fields, separators=(",", ":")),
+        json.dumps(fields, indent=2),
+        json.dumps(others | fields),
+        json.dumps(fields | {"rig": None}),
+        json.dumps({"rig": "rig-7"} | fields | others),
+    ]
+    values: list[bytes | None] = [layout.encode() for layout in layouts for _ in range(2)]
+
+    assert handed_on([v for v in values if v]) == []
+    assert seen(values) == seen(values, first="general")
+
+
+def test_flat_parser_hands_on_what_it_does_not_know_alone() -> None:
+    """An escape, a letter beyond ASCII, a field twice or an exponent costs its own record, not its neighbours."""
+    odd = (b', "a": "\\n"}', b', "a": "\xc3\xa4"}', b', "cycle": 3}', b', "a": 1e3}')
+    values = [value for tail in odd for value in (GOOD, GOOD[:-1] + tail)]
+
+    assert handed_on(values) == [1, 3, 5, 7]
+
+
+@pytest.mark.parametrize("first", DECODERS)
 @pytest.mark.parametrize("note", ["", "}", "}{", "{a", "}{a}"])
-def test_documents_that_are_cut_elsewhere_are_not_put_together(note: str) -> None:
+def test_documents_that_are_cut_elsewhere_are_not_put_together(note: str, first: DecoderName) -> None:
     """As many documents as records, and all of them right when joined: of two, the one cut anywhere is rejected."""
-    first = GOOD[:-1] + b', "note": ' + json.dumps(note).encode() + b"}"
-    for cut in range(1, len(first)):
-        values = Blobs.of([first[:cut], first[cut:] + GOOD])
-        done = decode_general(values, np.arange(2), sensor="PS1", bytes_max=600, rig_bytes_max=128)
-        assert (done.where.tolist(), sorted(done.reasons)) == ([], [0, 1]), values
+    whole = GOOD[:-1] + b', "note": ' + json.dumps(note).encode() + b"}"
+    for cut in range(1, len(whole)):
+        columns, rejects = seen([whole[:cut], whole[cut:] + GOOD], first=first)
+        assert (columns[4], [r[0] for r in rejects]) == ([], [5, 6]), cut
 
 
+@pytest.mark.parametrize("first", DECODERS)
 @pytest.mark.parametrize("name", ["", "a\tb", "r" * 129])
-def test_a_bad_rig_between_good_ones_is_rejected_alone(name: str) -> None:
-    """Records that name their rigs are decoded together; a name that can't be one costs its own record."""
+def test_a_bad_rig_between_good_ones_is_rejected_alone(name: str, first: DecoderName) -> None:
+    """A name that can't be a rig's costs its own record."""
     names = ["rig-1", name, "rig-2"]
-    records = [GOOD[:-1] + b', "rig": ' + json.dumps(n).encode() + b"}" for n in names]
-    done = decode_general(Blobs.of(records), np.arange(3), sensor="PS1", bytes_max=600, rig_bytes_max=128)
+    columns, rejects = seen([GOOD[:-1] + b', "rig": ' + json.dumps(n).encode() + b"}" for n in names], first=first)
 
-    assert done.rig == ["rig-1", "rig-2"]
-    assert list(done.reasons) == [1]
-    assert done.reasons[1].startswith("rig is ")
+    assert columns[0] == ["rig-1", "rig-2"]
+    assert [r[0] for r in rejects] == [6]
+    assert rejects[0][2].startswith("rig is ")
 
 
 def test_depth_ignores_brackets_in_strings() -> None:

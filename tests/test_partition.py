@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hydrodask.decode import DecoderName
 from hydrodask.errors import IntegrityError
 from hydrodask.records import Messages, WindowRecord
 from hydrodask.settings import Settings
@@ -387,11 +388,12 @@ def test_snapshot_of_other_settings_is_an_integrity_error() -> None:
 
 
 def test_parser_may_change_between_lives() -> None:
-    """The compiled parser and the general decoder give one state."""
+    """Whichever decoder is first gives one state."""
     life, other = Life(SETTINGS), Life(SETTINGS)
-    for each, compiled in ((life, (True, False)), (other, (False, True))):
+    orders: tuple[tuple[DecoderName, DecoderName], ...] = (("canonical", "general"), ("flat", "canonical"))
+    for each, decoders in zip((life, other), orders, strict=True):
         for k, first in enumerate((0, 900)):
-            each.settings = Settings(step=Step(compiled_parser=compiled[k]))
+            each.settings = Settings(step=Step(decoder=decoders[k]))
             each.restart()
             each.feed(cut(first, first + 900))
             each.end()

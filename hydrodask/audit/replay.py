@@ -77,7 +77,7 @@ def decoder_of(settings: Settings, sensor: str) -> Decoder:
         future_us_max=round(settings.window.future_max * 1e6),
         record_bytes_max=settings.limits.record_bytes,
         rig_bytes_max=settings.limits.rig_bytes,
-        compiled=settings.step.compiled_parser,
+        first=settings.step.decoder,
     )
 
 

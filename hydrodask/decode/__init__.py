@@ -3,6 +3,6 @@
 Takes Messages, gives Samples and Rejects. Loses nothing: what can't be used is a Reject with its reason.
 """
 
-from hydrodask.decode.decoder import Decoder
+from hydrodask.decode.decoder import DECODERS, Decoder, DecoderName
 
-__all__ = ["Decoder"]
+__all__ = ["DECODERS", "Decoder", "DecoderName"]

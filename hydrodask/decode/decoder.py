@@ -1,28 +1,38 @@
-"""Messages of one topic → Samples and Rejects: the compiled parser first, the general decoder for what it hands on."""
+"""Messages of one topic → Samples and Rejects.
+
+Three decoders take a record in turn, each what the one before has handed on: `canonical` (compiled) knows the one
+layout of the platform's own producers, `flat` (compiled) any layout of plain ASCII, `general` (msgspec,
+one by one) all of JSON, and says why what is left is no sample. They give the same bits.
+"""
+
+from collections.abc import Callable
+from typing import Literal, get_args
 
 import numpy as np
 
 from hydrodask.blobs import Blobs
 from hydrodask.clock import parse_iso
-from hydrodask.decode import canonical, general
-from hydrodask.records import Bool, Int64, Messages, Reject, Samples
+from hydrodask.decode import canonical, flat, general
+from hydrodask.decode.rigs import find_rigs
+from hydrodask.records import Bool, Bytes, Int64, Messages, Reject, Samples
 from hydrodask.rigs import RIGS, RigTable
 
 EARLIEST_US, LATEST_US = parse_iso("1678-01-01"), parse_iso("2262-01-01")
 """Event times that any reader of the lake can hold, nanoseconds included, with room for windows around them."""
 
-TOGETHER = 2000
-"""Records that the general decoder takes at once: with more, their objects leave the processor's cache before they are
-used, and one that is bad sends fewer neighbours the slow way."""
+DecoderName = Literal["canonical", "flat", "general"]
+DECODERS: tuple[DecoderName, ...] = get_args(DecoderName)
 
 VALUE_MAX = 1e100
 """Largest magnitude of a value: sums of squares of many such still fit a double."""
+
+_Parser = Callable[..., int]
 
 
 class Decoder:
     """Decodes what is on the topic of one sensor. Holds no state that a record could change.
 
-    `compiled=False` sends every record through the general decoder; the results are the same, to the last bit.
+    `first` is the decoder to begin with: a later one is slower, and the results are the same, to the last bit.
     """
 
     def __init__(
@@ -33,58 +43,56 @@ class Decoder:
         future_us_max: int,
         record_bytes_max: int,
         rig_bytes_max: int,
-        compiled: bool = True,
+        first: DecoderName = "canonical",
         rigs: RigTable = RIGS,
     ) -> None:
         self.sensor = sensor
-        self._head = canonical.opening(sensor)
         self._default_rig = rigs.code(default_rig)
         self._future_us_max = future_us_max
-        self._record_bytes_max = record_bytes_max
-        self._rig_bytes_max = rig_bytes_max
-        self._compiled = compiled
+        self._limits = (record_bytes_max, rig_bytes_max)
+        parsers = [(canonical.parse, canonical.opening(sensor)), (flat.parse, np.frombuffer(sensor.encode(), np.uint8))]
+        self._parsers: list[tuple[_Parser, Bytes]] = parsers[DECODERS.index(first) :]
         self._rigs = rigs
 
     def decode(self, messages: Messages) -> tuple[Samples, list[Reject]]:
         """Return the samples and the rejects, each in offset order. Tombstones are neither."""
         columns = _Columns(len(messages))
-        left = self._parse(messages.values, columns) if self._compiled else np.flatnonzero(messages.values.present)
-        reasons: dict[int, str] = {}
-        for start in range(0, len(left), TOGETHER):
-            reasons |= self._general(messages.values, left[start : start + TOGETHER], columns)
+        left = np.flatnonzero(messages.values.present)
+        for parse, known in self._parsers:
+            left = self._parse(parse, known, messages.values, left, columns)
+        self._name_rigs(messages.values.data, columns)
+        reasons = self._general(messages.values, left, columns) if len(left) else {}
         self._refuse(columns, messages.timestamps_ms, reasons)
         return self._samples(messages, columns), self._rejects(messages, reasons)
 
-    def _parse(self, values: Blobs, columns: "_Columns") -> Int64:
-        """Run the compiled parser; return the places that it hands on."""
-        rigs, status = np.zeros((len(values), 3), np.int64), np.zeros(len(values), np.int8)
+    def _parse(self, parse: _Parser, known: Bytes, values: Blobs, left: Int64, columns: "_Columns") -> Int64:
+        """Run a parser over the places in `left`, with what it knows of the sensor; return those that it hands on."""
+        at = (values.data, values.bounds, left, known, self._limits)
+        if not parse(*at, columns.ints, columns.floats, columns.names, columns.good):
+            return left[:0]
+        return left[~columns.good[left]]
+
+    def _name_rigs(self, data: Bytes, columns: "_Columns") -> None:
+        """Fill in the rigs' codes of what was parsed; a name that is seen for the first time gets one."""
         table = (self._rigs.pool, self._rigs.spans, self._rigs.slots)
-        limits, default = (self._record_bytes_max, self._rig_bytes_max), self._default_rig
-        left = canonical.parse(
-            values.data, values.bounds, self._head, table, limits, default, columns.ints, columns.floats, rigs, status
-        )
-        if left:
-            for i in np.flatnonzero(status == canonical.NEW_RIG):
-                rigs[i, 0] = self._rigs.code(values.data[rigs[i, 1] : rigs[i, 2]].tobytes().decode())
-        columns.rig[:] = rigs[:, 0]
-        columns.good[:] = status != canonical.HAND_ON
-        return np.flatnonzero(values.present & ~columns.good) if left else np.zeros(0, np.int64)
+        if find_rigs(data, columns.names, columns.good, table, self._default_rig, columns.rig):
+            for i in np.flatnonzero(columns.good & (columns.rig < 0)):
+                start, end = columns.names[i]
+                columns.rig[i] = self._rigs.code(data[start:end].tobytes().decode())
 
     def _general(self, values: Blobs, left: Int64, columns: "_Columns") -> dict[int, str]:
-        """Decode the places in `left`, none of them empty, the general way; return the reasons of those that can't."""
+        """Decode the places in `left` one by one; return the reasons of those that can't be."""
         done = general.decode(
-            values,
-            left,
+            [values[i] or b"" for i in left.tolist()],
             sensor=self.sensor,
-            bytes_max=self._record_bytes_max,
-            rig_bytes_max=self._rig_bytes_max,
+            bytes_max=self._limits[0],
+            rig_bytes_max=self._limits[1],
         )
         at = left[done.where]
         columns.good[at] = True
         columns.ints[at, 0], columns.ints[at, 1], columns.ints[at, 2] = done.cycle, done.sample_idx, done.time_us
         columns.floats[at, 0], columns.floats[at, 1] = done.value, done.rate_hz
-        code, default = self._rigs.code, self._default_rig
-        columns.rig[at] = [default if name is None else code(name) for name in done.rig] if any(done.rig) else default
+        columns.rig[at] = [self._default_rig if name is None else self._rigs.code(name) for name in done.rig]
         return {int(left[place]): reason for place, reason in done.reasons.items()}
 
     def _refuse(self, columns: "_Columns", timestamps_ms: Int64, reasons: dict[int, str]) -> None:
@@ -136,5 +144,6 @@ class _Columns:
     def __init__(self, n: int) -> None:
         self.ints = np.zeros((n, 3), np.int64)
         self.floats = np.zeros((n, 2), np.float64)
+        self.names = np.zeros((n, 2), np.int64)
         self.rig = np.zeros(n, np.int32)
         self.good = np.zeros(n, np.bool_)

@@ -90,14 +90,3 @@ def parse_time(buffer, start, end):  # type: ignore[no-untyped-def]
         return 0, False
     seconds = (hour * 60 + minute) * 60 + second
     return days_from_civil(year, month, day) * US_PER_DAY + seconds * US_PER_S + us - offset, True
-
-
-@njit(cache=True)
-def parse_times(lines, out, ok):  # type: ignore[no-untyped-def]
-    """Parse many, a line each with its end; `out` (int64, µs) and `ok` (bool) have as many as there are lines."""
-    start = i = 0
-    for at in range(len(lines)):
-        if lines[at] == 10:
-            out[i], ok[i] = parse_time(lines, start, at)
-            start = at + 1
-            i += 1

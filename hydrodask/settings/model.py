@@ -131,7 +131,7 @@ class Step(Section):
     snapshot_every: PositiveDuration = 30.0
     time_max: PositiveDuration = 60.0
     patience: PositiveDuration = 300.0
-    compiled_parser: bool = True
+    decoder: Literal["canonical", "flat", "general"] = "canonical"
 
 
 class Lake(Section):

@@ -1,6 +1,5 @@
 """A worker's step: make the hosted partitions equal the order, poll, run the graphs, commit, report."""
 
-import gc
 import logging
 from collections.abc import Callable
 
@@ -55,7 +54,6 @@ class Host:
         """Do one step and return its report. Raises FatalError, IntegrityError and StartOverError: all end the host."""
         started_s = self._now_s()
         self._order, self.settings, self._report = order, order.settings, self._new_report()
-        gc.disable()  # each of ten thousand messages is an object: collecting among them doubles the cost of a poll
         try:
             self._reconcile()
             if order.mode != "greet":
@@ -67,8 +65,6 @@ class Host:
             raise
         except RetryableError as error:
             self._wait(error)
-        finally:
-            gc.enable()
         report = self._finish(started_s)
         if order.mode == "stop" and not report.waiting:
             self.close()

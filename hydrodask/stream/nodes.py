@@ -44,7 +44,7 @@ class Decode(Node):
             future_us_max=round(settings.window.future_max * 1e6),
             record_bytes_max=settings.limits.record_bytes,
             rig_bytes_max=settings.limits.rig_bytes,
-            compiled=settings.step.compiled_parser,
+            first=settings.step.decoder,
         )
         super().__init__(upstream, ctx)
 

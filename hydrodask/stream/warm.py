@@ -2,11 +2,12 @@
 
 import threading
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from hydrodask.blobs import Blobs
-from hydrodask.decode import Decoder
+from hydrodask.decode import DECODERS, Decoder
 from hydrodask.ingest import gather
 from hydrodask.records import Messages
 from hydrodask.rigs import RigTable
@@ -35,9 +36,9 @@ def _warm_up() -> None:
     numbers = np.arange(len(values), dtype=np.int64)
     stamps = np.full(len(values), 4 * 10**12, np.int64)
     messages = Messages("warm", 0, Blobs.of(values), Blobs.of([None] * len(values)), numbers, stamps)
-    limits = {"future_us_max": 60_000_000, "record_bytes_max": 65_536, "rig_bytes_max": 128}
-    for compiled in (True, False):
-        samples, _ = Decoder("TS1", default_rig="warm", compiled=compiled, rigs=rigs, **limits).decode(messages)
+    limits: Any = {"future_us_max": 60_000_000, "record_bytes_max": 65_536, "rig_bytes_max": 128}
+    for first in DECODERS:
+        samples, _ = Decoder("TS1", default_rig="warm", first=first, rigs=rigs, **limits).decode(messages)
     windows = SlidingWindows("TS1", length_us=60_000_000, slide_us=10_000_000, lateness_us=10_000_000, rigs=rigs)
     windows.consume(samples)
     windows.updates(4)

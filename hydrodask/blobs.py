@@ -30,7 +30,8 @@ class Blobs:
         full = [v or b"" for v in values]
         bounds = np.zeros(len(full) + 1, np.int64)
         np.cumsum(np.fromiter(map(len, full), np.int64, len(full)), out=bounds[1:])
-        return cls(np.frombuffer(b"".join(full), np.uint8), bounds, present)
+        # Writable as what comes from Kafka is: numba compiles each kernel once more for arrays that are not.
+        return cls(np.frombuffer(bytearray(b"".join(full)), np.uint8), bounds, present)
 
     @classmethod
     def empty(cls, count: int, size: int) -> "Blobs":

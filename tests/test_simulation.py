@@ -19,48 +19,21 @@ from hydrodask import clock
 from hydrodask.errors import ConfigError
 from hydrodask.failpoints import NAMES, VARIABLE, killer
 from tests.simulation.check import check, collect, reference
+from tests.simulation.lives import fails, live, trouble
 from tests.simulation.platform import Platform
 from tests.simulation.schedule import DRIVERS, Event, Fault, Schedule, draw
 
 LIVES = int(os.environ.get("HYDRODASK_LIVES", "800"))
 """Lives of the big test: about a minute of one quiet core."""
 
-PARTS = 8
-SHRINK_MAX = 200
 MUTATION_SEEDS_MAX = 400
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def fails(schedule: Schedule) -> AssertionError | None:
-    """Return what is wrong with a life, None when nothing is."""
-    try:
-        check(schedule)
-    except AssertionError as error:
-        return error
-    return None
-
-
-def shrink(schedule: Schedule) -> Schedule:
-    """Return the schedule with as few faults and events as still fail."""
-    tries = 0
-    number = 0
-    while number < len(schedule) and tries < SHRINK_MAX:
-        fewer = schedule.without(number)
-        tries += 1
-        if fails(fewer) is None:
-            number += 1
-        else:
-            schedule = fewer
-    return schedule
-
-
 def must_be_fine(schedule: Schedule) -> None:
-    """Fail with what is wrong, the smallest schedule that shows it, and how to see it again."""
-    error = fails(schedule)
-    if error is not None:
-        small = shrink(schedule)
-        again = f"HYDRODASK_SEED={schedule.seed} .venv/bin/python -m pytest tests/test_simulation.py -k seed"
-        pytest.fail(f"{error}\n\nagain: {again}\n\n{schedule}\n\nthe least that fails:\n{small}", pytrace=False)
+    """Fail with what is wrong."""
+    if (wrong := trouble(schedule)) is not None:
+        pytest.fail(wrong, pytrace=False)
 
 
 @pytest.fixture(autouse=True)
@@ -75,11 +48,10 @@ def test_one_seed() -> None:
     must_be_fine(draw(int(os.environ.get("HYDRODASK_SEED", "0"))))
 
 
-@pytest.mark.parametrize("part", range(PARTS))
-def test_any_life_delivers_the_same(part: int) -> None:
+def test_any_life_delivers_the_same() -> None:
     """Whoever dies, stands still, is refused or comes too late: everything once, to the last bit, in the end."""
-    for seed in range(part, LIVES, PARTS):
-        must_be_fine(draw(seed))
+    for wrong in live(LIVES):
+        pytest.fail(wrong, pytrace=False)
 
 
 @pytest.mark.parametrize("name", NAMES)

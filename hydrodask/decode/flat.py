@@ -192,7 +192,7 @@ def values(buffer, at, end, sensor, layout, i, ints, floats, names):  # type: ig
 def parse(buffer, bounds, places, sensor, limits, ints, floats, names, good):  # type: ignore[no-untyped-def]
     """Parse the records of `sensor` (its name's bytes) at `places`, as `canonical.parse` does."""
     record_bytes_max, rig_bytes_max = limits
-    pieces, fields, count = np.zeros((_FIELDS_MAX + 1, 2), np.int64), np.zeros(_FIELDS_MAX, np.int64), 0
+    pieces, fields, count = np.zeros((_FIELDS_MAX + 1, 2), np.int64), np.zeros(_FIELDS_MAX, np.int64), np.int64(0)
     left = len(places)
     for i in places:
         at, end = bounds[i], bounds[i + 1]

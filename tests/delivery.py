@@ -36,7 +36,7 @@ from hydrodask.settings.model import Kafka
 from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
 
-CYCLES = 3
+CYCLES = 2
 """Cycles of the recording that are published: enough for final windows of each sensor, and quick."""
 
 ROOT = Path(__file__).resolve().parents[1]

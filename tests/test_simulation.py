@@ -24,7 +24,7 @@ from tests.simulation.platform import Platform
 from tests.simulation.schedule import DRIVERS, Event, Fault, Schedule, draw
 
 LIVES = int(os.environ.get("HYDRODASK_LIVES", "800"))
-"""Lives of the big test: about a minute of two cores that have other things to do, half of that if they have not."""
+"""Lives of the big test: about a minute of two cores."""
 
 MUTATION_SEEDS_MAX = 400
 ROOT = Path(__file__).resolve().parents[1]

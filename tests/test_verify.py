@@ -274,8 +274,10 @@ def test_running_platform_is_found_whole(kafka: Kafka, recording: Path, tmp_path
 
 def test_killed_platform_is_found_whole(kafka: Kafka, recording: Path, tmp_path: Path) -> None:
     """Killed in mid-stream, what waited for its file is in a snapshot or in the log."""
-    slow = ("step.rows_max=500", "step.commit_every=0", "lake.roll_rows=3000", "step.snapshot_every=100ms")
-    slow = (*slow, "kafka.producer={transaction.timeout.ms: 5000}")  # what it left open is waited for, a minute else
+    slow = (
+        "step.rows_max=500", "step.commit_every=0", "lake.roll_rows=3000", "step.snapshot_every=100ms",
+        "kafka.producer={transaction.timeout.ms: 5000}",  # what it left open is waited for, a minute else
+    )  # fmt: skip
     settings = settings_of(kafka, tmp_path / "data", "killed", *slow)
     total = publish(settings, shorten(recording, tmp_path))
     with Driver(sets_of(kafka, tmp_path / "data", "killed", *slow), tmp_path / "log") as driver:

@@ -44,7 +44,8 @@ bench: $(DEV)  ## hydrodask next to five others on one Kafka, ten minutes; table
 bench-full: $(DEV)  ## every engine and job three times (hours); page in docs/benchmarks.md
 	rm -f benchmarks/results/peers.json
 	$(BIN)/python -m benchmarks run --records 873600 4368000 30000000 --jobs both windows raw
-	$(BIN)/python -m benchmarks run --records 873600 4368000 --jobs disorder recovery start live
+	$(BIN)/python -m benchmarks run --records 873600 4368000 --jobs disorder recovery live
+	$(BIN)/python -m benchmarks run --records 43680 --jobs start
 	$(BIN)/python -m benchmarks report
 
 install: $(RUNTIME)  ## make .venv with .venv/bin/hydrodask

@@ -29,7 +29,7 @@ def measure(bootstrap: str, prefix: str) -> dict[str, Any]:
         assigned.append(TopicPartition(settings.topic(name), 0, low))
         wanted += high - low
     client.assign(assigned)
-    gc.disable()  # the best that a bare loop can do; the platform polls without collecting too
+    gc.disable()  # the best that a bare loop can do: it makes an object a record
     began_s, began_cpu = clock.monotonic_s(), os.times()
     count = 0
     while count < wanted:

@@ -209,15 +209,20 @@ _NESTED = st.tuples(
 ).map(lambda drawn: json.dumps(drawn[0], indent=drawn[2], ensure_ascii=False).replace(drawn[1][0], drawn[1][1], 1))
 
 
-@st.composite
-def payloads(draw: st.DrawFn) -> bytes:
-    """Return a record in the canonical layout with odd parts here and there, or something near it."""
-    often = st.sampled_from([True, True, True, False])
+_OFTEN = st.sampled_from([True, True, True, False])
+_SPACING = st.sampled_from([(": ", ", "), (":", ","), (":   ", ","), (" :", " ,"), (": \n", ",\t"), ("\r:", "\v,")])
+_EXTRA = st.one_of(
+    st.sampled_from(_ODD_FIELDS), NUMBERS.map(lambda n: ("extra", n)), _NESTED.map(lambda n: ("extra", n))
+)
+
+
+def _fields(draw: st.DrawFn) -> list[tuple[str, str]]:
+    """Return the fields of a record as JSON, usual ones with odd ones here and there."""
 
     def pick(usual: str, odd: st.SearchStrategy[str]) -> str:
-        return usual if draw(often) else draw(odd)
+        return usual if draw(_OFTEN) else draw(odd)
 
-    fields = [
+    return [
         ("sensor", pick('"PS1"', st.sampled_from(['"PS2"', '"XX"', '"PS\\u0031"', "1", '""']))),
         ("cycle", pick("3", SMALL)),
         ("sample_idx", pick("12", SMALL)),
@@ -225,28 +230,43 @@ def payloads(draw: st.DrawFn) -> bytes:
         ("timestamp", json.dumps(draw(TIMES), ensure_ascii=draw(st.booleans()))),
         ("sampling_rate_hz", pick("100", NUMBERS)),
     ]
-    if not draw(often):
-        fields.append(("rig", pick('"rig-7"', st.sampled_from(_ODD_RIGS))))
-    if not draw(often):
-        fields.append(
-            draw(
-                st.one_of(
-                    st.sampled_from(_ODD_FIELDS),
-                    NUMBERS.map(lambda n: ("extra", n)),
-                    _NESTED.map(lambda n: ("extra", n)),
-                )
-            )
-        )
-    if not draw(often):
+
+
+def _rig(draw: st.DrawFn) -> str:
+    return draw(st.sampled_from(['"rig-7"', '"rig-8"'])) if draw(_OFTEN) else draw(st.sampled_from(_ODD_RIGS))
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[bytes | None]:
+    """Return records of one layout, whatever it is, that differ in their values; one may be missing."""
+    more = [[], ["rig"], ["rig", "extra"], [f"extra {k}" for k in range(draw(st.integers(1, 12)))]]
+    names = ["sensor", "cycle", "sample_idx", "value", "timestamp", "sampling_rate_hz", *draw(st.sampled_from(more))]
+    names = draw(st.permutations(names))
+    colon, comma = draw(_SPACING)
+    records: list[bytes | None] = []
+    for _ in range(draw(st.integers(2, 5))):
+        values = dict(_fields(draw)) | {"rig": _rig(draw)}
+        text = comma.join(f'"{name}"{colon}{values.get(name) or draw(_EXTRA)[1]}' for name in names)
+        records.append(None if draw(st.integers(0, 9)) == 9 else f"{{{text}}}".encode("utf-8", "surrogatepass"))
+    return records
+
+
+@st.composite
+def payloads(draw: st.DrawFn) -> bytes:
+    """Return a record in the canonical layout with odd parts here and there, or something near it."""
+    fields = _fields(draw)
+    if not draw(_OFTEN):
+        fields.append(("rig", _rig(draw)))
+    if not draw(_OFTEN):
+        fields.append(draw(_EXTRA))
+    if not draw(_OFTEN):
         fields = draw(st.permutations(fields))
-    if not draw(often):
+    if not draw(_OFTEN):
         del fields[draw(st.integers(0, len(fields) - 1))]
-    colon, comma = draw(
-        st.sampled_from([(": ", ", "), (":", ","), (":   ", ","), (" :", " ,"), (": \n", ",\t"), ("\r:", "\v,")])
-    )
+    colon, comma = draw(_SPACING)
     text = "{" + comma.join(f'"{name}"{colon}{value}' for name, value in fields) + "}"
     raw = text.encode("utf-8", "surrogatepass")
-    return draw(st.sampled_from(_WRAPS))(raw) if not draw(often) else raw
+    return draw(st.sampled_from(_WRAPS))(raw) if not draw(_OFTEN) else raw
 
 
 _WRAPS = (

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from hydrodask.blobs import Blobs
 from hydrodask.clock import parse_iso
-from hydrodask.decode import DECODERS, Decoder, DecoderName, flat, general
+from hydrodask.decode import DECODERS, Decoder, DecoderName, canonical, flat, general
 from hydrodask.decode.general import depth
 from hydrodask.records import Reject, Samples
 from hydrodask.rigs import RigTable
-from tests.strategies import messages_of, payloads
+from tests.strategies import batches, messages_of, payloads
 
 STAMP_MS = 1_767_225_600_000
 MOMENTS = st.datetimes(datetime(1679, 1, 1), datetime(2261, 12, 1))  # noqa: DTZ001  (zones are drawn)
@@ -55,17 +55,17 @@ def seen(
     return columns, [(r.offset, r.value, r.reason) for r in rejects]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
-    values=st.lists(st.one_of(payloads(), payloads(), st.none()), max_size=6),
+    values=st.one_of(st.lists(st.one_of(payloads(), payloads(), st.none()), max_size=6), batches()),
     stamp_ms=st.sampled_from([STAMP_MS, 0, -1, 4 * 10**12]),
 )
 def test_decoders_agree(values: list[bytes | None], stamp_ms: int) -> None:
     """Same columns, bit for bit, and the same rejects for the same reasons."""
-    canonical, flat, general = (seen(values, first=first, stamp_ms=stamp_ms) for first in DECODERS)
+    first, second, third = (seen(values, first=first, stamp_ms=stamp_ms) for first in DECODERS)
 
-    assert canonical == general
-    assert flat == general
+    assert first == third
+    assert second == third
 
 
 @settings(max_examples=150, deadline=None)
@@ -171,48 +171,89 @@ def test_general_decoder_gives_places() -> None:
     assert list(done.reasons) == [1]
 
 
-def handed_on(values: list[bytes]) -> list[int]:
-    """Return the places of records that the flat parser does not take."""
+def handed_on(values: list[bytes], first: DecoderName = "flat") -> list[int]:
+    """Return the places of records that the flat or the canonical parser does not take."""
     blobs, n = Blobs.of(values), len(values)
     good = np.zeros(n, np.bool_)
-    columns = (np.zeros((n, 3), np.int64), np.zeros((n, 2)), np.zeros((n, 2), np.int64))
+    columns = (np.zeros((n, 3), np.int64), np.zeros((n, 2)), np.zeros((n, 4), np.int64))
     name = np.frombuffer(b"PS1", np.uint8)
-    left = flat.parse(blobs.data, blobs.bounds, np.arange(n), name, (600, 128), *columns, good)
+    parse, known = (flat.parse, name) if first == "flat" else (canonical.parse, canonical.opening("PS1"))
+    left = parse(blobs.data, blobs.bounds, np.arange(n), known, (6000, 128), *columns, good)
     assert left == n - good.sum()
-    return np.flatnonzero(~good).tolist()
+    return list(np.flatnonzero(~good).tolist())
+
+
+def test_canonical_parser_takes_what_the_platform_sends() -> None:
+    """With and without a rig's name; what it hands on is another layout."""
+    rig = GOOD[:-1] + b', "rig": "rig-7"}'
+
+    assert handed_on([GOOD, rig, GOOD.replace(b": ", b":"), json.dumps({"a": 1}).encode()], "canonical") == [3]
 
 
 def test_flat_parser_takes_layouts_that_others_send() -> None:
     """Sorted, tight, spread over lines, with fields of others or without a rig's name, one after the other."""
-    fields = json.loads(GOOD)
-    others = {
-        "site": "hall 3",
-        "ok": True,
-        "note": None,
-        "quality": -0.98,
-        "seq": 12345678901234567890,
-        "by": [{"a": [[], {}]}, 1],
-    }
-    layouts = [
-        json.dumps(fields, sort_keys=True),
-        json.dumps(fields, separators=(",", ":")),
-        json.dumps(fields, indent=2),
-        json.dumps(others | fields),
-        json.dumps(fields | {"rig": None}),
-        json.dumps({"rig": "rig-7"} | fields | others),
-    ]
-    values: list[bytes | None] = [layout.encode() for layout in layouts for _ in range(2)]
+    others = {"site": "hall 3", "ok": True, "note": None, "quality": -0.98, "seq": 12345678901234567890, "e": 1e-9}
+    values: list[bytes] = []
+    for k in range(12):
+        fields = json.loads(GOOD) | {"cycle": k, "value": k / 3}
+        layouts = [
+            json.dumps(fields, sort_keys=True),
+            json.dumps(fields, separators=(",", ":")),
+            json.dumps(fields, indent=2),
+            json.dumps(others | {"by": [{"a": [[], {}]}, k]} | fields),
+            json.dumps(fields | {"rig": None}),
+            json.dumps({"rig": f"rig-{k}"} | fields | others),
+        ]
+        values.append(layouts[k // 2].encode())
 
-    assert handed_on([v for v in values if v]) == []
-    assert seen(values) == seen(values, first="general")
+    columns, rejects = seen(list(values), first="flat")
+
+    assert handed_on(values) == []
+    assert (columns, rejects) == seen(list(values), first="general")
+    assert columns[1] == list(range(12))
 
 
 def test_flat_parser_hands_on_what_it_does_not_know_alone() -> None:
-    """An escape, a letter beyond ASCII, a field twice or an exponent costs its own record, not its neighbours."""
-    odd = (b', "a": "\\n"}', b', "a": "\xc3\xa4"}', b', "cycle": 3}', b', "a": 1e3}')
-    values = [value for tail in odd for value in (GOOD, GOOD[:-1] + tail)]
+    """An escape, a letter beyond ASCII, a field twice or too many fields cost their own record, not its neighbours."""
+    many = "".join(f', "{k}": {k}' for k in range(11))
+    odd = (', "a": "\\n"', ', "a": "ä"', ', "ä": 1', ', "cycle": 3', many)
+    values = [value for tail in odd for value in (GOOD, GOOD[:-1] + tail.encode() + b"}")]
 
-    assert handed_on(values) == [1, 3, 5, 7]
+    assert handed_on(values) == [1, 3, 5, 7, 9]
+    assert handed_on([GOOD[:-1] + many.replace(', "0": 0', "").encode() + b"}"]) == []  # sixteen
+
+
+@pytest.mark.parametrize(("deep", "taken"), [(60, True), (61, False), (300, False)])
+def test_nesting_has_a_limit(deep: int, taken: bool) -> None:
+    """What is too deep for the compiled parser is for the general decoder to say."""
+    assert handed_on([GOOD[:-1] + b', "a": ' + b"[" * deep + b"]" * deep + b"}"]) == ([] if taken else [0])
+
+
+def test_values_with_many_digits_are_read_in_place() -> None:
+    """Doubles with 17 digits or an exponent are not for the general decoder; those beyond a double's range are."""
+    texts = [
+        "145.3031836361285",
+        "-0.1000000000000000055511151231257827",
+        "1e-05",
+        "-2.5E+3",
+        "9007199254740993",
+        "1e400",
+    ]
+    values = [GOOD.replace(b"151.47", text.encode()) for text in texts]
+
+    assert handed_on(values) == handed_on(values, "canonical") == []
+    for first in DECODERS:
+        columns, rejects = seen(list(values), first=first)
+        assert columns[5] == [np.float64(json.loads(text)).view(np.int64) for text in texts[:-1]]
+        assert [r[0] for r in rejects] == [10]
+
+
+@pytest.mark.parametrize("first", DECODERS)
+def test_a_record_that_ends_anywhere_is_rejected_alone(first: DecoderName) -> None:
+    """Cut after any byte, between two good ones: nothing is read beyond its end."""
+    for cut in range(len(GOOD)):
+        columns, rejects = seen([GOOD, GOOD[:cut], GOOD], first=first)
+        assert (columns[4], [r[0] for r in rejects]) == ([5, 7], [6]), cut
 
 
 @pytest.mark.parametrize("first", DECODERS)

@@ -50,8 +50,8 @@ def test_one_seed() -> None:
 
 def test_any_life_delivers_the_same() -> None:
     """Whoever dies, stands still, is refused or comes too late: everything once, to the last bit, in the end."""
-    for wrong in live(LIVES):
-        pytest.fail(wrong, pytrace=False)
+    if wrong := list(live(LIVES)):
+        pytest.fail("\n\n".join(wrong), pytrace=False)
 
 
 @pytest.mark.parametrize("name", NAMES)

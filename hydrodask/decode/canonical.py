@@ -2,8 +2,7 @@
 
 `{"sensor": "PS1", "cycle": 3, "sample_idx": 12, "value": 151.47, "timestamp": "2026-01-01T00:00:12.340000",
 "sampling_rate_hz": 100}`, optionally with `, "rig": "…"` at the end; spaces after `:` and `,` are free. Anything else
-is handed on, record by record, and what is parsed here has the same bits as there: a mantissa
-below 2^53 divided by a power of ten up to 10^22 is correctly rounded.
+is handed on, record by record.
 """
 
 import numpy as np
@@ -60,12 +59,13 @@ def quoted(buffer, at, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def parse(buffer, bounds, places, head, limits, ints, floats, names, good):  # type: ignore[no-untyped-def]
+def parse(buffer, bounds, places, head, limits, ints, floats, spans, good):  # type: ignore[no-untyped-def]
     """Parse records `buffer[bounds[i]:bounds[i + 1]]` for each i of `places`; `head` is `opening(sensor)`.
 
     `limits` is (bytes of a record, bytes of a rig's name).
-    Fills `ints` (n, 3: cycle, sample_idx, time µs), `floats` (n, 2: value, rate), `names` (n, 2: start and end of the
-    rig's name, equal without one) and `good` (n). Returns how many are not good.
+    Fills `ints` (n, 3: cycle, sample_idx, time µs), `floats` (n, 2: value, or NaN if its text is to be read; rate),
+    `spans` (n, 4: start and end of the rig's name, equal without one, and of the value) and `good` (n). Returns how
+    many are not good.
     """
     record_bytes_max, rig_bytes_max = limits
     left = len(places)
@@ -76,21 +76,23 @@ def parse(buffer, bounds, places, head, limits, ints, floats, names, good):  # t
         at = sensor_field(buffer, bounds[i], end, head)
         cycle, at = integer(buffer, expect(buffer, comma(buffer, at, end), end, _CYCLE), end)
         index, at = integer(buffer, expect(buffer, comma(buffer, at, end), end, _INDEX), end)
-        value, at = decimal(buffer, expect(buffer, comma(buffer, at, end), end, _VALUE), end)
-        start, at = quoted(buffer, expect(buffer, comma(buffer, at, end), end, _TIME), end)
+        value_at = expect(buffer, comma(buffer, at, end), end, _VALUE)
+        value, value_end = decimal(buffer, value_at, end)
+        start, at = quoted(buffer, expect(buffer, comma(buffer, value_end, end), end, _TIME), end)
         if at < 0:
             continue
         time_us, ok = parse_time(buffer, start, at)
         rate, at = decimal(buffer, expect(buffer, comma(buffer, at + 1, end), end, _RATE), end)
-        if at < 0 or not ok:
+        if at < 0 or at >= end or not ok or np.isnan(rate):
             continue
         ints[i, 0], ints[i, 1], ints[i, 2] = cycle, index, time_us
         floats[i, 0], floats[i, 1] = value, rate
+        spans[i, 2], spans[i, 3] = value_at, value_end
         if buffer[at] != CLOSE or at + 1 != end:
             start, at = quoted(buffer, expect(buffer, comma(buffer, at, end), end, _RIG), end)
             if at < 0 or at + 2 != end or buffer[at + 1] != CLOSE or not 0 < at - start <= rig_bytes_max:
                 continue
-            names[i, 0], names[i, 1] = start, at
+            spans[i, 0], spans[i, 1] = start, at
         good[i] = True
         left -= 1
     return left

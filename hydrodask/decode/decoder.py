@@ -1,7 +1,7 @@
 """Messages of one topic → Samples and Rejects.
 
 Three decoders take a record in turn, each what the one before has handed on: `canonical` (compiled) knows the one
-layout of the platform's own producers, `flat` (compiled) any layout of plain ASCII, `general` (msgspec,
+layout of the platform's own producers, `flat` (compiled) other layouts of plain ASCII, `general` (msgspec,
 one by one) all of JSON, and says why what is left is no sample. They give the same bits.
 """
 
@@ -60,6 +60,7 @@ class Decoder:
         left = np.flatnonzero(messages.values.present)
         for parse, known in self._parsers:
             left = self._parse(parse, known, messages.values, left, columns)
+        left = np.concatenate([left, self._read_values(messages.values.data, columns)])
         self._name_rigs(messages.values.data, columns)
         reasons = self._general(messages.values, left, columns) if len(left) else {}
         self._refuse(columns, messages.timestamps_ms, reasons)
@@ -68,16 +69,26 @@ class Decoder:
     def _parse(self, parse: _Parser, known: Bytes, values: Blobs, left: Int64, columns: "_Columns") -> Int64:
         """Run a parser over the places in `left`, with what it knows of the sensor; return those that it hands on."""
         at = (values.data, values.bounds, left, known, self._limits)
-        if not parse(*at, columns.ints, columns.floats, columns.names, columns.good):
+        if not parse(*at, columns.ints, columns.floats, columns.spans, columns.good):
             return left[:0]
         return left[~columns.good[left]]
+
+    def _read_values(self, data: Bytes, columns: "_Columns") -> Int64:
+        """Read values with more digits than a kernel computes with; return places of those that no double can hold."""
+        places = np.flatnonzero(np.isnan(columns.floats[:, 0]) & columns.good)
+        if len(places):
+            text = data.data
+            columns.floats[places, 0] = [float(text[a:b]) for a, b in columns.spans[places, 2:].tolist()]
+            places = places[np.isinf(columns.floats[places, 0])]
+            columns.good[places] = False
+        return places
 
     def _name_rigs(self, data: Bytes, columns: "_Columns") -> None:
         """Fill in the rigs' codes of what was parsed; a name that is seen for the first time gets one."""
         table = (self._rigs.pool, self._rigs.spans, self._rigs.slots)
-        if find_rigs(data, columns.names, columns.good, table, self._default_rig, columns.rig):
+        if find_rigs(data, columns.spans, columns.good, table, self._default_rig, columns.rig):
             for i in np.flatnonzero(columns.good & (columns.rig < 0)):
-                start, end = columns.names[i]
+                start, end = columns.spans[i, :2]
                 columns.rig[i] = self._rigs.code(data[start:end].tobytes().decode())
 
     def _general(self, values: Blobs, left: Int64, columns: "_Columns") -> dict[int, str]:
@@ -144,6 +155,6 @@ class _Columns:
     def __init__(self, n: int) -> None:
         self.ints = np.zeros((n, 3), np.int64)
         self.floats = np.zeros((n, 2), np.float64)
-        self.names = np.zeros((n, 2), np.int64)
+        self.spans = np.zeros((n, 4), np.int64)
         self.rig = np.zeros(n, np.int32)
         self.good = np.zeros(n, np.bool_)

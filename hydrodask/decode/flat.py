@@ -1,9 +1,9 @@
 """The compiled parser for flat records, in whatever layout.
 
-The record's own fields are flat: plain ASCII strings and numbers without exponent. They come in any order, with any
-white space, beside others, which are skipped; the rig may be missing. Records of one producer look alike, so a record
-is compared with the layout of the one before, and only one that differs is scanned for its own. Anything else (an
-escape, letters beyond ASCII, a field twice) is handed on, record by record.
+A record's fields come in any order, with any white space, beside others (16 in all), which are skipped, nested ones
+too; the rig may be missing. Records of one producer look alike, so a record is compared with the layout of the one
+before, and only one that differs, or whose values can't be read so, is scanned for its own. Anything else (an escape,
+letters beyond ASCII, a field twice) is handed on, record by record.
 """
 
 import numpy as np
@@ -21,7 +21,6 @@ from hydrodask.decode.scan import (
     closing_quote,
     decimal,
     integer,
-    number,
     same,
     space,
 )
@@ -47,7 +46,7 @@ def simple(buffer, at, end):  # type: ignore[no-untyped-def]
         at = closing_quote(buffer, at + 1, end)
         return at + 1 if at >= 0 else -1
     if byte == MINUS or 48 <= byte <= 57:
-        return number(buffer, at, end)
+        return decimal(buffer, at, end)[1]
     for word in (_NULL, _TRUE, _FALSE):
         if at + len(word) <= end and same(buffer, at, at + len(word), word, 0, len(word)):
             return at + len(word)
@@ -61,8 +60,10 @@ def name(buffer, at, end):  # type: ignore[no-untyped-def]
     if start > end or buffer[start - 1] != QUOTE:
         return start, start, -1
     stop = closing_quote(buffer, start, end)
+    if stop < 0:
+        return start, start, -1
     at = space(buffer, stop + 1, end)
-    if stop < 0 or at >= end or buffer[at] != COLON:
+    if at >= end or buffer[at] != COLON:
         return start, stop, -1
     return start, stop, space(buffer, at + 1, end)
 
@@ -150,7 +151,7 @@ def again(buffer, at, end, start, stop):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def values(buffer, at, end, sensor, layout, i, ints, floats, names):  # type: ignore[no-untyped-def]
+def values(buffer, at, end, sensor, layout, i, ints, floats, spans):  # type: ignore[no-untyped-def]
     """Parse a record of the known `layout` into row `i`; return whether that went well."""
     pieces, fields, count = layout
     for k in range(count):
@@ -159,9 +160,13 @@ def values(buffer, at, end, sensor, layout, i, ints, floats, names):  # type: ig
             return False
         field = fields[k]
         if field == _VALUE:
+            spans[i, 2] = at
             floats[i, 0], at = decimal(buffer, at, end)
+            spans[i, 3] = at
         elif field == _RATE:
             floats[i, 1], at = decimal(buffer, at, end)
+            if np.isnan(floats[i, 1]):
+                return False
         elif field == _CYCLE:
             ints[i, 0], at = integer(buffer, at, end)
         elif field == _INDEX:
@@ -180,7 +185,7 @@ def values(buffer, at, end, sensor, layout, i, ints, floats, names):  # type: ig
             elif field == _SENSOR:
                 ok = same(buffer, start, at, sensor, 0, len(sensor))
             else:
-                names[i, 0], names[i, 1] = start, at
+                spans[i, 0], spans[i, 1] = start, at
                 ok = at > start
             if not ok:
                 return False
@@ -189,7 +194,7 @@ def values(buffer, at, end, sensor, layout, i, ints, floats, names):  # type: ig
 
 
 @njit(cache=True)
-def parse(buffer, bounds, places, sensor, limits, ints, floats, names, good):  # type: ignore[no-untyped-def]
+def parse(buffer, bounds, places, sensor, limits, ints, floats, spans, good):  # type: ignore[no-untyped-def]
     """Parse the records of `sensor` (its name's bytes) at `places`, as `canonical.parse` does."""
     record_bytes_max, rig_bytes_max = limits
     pieces, fields, count = np.zeros((_FIELDS_MAX + 1, 2), np.int64), np.zeros(_FIELDS_MAX, np.int64), np.int64(0)
@@ -198,12 +203,12 @@ def parse(buffer, bounds, places, sensor, limits, ints, floats, names, good):  #
         at, end = bounds[i], bounds[i + 1]
         if end - at > record_bytes_max:
             continue
-        if not values(buffer, at, end, sensor, (pieces, fields, count), i, ints, floats, names):
+        if not values(buffer, at, end, sensor, (pieces, fields, count), i, ints, floats, spans):
             count = learn(buffer, at, end, pieces, fields)
-            names[i, 0] = names[i, 1] = 0
-            if not values(buffer, at, end, sensor, (pieces, fields, count), i, ints, floats, names):
+            spans[i, 0] = spans[i, 1] = 0
+            if not values(buffer, at, end, sensor, (pieces, fields, count), i, ints, floats, spans):
                 continue
-        if names[i, 1] - names[i, 0] <= rig_bytes_max:
+        if spans[i, 1] - spans[i, 0] <= rig_bytes_max:
             good[i] = True
             left -= 1
     return left

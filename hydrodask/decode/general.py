@@ -1,7 +1,7 @@
 """The general decoder: any JSON record that means a sample, one at a time, with a reason for each that does not."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -46,7 +46,7 @@ class Decoded:
     time_us: Int64
     rate_hz: Float64
     rig: list[str | None]
-    reasons: dict[int, str] = field(default_factory=dict)
+    reasons: dict[int, str]
 
 
 def decode(values: Sequence[bytes], *, sensor: str, bytes_max: int, rig_bytes_max: int) -> Decoded:
@@ -121,21 +121,16 @@ def check(record: _Record, sensor: str, rig_bytes_max: int) -> None:
         raise ValueError(f"sensor {record.sensor} is not the topic's ({sensor})")
     if not record.sampling_rate_hz > 0:
         raise ValueError(f"sampling_rate_hz is {record.sampling_rate_hz}; want more than 0")
-    if reason := wrong_with(record.rig, rig_bytes_max):
-        raise ValueError(reason)
-
-
-def wrong_with(rig: str | None, bytes_max: int) -> str | None:
-    """Return why `rig` can't be the name of one; no name at all is all right."""
-    if rig is None:
-        return None
-    if not rig or not rig.isprintable():
-        return "rig is empty or has unprintable characters"
-    return f"rig is longer than {bytes_max} bytes" if len(rig.encode()) > bytes_max else None
+    if record.rig is None:
+        return
+    if not record.rig or not record.rig.isprintable():
+        raise ValueError("rig is empty or has unprintable characters")
+    if len(record.rig.encode()) > rig_bytes_max:
+        raise ValueError(f"rig is longer than {rig_bytes_max} bytes")
 
 
 def reason_of(error: ValueError) -> str:
-    """Return the reason that goes with a reject; an empty one means that nothing is wrong."""
+    """Return the reason that goes with a reject."""
     text = str(error)
     if isinstance(error, msgspec.ValidationError):
         if "Number out of range" in text:

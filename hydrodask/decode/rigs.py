@@ -7,20 +7,20 @@ from hydrodask.decode.scan import same
 
 
 @njit(cache=True)
-def find_rigs(buffer, names, good, table, default, codes):  # type: ignore[no-untyped-def]
-    """Fill `codes` (n,) of the `good` records; each one's name is `buffer[names[i, 0]:names[i, 1]]`.
+def find_rigs(buffer, spans, good, table, default, codes):  # type: ignore[no-untyped-def]
+    """Fill `codes` (n,) of the `good` records; each one's name is `buffer[spans[i, 0]:spans[i, 1]]`.
 
     No name means `default`. One that is not in the `table`, the rig table's arrays, gets -1; returns how many did.
     """
-    pool, spans, slots = table
+    pool, known, slots = table
     new = 0
     start, end, code = 0, 0, default
-    for i in range(len(names)):
+    for i in range(len(spans)):
         if not good[i]:
             continue
-        if not same(buffer, start, end, buffer, names[i, 0], names[i, 1]):
-            start, end = names[i, 0], names[i, 1]
-            code = find_rig(buffer, start, end, pool, spans, slots) if end > start else default
+        if not same(buffer, start, end, buffer, spans[i, 0], spans[i, 1]):
+            start, end = spans[i, 0], spans[i, 1]
+            code = find_rig(buffer, start, end, pool, known, slots) if end > start else default
         codes[i] = code
         new += code < 0
     return new

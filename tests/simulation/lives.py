@@ -22,6 +22,9 @@ def fails(schedule: Schedule) -> AssertionError | None:
         check(schedule)
     except AssertionError as error:
         return error
+    except Exception as error:
+        error.add_note(f"in the life of seed {schedule.seed}")
+        raise
     return None
 
 

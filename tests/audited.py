@@ -28,6 +28,9 @@ MANY_FILES = (
 )
 """A file of each folder every few rows, and many snapshots."""
 
+CYCLES = 3
+"""Cycles of the recording: with a file every few rows, enough files of each folder to take some from the middle."""
+
 BAD = 10
 """Bad records that are published to PS1."""
 
@@ -86,7 +89,7 @@ def with_value(table: pa.Table, column: str, place: int, value: float) -> pa.Tab
 def run_real(kafka: Kafka, recording: Path, folder: Path, name: str) -> Stored:
     """Run a platform over a few cycles, bad records, tombstones and a late one on a real broker, until it is idle."""
     settings = settings_of(kafka, folder / "data", name, *MANY_FILES)
-    publish(settings, shorten(recording, folder))
+    publish(settings, shorten(recording, folder, CYCLES))
     client = producer(settings.kafka)
     for number in range(BAD):
         client.produce(settings.topic("PS1"), b'{"bad": %d}' % number, b"rig-1")
@@ -104,7 +107,7 @@ def run_embedded(recording: Path, folder: Path) -> Stored:
     """Run a platform over a few cycles with an embedded broker, which is gone afterwards."""
     sets = [
         f"data_dir={folder / 'data'}",
-        f"source.kind='recording:{shorten(recording, folder)}'",
+        f"source.kind='recording:{shorten(recording, folder, CYCLES)}'",
         "source.speed=max",
         "cluster.dashboard=127.0.0.1:0",
         "observe.metrics=127.0.0.1:0",

@@ -98,11 +98,11 @@ def sets_of(kafka: Kafka, data_dir: Path, name: str, *sets: str) -> list[str]:
     ]
 
 
-def shorten(recording: Path, folder: Path) -> Path:
+def shorten(recording: Path, folder: Path, cycles: int = CYCLES) -> Path:
     """Write the first cycles of `recording` into `folder`."""
     for name in (*CHANNELS, "profile"):
         lines = (recording / f"{name}.txt").read_bytes().splitlines(keepends=True)
-        (folder / f"{name}.txt").write_bytes(b"".join(lines[:CYCLES]))
+        (folder / f"{name}.txt").write_bytes(b"".join(lines[:cycles]))
     return folder
 
 

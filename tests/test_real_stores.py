@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 @pytest.fixture(scope="module")
 def stores(hdfs: HdfsService, mongodb: MongoService) -> list[str]:
     """Return what to set for real stores, with a few files and snapshots before the kill."""
-    return [*hdfs.sets(), *mongodb.sets(), "step.rows_max=2000", "step.snapshot_every=1s", "lake.roll_rows=7000"]
+    return [*hdfs.sets(), *mongodb.sets(), "step.rows_max=2000", "step.snapshot_every=1s", "lake.roll_rows=4500"]
 
 
 def test_killed_run_delivers_the_same(

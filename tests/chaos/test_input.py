@@ -99,7 +99,7 @@ def test_retention_passes_the_position(stage: Build) -> None:
         case.reach(driver, case.moments(1)[0] // 2)
         assert driver.stop() == 0
     topic = case.settings.topic("PS2")
-    cut = 15_000
+    cut = CHANNELS["PS2"].samples_per_cycle * CYCLES * 5 // 6
     client = admin(case.settings.kafka)  # its futures end only while it is there
     for future in client.delete_records([TopicPartition(topic, 0, cut)]).values():
         future.result(30)

@@ -36,7 +36,7 @@ chaos: $(DEV)  ## every fault on real processes; SEEDS=10 for ten of each (hours
 
 bench: $(DEV)  ## hydrodask next to five others on one Kafka, ten minutes; table in build/bench
 	rm -f benchmarks/results/quick.json
-	$(BIN)/python -m benchmarks run --name quick --rounds 1 --jobs both windows --records 436800 2184000 --limit 60 \
+	$(BIN)/python -m benchmarks run --name quick --rounds 1 --jobs both windows --records 436800 2184000 --limit 180 \
 		--engines hydrodask flink spark-tuned kafka-streams bytewax-tuned quix-tuned "bare loop"
 	$(BIN)/python -m benchmarks report --name quick --to build/bench
 	@cat build/bench/benchmarks.md

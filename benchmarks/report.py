@@ -260,7 +260,7 @@ def _pictures(runs: list[Run], folder: Path) -> None:
                 bars[name] = (statistics.median(found) / 1e3, statistics.median(cost))
         if bars:
             bars_beside(
-                bars, ("thousand records a second", "CPU seconds a million records"), DOCS / f"benchmarks-{job}.svg"
+                bars, ("thousand records a second", "CPU seconds a million records"), folder / f"benchmarks-{job}.svg"
             )
     waited = {n: [r for r in _of(runs, "live", n) if "p99_s" in r] for n in _names(_of(runs, "live"))}
     late = {n: tuple(statistics.median(r[k] for r in f) for k in ("p50_s", "p99_s")) for n, f in waited.items() if f}

@@ -1,5 +1,6 @@
 """What decides whether a benchmark's figure counts: the reference, the sums, and who is on the list."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmarks.inputs import START_US, Limited
 from benchmarks.live import _counted_us
 from benchmarks.peers import shares
 from benchmarks.peers.contract import Work
+from benchmarks.results import RESULTS
 from benchmarks.rows import Row, Seen
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.ingest.encode import encode
@@ -152,3 +154,12 @@ def test_each_sensor_is_in_one_share(tmp_path: Path) -> None:
     loads = [sum(CHANNELS[sensor].rate_hz for sensor in share) for share in found]
     assert sorted(topic for share in found for topic in share.values()) == sorted(work.inputs.values())
     assert max(loads) - min(loads) <= max(channel.rate_hz for channel in CHANNELS.values())
+
+
+def test_report_writes_its_pictures_beside_the_page(tmp_path: Path) -> None:
+    """Wherever it is asked to: `make bench` has no business in `docs`."""
+    page = report.write(RESULTS / "peers.json", tmp_path)
+    shown = set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")))
+
+    assert len(shown) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {page.name, *shown}

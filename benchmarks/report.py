@@ -129,7 +129,8 @@ def _right(runs: list[Run]) -> Cell:
 
 
 def _drained(runs: list[Run], job: str, title: str) -> str:
-    bare = _of(runs, "bare")
+    rounds = {run["round"] for run in _of(runs, job)}  # of other hours, a bare loop says nothing about these
+    bare = [run for run in _of(runs, "bare") if run["round"] in rounds]
     bare_rate = statistics.median(rate(warm(bare, "seconds")) or rate(cold(bare, "seconds"))) if bare else None
     rows = []
     for name in _names(_of(runs, job)):

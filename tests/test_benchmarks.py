@@ -161,5 +161,5 @@ def test_report_writes_its_pictures_beside_the_page(tmp_path: Path) -> None:
     page = report.write(RESULTS / "peers.json", tmp_path)
     shown = set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")))
 
-    assert len(shown) == 3
+    assert {"benchmarks-both.svg", "benchmarks-windows.svg", "benchmarks-live.svg"} <= shown
     assert {path.name for path in tmp_path.iterdir()} == {page.name, *shown}

@@ -48,6 +48,7 @@ def test_one_seed() -> None:
     must_be_fine(draw(int(os.environ.get("HYDRODASK_SEED", "0"))))
 
 
+@pytest.mark.timeout(max(300, LIVES))  # all of them are one test
 def test_any_life_delivers_the_same() -> None:
     """Whoever dies, stands still, is refused or comes too late: everything once, to the last bit, in the end."""
     if wrong := list(live(LIVES)):

@@ -5,6 +5,7 @@ lake, documents. Inside a graph everything is a batch of columns that belongs to
 structs at the end are what topics hold. All times are microseconds since the epoch, UTC, unless the name says `_ms`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -88,6 +89,15 @@ class Samples:
             return self
         return self.take(slice(int(np.searchsorted(self.offset, offset)), None))
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Samples]") -> "Samples":
+        """Return the rows of `parts`, at least one of them and of one partition, one after the other."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _SAMPLE_COLUMNS}
+        return cls(first.sensor, first.topic, first.partition, **columns)
+
     def take(self, which: "slice | Int64 | Bool") -> "Samples":
         """Return the chosen rows, in order."""
         return Samples(
@@ -102,6 +112,9 @@ class Samples:
             rate_hz=self.rate_hz[which],
             offset=self.offset[which],
         )
+
+
+_SAMPLE_COLUMNS = ("rig", "cycle", "sample_idx", "value", "time_us", "rate_hz", "offset")
 
 
 @dataclass(slots=True)

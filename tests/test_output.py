@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hydrodask.errors import RetryableError
 from hydrodask.store.lake import Lake, Written
-from hydrodask.store.output import TABLES_MAX, FileOutput
+from hydrodask.store.output import BATCHES_MAX, FileOutput
 
 SOURCE = ("hydraulic-PS1", 0)
 END = 60
@@ -199,5 +199,5 @@ def test_many_small_tables_are_few_when_they_are_written(monkeypatch: pytest.Mon
 
     output.roll(2_000)
 
-    assert sizes[0] <= TABLES_MAX
+    assert sizes[0] <= BATCHES_MAX
     assert lake.table("raw", ["offset"])["offset"].to_pylist() == list(range(2_000))

@@ -136,7 +136,7 @@ def retry(
     if result.done_before:
         console.print(f"{len(result.done_before):,} left alone, published again before", highlight=False)
     for place, why in result.refused.items():
-        console.print(Text(f"{place} refused, it would fail again: {why}"), soft_wrap=True)
+        console.print(Text(f"{place} refused: {why}"), soft_wrap=True)
 
 
 @contextmanager

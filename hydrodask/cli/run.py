@@ -1,6 +1,7 @@
 """`hydrodask run`: start the platform and keep it running."""
 
 import asyncio
+import json
 import sys
 from typing import Annotated
 
@@ -34,7 +35,9 @@ def run(
     sets: Sets = None,
     cluster: Annotated[str | None, typer.Option(help="tcp://… of a Dask scheduler.", show_default=False)] = None,
     source: Annotated[str | None, typer.Option(help="simulator, recording:DIR or none.", show_default=False)] = None,
-    speed: Annotated[str | None, typer.Option(help="1, 60 or max.", show_default=False)] = None,
+    speed: Annotated[
+        str | None, typer.Option(help="1 = real time, 60 = a minute a second, max.", show_default=False)
+    ] = None,
     duration: Annotated[
         str | None, typer.Option("--for", help="Stop after this long, for example 2m.", show_default=False)
     ] = None,
@@ -44,7 +47,7 @@ def run(
 ) -> None:
     """Run the platform."""
     options = {"cluster.address": cluster, "source.kind": source, "source.speed": speed}
-    chosen = [f"{key}='{value}'" for key, value in options.items() if value is not None]
+    chosen = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
     settings = load(profile=profile, sets=[*(sets or ()), *chosen])[0]
     seconds = None if duration is None else _seconds(duration)
     asyncio.run(_run(settings, seconds=seconds, until_idle=until_idle))
@@ -54,7 +57,9 @@ def _seconds(text: str) -> float:
     try:
         return float(duration_s(text))  # type: ignore[arg-type]
     except (ValueError, TypeError) as error:
-        raise typer.BadParameter(f"{text!r} is not a duration; want for example 90s or 2m") from error
+        raise typer.BadParameter(
+            f"{text!r} is not a duration; want for example 90s or 2m", param_hint="--for"
+        ) from error
 
 
 async def _run(settings: Settings, *, seconds: float | None, until_idle: bool) -> None:

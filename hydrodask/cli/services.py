@@ -29,7 +29,14 @@ Names = Annotated[
     typer.Argument(help=f"{', '.join(NAMES)}; all when none is given.", show_default=False),
 ]
 Port = Annotated[
-    int | None, typer.Option("--port", min=1, max=65535, help="Port of loopback, for one service.", show_default=False)
+    int | None,
+    typer.Option(
+        "--port",
+        min=1,
+        max=65535,
+        help="First port on loopback, for one service; a Kafka node takes three.",
+        show_default=False,
+    ),
 ]
 Heap = Annotated[
     str | None,
@@ -62,7 +69,8 @@ def up(
 ) -> None:
     """Install and start services, and wait until each answers; what runs already stays.
 
-    Needs Java 17 and, the first time, Maven. Data, logs, passwords and process ids go below
+    Kafka and HDFS need Java 17 and, the first time, Maven; MongoDB x86-64; Prometheus,
+    Pushgateway and Alertmanager Debian 12. Data, logs, passwords and process ids go below
     DATA_DIR/services, pinned and verified files into the user's cache. Servers listen on loopback
     only. Options that are not given are as at the last start.
 
@@ -71,7 +79,7 @@ def up(
     from hydrodask.services import Options
 
     if port is not None and len(names or ()) != 1:
-        raise UsageError("--port is for one service: name it, for example `hydrodask services up kafka --port 9093`")
+        raise UsageError("--port is for one service: name it, for example `hydrodask services up kafka --port 19092`")
     chosen = Options(port=port, heap=heap, data_nodes=data_nodes, kafka_nodes=kafka_nodes)
     started: list[State] = []
     for service in _services(names, settings(profile, sets), chosen):

@@ -22,7 +22,7 @@ def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Finding]:
         yield failed(
             "configuration",
             str(error),
-            "mend it; `hydrodask config check` tells when",
+            "correct it, then run `hydrodask config check`",
             error.exit_code,
         )
         return

@@ -9,6 +9,7 @@ from hydrodask import kafka
 from hydrodask.doctor.finding import Finding, failed, passed, warned
 from hydrodask.errors import HydrodaskError
 from hydrodask.ingest.topics import all_topics
+from hydrodask.observe.status import redacted
 from hydrodask.settings import Settings
 from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
@@ -46,7 +47,7 @@ def documents(settings: Settings) -> Finding:
     except HydrodaskError as error:
         advice = "start the store, or set documents.url"
         return failed("documents", str(error), advice, error.exit_code)
-    return passed("documents", f"{settings.documents_url} answers; runs known: {len(runs)}")
+    return passed("documents", f"{redacted(settings.documents_url)} answers; runs known: {len(runs)}")
 
 
 def broker(settings: Settings) -> Finding:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hydrodask import clock
 from hydrodask.blobs import Blobs
 from hydrodask.errors import ConfigError, RetryableError
 from hydrodask.ingest import gather
@@ -97,6 +98,7 @@ class Fetcher:
             raise ConfigError(f"could not make a Kafka consumer: {reason.value.decode(errors='replace')}")
         library.rd_kafka_poll_set_consumer(self._client)
         self._queue = library.rd_kafka_queue_get_consumer(self._client)
+        self._full = True
         self._kind = ctypes.c_int()
         self._functions = tuple(
             np.int64(ctypes.cast(at, _Pointer).value or 0)
@@ -112,10 +114,17 @@ class Fetcher:
         self._change(self._library.rd_kafka_incremental_unassign, source, 0)
 
     def poll(self, rows_max: int, timeout_s: float) -> tuple[list[Messages], list[Event]]:
-        """Return one run of records a partition, in offset order, once there are `rows_max` or after `timeout_s`."""
+        """Return one run of records a partition, in offset order, once there are `rows_max` or after `timeout_s`.
+
+        While batches are not full it sleeps and takes what has come: librdkafka would wake us for each partition's few.
+        """
         pointers = np.empty(rows_max, np.int64)
+        if not self._full:
+            clock.sleep_s(timeout_s)
+            timeout_s = 0.0
         wait_ms = max(0, round(timeout_s * 1000))
         count = self._library.rd_kafka_consume_batch_queue(self._queue, wait_ms, pointers.ctypes.data, rows_max)
+        self._full = count >= rows_max
         if count <= 0:
             return [], []
         pointers = pointers[:count]

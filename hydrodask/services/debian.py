@@ -9,7 +9,8 @@ from hydrodask.services import pinned
 from hydrodask.services.contract import Say
 
 ADVICE = (
-    "these services come from Debian's packages, so this needs Debian or Ubuntu; elsewhere use cluster/compose.yaml"
+    "Prometheus, Pushgateway and Alertmanager are pinned packages of Debian 12 for x86-64; elsewhere name the others "
+    "only (kafka hdfs mongodb mlflow), or use cluster/compose.yaml"
 )
 
 

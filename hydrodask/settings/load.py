@@ -113,7 +113,10 @@ def _from_sets(sets: Sequence[str]) -> Tree:
         key, equals, text = item.partition("=")
         if not equals or not key:
             raise ConfigError(f"--set {item!r}: want key=value, for example kafka.start=latest")
-        value = yaml.safe_load(text) if text else None
+        try:
+            value = yaml.safe_load(text) if text else None
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {item!r}: the value is not YAML; put it into quotes: {key}='…'") from error
         _merge(tree, _nest(key.strip(), value), {}, "--set", "")
     return tree
 

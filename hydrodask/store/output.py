@@ -7,13 +7,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hydrodask.failpoints import failpoint
+from hydrodask.records import Samples
 from hydrodask.store.lake import Lake, pack, unpack
+from hydrodask.store.schemas import samples_table
 
 FolderOf = Callable[[pa.Table], str]
 
-TABLES_MAX = 128
-"""Tables that wait for a file; more are made into one. A live rig's are of a few rows each, and Parquet is slow with
-thousands of them: a file of five minutes took seconds.
+BATCHES_MAX = 128
+"""Batches, of samples or tables, that wait for a file; more are made into one. A live rig's are of a few rows each, and
+Parquet is slow with thousands of tables: a file of five minutes took seconds.
 """
 
 
@@ -41,6 +43,7 @@ class FileOutput:
         self._folder_of = folder_of
         self._column = column
         self._tables: list[pa.Table] = []
+        self._samples: list[Samples] = []  # behind the tables; of a few rows each, a table costs more than they do
         self._restored = False
         self._covered = 0
 
@@ -68,10 +71,18 @@ class FileOutput:
             table = table.filter(pc.greater_equal(table.column(self._column), self.position))
         if table.num_rows:
             self._tables.append(table)
-            self.waiting += table.num_rows
-            if len(self._tables) > TABLES_MAX:
+            if len(self._tables) > BATCHES_MAX:
                 self._tables = [pa.concat_tables(self._tables).combine_chunks()]
-            self.since_s = now_s if self.since_s is None else self.since_s
+            self._count(table.num_rows, now_s)
+
+    def add_samples(self, samples: Samples, now_s: float) -> None:
+        """Take rows as `add` does: an output takes either samples or tables."""
+        samples = samples.after(self.position)
+        if len(samples):
+            self._samples.append(samples)
+            if len(self._samples) > BATCHES_MAX:
+                self._samples = [Samples.joined(self._samples)]
+            self._count(len(samples), now_s)
 
     def due(self, now_s: float, *, rows_max: int, age_s_max: float) -> bool:
         """Say whether it is time to write. Rows from a snapshot age from the first time that this is asked."""
@@ -84,6 +95,7 @@ class FileOutput:
     def roll(self, end: int) -> None:
         """Write what waits as the file `[first, end)`. Raises RetryableError, and then nothing has changed."""
         end = max(end, self._covered)
+        self._settle()
         if not self._tables:
             self.position = max(end, self.position)
             return
@@ -100,7 +112,7 @@ class FileOutput:
 
     def snapshot(self, position: int) -> dict[str, Any]:
         """Return where files and rows are, and what waits if it can't be had from the log alone."""
-        if not self._tables:
+        if not self.waiting:
             self.position = max(position, self.position)
         waiting = pack(pa.concat_tables(self._tables)) if self.keep and self._tables else b""
         return {"first": self.first, "position": self.position, "waiting": waiting}
@@ -109,6 +121,16 @@ class FileOutput:
         """Go on from a snapshot; `open` comes next."""
         self.first, self.position, self._restored = state["first"], state["position"], True
         self._hold([unpack(state["waiting"])] if state["waiting"] else [])
+
+    def _count(self, rows: int, now_s: float) -> None:
+        self.waiting += rows
+        self.since_s = now_s if self.since_s is None else self.since_s
+
+    def _settle(self) -> None:
+        """Make the samples that wait a table."""
+        if self._samples:
+            self._tables.append(samples_table(Samples.joined(self._samples)))
+            self._samples = []
 
     def _from(self, end: int) -> list[pa.Table]:
         """Return the waiting tables without what is in files below `end`."""

@@ -25,6 +25,7 @@ CONFIG: Mapping[str, object] = {
     "distributed.worker.profile.enabled": False,  # samples stacks 100 times a second
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.system-monitor.interval": "2s",
+    "distributed.worker.memory.monitor-interval": "1s",  # ten looks a second cost more than the steps' messages
     "distributed.comm.timeouts.connect": "30s",
     "distributed.worker.memory.terminate": 0.95,
     # 15 s after a worker died Dask gives up its nanny if the next one has died too, and nobody starts a third.
@@ -91,6 +92,8 @@ class DaskCluster:
 
         Raises FatalError once the client has given the scheduler up: it never looks for it again.
         """
+        if self._cluster is not None:
+            return sorted(self._cluster.scheduler.workers)  # in this process: no message twice a second
         if self._client.scheduler is None:
             raise FatalError(
                 "the Dask scheduler is gone and did not come back in time; start hydrodask again when it is there"

@@ -177,8 +177,10 @@ class Host:
                 self._take(messages)
             for source, position in self._reader.positions.items():
                 self.partitions[source].advance(position)
-            self._tend()
-            if self._now_s() >= deadline_s:
+            committed = self._tend()
+            # What is left of a step after its commit would cost a live stream a second round of small batches.
+            idle = sum(map(len, batches)) < rows_max
+            if self._now_s() >= deadline_s - (self.settings.step.trigger / 2 if committed and idle else 0.0):
                 return
 
     def _take(self, messages: Messages) -> None:
@@ -193,21 +195,22 @@ class Host:
         if not partition.ctx.quiet:
             self._stamps_ms.append(messages.timestamps_ms)
 
-    def _tend(self) -> None:
-        """Write files that are due, commit when due, snapshot when due."""
+    def _tend(self) -> bool:
+        """Write files that are due, commit when due, snapshot when due; say whether there was a commit."""
         now_s = self._now_s()
         step, lake = self.settings.step, self.settings.lake
         held = self.settings.source.unconsumed_max // 4 if self.settings.kafka.embedded else lake.roll_rows
         for partition in self.partitions.values():
             partition.roll(now_s, rows_max=min(lake.roll_rows, held), age_s_max=lake.roll_age)
         if now_s < self._committed_at_s + step.commit_every:
-            return
+            return False
         self._commit()
         for partition in self.partitions.values():
             behind = partition.position - partition.snapshot_offset
             old = now_s - partition.snapshot_at_s >= step.snapshot_every
             if old or (self.settings.kafka.embedded and behind >= held):
                 partition.save(now_s)
+        return True
 
     def _commit(self, *, emit_every_s: float | None = None) -> None:
         """Publish what waits: documents, then records and offsets in one transaction."""

@@ -15,7 +15,7 @@ from hydrodask.records import Late, Messages, Outgoing, Profiles, Reject, Sample
 from hydrodask.reports import PartitionReport, Reading
 from hydrodask.rigs import RIGS
 from hydrodask.store.output import FileOutput
-from hydrodask.store.schemas import late_table, profiles_table, samples_table, windows_table
+from hydrodask.store.schemas import late_table, profiles_table, windows_table
 from hydrodask.stream import publishing
 from hydrodask.stream.context import Context
 from hydrodask.window import CycleProfiles, SlidingWindows
@@ -188,15 +188,14 @@ class Store(Node):
 
     def update(self, x: Samples | Late | Windows | Profiles, who: object = None, metadata: object = None) -> Any:
         with self.ctx.timed("archive"):
-            if (table := self._table(x)) is not None:
+            if isinstance(x, Samples):
+                self.output.add_samples(x, self.ctx.now_s())
+            elif (table := self._table(x)) is not None:
                 self.output.add(table, self.ctx.now_s())
         return self._emit(x, metadata=metadata)
 
-    def _table(self, x: Samples | Late | Windows | Profiles) -> pa.Table | None:
-        """Return the rows of `x` that files do not hold yet; only final windows are kept."""
-        if isinstance(x, Samples):
-            fresh = x.after(self.output.position)
-            return samples_table(fresh) if len(fresh) else None
+    def _table(self, x: Late | Windows | Profiles) -> pa.Table | None:
+        """Return the rows of `x`; only final windows are kept."""
         if isinstance(x, Late):
             return late_table(x)
         if isinstance(x, Profiles):

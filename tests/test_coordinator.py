@@ -120,14 +120,17 @@ def play(
     discover: Callable[[], Mapping[Source, str]] = lambda: SOURCES,
     outdone: Callable[[], bool] = lambda: True,
     stop: bool = True,
+    settings: Settings = SETTINGS,
+    run_number: int = 0,
 ) -> Coordinator:
     """Run a coordinator while the story is told, then stop it; raises what ended it."""
 
     async def run() -> Coordinator:
         one = Coordinator(
             cluster,
-            SETTINGS,
+            settings,
             run_id="run",
+            run=run_number,
             builds={},
             discover=discover,
             fence=cluster.fence,
@@ -154,6 +157,26 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110  (what is waited for has no event)
             await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize(("run", "old"), [(1, set(SOURCES)), (2, set())])
+def test_what_is_younger_than_the_group_is_a_newcomer(run: int, old: set[Source]) -> None:
+    """With `kafka.start: latest` only what was there when the group began is read from its end on."""
+    cluster = FakeCluster(["w1"])
+    younger = {("hydraulic-VS1", 0): "monitor"}
+    there: dict[Source, str] = dict(SOURCES)
+    settings = SETTINGS.model_copy(update={"kafka": Kafka(discover_every=0.02, start="latest")})
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: set(cluster.holders) == set(SOURCES))
+        there.update(younger)
+        await until(lambda: set(cluster.holders) == set(SOURCES | younger))
+
+    play(cluster, story, discover=lambda: dict(there), settings=settings, run_number=run)
+
+    assert cluster.orders[-1].mode == "stop"
+    for order in cluster.orders:
+        assert order.newcomers == set(order.sources) - old
 
 
 def test_one_worker_gets_everything() -> None:

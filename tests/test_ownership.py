@@ -1,11 +1,14 @@
 """Whose a group's slots are: claims, generations that were given up, and workers that two runs share."""
 
 import uuid
+from unittest.mock import MagicMock
 
 import pytest
 
-from hydrodask.errors import FencedError
+from hydrodask import clock
+from hydrodask.errors import FencedError, RetryableError
 from hydrodask.store.files import Files
+from hydrodask.stream import step as module
 from hydrodask.stream.order import Order
 from hydrodask.stream.ownership import Ownership
 from hydrodask.stream.step import Desk, step
@@ -68,7 +71,32 @@ def test_groups_do_not_meet() -> None:
 
 def test_worker_that_two_runs_share_works_for_the_newer() -> None:
     """An order of the older run is refused, or both would take turns for ever."""
-    desk = Desk(run=7)
+    settings = settings_of({})
+    desk = Desk(group=(settings.kafka.group, settings.snapshots_url), run=7)
 
     with pytest.raises(FencedError, match="works for run 7 of this group, which came later"):
-        step(Order("older", 1, 0, "w1", settings_of({}), run=6), desk=desk)
+        step(Order("older", 1, 0, "w1", settings, run=6), desk=desk)
+
+
+def test_worker_that_another_group_uses_is_waited_for() -> None:
+    """Neither group's runs are newer than the other's: while the worker is in use, who comes has to wait."""
+    settings = settings_of({})
+    host = MagicMock()
+    desk = Desk(host=host, group=("other", "memory://other"), run=7, used_s=clock.monotonic_s())
+
+    with pytest.raises(RetryableError, match=r"works for group 'other'.*one group at a time"):
+        step(Order("first", 1, 0, "w1", settings, run=1), desk=desk)
+    host.close.assert_not_called()
+
+
+def test_worker_that_another_group_has_left_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of any number takes it, and what the other one has left behind is let go of."""
+    settings = settings_of({})
+    host, fresh = MagicMock(), MagicMock()
+    monkeypatch.setattr(module, "Host", lambda *_, **__: fresh)
+    desk = Desk(host=host, group=("other", "memory://other"), run=7)
+
+    step(Order("first", 1, 0, "w1", settings, run=1), desk=desk)
+
+    host.close.assert_called_once()
+    assert (desk.run, desk.host) == (1, fresh)

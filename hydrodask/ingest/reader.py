@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable
 
 from hydrodask.background import in_background
-from hydrodask.errors import RetryableError
+from hydrodask.errors import HydrodaskError, RetryableError
 from hydrodask.ingest.fetcher import Event, Fetcher, Source
 from hydrodask.kafka import (
     OFFSET_INVALID,
@@ -61,6 +61,7 @@ class Reader:
         self.ends: dict[Source, int] = {}
         self.positions: dict[Source, int] = {}
         self.lost: set[Source] = set()
+        self._trouble: HydrodaskError | None = None
         self._fetcher = fetch(kafka)
         self._kafka = kafka
         self._base = base
@@ -110,7 +111,12 @@ class Reader:
         """Return runs of messages per partition: until `rows_max` are there or `timeout_s` has passed.
 
         Transaction markers and compacted records leave gaps; the position moves over them at the end of the log.
+        Raises RetryableError or FatalError for what a partition could not be read for at the last call: what came
+        together with that was returned first, or it would be lost to a caller who goes on.
         """
+        if self._trouble is not None:
+            trouble, self._trouble = self._trouble, None
+            raise trouble
         runs, events = self._fetcher.poll(rows_max, timeout_s)
         runs = [run for run in runs if (run.topic, run.partition) in self.positions]  # fetched before it was unassigned
         for run in runs:
@@ -158,7 +164,7 @@ class Reader:
         return self.consumer.get_watermark_offsets(partition, self._kafka.timeout)
 
     def _heed(self, event: Event) -> None:
-        """Take note of an end or a lost position. Raises RetryableError for what a partition can't be read for."""
+        """Take note of an end, of a lost position, or of what a partition can't be read for."""
         source = event.source
         if event.code == KafkaError._PARTITION_EOF:
             end = event.offset + self._base
@@ -168,6 +174,6 @@ class Reader:
         elif event.code in _REFUSED:
             self.lost.add(source)
         elif event.code != KafkaError._TRANSPORT:
-            raise translate(KafkaError(event.code, event.text), f"read {source[0]}-{source[1]}")
+            self._trouble = translate(KafkaError(event.code, event.text), f"read {source[0]}-{source[1]}")
         else:
             log.warning("reading %s-%s: %s", *source, event.text)

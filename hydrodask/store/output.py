@@ -84,6 +84,11 @@ class FileOutput:
                 self._samples = [Samples.joined(self._samples)]
             self._count(len(samples), now_s)
 
+    def pass_over(self, end: int) -> None:
+        """Take note that no row below `end` will come any more; rows that wait for their file have to be read again."""
+        if not self.waiting:
+            self.position = max(end, self.position)
+
     def due(self, now_s: float, *, rows_max: int, age_s_max: float) -> bool:
         """Say whether it is time to write. Rows from a snapshot age from the first time that this is asked."""
         if not self.waiting:

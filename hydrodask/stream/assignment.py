@@ -18,6 +18,8 @@ class Assignment:
         self.sources: Mapping[Source, str] = {}
         self.stale: set[Source] = set()
         """Partitions that came free: what is known of them is out of date until the next seat reports."""
+        self.first: Mapping[Source, str] | None = None
+        """The partitions that were there when the run began."""
         self._prefix = prefix
         self._wanted: dict[Source, Seat] = {}
         self._wanted_of: dict[Seat, list[Source]] = {}
@@ -29,6 +31,7 @@ class Assignment:
         """Take note of the partitions that there are. The same ones change nothing: placing many takes long."""
         if sources != self.sources:
             self.sources = dict(sources)
+        self.first = self.sources if self.first is None else self.first
 
     def place(self, seats: Sequence[Seat]) -> None:
         """Compute who of `seats` should host what, if partitions or seats are others than before."""

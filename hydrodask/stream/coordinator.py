@@ -163,18 +163,27 @@ class Coordinator:
 
     def _order(self, seat: Seat) -> Order:
         """Return the next order: what the seat should host and nobody else holds."""
+        sources = self._assignment.grant(seat)
         return Order(
             run_id=self.board.run_id,
             generation=seat.generation,
             slot=seat.slot,
             worker=seat.worker,
             settings=self._settings,
-            sources=self._assignment.grant(seat),
+            sources=sources,
             builds=self._builds,
             mode=self._wish.mode if seat.steps else "greet",
             base=self._base,
             run=self._run,
+            newcomers=self._newcomers(sources),
         )
+
+    def _newcomers(self, sources: Mapping[Source, str]) -> frozenset[Source]:
+        """Return which of `sources` were not there when the group began: in its first run, at its first look."""
+        if self._settings.kafka.start != "latest":
+            return frozenset()
+        first = self._assignment.first if self._run <= 1 and self._assignment.first else {}
+        return frozenset(source for source in sources if source not in first)
 
     async def _drive(self, seat: Seat) -> None:
         """Keep one step in flight until the seat is stopped or lost."""
@@ -196,7 +205,8 @@ class Coordinator:
                 if await self._failed(seat, error):
                     return
                 continue
-            seat.failing.is_over()
+            if not report.waiting:
+                seat.failing.is_over()
             failpoint("drive.reported")
             self._take(seat, order, report)
 

@@ -100,9 +100,12 @@ class Host:
                 self._reader.unassign(source)
                 del self.partitions[source]
                 failpoint("close.done")
+        started_s = self._now_s()
         for source in self._order.sources:
             if source not in self.partitions:
                 self._open(source)
+                if self._now_s() - started_s > self.settings.step.time_max / 2:
+                    break  # the next step opens the rest: one that takes too long is given up, with all that it opened
         for source in list(self._reader.lost):
             self._reposition(source)
 
@@ -113,12 +116,11 @@ class Host:
         low, high = self._reader.bounds(source)
         embedded = self.settings.kafka.embedded
         committed, emitted = (None, None) if embedded else self._reader.committed(source, self._transactions.settle)
-        begin = self._order.base if embedded else low
-        if committed is None and not embedded and self.settings.kafka.start == "latest":
-            begin = high
+        begin = high if self.settings.kafka.start == "latest" and source not in self._order.newcomers else low
         ctx = Context(self.settings, flow, *source, self._lake)
         partition = Partition(ctx, self._order.builds[flow], self._snapshots)
-        position = partition.open(committed, begin, emitted)
+        first = self._order.base if embedded else low
+        position = partition.open(committed, first, emitted, begin=first if embedded else begin)
         failpoint("open.restored")
         if self._order.base <= position < low:
             self._lose(partition, position, low)
@@ -147,10 +149,7 @@ class Host:
         what = f"{name}: offsets {position} to {low} are gone from the log (retention), {low - position} records lost"
         if self.settings.kafka.on_data_loss == "fail":
             raise FatalError(f"{what}; kafka.on_data_loss is fail")
-        partition.ctx.totals["lost"] += low - position
-        partition.advance(low)
-        partition.committed = max(partition.committed, low)
-        partition.emitted = max(partition.emitted, low)
+        partition.lose(low)
         self._report.notes.append(what)
         log.error("%s", what)
 

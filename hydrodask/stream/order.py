@@ -15,7 +15,8 @@ class Order:
     `sources` maps (topic, partition) to the name of its flow, `builds` a flow's name to its `build`. `mode` is `run`,
     `flush` (commit, write every file, snapshot), `stop` (the same, then let go of everything) or `greet` (get ready,
     and show that there is somebody). `base` see `Reader`; `run` is the number of the run's claim on the group, 0 where
-    there is nobody to dispute it (an embedded broker).
+    there is nobody to dispute it (an embedded broker). `newcomers` are sources that are younger than the group: they
+    are read from where they begin, also with `kafka.start: latest`.
     """
 
     run_id: str
@@ -28,3 +29,4 @@ class Order:
     mode: str = "run"
     base: int = 0
     run: int = 0
+    newcomers: frozenset[Source] = frozenset()

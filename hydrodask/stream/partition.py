@@ -43,16 +43,18 @@ class Partition:
         self._source = Stream()
         build(self._source, ctx)
 
-    def open(self, committed: int | None, low: int, emitted: int | None = None) -> int:
+    def open(self, committed: int | None, low: int, emitted: int | None = None, *, begin: int | None = None) -> int:
         """Restore the newest usable snapshot at or below `committed` and return the offset to read from.
 
-        With `committed` None the newest snapshot is the committed position. `low` is where reading begins without
-        either. `emitted` None: as far as `committed`.
+        With `committed` None the newest snapshot is the committed position. Without either reading begins at `begin`,
+        or at `low`, where the log does. `emitted` None: as far as `committed`.
         """
         offset, state, self.notes = snapshot.newest(self._snapshots, self.ctx.source, at_most=committed)
         self.fresh = not state
         if state:
             offset = self._restore(offset, state)
+        elif committed is None and begin is not None:
+            low = max(begin, low)
         for output in self.ctx.files.values():
             output.open(max(offset, low))
             self.notes += [f"ignored unfinished file {path}" for path in output.unfinished()]
@@ -113,6 +115,14 @@ class Partition:
         """Move over a gap in the log: transaction markers, compacted records."""
         self.position = max(self.position, position)
         self.ctx.quiet = self.position < self.committed
+
+    def lose(self, low: int) -> None:
+        """Go on at `low`, where the log begins now; folders that read it again too, or it would be lost once more."""
+        self.ctx.totals["lost"] += low - self.position
+        self.committed, self.emitted = max(self.committed, low), max(self.emitted, low)
+        for output in self.ctx.files.values():
+            output.pass_over(low)
+        self.advance(low)
 
     def tick(self, now_s: float, *, every_s: float) -> None:
         """Let nodes send what they send at intervals; not in a replay, whose changes are not all to be sent."""

@@ -3,7 +3,8 @@
 import threading
 from dataclasses import dataclass, field
 
-from hydrodask.errors import FencedError
+from hydrodask import clock
+from hydrodask.errors import FencedError, RetryableError
 from hydrodask.failpoints import failpoint
 from hydrodask.reports import StepReport
 from hydrodask.stream.host import Host
@@ -15,11 +16,14 @@ from hydrodask.stream.surroundings import REAL, Surroundings
 class Desk:
     """What a worker process keeps between steps: one host at most, and the newest run that it has worked for.
 
-    `one`: a worker with several threads must not do a step while one that was given up still runs.
+    Runs are counted by `group`: its name and where its snapshots are. `one`: a worker with several threads must not do
+    a step while one that was given up still runs.
     """
 
     host: Host | None = None
+    group: tuple[str, str] = ("", "")
     run: int = 0
+    used_s: float = float("-inf")
     one: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
@@ -37,15 +41,30 @@ def step(order: Order, *, surroundings: Surroundings = REAL, desk: Desk = _DESK)
     """Do one step of `order`, with a new host when the run or the slot's generation is new.
 
     An error ends the host, so that the next order begins from what is committed. Two runs that share their workers
-    would take turns for ever, each with hosts of its own: the newer one stays, and the other is told so.
+    would take turns for ever, each with hosts of its own: the newer one stays, and the other is told so. Of two groups
+    none is newer: one waits until the other has let go of the worker, or has not used it for `step.time_max`.
     """
+    group = (order.settings.kafka.group, order.settings.snapshots_url)
     with desk.one:
+        if group != desk.group:
+            _change(desk, group, order)
         if order.run < desk.run:
             raise FencedError(f"worker {order.worker} works for run {desk.run} of this group, which came later")
-        desk.run, host = order.run, desk.host
+        desk.run, host, desk.used_s = order.run, desk.host, clock.monotonic_s()
         if host is not None and (host.run_id, host.generation) != (order.run_id, order.generation):
             desk.clear()
         return _step(order, surroundings, desk)
+
+
+def _change(desk: Desk, group: tuple[str, str], order: Order) -> None:
+    """Let a worker work for another group. Raises RetryableError while one is using it."""
+    if desk.host is not None and clock.monotonic_s() - desk.used_s < order.settings.step.time_max:
+        raise RetryableError(
+            f"worker {order.worker} works for group {desk.group[0]!r} (snapshots in {desk.group[1]}); a worker serves "
+            "one group at a time: end that run, or give this one workers of its own"
+        )
+    desk.clear()
+    desk.group, desk.run = group, 0
 
 
 def _step(order: Order, surroundings: Surroundings, desk: Desk) -> StepReport:

@@ -19,6 +19,9 @@ from hydrodask.records import Messages
 from hydrodask.settings.model import Kafka
 from tests.simulation.world import START_S, World
 
+BROKEN = 0.005
+"""How often a partition can't be read, once, while the others can."""
+
 T = TypeVar("T")
 Source = tuple[str, int]
 
@@ -269,6 +272,8 @@ class FakeFetcher(FakeClient):
                 room -= len(entries)
                 if entries:
                     runs.append(_messages(source, entries))
+                if world.random.random() < BROKEN:
+                    events.append(Event(source, KafkaError._BAD_MSG, 0, "could not decompress"))
 
         try:
             self._call("kafka.consume", fetch)

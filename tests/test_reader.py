@@ -1,0 +1,31 @@
+"""Reading partitions: what comes together with an error."""
+
+from unittest.mock import MagicMock
+
+import pytest
+
+from hydrodask.errors import RetryableError
+from hydrodask.ingest.fetcher import Event
+from hydrodask.ingest.reader import Reader
+from hydrodask.kafka import KafkaError
+from hydrodask.settings.model import Kafka
+from tests.strategies import messages_of
+
+ONE, OTHER = ("hydraulic-PS1", 0), ("hydraulic-FS1", 0)
+
+
+def test_records_that_come_with_an_error_are_not_lost() -> None:
+    """A fetch brings records of one partition and an error of another: the records come first."""
+    fetcher = MagicMock()  # a broker whose disk can't be read, in one partition
+    good = messages_of([b"one", b"two"], topic=ONE[0], first=7, stamp_ms=0)
+    bad = Event(OTHER, KafkaError._BAD_MSG, 3, "could not decompress")
+    fetcher.poll.side_effect = [([good], [bad]), ([], [])]
+    reader = Reader(Kafka(embedded=False), connect=lambda *_: MagicMock(), fetch=lambda *_: fetcher)
+    reader.assign(ONE, 7)
+    reader.assign(OTHER, 3)
+
+    assert reader.poll(100, 0.0) == [good]
+    with pytest.raises(RetryableError, match=r"hydraulic-FS1-0.*could not decompress"):
+        reader.poll(100, 0.0)
+    assert reader.poll(100, 0.0) == []
+    assert reader.positions == {ONE: 9, OTHER: 3}

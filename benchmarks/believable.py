@@ -2,7 +2,7 @@
 
 Cycles in each of the 144 component states, a few a state, by rigs whose oil has settled; the share for which the
 champions give the simulated state. `python -m benchmarks.believable --set data_dir=DIR` after `hydrodask import` and
-`train`. The nominal rig stands for the real one; others of a fleet have sensors that are off by up to 0.4 %, a third
+`train`. The nominal rig stands for the real one; others of a fleet have sensors that are off by up to 0.4 %, a quarter
 of what a weak leakage of the pump does to the flow: no model of one rig can know that, so they are shown apart.
 """
 

@@ -26,9 +26,10 @@ not, it says so. Made by `python -m benchmarks run` and `python -m benchmarks re
 `benchmarks/results/{name}.json`: every figure below is computed from it.
 
 **Machine:** {machine}. **Input:** {source}; 17 topics of one partition, JSON of 134 bytes a record. **Measured:**
-{when}, commit {commit}. The broker runs on the same cores and is not counted; CPU and memory are those of all other
-processes of an engine, from `/proc`. Engines take turns, round by round, in another order each time; figures are
-medians over the rounds, with the smallest and the largest behind them.
+{when}, the newest with commit {commit}, older ones with others (docs/performance.md says which). The broker runs on
+the same cores and is not counted; CPU and memory are those of all other
+processes of an engine, from `/proc`. Engines of a round take turns, in another order each time; some rows
+were made again alone. Figures are medians over the rounds, with the smallest and the largest behind them.
 
 *Cold* is from the command to the last result that a read-committed reader can see, start-up included, with 4,368,000
 records where there are several sizes. *Warm* is what more records cost: the difference between a round's smallest and
@@ -159,7 +160,7 @@ def _drained(runs: list[Run], job: str, title: str) -> str:
         "CPU s a million, cold", "MiB at most", "as DuckDB says",
     )  # fmt: skip
     largest = {f"{max(r['records'] for r in _of(runs, job, n)):,}" for n in _names(_of(runs, job))}
-    note = f"Largest runs: {' or '.join(sorted(largest, key=len))} records.\n"
+    note = f"Largest run of an engine: {' or '.join(sorted(largest, key=len))} records.\n"
     return f"## {title}\n\n![{title}](benchmarks-{job}.svg)\n\n{_table(head, rows)}\n{note}"
 
 

@@ -43,6 +43,7 @@ def add(name: str, line: dict[str, Any], about: dict[str, Any]) -> Path:
     path = RESULTS / f"{name}.json"
     there = json.loads(path.read_text()) if path.exists() else {}
     engines = there.get("engines", {}) | about.get("engines", {})
+    line = line | {"commit": _git("rev-parse", "--short", "HEAD")}
     return save(name, {**about, "engines": engines, "runs": [*there.get("runs", []), line]})
 
 

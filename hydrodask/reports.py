@@ -11,7 +11,7 @@ LATENCY_BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10
 
 @dataclass(slots=True)
 class Reading:
-    """The newest full-enough window of one sensor of one rig, for gauges and views."""
+    """The oldest open window, which is the fullest, of one sensor of one rig, for gauges and views."""
 
     rig: str
     sensor: str
@@ -37,11 +37,11 @@ class Component:
 class PartitionReport:
     """One hosted partition after a step.
 
-    `state` is `running`, `catching up`, `stalled`, `waiting` (a store refuses; it is being retried) or `failed`;
-    `advice` says what to do when it is none of the first two. `position` is the next offset to read, `committed` the
-    committed one, `durable` the one from which a restart could go on without the log before it, `end` the log's end.
-    `totals` has the keys consumed, kept, late, dead, windows, cycles, anomalies, incidents, files, file_bytes, lost
-    (those that apply). `watermark_us` is the smallest watermark of its keys.
+    `state` is `running`, `catching up`, `warning` (it goes on), `stalled` or `waiting` (a store refuses; it is being
+    retried); `advice` says what to do when it is none of the first two. `position` is the next offset to read,
+    `committed` the committed one, `durable` the one from which a restart could go on without the log before it, `end`
+    the log's end. `totals` has the keys consumed, kept, late, dead, windows, cycles, anomalies, incidents, files,
+    file_bytes, lost (those that apply). `watermark_us` is the smallest watermark of its keys.
     """
 
     flow: str
@@ -93,7 +93,6 @@ class StepReport:
     commit_age_s: float = 0.0
     waiting: str = ""
     """What refuses, if something does; the step then did not commit."""
-    restore_s: float = 0.0
     partitions: list[PartitionReport] = field(default_factory=list)
     latency_counts: list[int] = field(default_factory=list)
     latency_sum_s: float = 0.0

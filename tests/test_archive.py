@@ -172,6 +172,18 @@ def test_what_is_wrong_is_said(tmp_path: Path, spoil: Callable[[Path], None], sa
         brought_in(folder, tmp_path / "lake")
 
 
+@pytest.mark.parametrize("numbers", [[4, 0, 2], [0, 2, 2]])
+def test_cycles_out_of_order_are_refused(tmp_path: Path, numbers: list[int]) -> None:
+    """Spark writes rows in any order: the kernel would pass over the earlier ones, and the rest would move up."""
+    folder = as_parquet(write_archive(tmp_path / "text"), tmp_path / "parquet")
+    for sensor in SENSORS:
+        path = folder / f"{sensor}.parquet"
+        pq.write_table(pq.read_table(path).set_column(0, "cycle", pa.array(numbers)), path)
+
+    with pytest.raises(ConfigError, match=r"TS1\.parquet: cycles are not in rising order, .*sort the rows"):
+        Archive(folder)
+
+
 def test_names_of_features_are_columns() -> None:
     """A feature is named after sensor, kind and second."""
     assert columns("shape", ["PS1"], 58) == ("PS1.shape.58", "PS1.shape.59")

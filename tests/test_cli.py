@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 import typer
 
-from hydrodask.cli import services
+from hydrodask.cli import services, train
 from hydrodask.cli.main import COMMANDS, app
 from hydrodask.doctor.libraries import read_lock, unmet
+from hydrodask.learn.models import KINDS
+from hydrodask.learn.targets import TARGETS
 from hydrodask.services import SERVICES
 
 
@@ -78,6 +80,12 @@ def test_services_are_all_named_in_help() -> None:
     assert set(services.NAMES) == set(SERVICES)
 
 
+def test_targets_and_models_are_all_named_in_help() -> None:
+    """So are those of `train`, which are written down twice."""
+    assert tuple(TARGETS) == train.TARGETS
+    assert tuple(KINDS) == train.KINDS
+
+
 class TestExitCodes:
     """0 ok, 2 usage, 3 configuration, 4 something can't be reached."""
 
@@ -101,6 +109,20 @@ class TestExitCodes:
         assert "kafka.start" in done.stderr
         assert "never" in done.stderr
         assert "environment" in done.stderr
+
+    def test_value_that_is_no_yaml(self) -> None:
+        """What --set can't read is a mistake of configuration, not a crash."""
+        done = hydrodask("config", "show", "--set", "rig.default_id=@x")
+
+        assert done.returncode == 3
+        assert "rig.default_id=@x" in done.stderr
+
+    def test_option_that_is_no_yaml(self, tmp_path: Path) -> None:
+        """An option's own value needs no quotes of YAML: the folder is named as it was given."""
+        done = hydrodask("run", "--source", "recording:/no/O'Neil", *data_in(tmp_path))
+
+        assert done.returncode == 3
+        assert "/no/O'Neil" in done.stderr
 
     def test_unreachable(self, tmp_path: Path) -> None:
         """A service that can't be started without Maven, which is not on this PATH."""

@@ -227,6 +227,78 @@ def test_file_of_a_writer_in_the_instant_of_the_exchange_is_carried_over(
     assert fine(copy.audit())
 
 
+@pytest.mark.parametrize("when", ["checked", "carried over"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("import-0123456789ab-0-000000000000.parquet", id="of an import"),
+        pytest.param("other-PS1-0-000000000000.parquet", id="of another prefix"),
+        pytest.param("hydraulic-PS1-0-999999999999.parquet", id="with a gap before it"),
+        pytest.param("notes.txt", id="of somebody else"),
+    ],
+)
+def test_files_of_any_writer_are_carried_over(leftover: Stored, tmp_path: Path, name: str, when: str) -> None:
+    """Put into a folder after it was listed, or into the old one after the first look: they are in the lake after."""
+    copy = leftover.copy(tmp_path)
+    put: list[str] = []
+
+    def write(done: str) -> None:
+        if done == when and not put:
+            staged = next((copy.lake / STAGING).rglob("*.parquet")).parent
+            folder = staged.relative_to(copy.lake / STAGING)
+            ((copy.lake / folder if done == "checked" else staged) / name).write_text("stored")
+            put.append(f"{folder}/{name}")
+
+    done = compaction(copy, write).run()
+
+    assert (copy.lake / put[0]).read_text() == "stored"
+    assert put[0] in done.tidied
+    assert not (copy.lake / STAGING).exists()
+
+
+def test_old_folder_stays_with_what_cannot_be_put_back(
+    leftover: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named, its folder is left alone, and the next compaction that can puts the file back."""
+    copy = leftover.copy(tmp_path)
+    folder = next(iter(compaction(copy).plan()))
+    lost = copy.lake / STAGING / folder / "import-0123456789ab-0-000000000000.parquet"
+    lost.parent.mkdir(parents=True)
+    lost.write_text("stored")
+    count = len(list((copy.lake / folder).iterdir()))
+    link = Path.hardlink_to
+
+    def refuse(path: Path, target: Path) -> None:
+        if path.name == lost.name:
+            raise PermissionError
+        link(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "hardlink_to", refuse)
+        done = compaction(copy).run()
+
+    assert lost.read_text() == "stored"
+    assert any(said.startswith(str(lost.parent)) and lost.name in said for said in done.left)
+    assert len(list((copy.lake / folder).iterdir())) == count
+    assert done.folders > 0
+    assert compaction(copy).run().tidied == [f"{folder}/{lost.name}"]
+    assert not (copy.lake / STAGING).exists()
+
+
+def test_what_is_in_a_large_file_is_nobody_s_to_put_back(leftover: Stored, tmp_path: Path) -> None:
+    """A compaction of another prefix tidies up after one that was killed: no row is twice in the lake."""
+    copy = leftover.copy(tmp_path)
+    before = rows(copy)
+    kill(copy, "exchanged", in_place=False)
+    topics = copy.settings.topics.model_copy(update={"prefix": "other-"})
+    other = Stored(copy.settings.model_copy(update={"topics": topics}))
+
+    compaction(other).run()
+
+    assert rows(copy).equals(before)
+    assert not (copy.lake / STAGING).exists()
+
+
 def test_folders_that_changed_just_now_are_left_alone(leftover: Stored, tmp_path: Path) -> None:
     """A writer may be at work there."""
     copy = leftover.copy(tmp_path)

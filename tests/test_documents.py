@@ -416,3 +416,14 @@ def test_url_decides(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="redis"):
         open_documents(other)
     client.close()
+
+
+def test_secret_in_a_url_is_refused() -> None:
+    """It would show in every process list; it is not repeated, and what to do instead is said."""
+    chosen = model.Documents(url="mongodb://me:hush@h:1/?appName=a@b")
+    with pytest.raises(ConfigError, match=r"documents\.username.*HYDRODASK_DOCUMENTS__PASSWORD") as caught:
+        open_documents(Settings(documents=chosen))
+
+    assert "hush" not in str(caught.value)
+    with pytest.raises(ConfigError, match=r"redis://\*\*\*@h:1"):
+        open_documents(Settings(documents=model.Documents(url="redis://me:hush@h:1/")))

@@ -91,9 +91,10 @@ def test_markup_in_names_is_text(app: typer.Typer, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["anomalies", "incidents"])
 def test_nothing_there_is_no_error(app: typer.Typer, tmp_path: Path, command: str) -> None:
-    """Before the first run the answer is none, and no file is made."""
+    """Before the first run the answer is none and where that is, for it may be the wrong place; no file is made."""
     result = CliRunner().invoke(app, [command, "--set", f"data_dir={tmp_path / 'none'}"])
 
     assert result.exit_code == 0
-    assert f"No {command}." in result.stdout
+    assert f"No {command} in sqlite:///{tmp_path}/none/documents.sqlite" in result.stdout
+    assert "--profile" in result.stdout
     assert not (tmp_path / "none").exists()

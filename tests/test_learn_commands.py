@@ -1,6 +1,7 @@
 """The commands of learning, as a user types them, and a real MLflow server in place of the embedded registry."""
 
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -15,10 +16,13 @@ from typer.testing import CliRunner
 
 from flows.train import moments
 from hydrodask.cli import drift, import_, models, promote, score, status
+from hydrodask.cli.datadir import DataDir
 from hydrodask.clock import iso, parse_iso
-from hydrodask.errors import UsageError
+from hydrodask.errors import ConfigError, UsageError
+from hydrodask.learn import batch
 from hydrodask.learn import drift as measures
 from hydrodask.learn.champions import Champions
+from hydrodask.learn.registry import Registry, Version
 from hydrodask.learn.training import Request, train
 from hydrodask.observe.figures import Figures
 from hydrodask.observe.series import component_series
@@ -87,6 +91,33 @@ def test_a_folder_is_scored(app: typer.Typer, trained: Trained, recording: Path,
     assert np.allclose(np.sum(chances, axis=0), 1.0)
 
 
+@pytest.mark.cluster
+def test_a_promotion_meanwhile_does_not_change_what_scored(
+    trained: Trained, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The versions that a batch names are those that it scored with: it asks for the champions once."""
+    asked: list[dict[str, Version]] = []
+    downloaded: list[Version] = []
+
+    class Asked(Registry):
+        """A registry that remembers what it was asked for."""
+
+        def champions(self) -> dict[str, Version]:
+            asked.append(super().champions())
+            return asked[-1]
+
+        def onnx(self, version: Version) -> bytes:
+            downloaded.append(version)
+            return super().onnx(version)
+
+    monkeypatch.setattr(batch, "Registry", Asked)
+    done = batch.score_folder(trained.settings, recording, tmp_path / "states.parquet")
+
+    assert len(asked) == 1
+    assert {version.target: version.version for version in downloaded} == done["models"]
+    assert len(downloaded) == len(done["models"])
+
+
 def test_import_says_what_it_did(app: typer.Typer, tmp_path: Path) -> None:
     """The summary counts cycles and files; a start that is no time is refused."""
     folder = write_archive(tmp_path / "bench-7", cycles=2)
@@ -95,6 +126,17 @@ def test_import_says_what_it_did(app: typer.Typer, tmp_path: Path) -> None:
 
     assert (done["rig"], done["cycles"], done["labels"], done["files"]) == ("bench-7", 2, 2, 18)
     assert "noon" in str(CliRunner().invoke(app, [*arguments, "--start", "noon"]).exception)
+
+
+def test_import_waits_for_no_compaction(app: typer.Typer, tmp_path: Path) -> None:
+    """While somebody else changes files of the lake it is refused, and who that is is said."""
+    folder = write_archive(tmp_path / "bench-7", cycles=2)
+    with DataDir(tmp_path / "data", "maintenance-lock"):
+        result = CliRunner().invoke(app, ["import", str(folder), "--set", f"data_dir={tmp_path / 'data'}"])
+
+    assert isinstance(result.exception, ConfigError)
+    assert f"with process id {os.getpid()}" in str(result.exception)
+    assert not (tmp_path / "data" / "lake").exists()
 
 
 @pytest.mark.cluster

@@ -17,7 +17,7 @@ from hydrodask.observe.example import (
     example_scene,
     incident,
 )
-from hydrodask.observe.figures import Newest
+from hydrodask.observe.figures import Figures, Newest
 from hydrodask.observe.lines import Lines
 from hydrodask.observe.live import HeldLogs, LiveView, Trends
 from hydrodask.observe.rows import Row, fit, width_of
@@ -89,6 +89,8 @@ def test_the_worst_rig_is_shown() -> None:
     scene.figures.overview.partitions["hydraulic-analytics", 0].health["rig-3", "PS2"] = 10.0
 
     assert "rig-3 (worst of 3)" in shown(100, 30, scene)
+    scene.figures = Figures(scene.figures.overview, rigs_max=2)
+    assert "rig-1 (worst of 2 shown)" in shown(130, 30, scene)
 
 
 def test_progress_shows_only_for_a_source_that_ends() -> None:

@@ -135,15 +135,10 @@ def test_rigs_beyond_the_limit_are_only_counted() -> None:
     assert series["hydrodask_rigs_hidden"].values == [((), 9)]
 
 
-def test_totals_that_reports_tell_by_rig_are_shown_by_rig() -> None:
-    """`per_rig` of reports wins over the total of the partition."""
-    overview = example_overview(2)
-    part = overview.partitions["hydraulic-analytics", 0]
-    part.per_rig = {"rig-1": {"anomalies": 6, "consumed": 10}, "rig-2": {"anomalies": 1}}
-
-    assert Figures(overview).by_rig("anomalies") == {"rig-1": 6, "rig-2": 1}
-    part.per_rig = {}
-    assert Figures(overview).by_rig("anomalies") == {"": 7}
+def test_a_second_rig_moves_no_series() -> None:
+    """A total keeps its rig when another one appears, and begins at zero, so that `increase` sees its first."""
+    assert Figures(example_overview(1)).by_rig("anomalies") == {"rig-1": 7}
+    assert Figures(example_overview(2)).by_rig("anomalies") == {"rig-1": 7, "rig-2": 0}
 
 
 def test_trouble_has_a_series_of_its_own() -> None:

@@ -121,6 +121,19 @@ WANTED = {"a.jar": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee
 """SHA-256 of a file that holds `a`."""
 
 
+def test_a_port_of_ipv6_can_be_probed() -> None:
+    """`observe.metrics` may be one, and `doctor` looks."""
+    try:
+        server = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with server:
+        port = server.getsockname()[1]
+        assert not can_bind(port, "::1")
+
+    assert can_bind(port, "::1")
+
+
 class TestJars:
     """Only what was pinned is accepted."""
 

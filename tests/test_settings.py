@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from hydrodask import clock
 from hydrodask.cli.config import MASK, check_files, values
 from hydrodask.detect import load_rules
 from hydrodask.errors import ConfigError
@@ -112,6 +113,10 @@ def test_later_layers_win() -> None:
         (["kafka.start"], {}, ["kafka.start", "key=value"]),
         (["window.length=25s"], {}, ["window", "multiple"]),
         (["window.lateness=ten"], {}, ["window.lateness", "ten", "duration"]),
+        (["window.lateness=.inf"], {}, ["window.lateness", "inf", "finite"]),
+        (["window.slide=0.0000001"], {}, ["window.slide", "1us"]),
+        (["window.length=0.0000001", "window.slide=1us"], {}, ["window.length", "multiple"]),
+        (["rig.default_id=@x"], {}, ["rig.default_id=@x", "quotes"]),
         (["topics.partitions=0"], {}, ["topics.partitions", "0"]),
         (["topics.min_insync=2"], {}, ["topics", "min_insync (2)", "replication (1)"]),
         (["topics.each.labels.partitions=none"], {}, ["topics.each.labels.partitions", "none"]),
@@ -142,6 +147,14 @@ def test_client_settings_keep_their_dots() -> None:
     assert loaded.kafka.consumer == {"fetch.wait.max.ms": 7}
 
 
+@pytest.mark.parametrize("text", ["2026-01-01T00:00:00Z", "2026-01-01"])
+def test_time_needs_no_quotes(text: str) -> None:
+    """YAML reads a time as one; the setting is text."""
+    loaded, _ = load(sets=[f"source.start={text}"], environ={})
+
+    assert clock.parse_iso(str(loaded.source.start)) == clock.parse_iso(text)
+
+
 def test_password_comes_from_a_file(tmp_path: Path) -> None:
     """A file below the data directory, or anywhere; the environment's password goes before it."""
     (tmp_path / "kafka-password").write_text("from a file\n")
@@ -165,10 +178,19 @@ def test_password_comes_from_a_file(tmp_path: Path) -> None:
 def test_secrets_are_masked() -> None:
     """`config show` never prints a password, however it was passed."""
     loaded, _ = load(
-        sets=["kafka.client.ssl.key.password=hush"],
+        sets=["kafka.client.ssl.key.password=hush", "lake.url=s3://me:hush@store/lake"],
         environ={"HYDRODASK_KAFKA__PASSWORD": "hush", "HYDRODASK_DOCUMENTS__PASSWORD": "hush"},
     )
     shown = values(loaded)
 
     assert "hush" not in str(shown)
     assert shown["kafka.password"] == shown["documents.password"] == MASK
+    assert shown["lake.url"] == "s3://***@store/lake"
+
+
+def test_message_does_not_tell_a_password() -> None:
+    """Nor does what is said of a value that can't work."""
+    with pytest.raises(ConfigError, match=r"lake\.url has value .*\*\*\*@store") as caught:
+        load(sets=["lake.url=['s3://me:hush@store/lake']"], environ={})
+
+    assert "hush" not in str(caught.value)

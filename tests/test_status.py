@@ -111,13 +111,14 @@ def test_liveness(age_s: int, state: str, says: str, *, running: bool) -> None:
 
 
 def test_documents_of_old_runs_go() -> None:
-    """The newest runs stay."""
+    """The newest runs stay, and those of other groups."""
     documents = ExampleDocuments()
     documents.collections["status"] = [
-        {"_id": f"run-{n}", "revision": n, "updated_us": n} for n in range(RUNS_KEPT + 3)
+        {"_id": f"run-{n}", "revision": n, "updated_us": n, "group": "mine"} for n in range(RUNS_KEPT + 3)
     ]
+    documents.collections["status"].append({"_id": "other", "revision": 0, "updated_us": 0, "group": "theirs"})
 
-    assert {change.id for change in outdated(documents)} == {"run-0", "run-1", "run-2"}
+    assert {change.id for change in outdated(documents, "mine")} == {"run-0", "run-1", "run-2"}
 
 
 def test_status_of_a_running_platform(tmp_path: Path) -> None:

@@ -15,15 +15,14 @@ What is promised, and to whom:
   work), and the next compaction tidies up.
 - A writer that was asleep while its successor wrote on, and while `compact` then replaced the file whose name would
   have stopped it, can write that name again: its rows are there twice until the next compaction, and `verify` says so.
-- A writer that puts a file into a folder in the instant of the exchange finds it there still: it is carried over at
-  once, or by the next compaction. The newest file of a partition stays as it is, for writers go on from it.
+- A file that a writer, whoever it is, puts into a folder while `compact` makes the folder anew is in the old one after
+  the exchange. It is carried over at once, before the old folder goes, or by the next compaction; an old folder with a
+  file that can't be carried over stays. The newest file of a partition stays as it is, for writers go on from it.
 """
 
-import shutil
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow.compute as pc
 
@@ -31,6 +30,7 @@ from hydrodask import clock
 from hydrodask.audit.chain import Run, arrange
 from hydrodask.audit.files import FOLDERS, Link, inspect, rows_of
 from hydrodask.audit.finding import Result
+from hydrodask.audit.replaced import Replaced, covers
 from hydrodask.errors import FatalError, IntegrityError
 from hydrodask.settings import Settings
 from hydrodask.store.exchange import can_exchange, exchange
@@ -85,7 +85,8 @@ class Compaction:
         self._grace_s = grace_s
         self._step = step
         self._local = self.lake.files.local
-        self._replaced: deque[tuple[float, Path]] = deque()
+        self._old = None if self._local is None else Replaced(self._local, self._local / STAGING)
+        self._replaced: deque[tuple[float, str]] = deque()
 
     def run(self, *, say: Callable[[str], None] = lambda _said: None, settled_s: float = 0.0) -> Compacted:
         """Compact every folder that has not changed for `settled_s`, where that can be known. Blocks.
@@ -102,6 +103,9 @@ class Compaction:
         for folder, runs in self.plan().items():
             if self._age_s(folder) < settled_s:
                 self.done.left.append(f"{folder}: it has changed just now")
+                continue
+            if self._old and not self._in_place and self._old.is_there(folder):
+                self.done.left.append(f"{folder}: {STAGING} still holds an old folder of it; move away what is in it")
                 continue
             say(folder)
             self._compact(folder, runs)
@@ -127,14 +131,13 @@ class Compaction:
 
     def tidy(self) -> None:
         """Finish or undo what an earlier compaction has left when it was killed."""
-        if self._local is not None:
-            self._carry_over(self._local / STAGING, (self._local / STAGING).glob("**/*.parquet"))
-            shutil.rmtree(self._local / STAGING, ignore_errors=True)
+        for folder in self._old.folders() if self._old else ():
+            self._delete(folder)
         replaced = Result("replaced", "")
         files = self._files()
         large = [file for file in files if file.end is not None]
         for file in files if large else []:
-            cover = next((big for big in large if big != file and _covers(big, file)), None)
+            cover = next((big for big in large if big != file and covers(big, file)), None)
             if cover is not None and inspect(self.lake, cover, self._sensor(cover), replaced).usable:
                 self.lake.files.remove(file.path)
                 self.done.tidied.append(file.path)
@@ -180,21 +183,21 @@ class Compaction:
         return str(pc.min(rows.column(column)).as_py())[:10]
 
     def _compact(self, folder: str, runs: list[Run]) -> None:
-        if self._local is None or self._in_place:
+        if self._old is None or self._in_place:
             self._beside(runs)
         else:
-            self._exchanged(self._local, folder, runs)
+            self._exchanged(self._old, folder, runs)
         self.done.folders += 1
 
-    def _exchanged(self, root: Path, folder: str, runs: list[Run]) -> None:
+    def _exchanged(self, old: Replaced, folder: str, runs: list[Run]) -> None:
         """Make the folder anew beside the lake's folders, check it, and exchange the two."""
-        live, staged = root / folder, root / STAGING / folder
+        live, staged = old.lake / folder, old.staging / folder
         gone = {link.path.rpartition("/")[2] for run in runs for link in run.links}
         staged.mkdir(parents=True)
-        kept = [path for path in live.iterdir() if not path.name.startswith(".") and path.name not in gone]
-        for path in kept:
-            (staged / path.name).hardlink_to(path)
-        beside = Files(str(root / STAGING))
+        for path in live.iterdir():
+            if not path.name.startswith(".") and path.name not in gone:
+                (staged / path.name).hardlink_to(path)
+        beside = Files(str(old.staging))
         for run in runs:
             self._write(beside, run)
         self._step("staged")
@@ -203,10 +206,9 @@ class Compaction:
         self._step("checked")
         exchange(staged, live)
         self._step("exchanged")
-        known = gone | {path.name for path in kept}
-        self._carry_over(root / STAGING, (old for old in staged.iterdir() if old.name not in known))
+        self.done.tidied += old.carry_over(folder)
         self._step("carried over")
-        self._replaced.append((clock.monotonic_s(), staged))
+        self._replaced.append((clock.monotonic_s(), folder))
 
     def _remove(self, *, wait: bool) -> None:
         """Delete old folders that nobody can be listing any more; those of which this is not so yet too, after a wait.
@@ -214,16 +216,23 @@ class Compaction:
         Who has opened an old folder before the exchange still lists it: rows would go from under the list silently.
         """
         while self._replaced:
-            exchanged_s, staged = self._replaced[0]
+            exchanged_s, folder = self._replaced[0]
             left_s = exchanged_s + self._grace_s - clock.monotonic_s()
             if left_s > 0 and not wait:
                 return
             clock.sleep_s(max(0.0, left_s))
-            shutil.rmtree(staged)
+            self._delete(folder)
             self._replaced.popleft()
             self._step("removed")
-        if wait and self._local is not None:
-            shutil.rmtree(self._local / STAGING, ignore_errors=True)
+        if wait and self._old:
+            self._old.prune()
+
+    def _delete(self, folder: str) -> None:
+        """Delete an old folder, unless it holds what can't be carried over."""
+        assert self._old is not None  # noqa: S101 - only folders of a local disk are replaced
+        # Once more: a writer that had found the folder before its exchange may have added a file since the first time.
+        self.done.tidied += self._old.carry_over(folder)
+        self.done.left += self._old.delete(folder)
 
     def _beside(self, runs: list[Run]) -> None:
         """Put the large file beside the small ones, check it, then delete those."""
@@ -256,35 +265,3 @@ class Compaction:
         if not link.usable or not rows_of(lake, link).equals(run.rows(self.lake)):
             said = f": {doubts.findings[0]}" if doubts.findings else ""
             raise IntegrityError(f"{run.path} was written and does not hold what the small files do{said}")
-
-    def _carry_over(self, staging: Path, left: Iterable[Path]) -> None:
-        """Put files that a writer has left in a folder in the instant of its exchange where they belong.
-
-        Whatever else is left there is in the lake, or inside a large file, or was never meant to be.
-        """
-        for old in sorted(left):
-            path = old.relative_to(staging).as_posix()
-            file = named(path)
-            if file is None or file.end is not None or old.name.startswith("."):
-                continue
-            link = inspect(Lake(str(staging)), file, self._sensor(file), Result("left", ""))
-            if link.usable and self._follows(link) and self.lake.files.put_if_absent(path, old.read_bytes()):
-                self.done.tidied.append(path)
-
-    def _follows(self, link: Link) -> bool:
-        """Say whether a file begins where the lake's files before it end, and ends before those after it begin."""
-        ours = [f for f in self._files() if f.source == link.named.source and f.folder == link.named.folder]
-        before = [f for f in ours if f.first <= link.first]
-        after = min((f.first for f in ours if f.first > link.first), default=None)
-        if link.end is None or (after is not None and after < link.end):
-            return False
-        if not before:
-            return True
-        last = max(before, key=lambda f: (f.first, f.end or 0))
-        return inspect(self.lake, last, self._sensor(last), Result("before", "")).end == link.first
-
-
-def _covers(large: Named, file: Named) -> bool:
-    """Say whether a file is of the rows that `compact` has put into a large one."""
-    same = large.source == file.source and large.folder == file.folder
-    return same and large.end is not None and large.first <= file.first < large.end and (file.end or 0) < large.end

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from hydrodask.cli.common import Json, Profile, Sets, console, moment, print_json, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, moment, none_found, print_json, settings
 from hydrodask.store.documents import open_documents
 
 LIMIT_MAX = 100_000
@@ -34,7 +34,8 @@ def anomalies(
     Example: `hydrodask anomalies --rig rig-1 --sensor CE --limit 5`
     """
     where = {name: value for name, value in (("rig", rig), ("sensor", sensor)) if value is not None}
-    documents = open_documents(settings(profile, sets))
+    effective = settings(profile, sets)
+    documents = open_documents(effective)
     try:
         found = documents.find("anomalies", where, limit=limit, newest_first="window_start")
     finally:
@@ -42,10 +43,13 @@ def anomalies(
     if json:
         print_json(found)
         return
+    if not found:
+        none_found("anomalies", effective)
+        return
     table = Table("window", "sensor", "what", title="Anomalies (event time, UTC)", show_lines=True)
     for one in found:
         sure = ", provisional" if one["provisional"] else ""
         what = f"{one['rule']}, {one['severity']}{sure}\n{one['message']}"
         # As Text, because rig names come from outside and may look like markup.
         table.add_row(*map(Text, (moment(one["window_start"]), f"{one['rig']}/{one['sensor']}", what)))
-    console.print(table if found else "No anomalies.")
+    console.print(table)

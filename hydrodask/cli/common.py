@@ -6,14 +6,17 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
-from hydrodask.settings import Settings, load
+from hydrodask.settings import Settings, load, redacted
+from hydrodask.settings.model import duration_s
 
 Profile = Annotated[str | None, typer.Option("--profile", help="Name of a file in conf/profiles.", show_default=False)]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value over all other layers; repeatable.", show_default=False),
 ]
+For = Annotated[str | None, typer.Option("--for", help="Stop after this long, for example 2m.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 console = Console()
@@ -26,6 +29,27 @@ errors = Console(stderr=True)
 def settings(profile: str | None, sets: list[str] | None) -> Settings:
     """Return the effective settings; raises ConfigError."""
     return load(profile=profile, sets=sets or ())[0]
+
+
+def seconds(text: str | None, option: str = "--for") -> float | None:
+    """Return the duration that an option has; raises BadParameter, which is a usage error (exit 2).
+
+    >>> seconds("2m")
+    120.0
+    """
+    try:
+        return None if text is None else float(str(duration_s(text)))
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is not a duration; want for example 90s or 2m", param_hint=option
+        ) from error
+
+
+def none_found(what: str, effective: Settings) -> None:
+    """Say that there are no documents of a kind, and where that is: it may be the wrong place."""
+    where = escape(redacted(effective.documents_url))
+    text = f"No {what} in {where}; those of a run with a profile show with the same --profile."
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 def moment(iso: str) -> str:

@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 _HELP = """Make small files of the lake into large ones, by event date. May be killed at any time, and run again.
 
 Whoever lists a folder sees the files from before or those from after, never both; a file that was listed before and is
-opened after is gone: list again. That takes a local disk on Linux. Elsewhere use --in-place: readers that do not leave
-out files which a larger one covers see rows twice for a moment.
+opened after is gone: list again. Readers that list and then look at each name again, as `pandas.read_parquet(FOLDER)`
+does, may miss rows at that instant: use `Lake(URL).table(FOLDER)`, see docs/audit.md. All that takes a local disk on
+Linux. Elsewhere use --in-place: readers that do not leave out files which a larger one covers see rows twice for a
+moment.
 
 Works beside `run`: the newest file of each partition stays as it is.
 
 Example: `hydrodask compact --rows 5000000`
 """
+
+_IN_PLACE = (
+    "Write each large file beside the small ones, then delete those; for HDFS and others that can't exchange folders."
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,7 +38,7 @@ def compact(
     *,
     rows: Annotated[int, typer.Option(min=2, help="Rows of a large file at most.")] = 1_000_000,
     settled: Annotated[str, typer.Option(help="Leave folders alone that changed so lately.")] = "1m",
-    in_place: Annotated[bool, typer.Option("--in-place", help="On file systems that can't exchange folders.")] = False,
+    in_place: Annotated[bool, typer.Option("--in-place", help=_IN_PLACE)] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     as_json: Json = False,
     profile: Profile = None,

@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 
 from hydrodask.cli.common import Json, Profile, Sets, console, print_json
-from hydrodask.settings import CONF, Settings, load
+from hydrodask.settings import CONF, Settings, load, redacted
 from hydrodask.settings.load import flatten, read_yaml
 
 MASK = "******"
@@ -71,7 +71,8 @@ def values(effective: Settings) -> dict[str, Any]:
     """Return every setting by dotted key, as JSON values, secrets masked; durations are seconds."""
     leaves = flatten(effective.model_dump(mode="json"))
     secret = {key for key in leaves if key.endswith("password") or _secret_client_setting(key)}
-    return {key: MASK if key in secret and value else value for key, value in leaves.items()}
+    shown = {key: redacted(value) if isinstance(value, str) else value for key, value in leaves.items()}
+    return {key: MASK if key in secret and value else value for key, value in shown.items()}
 
 
 def check_files(effective: Settings) -> list[str]:

@@ -12,7 +12,7 @@ from hydrodask.errors import ConfigError
 INCARNATION_OFFSETS = 10**9
 """Offsets that one start of the embedded broker may use; the next start's begin there."""
 
-_WHO = {"lock": "run", "maintenance-lock": "compact or backfill"}
+_WHO = {"lock": "run", "maintenance-lock": "import, compact or backfill"}
 
 
 class DataDir:

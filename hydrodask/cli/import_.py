@@ -35,11 +35,12 @@ def import_(
     """Import cycles into the lake's `cycles/` and `labels/`: the records that the stream would have written.
 
     Takes the archive's text layout, or Parquet; one-second means where that is all there is. May be repeated: what is
-    there already is not written again.
+    there already is not written again. Not while `compact` or `backfill --write` is at work.
 
-    Example: `hydrodask import ../shared/data/uci`
+    Example: `hydrodask import uci/`
     """
     from hydrodask.channels import SENSORS
+    from hydrodask.cli.datadir import DataDir
     from hydrodask.clock import parse_iso
     from hydrodask.errors import ConfigError
     from hydrodask.ingest.feed import RECORDING_START
@@ -52,7 +53,7 @@ def import_(
     except ValueError as error:
         raise ConfigError(f"--start has value {start!r}; want ISO 8601, for example {RECORDING_START}") from error
     archive = Archive(folder)
-    with Progress(console=errors, transient=True) as bar:
+    with DataDir(effective.data_dir, "maintenance-lock"), Progress(console=errors, transient=True) as bar:
         task = bar.add_task(f"{len(archive):,} cycles", total=len(SENSORS))
         done = import_archive(
             archive,

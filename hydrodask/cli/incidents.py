@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from hydrodask.cli.common import Json, Profile, Sets, console, moment, print_json, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, moment, none_found, print_json, settings
 from hydrodask.store.documents import open_documents
 
 LIMIT_MAX = 100_000
@@ -36,7 +36,8 @@ def incidents(
     """
     wanted = (("rig", rig), ("sensor", sensor), ("status", "open" if still_open else None))
     where = {name: value for name, value in wanted if value is not None}
-    documents = open_documents(settings(profile, sets))
+    effective = settings(profile, sets)
+    documents = open_documents(effective)
     try:
         found = documents.find("incidents", where, limit=limit, newest_first="opened_at")
     finally:
@@ -44,10 +45,13 @@ def incidents(
     if json:
         print_json(found)
         return
+    if not found:
+        none_found("incidents", effective)
+        return
     table = Table("opened", "resolved", "what", title="Incidents (event time, UTC)", show_lines=True)
     for one in found:
         resolved = moment(one["resolved_at"] or "") or ("provisional" if one["provisional"] else "open")
         head = f"{one['rig']}/{one['sensor']} {one['rule']}, {one['severity']}, windows: {one['windows']}"
         # As Text, because rig names come from outside and may look like markup.
         table.add_row(*map(Text, (moment(one["opened_at"]), resolved, f"{head}\n{one['message']}")))
-    console.print(table if found else "No incidents.")
+    console.print(table)

@@ -25,7 +25,7 @@ def models(*, json: Json = False, profile: Profile = None, sets: Sets = None) ->
         print_json([asdict(version) for version in found])
         return
     table = Table(title="Models: macro-F1 by split")
-    for name in ("target", "version", "model", "alias", "grouped", "cooler out", "random"):
+    for name in ("target", "version", "model", "alias", "grouped", "leave-cooler", "random"):
         table.add_column(name, no_wrap=True)
     for one in found:
         shown = [

@@ -14,12 +14,12 @@ from flows import FLOWS, Flow
 from hydrodask import clock
 from hydrodask.cli.datadir import DataDir
 from hydrodask.cli.publishing import SourceThread
-from hydrodask.errors import HydrodaskError, RetryableError
+from hydrodask.errors import FatalError, HydrodaskError, RetryableError
 from hydrodask.ingest.discover import Discovery
 from hydrodask.ingest.embedded import EmbeddedBroker
 from hydrodask.ingest.topics import all_topics, create
 from hydrodask.observe import page
-from hydrodask.observe.status import places_of, status_document
+from hydrodask.observe.status import outdated, places_of, status_document
 from hydrodask.records import Upsert
 from hydrodask.settings import Settings
 from hydrodask.store.documents import Documents, open_documents
@@ -33,6 +33,14 @@ log = logging.getLogger(__name__)
 
 STATUS_EVERY_S = 2.0
 IDLE_EVERY_S = 0.2
+
+STOPPING = "stopping; once more to abandon what is not committed"
+"""What a first signal is answered with."""
+
+SAME_SIGNAL_S = 1.0
+"""Signals that follow the first one so soon are the same wish: `timeout` sends two, a terminal one to each process."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 FENCED_MIN = 8
 """Slots that are fenced at a start at least: the status of a run with another document store is not known here."""
@@ -99,6 +107,7 @@ class Platform:
         working = asyncio.create_task(self.coordinator.run(), name="coordinator")
         ending = asyncio.create_task(self._end(seconds, until_idle=until_idle), name="ending")
         telling = asyncio.create_task(self._tell(), name="status")
+        state = "failed"
         try:
             await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
             if working.done():
@@ -106,12 +115,25 @@ class Platform:
             ending.result()
             await asyncio.to_thread(self.source.stop)
             self.coordinator.want("stop")
-            await asyncio.wait_for(working, self.settings.step.time_max * 2)
+            await self._stopped(working)
+            state = "stopped"
         finally:
             self.source.stop()
             for task in (working, ending, telling):
                 task.cancel()
-            self._write_status("stopped")
+            self._write_status(state)
+
+    async def _stopped(self, working: "asyncio.Task[None]") -> None:
+        """Wait until the last steps have committed. Raises FatalError when that takes too long."""
+        limit_s = self.settings.step.time_max * 2
+        try:
+            await asyncio.wait_for(working, limit_s)
+        except TimeoutError as error:
+            notes = reversed(self.coordinator.board.overview.notes)
+            why = next((note for note in notes if not note.endswith(STOPPING)), "the last steps did not come back")
+            raise FatalError(
+                f"could not stop within {limit_s:g} s: {why}; what is not committed is done again by the next run"
+            ) from error
 
     def _build(self) -> None:
         topics = {self.settings.topic(name): flow.name for flow in self.flows for name in flow.topics}
@@ -147,18 +169,19 @@ class Platform:
         fence(self.settings.kafka, slot)
 
     def _listen(self) -> None:
-        """SIGINT and SIGTERM stop cleanly; a second one is not waited for."""
+        """SIGINT and SIGTERM stop cleanly; a second one, which is not ours any more, ends the process."""
         loop = asyncio.get_running_loop()
-        for name in (signal.SIGINT, signal.SIGTERM):
+        for name in _SIGNALS:
             loop.add_signal_handler(name, self._on_signal)
 
     def _on_signal(self) -> None:
         if self.stopping.is_set():
-            loop = asyncio.get_running_loop()
-            for name in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(name)
-            self.coordinator.board.note("stopping; once more to abandon what is not committed")
+            return
         self.stopping.set()
+        self.coordinator.board.note(STOPPING)
+        loop = asyncio.get_running_loop()
+        for name in _SIGNALS:
+            loop.call_later(SAME_SIGNAL_S, loop.remove_signal_handler, name)
 
     async def _end(self, seconds: float | None, *, until_idle: bool) -> None:
         """Return when it is time to stop. Raises the source's error."""
@@ -194,20 +217,31 @@ class Platform:
 
     async def _tell(self) -> None:
         """Keep the status document fresh; a store that refuses must not stop the run."""
+        await asyncio.to_thread(self._forget_runs)
         while True:
+            begun_s = clock.monotonic_s()
             await asyncio.to_thread(self._write_status, None)
-            await asyncio.sleep(STATUS_EVERY_S)
+            await asyncio.sleep(begun_s + STATUS_EVERY_S - clock.monotonic_s())
 
     def _write_status(self, state: str | None) -> None:
+        # Before anything is read: a slow thread of `_tell` may write last, and must not win over the end.
+        now_us = clock.now_us()
         try:
             overview = self.coordinator.board.overview
             shown = overview if state is None else replace(overview, state=state)
-            body = status_document(shown, now_us=clock.now_us(), links=self.links, places=places_of(self.settings))
+            body = status_document(shown, now_us=now_us, links=self.links, places=places_of(self.settings))
             self._slots = max([self._slots, *(slot + 1 for slot in overview.workers.values())])
             body |= {"group": self.settings.kafka.group, "slots": self._slots}
-            self.documents.write([Upsert("status", self.run_id, clock.now_us(), body)])
+            self.documents.write([Upsert("status", self.run_id, now_us, body)])
         except HydrodaskError as error:
             log.warning("could not write the status document: %s", error)
+
+    def _forget_runs(self) -> None:
+        """Remove what long-gone runs of this group have left; their slots are fenced by now, see `started`."""
+        try:
+            self.documents.write(outdated(self.documents, self.settings.kafka.group))
+        except HydrodaskError as error:
+            log.warning("could not remove the status documents of earlier runs: %s", error)
 
 
 async def _close(cluster: "asyncio.Task[DaskCluster]") -> None:

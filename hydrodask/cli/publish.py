@@ -16,7 +16,6 @@ from hydrodask.ingest import topics
 from hydrodask.ingest.feed import Feed, parse_speed
 from hydrodask.ingest.publisher import Publisher, Summary, producer_for
 from hydrodask.settings import Settings
-from hydrodask.settings.model import duration_s
 
 Bootstrap = Annotated[
     str | None,
@@ -30,10 +29,6 @@ Start = Annotated[
     str | None,
     typer.Option("--start", help="Event time of the first record, ISO 8601.", show_default=False),
 ]
-For = Annotated[
-    str | None,
-    typer.Option("--for", help="Stop after this long, for example 2m.", show_default=False),
-]
 
 
 def with_options(settings: Settings, bootstrap: str | None, **source: object) -> Settings:
@@ -42,19 +37,6 @@ def with_options(settings: Settings, bootstrap: str | None, **source: object) ->
     changed = {"source": settings.source.model_copy(update=given)}
     kafka = {"bootstrap": bootstrap, "embedded": False} if bootstrap else {}
     return settings.model_copy(update=changed | {"kafka": settings.kafka.model_copy(update=kafka)})
-
-
-def seconds(text: str | None) -> float | None:
-    """Return a duration in seconds; raises BadParameter, which is a usage error (exit 2).
-
-    >>> seconds("2m")
-    120.0
-    """
-    try:
-        value = duration_s(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--for") from error
-    return value if value is None else float(str(value))
 
 
 def publish(feed: Feed, settings: Settings, *, until_s: float | None, as_json: bool) -> None:

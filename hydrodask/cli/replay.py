@@ -7,7 +7,7 @@ import typer
 
 from hydrodask import clock
 from hydrodask.cli import publish as shared
-from hydrodask.cli.common import Json, Profile, Sets, settings
+from hydrodask.cli.common import For, Json, Profile, Sets, seconds, settings
 from hydrodask.ingest.feed import RECORDING_START, open_recording
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with PS1.txt … SE.txt and profile.txt.")]
@@ -35,7 +35,7 @@ def replay(
     repeat: Repeat = 1,
     rig: Rig = None,
     speed: shared.Speed = None,
-    duration: shared.For = None,
+    duration: For = None,
     profile: Profile = None,
     sets: Sets = None,
     as_json: Json = False,
@@ -47,6 +47,6 @@ def replay(
     Example: `hydrodask replay recording/ --bootstrap 127.0.0.1:9092 --speed max --repeat 6`
     """
     effective = shared.with_options(settings(profile, sets), bootstrap, speed=speed, start=start)
-    until_s = shared.seconds(duration)
+    until_s = seconds(duration)
     feed = open_recording(effective, folder, clock.now_us(), repeat=repeat, rig=rig)
     shared.publish(feed, effective, until_s=until_s, as_json=as_json)

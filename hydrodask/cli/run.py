@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from hydrodask.cli.common import Profile, Sets, errors
+from hydrodask.cli.common import For, Profile, Sets, errors
+from hydrodask.cli.common import seconds as seconds_of
 from hydrodask.settings import Settings, load
-from hydrodask.settings.model import duration_s
 
 _HELP = """Start broker (if embedded), topics, Dask cluster (if none is given) and all streaming flows.
 
@@ -38,9 +38,7 @@ def run(
     speed: Annotated[
         str | None, typer.Option(help="1 = real time, 60 = a minute a second, max.", show_default=False)
     ] = None,
-    duration: Annotated[
-        str | None, typer.Option("--for", help="Stop after this long, for example 2m.", show_default=False)
-    ] = None,
+    duration: For = None,
     until_idle: Annotated[
         bool, typer.Option("--until-idle", help="Stop once the source has ended and all of it is stored.")
     ] = False,
@@ -49,17 +47,7 @@ def run(
     options = {"cluster.address": cluster, "source.kind": source, "source.speed": speed}
     chosen = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
     settings = load(profile=profile, sets=[*(sets or ()), *chosen])[0]
-    seconds = None if duration is None else _seconds(duration)
-    asyncio.run(_run(settings, seconds=seconds, until_idle=until_idle))
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(duration_s(text))  # type: ignore[arg-type]
-    except (ValueError, TypeError) as error:
-        raise typer.BadParameter(
-            f"{text!r} is not a duration; want for example 90s or 2m", param_hint="--for"
-        ) from error
+    asyncio.run(_run(settings, seconds=seconds_of(duration), until_idle=until_idle))
 
 
 async def _run(settings: Settings, *, seconds: float | None, until_idle: bool) -> None:

@@ -27,7 +27,7 @@ def score(
 
     Columns: `cycle`, and for each target `TARGET_class` and `TARGET_p_CLASS`.
 
-    Example: `hydrodask score ../shared/data/recording --output states.parquet`
+    Example: `hydrodask score recording/ --output states.parquet`
     """
     from hydrodask.learn.batch import score_folder
 

@@ -6,7 +6,7 @@ import typer
 
 from hydrodask import clock
 from hydrodask.cli import publish as shared
-from hydrodask.cli.common import Json, Profile, Sets, settings
+from hydrodask.cli.common import For, Json, Profile, Sets, seconds, settings
 from hydrodask.ingest.feed import open_simulator
 
 Rigs = Annotated[int | None, typer.Option("--rigs", min=1, help="How many rigs.", show_default="source.rigs")]
@@ -36,7 +36,7 @@ def simulate(
     seed: Seed = None,
     faults: Faults = None,
     speed: shared.Speed = None,
-    duration: shared.For = None,
+    duration: For = None,
     start: shared.Start = None,
     profile: Profile = None,
     sets: Sets = None,
@@ -62,6 +62,6 @@ def simulate(
     if effective.source.faults == "none":
         source = effective.source.model_copy(update={"faults": None})
         effective = effective.model_copy(update={"source": source})
-    until_s = shared.seconds(duration)
+    until_s = seconds(duration)
     feed = open_simulator(effective, clock.now_us())
     shared.publish(feed, effective, until_s=until_s, as_json=as_json)

@@ -1,6 +1,7 @@
 """Metrics and the live view, or plain lines, round a running platform."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from hydrodask.cli.platform import Platform
@@ -22,7 +23,8 @@ def watching(platform: Platform, *, terminal: bool) -> Iterator[None]:
         metrics = Metrics(overview, platform.settings)
         stack.callback(metrics.close)
         metrics.start()
-        stack.callback(page.publish(overview, rigs_max=platform.settings.observe.rigs_max).close)
+        rigs_max = platform.settings.observe.rigs_max
+        stack.callback(page.publish(overview, send=_sender(platform), rigs_max=rigs_max).close)
         dashboard = platform.cluster.dashboard
         platform.links = {"metrics": metrics.url}
         if dashboard:
@@ -32,3 +34,12 @@ def watching(platform: Platform, *, terminal: bool) -> Iterator[None]:
         else:
             stack.enter_context(Lines(overview, platform.documents, platform.settings))
         yield
+
+
+def _sender(platform: Platform) -> Callable[[page.Point], object] | None:
+    """Return what takes the page's points to a scheduler that is not in this process."""
+    if platform.settings.cluster.address is None:
+        return None
+    loop, cluster = asyncio.get_running_loop(), platform.cluster
+    # The page samples in a thread of its own; Dask's client belongs to our loop.
+    return lambda point: asyncio.run_coroutine_threadsafe(cluster.log_event(page.TOPIC, point), loop)

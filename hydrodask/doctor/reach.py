@@ -9,8 +9,7 @@ from hydrodask import kafka
 from hydrodask.doctor.finding import Finding, failed, passed, warned
 from hydrodask.errors import HydrodaskError
 from hydrodask.ingest.topics import all_topics
-from hydrodask.observe.status import redacted
-from hydrodask.settings import Settings
+from hydrodask.settings import Settings, redacted
 from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
 
@@ -32,8 +31,8 @@ def lake(settings: Settings) -> Finding:
         return failed("lake", str(error), "make it writable, or set lake.url", code)
     if not first or second or kept != b"1":
         advice = "use a file system that renames without overwriting"
-        return failed("lake", f"{url} gave one name to two files: commits would overwrite", advice)
-    return passed("lake", f"{url} can be written")
+        return failed("lake", f"{redacted(url)} gave one name to two files: commits would overwrite", advice)
+    return passed("lake", f"{redacted(url)} can be written")
 
 
 def documents(settings: Settings) -> Finding:

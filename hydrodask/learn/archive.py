@@ -51,7 +51,7 @@ class Place:
 
 
 class Archive:
-    """A folder of cycles. Raises ConfigError when a sensor is missing or numbers of cycles differ."""
+    """A folder of cycles. Raises ConfigError when a sensor is missing, or numbers of cycles differ or do not rise."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,6 +60,11 @@ class Archive:
         self.paths = {name: self._find(name) for name in SENSORS}
         numbers, values = read_matrix(self.paths["TS1"])
         self.cycle: Int64 = np.arange(len(values)) if numbers is None else numbers
+        # A cycle's number is its time, and the stream's kernel passes over what is older than what it has seen.
+        if (np.diff(self.cycle) <= 0).any():
+            raise ConfigError(
+                f"{self.paths['TS1']}: cycles are not in rising order, each once; sort the rows of every file by cycle"
+            )
         profile = [p for p in (folder / "profile.parquet", folder / "profile.txt") if p.is_file()]
         self.labels: Float64 | None = read_labels(profile[0]) if profile else None
         if self.labels is not None and len(self.labels) != len(self.cycle):

@@ -20,25 +20,24 @@ from hydrodask.store.profiles import write_table
 START_US = 1_767_225_600_000_000
 """Event time of cycle 0; no feature depends on it."""
 
+Downloaded = dict[str, tuple[bytes, str, int]]
+"""The ONNX form, the name and the version of each target's model."""
+
 
 def champions(registry: Registry) -> dict[str, Model]:
     """Return every champion, loaded. Raises UsageError when there is none, FatalError when one can't be loaded."""
-    versions = registry.champions()
-    if not versions:
-        raise UsageError(f"there is no champion in {registry.uri}; `hydrodask train` makes them")
-    return {t: Model.load(registry.onnx(v), name=v.name, version=v.version) for t, v in versions.items()}
+    return _loaded(_downloaded(registry))
 
 
 def score_folder(settings: Settings, folder: Path, output: Path) -> dict[str, Any]:
     """Write `output`, Parquet with `cycle` and for each target its class and the probability of each class.
 
-    Returns counts: cycles, and for each target how many cycles there is an answer for. Raises ConfigError when `folder`
-    is none of the two layouts.
+    Returns how many cycles, the version of each target's model, and the output. Raises ConfigError when `folder` is
+    none of the two layouts.
     """
     archive = Archive(folder)
-    registry = Registry(settings)
-    models = champions(registry)
-    onnx = {t: (registry.onnx(v), v.name, v.version) for t, v in registry.champions().items()}
+    onnx = _downloaded(Registry(settings))  # once: who is the champion may change at any time
+    models = _loaded(onnx)
     curves = archive_curves(archive)
     parts = [slice(at, at + CYCLES_PER_FILE) for at in range(0, len(archive), CYCLES_PER_FILE)]
     work = dask.delayed(_score_part, pure=False)
@@ -64,9 +63,20 @@ def archive_curves(archive: Archive) -> Float64:
     return curves
 
 
-def _score_part(onnx: dict[str, tuple[bytes, str, int]], cycle: Int64, curves: Float64) -> dict[str, Any]:
+def _downloaded(registry: Registry) -> Downloaded:
+    versions = registry.champions()
+    if not versions:
+        raise UsageError(f"there is no champion in {registry.uri}; `hydrodask train` makes them")
+    return {t: (registry.onnx(v), v.name, v.version) for t, v in versions.items()}
+
+
+def _loaded(onnx: Downloaded) -> dict[str, Model]:
+    return {t: Model.load(data, name=name, version=version) for t, (data, name, version) in onnx.items()}
+
+
+def _score_part(onnx: Downloaded, cycle: Int64, curves: Float64) -> dict[str, Any]:
     """Return the output's columns of some cycles. One task of a batch."""
-    models = {t: Model.load(data, name=name, version=version) for t, (data, name, version) in onnx.items()}
+    models = _loaded(onnx)
     nobody = np.full(len(cycle), "batch", object)
     columns: dict[str, Any] = {}
     for target, said in score(models, Cycles(nobody, cycle, cycle * 0, curves)).items():

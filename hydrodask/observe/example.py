@@ -79,6 +79,7 @@ def _alert(rigs: list[str]) -> PartitionReport:
     part = PartitionReport("alert", "hydraulic-analytics", 0)
     part.position = part.committed = part.end = 5_000
     part.totals = {"consumed": 5_000, "kept": 5_000, "anomalies": 7, "incidents": 2}
+    part.per_rig = {rig: {"consumed": 5_000 * (rig == rigs[0]), "anomalies": 7 * (rig == rigs[0])} for rig in rigs}
     part.health = {(rig, sensor): 100.0 for rig in rigs for sensor in SENSORS}
     part.health[rigs[0], "CE"] = 70.0
     part.health[rigs[0], "TS1"] = 90.0

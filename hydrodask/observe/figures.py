@@ -11,7 +11,7 @@ from hydrodask.reports import LATENCY_BUCKETS_S, Component, Overview, PartitionR
 FINE = ("running", "catching up")
 """States of a partition that need nobody."""
 
-STATES = (*FINE, "warning", "stalled", "waiting", "failed")
+STATES = (*FINE, "warning", "stalled", "waiting")
 """Every state of a partition."""
 
 ANALYSED = "alert"
@@ -117,21 +117,13 @@ class Figures:
         return min((self.health.get((rig, sensor), 100.0) for sensor in SENSORS), default=100.0)
 
     def by_rig(self, name: str, flow: str = ANALYSED) -> dict[str, int]:
-        """Return one total of a flow for each rig.
-
-        Where reports do not tell rigs apart, the total is that of the only rig there is, or of the
-        rig "", which stands for all.
-        """
-        parts = [part for part in self.parts if part.flow == flow]
+        """Return one total of a flow for each rig that is told apart."""
         counts = dict.fromkeys(self.rigs, 0)
-        for part in parts:
-            for rig, totals in part.per_rig.items():
+        for part in self.parts:
+            for rig, totals in part.per_rig.items() if part.flow == flow else ():
                 if rig in counts:
                     counts[rig] += totals.get(name, 0)
-        if any(part.per_rig for part in parts):
-            return counts
-        whole = sum(part.totals.get(name, 0) for part in parts)
-        return {self.rigs[0] if len(self.rigs) == 1 else "": whole} if parts else {}
+        return counts
 
     @cached_property
     def _names(self) -> list[str]:

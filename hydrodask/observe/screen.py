@@ -102,9 +102,8 @@ def warnings(scene: Scene) -> list[Row]:
     rows: list[Row] = []
     troubled = scene.figures.troubled
     for part in troubled[:WARNINGS_MAX]:
-        style = "bold red" if part.state == "failed" else "bold yellow"
         what = f"⚠ {part.topic}/{part.partition} {part.state}"
-        rows.append([(plain(what), style), (f": {plain(part.advice)}", "")])
+        rows.append([(plain(what), "bold yellow"), (f": {plain(part.advice)}", "")])
     if len(troubled) > WARNINGS_MAX:
         more = len(troubled) - WARNINGS_MAX
         rows.append([(f"⚠ {more} more partitions; see hydrodask status", "bold yellow")])
@@ -131,7 +130,8 @@ def sensors(scene: Scene, width: int, *, wide: bool) -> list[Row]:
     rig = min(figures.rigs, key=figures.rig_health, default=None)
     title = "1 min mean" if rig is None else f"{plain(rig)} · 1 min mean"
     if rig is not None and len(figures.rigs) > 1:
-        title = f"{plain(rig)} (worst of {len(figures.rigs) + figures.rigs_hidden})"
+        # Of those that are hidden nothing is known.
+        title = f"{plain(rig)} (worst of {len(figures.rigs)}{' shown' if figures.rigs_hidden else ''})"
     named = fit([(title, "bold cyan")], LEFT_WIDTH - 23 + (TREND_WIDTH + 1) * wide)
     rows: list[Row] = [fit([*named, (f"{'health':<13}{'late':>9}", _DULL)], width)]
     return rows + [_sensor(scene, rig, sensor, wide=wide) for sensor in SENSORS]

@@ -61,13 +61,13 @@ _READINGS: tuple[tuple[str, str, str], ...] = (
 
 
 def sensor_series(figures: Figures) -> Iterator[Series]:
-    """Yield the newest one-minute statistics and the health of each sensor."""
+    """Yield the statistics of the oldest open window, the fullest one, and the health of each sensor."""
     rigs = set(figures.rigs)
     labels = ("rig", "sensor")
     readings = [(key, reading) for key, reading in figures.readings.items() if key[0] in rigs]
     for name, attribute, what in _READINGS:
         values: list[Value] = [(key, getattr(reading, attribute)) for key, reading in readings]
-        text = f"{what} of the newest window, in the sensor's unit."
+        text = f"{what} of the oldest open window, in the sensor's unit."
         yield Series("gauge", f"hydraulic_sensor_{name}_1m", text, labels, values)
     health: list[Value] = [(key, value) for key, value in figures.health.items() if key[0] in rigs]
     text = "100, less 10 for each active warning and 20 for each active critical."
@@ -176,7 +176,7 @@ def partition_series(figures: Figures) -> Iterator[Series]:
     lags: list[Value] = [((p.flow, p.topic, str(p.partition)), p.lag) for p in parts]
     yield Series("gauge", "hydrodask_lag_records", "Records that wait.", labels, lags)
     bad: list[Value] = [((p.flow, p.topic, str(p.partition), p.state), 1) for p in parts if p.state not in FINE]
-    text = "1 for a partition that is stalled, waiting or failed; no series otherwise."
+    text = "1 for a partition with a warning, stalled or waiting; no series otherwise."
     yield Series("gauge", "hydrodask_partition_state", text, (*labels, "state"), bad)
     counts = dict.fromkeys(STATES, 0)
     for part in figures.parts:

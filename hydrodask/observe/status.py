@@ -4,7 +4,6 @@ So `hydrodask status` works from any process that reaches the documents, while `
 it.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from hydrodask.observe.figures import Figures, latency_s, part_delay_s, part_lag
 from hydrodask.observe.watch import Finder
 from hydrodask.records import Remove
 from hydrodask.reports import Overview, PartitionReport
-from hydrodask.settings import Settings
+from hydrodask.settings import Settings, redacted
 
 COLLECTION = "status"
 STALE_S = 10.0
@@ -89,24 +88,15 @@ def places_of(settings: Settings) -> dict[str, str]:
     return {name: redacted(url) for name, url in found.items()}
 
 
-def redacted(url: str) -> str:
-    """Return `url` without user and password.
-
-    >>> redacted("mongodb://u:p@db:27017/x"), redacted("hydrodask-data/lake")
-    ('mongodb://***@db:27017/x', 'hydrodask-data/lake')
-    """
-    return re.sub(r"//[^/]*@", "//***@", url)
-
-
 def newest_status(documents: Finder) -> dict[str, Any] | None:
     """Return the newest run's status document; None when nothing has ever run here."""
     found = documents.find(COLLECTION, {}, limit=1, newest_first="updated_us")
     return found[0] if found else None
 
 
-def outdated(documents: Finder) -> list[Remove]:
-    """Return the removal of status documents of long-gone runs, at most 100 at a time."""
-    found = documents.find(COLLECTION, {}, limit=RUNS_KEPT + 100, newest_first="updated_us")
+def outdated(documents: Finder, group: str) -> list[Remove]:
+    """Return the removal of status documents of long-gone runs of a group, at most 100 at a time."""
+    found = documents.find(COLLECTION, {"group": group}, limit=RUNS_KEPT + 100, newest_first="updated_us")
     return [Remove(COLLECTION, one["_id"], one["revision"] + 1) for one in found[RUNS_KEPT:]]
 
 

@@ -9,7 +9,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from hydrodask import clock
 from hydrodask.errors import UnreachableError
-from hydrodask.services import pinned, ports, wheels
+from hydrodask.services import pinned, ports, security, wheels
 from hydrodask.services.contract import Say
 from hydrodask.services.server import Server, ServerService
 
@@ -77,7 +77,8 @@ class MongoService(ServerService):
         """Make the data folder, the passwords and the key, once."""
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
         for path in (self._key, self.password_file, self._admin_file):
-            _make_secret(path)
+            if not path.exists():
+                security.write_secret(path, secrets.token_hex(32).encode("ascii"))
 
     def settle(self, say: Say) -> None:
         """Make the replica set and the users, once; each part that is there is left as it is."""
@@ -149,15 +150,6 @@ class MongoService(ServerService):
             socketTimeoutMS=ANSWER_MS,
             appname="hydrodask services",
         )
-
-
-def _make_secret(path: Path) -> None:
-    """Write a random password into `path`, for its owner alone; one that is there stays."""
-    if not path.exists():
-        hidden = path.with_suffix(".new")
-        hidden.touch(mode=0o600)
-        hidden.write_text(secrets.token_hex(32), encoding="ascii")
-        hidden.replace(path)
 
 
 def _read(path: Path) -> str:

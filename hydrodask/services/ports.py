@@ -31,7 +31,7 @@ def free_port(span: int = 1) -> int:
 
 def can_bind(port: int, host: str = LOOPBACK) -> bool:
     """Say whether a server could listen on `port` now; connections that linger do not count."""
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))

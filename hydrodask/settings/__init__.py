@@ -5,5 +5,6 @@ Takes defaults, `conf/default.yaml`, a profile, the environment and `--set`; giv
 
 from hydrodask.settings.load import CONF, load
 from hydrodask.settings.model import Settings
+from hydrodask.settings.urls import redacted
 
-__all__ = ["CONF", "Settings", "load"]
+__all__ = ["CONF", "Settings", "load", "redacted"]

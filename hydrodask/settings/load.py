@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from hydrodask.errors import ConfigError
 from hydrodask.failpoints import VARIABLE
 from hydrodask.settings.model import Settings
+from hydrodask.settings.urls import redacted
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 """The folder with `default.yaml`, `profiles/`, rules and faults."""
@@ -178,7 +179,7 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
         elif isinstance(problem["input"], dict):
             clauses.append(f"{key} (from {origin}): {problem['msg'].removeprefix('Value error, ')}")
         else:
-            shown = "" if key in _SECRETS else f" has value {problem['input']!r}"
+            shown = "" if key in _SECRETS else f" has value {redacted(repr(problem['input']))}"
             clauses.append(f"{key}{shown} (from {origin}): {problem['msg'].removeprefix('Value error, ')}")
     return "; ".join(clauses)
 

@@ -1,6 +1,7 @@
 """The settings, section by section. `conf/default.yaml` has the same keys with a comment each; a test compares."""
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,6 +26,15 @@ def duration_s(value: object) -> object:
     return float(match[1]) * _UNITS_S[match[2] or "s"]
 
 
+def iso(value: object) -> object:
+    """Return `value`, a date or time as text: YAML reads ISO 8601 without quotes as such.
+
+    >>> iso(date(2026, 1, 1)), iso("now")
+    ('2026-01-01', 'now')
+    """
+    return value.isoformat() if isinstance(value, date) else value  # a datetime is a date
+
+
 Duration = Annotated[float, BeforeValidator(duration_s), Field(ge=0)]
 """Seconds; configuration may say `500ms`, `2m`, `1h`."""
 
@@ -35,7 +45,7 @@ Count = Annotated[int, Field(gt=0)]
 class Section(BaseModel):
     """A part of the configuration: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Rig(Section):
@@ -117,7 +127,9 @@ class Window(Section):
     @model_validator(mode="after")
     def _check(self) -> "Window":
         length_us, slide_us = round(self.length * 1e6), round(self.slide * 1e6)
-        if length_us % slide_us:
+        if slide_us < 1:
+            raise ValueError(f"window.slide ({self.slide} s) must be at least 1us")
+        if not length_us or length_us % slide_us:
             raise ValueError(f"window.length ({self.length} s) must be a multiple of slide ({self.slide} s)")
         return self
 
@@ -166,7 +178,7 @@ class Source(Section):
 
     kind: str = "simulator"
     speed: Annotated[str, BeforeValidator(str)] = "1"
-    start: str | None = None
+    start: Annotated[str | None, BeforeValidator(iso)] = None
     rigs: Count = 1
     seed: int = 1
     faults: str | None = "faults-demo.yaml"

@@ -132,7 +132,6 @@ class Host:
         self.partitions[source] = partition
         failpoint("open.assigned")
         self._report.notes += [f"{source[0]}-{source[1]}: {note}" for note in partition.notes]
-        self._report.restore_s += self._now_s() - started_s
 
     def _reposition(self, source: Source) -> None:
         """Go on where the log begins now: retention has passed the position."""

@@ -7,7 +7,7 @@ Takes changes with an id and a revision; gives documents back, newest first. Los
 from pathlib import Path
 
 from hydrodask.errors import ConfigError
-from hydrodask.settings import Settings
+from hydrodask.settings import Settings, redacted
 from hydrodask.store.documents.contract import COLLECTIONS, Documents
 from hydrodask.store.documents.sqlite import SqliteDocuments
 
@@ -36,4 +36,4 @@ def open_documents(settings: Settings) -> Documents:
         from hydrodask.store.documents.mongo import MongoDocuments  # noqa: PLC0415
 
         return MongoDocuments(url, settings.documents)
-    raise ConfigError(f"documents.url has value {url!r}; want sqlite:///FILE or mongodb://HOST:PORT/")
+    raise ConfigError(f"documents.url has value {redacted(url)!r}; want sqlite:///FILE or mongodb://HOST:PORT/")

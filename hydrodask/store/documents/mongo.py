@@ -50,6 +50,11 @@ class MongoDocuments:
     """Documents in the database that the settings name."""
 
     def __init__(self, url: str, settings: model.Documents) -> None:
+        if "@" in url.partition("?")[0]:
+            raise ConfigError(
+                "documents.url holds a user or a password, which may stand in no URL; set documents.username, and "
+                "HYDRODASK_DOCUMENTS__PASSWORD in the environment or documents.password_file"
+            )
         password = settings.secret()
         try:
             self._client: MongoClient[Document] = MongoClient(

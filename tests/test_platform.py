@@ -1,0 +1,228 @@
+"""How a platform ends, and what it says of it: with workers in memory, and the parts that need no broker."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+from distributed import Client
+
+from hydrodask import clock
+from hydrodask.channels import CHANNELS
+from hydrodask.cli import platform as module
+from hydrodask.cli.datadir import DataDir
+from hydrodask.cli.platform import Platform
+from hydrodask.cli.publishing import SourceThread
+from hydrodask.cli.watching import watching
+from hydrodask.errors import FatalError, RetryableError
+from hydrodask.ingest.embedded import EmbeddedBroker
+from hydrodask.ingest.topics import all_topics
+from hydrodask.observe import page
+from hydrodask.observe.status import RUNS_KEPT
+from hydrodask.records import Upsert
+from hydrodask.reports import Overview
+from hydrodask.settings import Settings
+from hydrodask.settings.model import Cluster, Kafka, Observe, Source, Step
+from hydrodask.store.documents import open_documents
+from hydrodask.stream import coordinator
+from hydrodask.stream.cluster import DaskCluster
+from tests.delivery import DaskProcesses
+from tests.test_coordinator import SOURCES, FakeCluster
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the coordinator look a hundred times a second."""
+    monkeypatch.setattr(coordinator, "LOOK_S", 0.01)
+
+
+Act = Callable[[Platform, FakeCluster], Awaitable[None]]
+
+
+def run(folder: Path, act: Act) -> Platform:
+    """Run a platform with one worker in memory until it ends; once it has taken a step `act` does something to it."""
+
+    async def go() -> None:
+        cluster = FakeCluster(["a"])
+        furnish(platform, cluster)
+        running = asyncio.create_task(platform.run(seconds=None, until_idle=False))
+        try:
+            while not platform.coordinator.board.overview.steps:
+                await asyncio.wait({running}, timeout=0.01)
+            await act(platform, cluster)
+            await running
+        finally:
+            platform.documents.close()
+
+    settings = Settings(
+        data_dir=folder,
+        kafka=Kafka(discover_every=0.02),
+        source=Source(kind="none"),
+        step=Step(trigger=0.01, time_max=0.2, patience=60),
+    )
+    with DataDir(folder) as data_dir:
+        platform = Platform(settings, data_dir=data_dir)
+        asyncio.run(asyncio.wait_for(go(), 30))
+    return platform
+
+
+def furnish(platform: Platform, cluster: FakeCluster) -> None:
+    """Give a platform what `started` would, without a broker."""
+    platform.documents = open_documents(platform.settings)
+    platform.coordinator = coordinator.Coordinator(
+        cluster,
+        platform.settings,
+        run_id=platform.run_id,
+        builds={},
+        discover=lambda: SOURCES,
+        fence=cluster.fence,
+    )
+    platform.source = SourceThread(platform.settings, lambda: platform.coordinator.board.overview, base=0)
+
+
+def said(folder: Path) -> str:
+    """Return the state in the only status document there is."""
+    documents = open_documents(Settings(data_dir=folder))
+    try:
+        (found,) = documents.find("status", {}, limit=9)
+    finally:
+        documents.close()
+    return str(found["state"])
+
+
+async def interrupt(_platform: Platform, _cluster: FakeCluster) -> None:
+    """Do what Ctrl-C does."""
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.sleep(0.01)
+
+
+def test_a_run_that_is_stopped_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends it well; one that follows at once is the same, and a later one would not have been ours any more."""
+    monkeypatch.setattr(module, "SAME_SIGNAL_S", 0.05)
+    handlers = []
+
+    async def act(platform: Platform, cluster: FakeCluster) -> None:
+        await interrupt(platform, cluster)
+        await interrupt(platform, cluster)
+        await asyncio.sleep(0.1)
+        handlers.append(signal.getsignal(signal.SIGINT))
+
+    platform = run(tmp_path, act)
+
+    assert said(tmp_path) == "stopped"
+    assert handlers == [signal.default_int_handler]
+    assert "once more to abandon" in platform.coordinator.board.overview.notes[-1]
+
+
+def test_a_run_that_fails_says_so(tmp_path: Path) -> None:
+    """Whoever looks later must not take it for one that was stopped."""
+
+    async def act(_platform: Platform, cluster: FakeCluster) -> None:
+        cluster.failing["a"] = FatalError("the lake belongs to somebody else")
+
+    with pytest.raises(FatalError, match="somebody else"):
+        run(tmp_path, act)
+
+    assert said(tmp_path) == "failed"
+
+
+def test_a_run_that_can_not_stop_says_why(tmp_path: Path) -> None:
+    """A store that is away keeps the last step from committing; the error says which, and what that means."""
+
+    async def act(platform: Platform, cluster: FakeCluster) -> None:
+        cluster.failing["a"] = RetryableError("the lake refuses", backoff_s=0.01)
+        await interrupt(platform, cluster)
+
+    with pytest.raises(FatalError, match=r"could not stop within 0.4 s: .*the lake refuses; .* the next run"):
+        run(tmp_path, act)
+
+    assert said(tmp_path) == "failed"
+
+
+def test_a_write_that_began_earlier_does_not_win(tmp_path: Path) -> None:
+    """A thread that has read the overview before the end, and writes it after, changes nothing."""
+    late: list[Upsert] = []
+
+    async def act(platform: Platform, cluster: FakeCluster) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(platform.documents, "write", late.extend)
+            platform._write_status(None)
+        await interrupt(platform, cluster)
+
+    run(tmp_path, act)
+    documents = open_documents(Settings(data_dir=tmp_path))
+    documents.write(late)
+    documents.close()
+
+    assert late[-1].body["updated_us"] == late[-1].revision
+    assert said(tmp_path) == "stopped"
+
+
+def test_documents_of_long_gone_runs_are_removed(tmp_path: Path) -> None:
+    """A run keeps those of the newest of its group."""
+    documents = open_documents(Settings(data_dir=tmp_path))
+    body = {"group": "hydrodask", "updated_us": 1}
+    documents.write([Upsert("status", f"run-{n}", 1, body | {"updated_us": n}) for n in range(RUNS_KEPT + 5)])
+
+    run(tmp_path, interrupt)
+    left = {one["_id"] for one in documents.find("status", {}, limit=99)}
+    documents.close()
+
+    assert left >= {f"run-{n}" for n in range(6, RUNS_KEPT + 5)}
+    assert left.isdisjoint({f"run-{n}" for n in range(5)})
+
+
+def test_a_source_that_dies_is_an_error(tmp_path: Path) -> None:
+    """A file that goes away while it is published must not pass for the end of the recording."""
+    write_recording(tmp_path)
+    settings = Settings(source=Source(kind=f"recording:{tmp_path}", speed="max"))
+    with EmbeddedBroker(all_topics(settings)) as broker:
+        kafka = settings.kafka.model_copy(update={"bootstrap": broker.bootstrap})
+        settings = settings.model_copy(update={"kafka": kafka})
+        source = SourceThread(settings, lambda: Overview("r", clock.now_us()), base=0)
+        (tmp_path / "PS1.txt").unlink()
+        source._run()
+
+    assert source.done.is_set()
+    assert isinstance(source.error, FatalError)
+    assert "PS1.txt" in str(source.error)
+    assert "FileNotFoundError" in str(source.error)
+
+
+def write_recording(folder: Path) -> None:
+    """Write one cycle of zeros."""
+    for channel in CHANNELS.values():
+        (folder / f"{channel.name}.txt").write_text("\t".join(["0"] * channel.rate_hz * 60) + "\n")
+    (folder / "profile.txt").write_text("3\t100\t0\t130\t1\n")
+
+
+@pytest.mark.cluster
+def test_points_of_the_page_go_to_a_scheduler_that_is_not_ours(tmp_path: Path, free_port: int) -> None:
+    """There is the page, in another process."""
+
+    async def go(address: str) -> Sequence[tuple[float, object]]:
+        observe = Observe(metrics="127.0.0.1:0")
+        settings = Settings(data_dir=tmp_path, cluster=Cluster(address=address), observe=observe)
+        with DataDir(tmp_path) as data_dir:
+            platform = Platform(settings, data_dir=data_dir)
+        furnish(platform, FakeCluster())
+        platform.cluster = await DaskCluster.start(settings.cluster)
+        events: Sequence[tuple[float, object]] = ()
+        try:
+            async with Client(address, asynchronous=True, set_as_default=False) as client:
+                with watching(platform, terminal=False):
+                    while not events:
+                        await asyncio.sleep(0.1)
+                        events = await client.get_events(page.TOPIC)
+        finally:
+            await platform.cluster.close()
+            platform.documents.close()
+        return events
+
+    with DaskProcesses(tmp_path, free_port) as dask:
+        events = asyncio.run(asyncio.wait_for(go(dask.address), 60))
+
+    assert isinstance(events[0][1], dict)
+    assert events[0][1]["state"] == "starting"

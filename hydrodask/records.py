@@ -7,6 +7,7 @@ structs at the end are what topics hold. All times are microseconds since the ep
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -19,6 +20,9 @@ Int64 = NDArray[np.int64]
 Float64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
+
+Int64Field = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""An integer of a record: what no column can hold is found where the record is decoded, which can say so of it."""
 
 
 @dataclass(slots=True)
@@ -172,12 +176,12 @@ class Profiles:
         return len(self.revision)
 
 
-class SensorRecord(msgspec.Struct):
+class SensorRecord(msgspec.Struct, gc=False):
     """One sample as producers send it, on topic `hydraulic-<SENSOR>`. Field order is the canonical layout."""
 
     sensor: str
-    cycle: int
-    sample_idx: int
+    cycle: Int64Field
+    sample_idx: Int64Field
     value: float
     timestamp: str
     sampling_rate_hz: float
@@ -192,13 +196,13 @@ class LabelRecord(msgspec.Struct):
     """
 
     rig: str | None
-    cycle: int
+    cycle: Int64Field
     timestamp: str
     cooler: float
     valve: float
     pump: float
     accumulator: float
-    stable: int
+    stable: Int64Field
 
 
 class WindowRecord(msgspec.Struct):
@@ -213,9 +217,9 @@ class WindowRecord(msgspec.Struct):
     min_value: float
     stddev_value: float | None
     range_value: float
-    sample_count: int
+    sample_count: Int64Field
     final: bool
-    revision: int
+    revision: Int64Field
 
 
 class CycleRecord(msgspec.Struct):
@@ -223,11 +227,11 @@ class CycleRecord(msgspec.Struct):
 
     rig: str
     sensor: str
-    cycle: int
+    cycle: Int64Field
     cycle_start: str
     complete: bool
-    revision: int
-    n: list[int]
+    revision: Int64Field
+    n: list[Int64Field]
     mean: list[float | None]
     m2: list[float | None]
     min: list[float | None]

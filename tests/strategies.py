@@ -93,19 +93,20 @@ class CycleGeometry:
 
 @st.composite
 def cycle_stories(draw: st.DrawFn, geometry: CycleGeometry) -> list[Record]:
-    """Return the samples of a few cycles with jitter, holes, duplicates and indices that can't be."""
+    """Return the samples of a few cycles with jitter, holes, duplicates, indices that can't be, and numbers again."""
     each = st.tuples(st.booleans(), st.sampled_from([0, 0, 0, 1, 1, 4, 9]), st.sampled_from([0, 0, 0, 0, 1, -30]))
     sent: list[tuple[int, Record]] = []
     holes = draw(st.booleans())
     for rig in draw(st.sampled_from([["a"], ["a", "b"]])):
         rate = draw(st.sampled_from([1.0, 2.0, 0.5]))
         start_us = draw(STARTS_US)
+        numbers = draw(st.sampled_from([5, 5, 2, 1]))
         for cycle in range(draw(st.integers(1, 5))):
             for index in range(round(rate * geometry.length_us / US)):
                 dropped, delay, wrong = draw(each)
                 time_us = start_us + cycle * geometry.length_us + round(index / rate * US)
                 value = draw(VALUES)
-                record = Record(rig, time_us, value, 0, cycle, index + wrong, rate)
+                record = Record(rig, time_us, value, 0, cycle % numbers, index + wrong, rate)
                 if not (dropped and holes):
                     sent.append((time_us - start_us + delay * US, record))
                 if delay == 9:

@@ -84,7 +84,9 @@ class Naive:
     def place(self, rig: NaiveRig, r: Record, start_us: int) -> int:
         """Return where the record's cycle is open; a third one closes the older of two."""
         for place, cycle in enumerate(rig.places):
-            if cycle is not None and cycle.cycle == r.cycle:
+            if cycle is None or cycle.cycle != r.cycle:
+                continue
+            if abs(start_us - cycle.start_us) < self.geometry.length_us // 2:
                 return place
         old = self.older(rig)
         if old is not None:
@@ -237,6 +239,18 @@ def test_sample_of_a_finished_cycle_is_missed() -> None:
     rows = profiles.consume(samples_of(records, rigs))
 
     assert (len(rows), profiles.missed) == (1, 1)
+
+
+def test_a_number_that_comes_again_is_another_cycle() -> None:
+    """A run that is stopped in its cycle 0 and begun again has two of them, and the first is not made whole."""
+    rigs = RigTable()
+    again = [Record("a", (600 + i) * US, 9.0, 4 + i, 0, i) for i in range(6)]
+
+    rows = profiles_of(rigs).consume(samples_of(cycle(0, range(4), first=0) + again, rigs))
+
+    assert heads_of(rows, rigs) == [("a", 0, 0, False, 4), ("a", 0, 600 * US, True, 9)]
+    assert rows.count.tolist() == [[1, 1, 1, 1, 0, 0], [1] * 6]
+    assert rows.mean[1].tolist() == [9.0] * 6
 
 
 def test_more_profiles_than_the_kernel_holds() -> None:

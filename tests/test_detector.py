@@ -43,9 +43,9 @@ def rule(**changed: object) -> Rule:
     return Rule(**(values | changed))
 
 
-def detector(*rules: Rule, baseline: Baseline = QUIET) -> Detector:
-    """Return a detector of 60 s windows with coverage 0.9."""
-    return Detector(rules, baseline=baseline, coverage_min=0.9, window_s=60.0)
+def detector(*rules: Rule, baseline: Baseline = QUIET, window_s: float = 60.0) -> Detector:
+    """Return a detector of windows of one minute, or as long as is said, with coverage 0.9."""
+    return Detector(rules, baseline=baseline, coverage_min=0.9, window_s=window_s)
 
 
 def row(number: int, value: float, *, final: bool = True, **changed: object) -> WindowRecord:
@@ -242,6 +242,19 @@ def test_long_hole_starts_anew() -> None:
     assert feed(one, [row(0, 1), row(100, 1, sample_count=10)]) == []
 
 
+def test_long_windows_one_after_the_other_have_no_hole() -> None:
+    """Windows of 15 minutes are in a row when they begin 15 minutes apart, and no longer after an hour without one."""
+    slow = rule(name="slow", windows=2)
+    lost = rule(name="lost", statistic="coverage", comparison="<", enter=0.5, exit=0.9)
+    first, second, third = row(0, 31, sample_count=900), row(90, 31, sample_count=900), row(180, 31, sample_count=90)
+    one = detector(slow, lost, window_s=900.0)
+
+    assert feed(one, [first]) == []
+    assert [c["rule"] for c in of("incidents", feed(one, [second], 1))] == ["slow"]
+    assert [c["rule"] for c in of("incidents", feed(one, [third], 2))] == ["lost"]
+    assert feed(detector(slow, lost, window_s=900.0), [first, row(450, 31, sample_count=90)]) == []
+
+
 def test_stddev_of_one_sample_is_not_judged() -> None:
     """Null is no number."""
     one = detector(rule(statistic="stddev"), baseline=BASELINE)
@@ -344,6 +357,16 @@ def test_partial_windows_teach_no_baseline() -> None:
 
     assert feed(one, partial + [row(i, 20) for i in range(10, 14)]) == []
     assert feed(one, [row(14, 40)], 14) != []
+
+
+@pytest.mark.parametrize(("values", "limits"), [([24, 22, 21], [23.18, 21.59]), ([16, 18, 19], [16.82, 18.41])])
+def test_baseline_names_the_limit_that_a_value_is_beyond(values: list[float], limits: list[float]) -> None:
+    """Broken from 20 ± 3.18 % on, it stays so until ± 1.59 %: in between that is the limit."""
+    rows = [row(i, value) for i, value in enumerate([20.0] * 4 + values)]
+    found = of("anomalies", feed(detector(baseline=BASELINE), rows))
+
+    assert [c["value"] for c in found] == values[:2]
+    assert [c["threshold"] for c in found] == pytest.approx(limits)
 
 
 def test_new_normal_is_learned_after_an_hour() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hydrodask.decode import DecoderName
 from hydrodask.errors import IntegrityError
-from hydrodask.records import Messages, WindowRecord
+from hydrodask.records import CycleRecord, Messages, WindowRecord
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Step, Window
 from tests.running import Life
@@ -464,3 +464,52 @@ def test_row_whose_time_is_none_is_a_dead_letter(flow: str, name: str, fields: d
     assert (letter.topic, letter.key, letter.value) == ("hydraulic-dead-letter", b"key", row)
     assert b"'soon' is not ISO 8601" in bytes(dict(letter.headers)["reason"] or b"")  # type: ignore[arg-type]
     assert (life.partition.ctx.totals["kept"], life.partition.ctx.totals["dead"]) == (0, 1)
+
+
+CYCLE = dict.fromkeys(CycleRecord.__struct_fields__, 1) | {
+    "rig": "rig-1",
+    "sensor": "PS1",
+    "cycle_start": "2026-01-01",
+    "complete": True,
+    **dict.fromkeys(("n", "mean", "m2", "min", "max"), [1] * 60),
+}
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 10**400], ids=["just above", "just below", "400 digits"])
+@pytest.mark.parametrize(
+    ("flow", "name", "fields", "field"),
+    [
+        ("labels", "labels", LABEL | {"rig": None, "timestamp": "2026-01-01"}, "cycle"),
+        ("labels", "labels", LABEL | {"rig": None, "timestamp": "2026-01-01"}, "stable"),
+        ("alert", "analytics", WINDOW | {"window_start": "2026-01-01"}, "sample_count"),
+        ("score", "cycles", CYCLE, "cycle"),
+    ],
+)
+def test_number_beyond_64_bits_is_a_dead_letter(
+    flow: str, name: str, fields: dict[str, object], field: str, number: int
+) -> None:
+    """JSON has such numbers and no column has room for them: one record is lost, and the next is kept."""
+    rows: list[bytes | None] = [json.dumps(fields | {field: value}).encode() for value in (number, 1)]
+    life = Life(SETTINGS, topic=f"hydraulic-{name}", flow=flow)
+    life.feed(messages_of(rows, topic=f"hydraulic-{name}", stamp_ms=STAMP_MS))
+    life.end()
+
+    assert [(letter.value, dict(letter.headers)["offset"]) for letter in life.published] == [(rows[0], b"0")]
+    assert f"$.{field}".encode() in bytes(dict(life.published[0].headers)["reason"] or b"")  # type: ignore[arg-type]
+    assert (life.partition.ctx.totals["kept"], life.partition.ctx.totals["dead"]) == (1, 1)
+
+
+def test_totals_by_rig_survive_a_crash() -> None:
+    """What metrics tell of each rig is part of the state, as the totals of the partition are."""
+    life = Life(SETTINGS, topic="hydraulic-analytics", flow="alert")
+    rows = [WINDOW | {"rig": rig, "sensor": "CE", "window_start": f"2026-01-01T00:0{n}:00Z", "final": True}
+            | {"avg_value": 10.0, "min_value": 10.0, "max_value": 10.0, "sample_count": 60}
+            for n, rig in enumerate(("rig-1", "rig-2", "rig-1"))]  # fmt: skip
+    values: list[bytes | None] = [json.dumps(row).encode() for row in rows]
+    life.feed(messages_of(values, topic="hydraulic-analytics", stamp_ms=STAMP_MS))
+    life.end()
+    life.restart()
+    report = life.partition.report(3)
+
+    assert {rig: counts["consumed"] for rig, counts in report.per_rig.items()} == {"rig-1": 2, "rig-2": 1}
+    assert sum(counts["anomalies"] for counts in report.per_rig.values()) == report.totals["anomalies"] > 0

@@ -1,5 +1,6 @@
 """Scoring while it streams: sensors come together, champions are asked, documents say what they said."""
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydrodask.channels import SENSORS
-from hydrodask.clock import iso, parse_iso
+from hydrodask.clock import iso, monotonic_s, parse_iso
 from hydrodask.ingest.feed import Simulated
 from hydrodask.ingest.recording import Recording
 from hydrodask.ingest.simulator import FaultPlan, Fleet
@@ -19,6 +20,8 @@ from hydrodask.learn.states import ComponentStates, Verdict
 from hydrodask.learn.targets import TARGETS
 from hydrodask.records import CycleRecord, Outgoing, Upsert
 from hydrodask.settings import Settings
+from hydrodask.settings.model import Learn
+from hydrodask.store.documents.sqlite import SqliteDocuments
 from hydrodask.stream import snapshot
 from tests.learned import START_US, Trained, cycles_of, streamed
 from tests.running import Life
@@ -124,6 +127,45 @@ def test_unstable_conditions_are_no_incident() -> None:
     assert verdicts([1, 1, 1], target="stable") == []
 
 
+def test_a_component_goes_on_in_another_partition(tmp_path: Path) -> None:
+    """With more partitions a rig may come to one whose offsets are smaller; its documents follow its cycles."""
+    documents = SqliteDocuments(tmp_path / "documents.sqlite", timeout_s=1.0)
+    for cycle, offset in ((0, 1_000_000), (1, 3)):
+        said = Verdict("rig-1", "valve", cycle, START_US + cycle * 60 * US, 100, 0.9, "hydrodask-valve", 3)
+        documents.write(ComponentStates(confirm=2).update(said, offset))
+
+    assert [one["cycle"] for one in documents.find("components", {}, limit=10)] == [1]
+
+
+class FakeHangingRegistry:
+    """A registry that does not answer until the test is over."""
+
+    over = threading.Event()
+
+    def __init__(self, _settings: Settings) -> None:
+        pass
+
+    def champions(self) -> dict[str, object]:
+        """Keep the caller waiting."""
+        self.over.wait(60)
+        return {}
+
+
+def test_a_registry_that_hangs_delays_the_stream_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cycles wait for it until the one deadline, and then go on without models."""
+    monkeypatch.setattr("hydrodask.learn.registry.Registry", FakeHangingRegistry)
+    monkeypatch.setattr(champions, "FIRST_S", 0.5)
+    found = champions.Champions(Settings(learn=Learn(mlflow="http://127.0.0.1:9")))
+    began_s = monotonic_s()
+
+    models = [found.current() for _ in range(10)]
+    took_s = monotonic_s() - began_s
+    FakeHangingRegistry.over.set()
+
+    assert models == [{}] * 10
+    assert 0.5 <= took_s < 2.5
+
+
 @pytest.fixture(scope="module")
 def profiles(recording: Path) -> list[Outgoing]:
     """Return the recording's profiles as the monitor publishes them."""
@@ -200,6 +242,48 @@ def test_a_new_champion_takes_over_between_cycles(trained: Trained, scorer: Life
     assert [body["model_version"] for body in components(scorer)["valve"]] == [first, first, second]
 
 
+def test_a_new_champion_begins_the_day_anew(trained: Trained, scorer: Life, profiles: list[Outgoing]) -> None:
+    """Its training data has other bins: what was counted in the old ones says nothing of it, also after a restart."""
+    registry = Registry(trained.settings)
+    target = next(iter(champions.shared(trained.settings).models))
+    first = registry.champions()[target].version
+    second = next(v.version for v in registry.versions() if v.target == target and v.version != first)
+    scorer.feed(cycles_of(profiles[:34]))
+    scorer.end()
+    assert cycles_of_day(scorer) == 2
+    try:
+        registry.promote(target, second, reason="a test of the change")
+        champions.shared(trained.settings).refresh()
+        scorer.restart()
+        scorer.feed(cycles_of(profiles[34:51], first=34))
+    finally:
+        registry.promote(target, first)
+        champions.shared(trained.settings).refresh()
+
+    assert cycles_of_day(scorer) == 1
+    scorer.end()
+    before = scorer.state()
+    scorer.restart()
+    assert scorer.state() == before
+
+
+def cycles_of_day(life: Life) -> int:
+    """Return how many cycles the day's drift has."""
+    return int(life.partition.ctx.states["scores"].snapshot()["day"][1])
+
+
+def test_a_snapshot_from_before_days_had_models_fits(scorer: Life, profiles: list[Outgoing]) -> None:
+    """It says how many cycles there were, and not by which model's bins: the next cycle begins the day anew."""
+    scorer.feed(cycles_of(profiles[:34]))
+    node = scorer.partition.ctx.states["scores"]
+    state = snapshot.decode(snapshot.encode(node.snapshot()))
+    node.restore(state | {"day": state["day"][:3]})
+    assert cycles_of_day(scorer) == 2
+
+    scorer.feed(cycles_of(profiles[34:51], first=34))
+    assert cycles_of_day(scorer) == 1
+
+
 def test_a_problem_shows_as_a_warning(trained: Trained, scorer: Life) -> None:
     """A champion that can't be loaded is a state of the partition, with what goes on meanwhile."""
     shared = champions.shared(trained.settings)
@@ -266,6 +350,7 @@ def test_a_simulated_fault_is_an_incident_within_two_cycles(scorer: Life, compon
     ours = [body for body in incidents if body["sensor"] == component]
     opened_us = parse_iso(str(ours[0]["opened_at"]))
 
+    assert scorer.partition.report(0).totals["incidents"] == len({body["opened_at"] for body in incidents}) > 0
     assert ours[0]["worst"] == state
     assert opened_us - (START_US + 3 * 60 * US) <= 2 * 60 * US
     assert {body["sensor"] for body in incidents} == {component}

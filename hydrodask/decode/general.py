@@ -2,34 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import msgspec
 import numpy as np
 
 from hydrodask import clock
 from hydrodask.channels import CHANNELS
-from hydrodask.records import Float64, Int64
+from hydrodask.records import Float64, Int64, SensorRecord
 
 DEPTH_MAX = 256
 """Deepest nesting that is decoded. Ours, because the interpreter's own limit depends on who calls."""
 
-_Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
-
-class _Record(msgspec.Struct, gc=False):
-    """`records.SensorRecord` with the range of its integers checked."""
-
-    sensor: str
-    cycle: _Int64
-    sample_idx: _Int64
-    value: float
-    timestamp: str
-    sampling_rate_hz: float
-    rig: str | None = None
-
-
-_decode = msgspec.json.Decoder(_Record).decode
+_decode = msgspec.json.Decoder(SensorRecord).decode
 
 
 @dataclass(slots=True)
@@ -54,7 +38,7 @@ def decode(values: Sequence[bytes], *, sensor: str, bytes_max: int, rig_bytes_ma
 
     So one poison record costs one record, whatever it does to the text around it.
     """
-    records: list[_Record] = []
+    records: list[SensorRecord] = []
     times_us: list[int] = []
     where: list[int] = []
     reasons: dict[int, str] = {}
@@ -113,7 +97,7 @@ def depth(value: bytes) -> int:
     return deepest
 
 
-def check(record: _Record, sensor: str, rig_bytes_max: int) -> None:
+def check(record: SensorRecord, sensor: str, rig_bytes_max: int) -> None:
     """Raise ValueError, with the reason as its text, when a well-formed record makes no sense on this topic."""
     if record.sensor not in CHANNELS:
         raise ValueError(f"unknown sensor {record.sensor[:40]!r}")

@@ -22,7 +22,7 @@ VERSION = 2
 """Of the snapshot's layout."""
 
 GAP_US = 600 * US_PER_S
-"""After a hole this long a key starts like a new one.
+"""After a hole this long, or a window's length if that is longer, a key starts like a new one.
 
 Windows before and after it are not in a row, and the first ones
 are partial because the rig was off, not because samples are missing."""
@@ -69,6 +69,7 @@ class Detector:
         judges = [(rule.sensors, RuleJudge(rule, coverage_min=coverage_min)) for rule in rules]
         self._rules = {sensor: tuple(judge for sensors, judge in judges if sensor in sensors) for sensor in CHANNELS}
         self._full = {name: channel.rate_hz * window_s for name, channel in CHANNELS.items()}
+        self._gap_us = max(GAP_US, round(window_s * US_PER_S))  # windows that slide by more than GAP_US have no hole
         self._keys: dict[Key, _KeyState] = {}
         self.totals = {"anomalies": 0, "incidents": 0}
 
@@ -160,7 +161,7 @@ class Detector:
     def _final(
         self, state: _KeyState, row: WindowRecord, start_us: int, revision: int, coverage: float
     ) -> list[Change]:
-        if start_us - state.last_us > GAP_US:
+        if start_us - state.last_us > self._gap_us:
             _begin_anew(state)
         state.last_us = start_us
         changes = self._close_orphans(state, row, start_us, revision) if state.tracks else []

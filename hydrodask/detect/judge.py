@@ -151,7 +151,8 @@ class BaselineJudge:
         value = self._field(row)
         assert value is not None  # noqa: S101 - a verdict came before
         z, centre, unit = self.baseline.z(value), self.baseline.centre, self._channel.unit
-        threshold = centre + (self._settings.enter if z > 0 else -self._settings.enter) * self.baseline.scale
+        limit = self._settings.enter if abs(z) > self._settings.enter else self._settings.exit
+        threshold = centre + (limit if z > 0 else -limit) * self.baseline.scale
         return {
             "statistic": self.statistic,
             "value": value,

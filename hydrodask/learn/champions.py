@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FIRST_S = 30.0
-"""How long the first cycle waits for the models to be loaded."""
+"""How long after the first look for models cycles wait for them: once a process, whatever becomes of the registry."""
 
 
 class Champions:
@@ -33,12 +33,13 @@ class Champions:
         self._registry: Any = None
         self._thread: threading.Thread | None = None
         self._looked_at_s = float("-inf")
+        self._waits_until_s = float("inf")
 
     def current(self) -> Mapping[str, "Model"]:
         """Return the models to score with now; look for new ones in the background when it is time."""
         self.look()
         if self._thread is not None and not self.models:
-            self._thread.join(FIRST_S)
+            self._thread.join(max(0.0, self._waits_until_s - clock.monotonic_s()))
         return self.models
 
     def look(self) -> None:
@@ -48,6 +49,7 @@ class Champions:
         if looking or now_s - self._looked_at_s < self._settings.learn.refresh_every or not self._any():
             return
         self._looked_at_s = now_s
+        self._waits_until_s = min(self._waits_until_s, now_s + FIRST_S)
         self._thread = threading.Thread(target=self.refresh, name="champions", daemon=True)
         self._thread.start()
 

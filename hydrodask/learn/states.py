@@ -60,7 +60,7 @@ class ComponentStates:
         self._tracks: dict[tuple[str, str], Track] = {}
 
     def update(self, verdict: Verdict, revision: int) -> list[Change]:
-        """Take a verdict and return changes of documents."""
+        """Take a verdict and return changes of documents; `revision` is that of incidents."""
         key = (verdict.rig, verdict.target)
         track = self._tracks.setdefault(key, Track())
         if track.candidate != verdict.state:
@@ -74,7 +74,7 @@ class ComponentStates:
             track.body["windows"] += 1
             track.body["last_window"] = iso(verdict.start_us)
             changes = [Upsert("incidents", track.incident, revision, dict(track.body))]
-        return [_component(track, verdict, revision), *changes]
+        return [_component(track, verdict), *changes]
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state: equal verdicts give equal bytes."""
@@ -105,8 +105,11 @@ class ComponentStates:
         return list(changes)
 
 
-def _component(track: Track, verdict: Verdict, revision: int) -> Upsert:
-    """Return the component's document."""
+def _component(track: Track, verdict: Verdict) -> Upsert:
+    """Return the component's document.
+
+    Its revision is the cycle's start, in µs: with more partitions a rig may come to one whose offsets are smaller.
+    """
     target = TARGETS[verdict.target]
     body: dict[str, object] = {
         "rig": verdict.rig,
@@ -123,7 +126,7 @@ def _component(track: Track, verdict: Verdict, revision: int) -> Upsert:
         "model_version": verdict.version,
         "missing_sensors": list(verdict.missing),
     }
-    return Upsert("components", f"{verdict.rig}/{verdict.target}", revision, body)
+    return Upsert("components", f"{verdict.rig}/{verdict.target}", verdict.start_us, body)
 
 
 def _incident(track: Track, verdict: Verdict, target: Target, before: int | None) -> dict[str, Any]:

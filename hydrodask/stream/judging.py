@@ -130,6 +130,7 @@ class Detect(Node):
             coverage_min=detect.coverage_min,
             window_s=ctx.settings.window.length,
         )
+        self.per_rig: dict[str, dict[str, int]] = {}
         super().__init__(upstream, ctx)
         ctx.states["detector"] = self
         ctx.inspectors.append(self.inspect)
@@ -140,17 +141,23 @@ class Detect(Node):
             for offset, row in x:
                 if offset >= self.next_offset:
                     self.next_offset = offset + 1
+                    before = self.detector.totals["anomalies"]
                     changes += self.detector.update(row, offset)
+                    counts = self.per_rig.setdefault(row.rig, {"consumed": 0, "anomalies": 0})
+                    counts["consumed"] += 1
+                    counts["anomalies"] += self.detector.totals["anomalies"] - before
         return self._emit(changes, metadata=metadata) if changes else []
 
     def snapshot(self) -> dict[str, Any]:
         """Return the detector's state."""
-        return {"next_offset": self.next_offset, "detector": self.detector.snapshot()}
+        per_rig = {rig: dict(self.per_rig[rig]) for rig in sorted(self.per_rig)}
+        return {"next_offset": self.next_offset, "detector": self.detector.snapshot(), "per_rig": per_rig}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a snapshot."""
         self.next_offset = state["next_offset"]
         self.detector.restore(state["detector"])
+        self.per_rig = {rig: dict(counts) for rig, counts in state.get("per_rig", {}).items()}  # older ones have none
 
     def inspect(self, report: PartitionReport) -> None:
         """Add health, what is active, and totals."""
@@ -159,6 +166,7 @@ class Detect(Node):
         rigs_max = self.ctx.settings.observe.rigs_max
         shown = set(list(dict.fromkeys(rig for rig, _sensor in health))[:rigs_max])
         report.health = {key: value for key, value in health.items() if key[0] in shown}
+        report.per_rig = {rig: dict(counts) for rig, counts in self.per_rig.items() if rig in shown}
         report.alarms = [alarm for alarm in self.detector.alarms() if alarm[0] in shown]
 
 

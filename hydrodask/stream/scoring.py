@@ -1,12 +1,12 @@
 """Nodes that score: profiles → cycles → states of components → documents."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from streamz import Stream
 
 from hydrodask.clock import iso
 from hydrodask.learn import champions, drift
-from hydrodask.learn.features import compute
+from hydrodask.learn.features import Cycles, compute
 from hydrodask.learn.joining import CycleJoiner, Joined
 from hydrodask.learn.states import ComponentStates, Verdict
 from hydrodask.records import Change, CycleRecord, Reject
@@ -14,6 +14,9 @@ from hydrodask.reports import Component, PartitionReport
 from hydrodask.stream.context import Context
 from hydrodask.stream.judging import Rows
 from hydrodask.stream.nodes import Node, dead_letters
+
+if TYPE_CHECKING:
+    from hydrodask.learn.scoring import Model
 
 __all__ = ["CycleRecord", "Stream"]
 
@@ -60,6 +63,8 @@ class Score(Node):
         self.next_offset = 0
         self.states = ComponentStates(confirm=ctx.settings.learn.confirm)
         self.day = drift.Day()
+        self.measured: tuple[str, int] | None = None
+        """The model against whose training data the day is measured: name and version."""
         self.drift: list[drift.Drift] = []
         self.newest: dict[tuple[str, str], Component] = {}
         self.champions = champions.shared(ctx.settings)
@@ -84,21 +89,22 @@ class Score(Node):
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state."""
-        day = [self.day.date, self.day.cycles, self.day.counts]
+        day = [self.day.date, self.day.cycles, self.day.counts, self.measured]
         return {"next_offset": self.next_offset, "states": self.states.snapshot(), "day": day}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a snapshot."""
         self.next_offset = state["next_offset"]
         self.states.restore(state["states"])
-        date, cycles, counts = state["day"]
+        date, cycles, counts, *measured = state["day"]  # older snapshots don't say by which model
         self.day = drift.Day(date, cycles, counts.copy())
+        self.measured = tuple(measured[0]) if measured and measured[0] else None
 
     def inspect(self, report: PartitionReport) -> None:
         """Add the newest verdicts, drift, and what is wrong with a model."""
         rigs = list(dict.fromkeys(rig for rig, _ in self.newest))[: self.ctx.settings.observe.rigs_max]
         report.components = {key: one for key, one in self.newest.items() if key[0] in rigs}
-        report.totals["component_incidents"] = self.states.incidents
+        report.totals["incidents"] = self.states.incidents
         if self.day.cycles >= self.ctx.settings.learn.drift_cycles:
             report.drift = {one.feature: (one.index, one.outside) for one in self.drift}
         if self.champions.problems:
@@ -124,7 +130,12 @@ class Score(Node):
             )  # fmt: skip
             changes += self.states.update(verdict, offset)
             self.newest[cycle.rig, target] = Component(state, chance, said.model.version, verdict.end)
-        reference = next(iter(models.values())).reference
-        self.day.add(iso(cycle.start_us)[:10], compute(batch, drift.COLUMNS), reference)
-        self.drift = self.day.measures(reference)
+        self._measure(next(iter(models.values())), cycle, batch)
         return changes
+
+    def _measure(self, model: "Model", cycle: Joined, batch: Cycles) -> None:
+        """Add one cycle to its day; another model begins that anew, because its bins are others."""
+        if self.measured != (model.name, model.version):
+            self.measured, self.day = (model.name, model.version), drift.Day(self.day.date)
+        self.day.add(iso(cycle.start_us)[:10], compute(batch, drift.COLUMNS), model.reference)
+        self.drift = self.day.measures(model.reference)

@@ -31,7 +31,7 @@ def consume(slots, cycles, indices, values, times, rates, offsets, geometry, sta
             missed += 1
         else:
             segment = np.int64(into_us * segments / length)
-            at = place_of(k, cycles[i], ints)
+            at = place_of(k, cycles[i], start, length, ints)
             if at < 0:
                 at, row = open_cycle(k, cycles[i], start, length, state, rows, row, offsets[i])
             put(k, at, segment, values[i], state)
@@ -48,10 +48,10 @@ def consume(slots, cycles, indices, values, times, rates, offsets, geometry, sta
 
 
 @njit(cache=True, inline="always")
-def place_of(k, cycle, ints):  # type: ignore[no-untyped-def]
-    """Return the place of an open cycle, or -1."""
+def place_of(k, cycle, start, length, ints):  # type: ignore[no-untyped-def]
+    """Return the place of an open cycle, or -1. A producer that begins anew counts anew: its start tells it apart."""
     for at in range(2):
-        if ints[k, at, USED] and ints[k, at, CYCLE] == cycle:
+        if ints[k, at, USED] and ints[k, at, CYCLE] == cycle and abs(start - ints[k, at, START]) < length // 2:
             return at
     return -1
 

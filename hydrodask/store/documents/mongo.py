@@ -138,7 +138,7 @@ def _operation(change: Change) -> UpdateOne:
     if isinstance(change, Upsert):
         document = change.body | document
         stamp = {_WRITTEN: "$$NOW"}
-    older: Document = {"$lt": [{"$ifNull": ["$revision", -1]}, change.revision]}
+    older: Document = {"$lt": [{"$ifNull": ["$revision", -(2**63)]}, change.revision]}
     # $literal, because a text in the body may begin with a dollar sign.
     stamped = {"$mergeObjects": [{"$literal": document}, stamp]}
     return UpdateOne({"_id": change.id}, [{"$replaceWith": {"$cond": [older, stamped, "$$ROOT"]}}], upsert=True)

@@ -44,6 +44,8 @@ class FakeCluster:
 
     alive: list[str] = field(default_factory=list)
     hanging: set[str] = field(default_factory=set)
+    stuck: set[str] = field(default_factory=set)
+    """Who answers, and hangs in its work."""
     failing: dict[str, HydrodaskError] = field(default_factory=dict)
     away: bool = False
     holders: dict[Source, tuple[str, int, int]] = field(default_factory=dict)
@@ -76,7 +78,8 @@ class FakeCluster:
         for source in order.sources:
             holder = self.holders.setdefault(source, me)
             assert holder == me, f"{source} goes to {me} while {holder} may still write for it"
-        await asyncio.sleep(1000 if worker in self.hanging else 0.005)
+        hangs = worker in self.hanging or (worker in self.stuck and order.mode != "greet")
+        await asyncio.sleep(1000 if hangs else 0.005)
         self._check(worker)
         if order.mode == "stop":
             self.holders = {s: holder for s, holder in self.holders.items() if holder != me}
@@ -434,3 +437,28 @@ def test_worker_that_dies_while_stopping_does_not_hang_the_stop() -> None:
     play(cluster, story)
 
     assert cluster.fenced == [1]
+
+
+def test_a_run_in_which_nobody_gets_through_a_step_ends() -> None:
+    """A worker that hangs is restarted, and hangs again: what it was given would be tried for ever."""
+    cluster = FakeCluster(["w1"], stuck={"w1"})
+
+    async def story(_one: Coordinator) -> None:
+        await asyncio.sleep(10)
+
+    with pytest.raises(FatalError, match=r"gave up after .* \(step.patience\): a step took more than"):
+        play(cluster, story)
+    assert cluster.events.count("restart w1") > 1
+
+
+def test_a_run_in_which_somebody_gets_through_goes_on() -> None:
+    """One worker hangs again and again, the other has all of the partitions meanwhile."""
+    cluster = FakeCluster(["w1", "w2"], stuck={"w2"})
+
+    async def story(_one: Coordinator) -> None:
+        await asyncio.sleep(3 * SETTINGS.step.patience)
+        cluster.alive.remove("w2")
+        await until(lambda: cluster.complete("w1"))
+
+    play(cluster, story)
+    assert cluster.events.count("restart w2") > 1

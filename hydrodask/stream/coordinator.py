@@ -63,7 +63,7 @@ class Coordinator:
         self._assignment = Assignment(settings.topics.prefix)
         self._generation = self._fencings = 0
         self._discovered_s = float("-inf")
-        self._alone, self._refusal = Trouble(), Trouble()
+        self._alone, self._refusal, self._stuck = Trouble(), Trouble(), Trouble()
 
     def want(self, mode: str) -> None:
         """Ask every seat for `run`, `flush` or `stop`."""
@@ -195,6 +195,7 @@ class Coordinator:
             except TimeoutError as error:
                 await self._lose(seat, str(error))
                 await self._cluster.restart(seat.worker)  # whatever it hangs in, its next step would wait for that
+                self._stuck.goes_on(RetryableError(str(error)), self._settings.step.patience)
                 return
             except FencedError as error:
                 await self._fenced(seat, error)
@@ -237,6 +238,8 @@ class Coordinator:
         if seat.steps == 1:
             self._assignment.place(self._ready())  # or its next step, a whole trigger, would have nothing to do
         if not report.waiting:
+            if order.mode != "greet":
+                self._stuck.is_over()  # somebody gets through a step: whoever does not is given up, the run is not
             seat.reached = order.mode
             seat.stopped = order.mode == "stop"
 

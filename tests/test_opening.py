@@ -44,16 +44,21 @@ def test_a_commit_counts_more_than_the_end_of_the_log() -> None:
     assert reopened(life, begin=END).position == 1000
 
 
+def lose_and_go_on(life: Life) -> None:
+    """Let retention take what was next, and take note of what comes after it."""
+    life.partition.lose(1500)
+    life.feed(cut(1500, 2000))
+    life.commit()
+    life.save()
+
+
 @pytest.mark.parametrize("rolled", [True, False])
 def test_lost_records_are_counted_once(rolled: bool) -> None:
     """What retention took before a crash is not lost once more after it: also the folders go on behind the hole."""
     life = Life(SETTINGS)
     life.feed(cut(0, 1000))
     life.end()
-    life.partition.lose(1500)
-    life.feed(cut(1500, 2000))
-    life.commit()
-    life.save()
+    lose_and_go_on(life)
     if rolled:
         life.roll()
 
@@ -71,9 +76,6 @@ def test_rows_that_wait_for_their_file_are_read_again_after_a_loss() -> None:
     life = Life(SETTINGS)
     life.feed(cut(0, 1000))
     life.commit()
-    life.partition.lose(1500)
-    life.feed(cut(1500, 2000))
-    life.commit()
-    life.save()
+    lose_and_go_on(life)
 
     assert life.restart() == 0

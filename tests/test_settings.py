@@ -194,3 +194,11 @@ def test_message_does_not_tell_a_password() -> None:
         load(sets=["lake.url=['s3://me:hush@store/lake']"], environ={})
 
     assert "hush" not in str(caught.value)
+
+
+def test_a_secret_that_is_no_yaml_is_not_told() -> None:
+    """The message names the setting only."""
+    with pytest.raises(ConfigError, match=r"--set 'kafka\.password': the value is not YAML") as caught:
+        load(sets=["kafka.password=@hush"])
+
+    assert "hush" not in str(caught.value)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, seconds, settings
 
 if TYPE_CHECKING:
     from hydrodask.audit.compaction import Compaction
@@ -54,7 +54,7 @@ def compact(
         return
     with DataDir(effective.data_dir, "maintenance-lock"), errors.status("reading …") as status:
         work = Compaction(effective, rows_max=rows, in_place=in_place)
-        done = work.run(say=lambda said: status.update(escape(said)), settled_s=_seconds(settled))
+        done = work.run(say=lambda said: status.update(escape(said)), settled_s=seconds(settled, "--settled") or 0.0)
     if as_json:
         print_json(asdict(done))
         return
@@ -78,12 +78,3 @@ def _tell(work: "Compaction", *, as_json: bool) -> None:
     for path, small in plan.items():
         console.print(f"{len(small):,} files would become {escape(path)}", highlight=False, soft_wrap=True)
     console.print(f"{sum(map(len, plan.values())):,} files would become {len(plan):,}", highlight=False)
-
-
-def _seconds(text: str) -> float:
-    from hydrodask.settings.model import duration_s
-
-    try:
-        return float(duration_s(text))  # type: ignore[arg-type]
-    except (ValueError, TypeError) as error:
-        raise typer.BadParameter(f"--settled has value {text!r}; want for example 10m") from error

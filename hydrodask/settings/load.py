@@ -117,7 +117,8 @@ def _from_sets(sets: Sequence[str]) -> Tree:
         try:
             value = yaml.safe_load(text) if text else None
         except yaml.YAMLError as error:
-            raise ConfigError(f"--set {item!r}: the value is not YAML; put it into quotes: {key}='…'") from error
+            shown = key if key in _SECRETS else redacted(item)
+            raise ConfigError(f"--set {shown!r}: the value is not YAML; put it into quotes: {key}='…'") from error
         _merge(tree, _nest(key.strip(), value), {}, "--set", "")
     return tree
 

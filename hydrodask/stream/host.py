@@ -116,11 +116,11 @@ class Host:
         low, high = self._reader.bounds(source)
         embedded = self.settings.kafka.embedded
         committed, emitted = (None, None) if embedded else self._reader.committed(source, self._transactions.settle)
-        begin = high if self.settings.kafka.start == "latest" and source not in self._order.newcomers else low
+        latest = not embedded and self.settings.kafka.start == "latest" and source not in self._order.newcomers
         ctx = Context(self.settings, flow, *source, self._lake)
         partition = Partition(ctx, self._order.builds[flow], self._snapshots)
         first = self._order.base if embedded else low
-        position = partition.open(committed, first, emitted, begin=first if embedded else begin)
+        position = partition.open(committed, first, emitted, begin=high if latest else None)
         failpoint("open.restored")
         if self._order.base <= position < low:
             self._lose(partition, position, low)

@@ -61,8 +61,8 @@ def _change(desk: Desk, group: tuple[str, str], order: Order) -> None:
     """Let a worker work for another group. Raises RetryableError while one is using it."""
     if desk.host is not None and clock.monotonic_s() - desk.used_s < order.settings.step.time_max:
         raise RetryableError(
-            f"worker {order.worker} works for group {desk.group[0]!r} (snapshots in {redacted(desk.group[1])}); a worker "
-            "serves one group at a time: end that run, or give this one workers of its own"
+            f"worker {order.worker} works for group {desk.group[0]!r} (snapshots in {redacted(desk.group[1])}); "
+            "a worker serves one group at a time: end that run, or give this one workers of its own"
         )
     desk.clear()
     desk.group, desk.run = group, 0

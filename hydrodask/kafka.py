@@ -20,6 +20,7 @@ from confluent_kafka import (
     KafkaException,
     Message,
     Producer,
+    TopicCollection,
     TopicPartition,
     cimpl,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "ResourceType",
     "ScramCredentialInfo",
     "ScramMechanism",
+    "TopicCollection",
     "TopicPartition",
     "UserScramCredentialAlteration",
     "UserScramCredentialUpsertion",
@@ -238,11 +240,8 @@ def _config(
     theirs: Mapping[str, object],
     overrides: Mapping[str, object],
 ) -> dict[str, Any]:
-    secret: dict[str, object] = {}
-    if kafka.username:
-        secret["sasl.username"] = kafka.username
-    if password := kafka.secret():
-        secret["sasl.password"] = password
+    user = {"sasl.username": kafka.username, "sasl.password": kafka.secret()}
+    secret = {name: value for name, value in user.items() if value}
     if kafka.ca_file:
         if not kafka.ca_file.exists():
             raise ConfigError(

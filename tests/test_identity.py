@@ -1,0 +1,61 @@
+"""What a log is known by: marks in commits, and the ids of topics and clusters."""
+
+import pytest
+
+from hydrodask import kafka as clients
+from hydrodask.ingest import mark
+from hydrodask.ingest.embedded import EmbeddedBroker
+from hydrodask.ingest.identity import Identities, forgets, named
+from hydrodask.ingest.mark import Mark
+from hydrodask.kafka import NewTopic
+from hydrodask.settings.model import Kafka
+from tests.delivery import until
+
+
+@pytest.mark.parametrize(
+    "one", [Mark("c/t+/x", 2_000_000_000, 2_000_000_007, "c/o", 3, 4, 5), Mark("c/", 0, 7), Mark("c/t", 0, 0)]
+)
+def test_mark_is_read_as_it_was_written(one: Mark) -> None:
+    """Whatever ids hold: slashes, plus signs, nothing."""
+    assert mark.parse(mark.write(one)) == one
+    assert len(mark.write(one)) < 250
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "x", "emitted=", "hd1", "hd1 log=a", "hd2 log=a base=0 emitted=0", "emitted=-3"]
+)
+def test_metadata_of_others_is_no_mark(text: str | None) -> None:
+    """A tool's offset has none, or text of its own."""
+    assert mark.parse(text) is None
+
+
+@pytest.mark.integration
+@pytest.mark.cluster
+def test_topic_made_anew_has_another_id(kafka: Kafka) -> None:
+    """The same name, another log; while there is no topic there is no id."""
+    admin, identities = clients.admin(kafka), Identities(kafka)
+    admin.create_topics([NewTopic("named", 1)])["named"].result(10)
+    until(lambda: "named" in identities.of(["named"]), "the topic is known", seconds=10)
+    first = identities.of(["named", "nowhere"])
+
+    admin.delete_topics(["named"])["named"].result(10)
+    until(lambda: not identities.of(["named"]), "the topic is gone", seconds=10)
+    admin.create_topics([NewTopic("named", 1)])["named"].result(10)
+    until(lambda: "named" in identities.of(["named"]), "the topic is known again", seconds=10)
+
+    assert list(first) == ["named"]
+    assert named(first["named"])
+    assert identities.of(["named"]) != first
+    assert Identities(kafka).of(["named"]) == identities.of(["named"])
+
+
+def test_each_start_of_the_embedded_broker_is_another_log() -> None:
+    """It has no topic ids and forgets all: its cluster's id, which is new with each start, is enough."""
+    found = []
+    for _ in range(2):
+        with EmbeddedBroker() as broker:
+            kafka = Kafka(embedded=True, bootstrap=broker.bootstrap)
+            found.append(Identities(kafka).of(["a"])["a"])
+
+    assert found[0] != found[1]
+    assert all(map(forgets, found))

@@ -50,7 +50,7 @@ def test_single_topics_may_differ() -> None:
 
     assert (topics["hydraulic-labels"].partitions, topics["hydraulic-PS1"].partitions) == (2, 1)
     wanted = {"cleanup.policy": "compact", "retention.ms": "5", "preallocate": "true", "min.insync.replicas": "1"}
-    assert topics["hydraulic-labels"].config == wanted
+    assert topics["hydraulic-labels"].config == wanted | {"message.timestamp.type": "LogAppendTime"}
     assert topics["hydraulic-dead-letter"].config["retention.ms"] == str(30 * 86_400_000)
     with pytest.raises(ConfigError, match=r"topics\.each names lables; want some of PS1"):
         all_topics(Settings(topics=Topics(each={"lables": {}})))

@@ -15,6 +15,7 @@ from hydrodask import clock
 from hydrodask.cli.datadir import DataDir
 from hydrodask.cli.publishing import SourceThread
 from hydrodask.errors import FatalError, HydrodaskError, RetryableError
+from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.discover import Discovery
 from hydrodask.ingest.embedded import EmbeddedBroker
 from hydrodask.ingest.topics import all_topics, create
@@ -62,6 +63,8 @@ class Platform:
         self.run_number = 0
         """The number of our claim on the group; 0 on an embedded broker, which is nobody else's."""
         self._slots = 0
+        self._concerns: list[str] = []
+        """What was said of the topics at the start; it stays in view as notes."""
         self.ownership: Ownership
         self.documents: Documents
         self.cluster: DaskCluster
@@ -92,6 +95,9 @@ class Platform:
             if not self.settings.kafka.embedded:
                 made = await asyncio.to_thread(create, self.settings)
                 say(f"broker {self.settings.kafka.bootstrap}: {len(made)} topics created")
+                self._concerns = [f"warning: {one}" for one in await asyncio.to_thread(concerns, self.settings)]
+                for one in self._concerns:
+                    say(one)
             self.ownership = Ownership(Files(self.settings.snapshots_url), self.settings.kafka.group)
             self.documents = open_documents(self.settings)
             stack.callback(self.documents.close)
@@ -149,6 +155,8 @@ class Platform:
             run=self.run_number,
             base=self.base,
         )
+        for one in self._concerns:
+            self.coordinator.board.note(one)
         self.source = SourceThread(self.settings, lambda: self.coordinator.board.overview, base=self.base)
 
     def _fence_predecessors(self) -> None:

@@ -57,7 +57,7 @@ async def _run(settings: Settings, *, seconds: float | None, until_idle: bool) -
 
     with DataDir(settings.data_dir) as data_dir:
         platform = Platform(settings, data_dir=data_dir)
-        async with platform.started(lambda text: errors.print(f"[dim]{text}[/]", highlight=False)):
+        async with platform.started(lambda text: errors.print(f"[dim]{text}[/]", highlight=False, soft_wrap=True)):
             with watching(platform, terminal=sys.stdout.isatty()):
                 await platform.run(seconds=seconds, until_idle=until_idle)
         if platform.source.summary is not None:

@@ -36,3 +36,4 @@ def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Finding]:
     yield reach.lake(settings)
     yield reach.documents(settings)
     yield reach.broker(settings)
+    yield from reach.topics(settings)

@@ -8,6 +8,7 @@ from pathlib import Path
 from hydrodask import kafka
 from hydrodask.doctor.finding import Finding, failed, passed, warned
 from hydrodask.errors import HydrodaskError
+from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.topics import all_topics
 from hydrodask.settings import Settings, redacted
 from hydrodask.store.documents import open_documents
@@ -65,6 +66,18 @@ def broker(settings: Settings) -> Finding:
         text = f"{where} answers; {len(missing)} of {len(all_topics(settings))} topics are missing"
         return warned("broker", text, "run makes them, and so does `hydrodask topics create`")
     return passed("broker", f"{where} answers, and has all {len(all_topics(settings))} topics")
+
+
+def topics(settings: Settings) -> list[Finding]:
+    """Say which of the topics that there are would lose records; nothing without a broker, which `broker` has said."""
+    if settings.kafka.embedded:
+        return []
+    try:
+        found = concerns(settings)
+    except HydrodaskError:
+        return []
+    warnings = [warned("topics", one.text, one.advice) for one in found]
+    return warnings or [passed("topics", "none is compacted, stamped by producers, or short of replicas")]
 
 
 @contextlib.contextmanager

@@ -121,6 +121,8 @@ def _spec(settings: Settings, name: str) -> TopicSpec:
     config: dict[str, object] = {
         "retention.ms": round((topics.retention_dead if name == DEAD else topics.retention) * 1000),
         "min.insync.replicas": topics.min_insync,
+        # What is too far ahead, and when a record goes, is for the broker's clock to say: producers' may be wrong.
+        "message.timestamp.type": "LogAppendTime",
     }
     if name == DEAD:
         # It holds whatever a producer managed to send us, so it must take more than other topics.

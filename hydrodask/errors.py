@@ -5,6 +5,7 @@ HydrodaskError            base, exit code 1
 ├── ConfigError           stop before starting, name key and value    exit 3
 ├── RetryableError        wait `backoff_s`, then repeat               exit 4 once attempts are used up
 │   ├── UnreachableError  a dependency does not answer                exit 4
+│   ├── WorkerLostError   a worker went away with its step: fence its slot, let others go on
 │   └── StartOverError    what came of the last commit is open: begin anew from what is committed
 ├── IntegrityError        stored data contradicts itself              exit 5
 └── FatalError            stop; repeating will not help               exit 1
@@ -42,6 +43,10 @@ class RetryableError(HydrodaskError):
 
 class UnreachableError(RetryableError):
     """A broker, store or cluster does not answer."""
+
+
+class WorkerLostError(RetryableError):
+    """A worker went away with what it was doing: fence its slot, then let others go on."""
 
 
 class StartOverError(RetryableError):

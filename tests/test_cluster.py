@@ -1,12 +1,17 @@
-"""Starting a Dask cluster of our own."""
+"""A Dask cluster of our own: how it starts, and what it says of workers that fail."""
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
 from hydrodask import clock
+from hydrodask.errors import RetryableError, WorkerLostError
 from hydrodask.settings.model import Cluster
 from hydrodask.stream.cluster import DaskCluster
 
@@ -46,3 +51,63 @@ def test_worker_killed_before_it_is_there_is_started_again() -> None:
 
     assert killed
     assert len(workers) == 1
+
+
+def with_cluster(act: Callable[[DaskCluster], Awaitable[Any]], **settings: Any) -> Any:
+    """Return what `act` returns with a cluster that is started for it."""
+
+    async def go() -> Any:
+        cluster = await DaskCluster.start(Cluster(dashboard="127.0.0.1:0", **settings))
+        try:
+            return await act(cluster)
+        finally:
+            await cluster.close()
+
+    return asyncio.run(asyncio.wait_for(go(), 120))
+
+
+async def call(cluster: DaskCluster, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function returns on a worker."""
+    (result,) = [one async for one in cluster.each(function, [arguments])]
+    return result
+
+
+def open_nothing(path: Path) -> None:
+    """Fail as code of a step does that meets a file system in trouble."""
+    path.open()
+
+
+def test_an_error_of_the_steps_own_is_not_a_lost_worker(tmp_path: Path) -> None:
+    """The worker is well: its error is waited out, not answered by fencing; and it says where it came from."""
+
+    async def act(cluster: DaskCluster) -> None:
+        await call(cluster, open_nothing, tmp_path / "nothing")
+
+    with pytest.raises(RetryableError, match=r"open_nothing failed in pathlib.*FileNotFoundError.*nothing") as caught:
+        with_cluster(act)
+
+    assert not isinstance(caught.value, WorkerLostError)
+
+
+def swell(most_bytes: int) -> None:
+    """Take memory until somebody ends this process."""
+    held: list[np.ndarray] = []
+    while sum(block.nbytes for block in held) < most_bytes:
+        held.append(np.ones(1_000_000))
+    threading.Event().wait(60)
+
+
+def test_a_worker_that_dies_of_memory_is_known_for_it() -> None:
+    """Its nanny ends it, and the cluster can say so afterwards, with how much there was."""
+
+    async def act(cluster: DaskCluster) -> str:
+        (worker,) = await cluster.workers()
+        with pytest.raises(WorkerLostError):
+            await call(cluster, swell, 2 * 2**30)
+        assert worker not in await cluster.workers()
+        return await cluster.memory(worker)
+
+    said = with_cluster(act, memory_limit="900MiB")
+
+    assert "Dask ended it at" in said
+    assert "its limit is 0.9 GiB" in said

@@ -12,13 +12,14 @@ from hydrodask.errors import (
     HydrodaskError,
     RetryableError,
     UnreachableError,
+    WorkerLostError,
 )
 from hydrodask.reports import PartitionReport, StepReport
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Step
 from hydrodask.stream import coordinator as module
-from hydrodask.stream.cluster import WorkerLostError
 from hydrodask.stream.coordinator import Coordinator
+from hydrodask.stream.losses import IDLE_STEPS, LOSSES_MAX
 from hydrodask.stream.order import Order
 from hydrodask.stream.placement import Source
 
@@ -46,6 +47,10 @@ class FakeCluster:
     hanging: set[str] = field(default_factory=set)
     stuck: set[str] = field(default_factory=set)
     """Who answers, and hangs in its work."""
+    dying: set[str] = field(default_factory=set)
+    """Who dies of its work; a nanny starts it again."""
+    starved: str = ""
+    """What is said of the memory of those who died."""
     failing: dict[str, HydrodaskError] = field(default_factory=dict)
     away: bool = False
     holders: dict[Source, tuple[str, int, int]] = field(default_factory=dict)
@@ -59,6 +64,10 @@ class FakeCluster:
         if self.away:
             raise UnreachableError("the Dask scheduler does not answer", backoff_s=0.01)
         return sorted(self.alive)
+
+    async def memory(self, _worker: str) -> str:
+        """Say what is wrong with a worker's memory."""
+        return self.starved
 
     async def restart(self, worker: str) -> None:
         """Take note."""
@@ -81,6 +90,8 @@ class FakeCluster:
         hangs = worker in self.hanging or (worker in self.stuck and order.mode != "greet")
         await asyncio.sleep(1000 if hangs else 0.005)
         self._check(worker)
+        if worker in self.dying and order.mode != "greet" and order.sources:
+            raise WorkerLostError(f"worker {worker} went away during a step")
         if order.mode == "stop":
             self.holders = {s: holder for s, holder in self.holders.items() if holder != me}
         report = StepReport(worker, order.slot, order.generation, latency_counts=[0] * 15)
@@ -462,3 +473,65 @@ def test_a_run_in_which_somebody_gets_through_goes_on() -> None:
 
     play(cluster, story)
     assert cluster.events.count("restart w2") > 1
+
+
+def test_a_worker_that_dies_in_every_step_ends_the_run() -> None:
+    """It is replaced a few times; then a sentence names it, what it hosted, and what to do."""
+    cluster = FakeCluster(["w1"], dying={"w1"})
+
+    with pytest.raises(FatalError, match=r"10 workers in a row were lost with hydraulic-.* and 2 more .*w1.*logs"):
+        play(cluster, _forever)
+
+    assert len(cluster.fenced) < 10
+
+
+def test_a_partition_that_kills_whoever_has_it_ends_the_run() -> None:
+    """Others may finish steps meanwhile, with other partitions or without: it gets no further all the same."""
+    cluster = FakeCluster(["w1", "w2", "w3"], dying={"w1", "w2", "w3"})
+
+    with pytest.raises(FatalError, match="10 workers in a row were lost"):
+        play(cluster, _forever)
+
+
+def test_a_worker_that_dies_before_its_first_step_ends_the_run() -> None:
+    """A machine on which nothing starts has no partition yet: its slot counts."""
+    cluster = FakeCluster(["w1"], failing={"w1": WorkerLostError("worker w1 went away during a step")})
+
+    with pytest.raises(FatalError, match=r"10 workers in a row were lost in slot 0 before one finished a step.*w1"):
+        play(cluster, _forever)
+
+
+def test_workers_that_die_of_memory_in_a_circle_end_the_run() -> None:
+    """Each next one needs as much: three are enough, and the sentence names memory and rigs."""
+    cluster = FakeCluster(["w1"], dying={"w1"}, starved="Dask ended it at 3.8 GiB of memory, its limit is 4.0 GiB")
+
+    with pytest.raises(FatalError, match=r"3 workers in a row died of memory.*w1 \(Dask ended it at 3.8 GiB.*rig"):
+        play(cluster, _forever)
+
+
+def test_losses_with_finished_work_in_between_do_not_count() -> None:
+    """A worker that is killed now and then, for days, is replaced each time."""
+    cluster = FakeCluster(["w1"])
+
+    async def story(one: Coordinator) -> None:
+        for _ in range(LOSSES_MAX + 2):
+            await until(lambda: cluster.complete("w1"))
+            steps = len(cluster.orders)
+            await until(lambda: len(cluster.orders) > steps + IDLE_STEPS)  # noqa: B023  (it is waited for here)
+            fenced = len(cluster.fenced)
+            cluster.alive.remove("w1")
+            await until(lambda: len(cluster.fenced) > fenced)  # noqa: B023
+            cluster.alive.append("w1")
+        await until(lambda: cluster.complete("w1"))
+        assert one.board.overview.state == "running"
+
+    play(cluster, story)
+
+
+def test_a_paused_worker_is_named() -> None:
+    """Dask pauses a worker that is short of memory, starts no step there, and says nothing."""
+    paused = "Dask has paused it at 0.4 GiB of memory, its limit is 0.5 GiB: no step starts there"
+    cluster = FakeCluster(["w1"], stuck={"w1"}, starved=paused)
+
+    with pytest.raises(FatalError, match=r"died of memory.*w1 \(Dask has paused it at 0.4 GiB"):
+        play(cluster, _forever)

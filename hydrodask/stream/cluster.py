@@ -1,17 +1,19 @@
 """The Dask cluster: the only module that imports distributed. Workers by address, and steps that run on them."""
 
+import asyncio
 import contextlib
 import logging
 import os
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import dask
 from distributed import Client, KilledWorker, LocalCluster
 from distributed.client import FutureCancelledError
 
-from hydrodask.errors import FatalError, RetryableError, UnreachableError
+from hydrodask.errors import FatalError, RetryableError, UnreachableError, WorkerLostError
 from hydrodask.reports import StepReport
 from hydrodask.settings.model import Cluster
 from hydrodask.stream.order import Order
@@ -27,6 +29,10 @@ CONFIG: Mapping[str, object] = {
     "distributed.admin.system-monitor.interval": "2s",
     "distributed.worker.memory.monitor-interval": "1s",  # ten looks a second cost more than the steps' messages
     "distributed.comm.timeouts.connect": "30s",
+    # What a step needs is not Dask's to spill, and a worker that is paused starts no step and says nothing.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
     "distributed.worker.memory.terminate": 0.95,
     # 15 s after a worker died Dask gives up its nanny if the next one has died too, and nobody starts a third.
     "distributed.deploy.lost-worker-timeout": "365 days",
@@ -45,9 +51,19 @@ _TALKATIVE = ("distributed", "distributed.client", "bokeh", "tornado")
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
-class WorkerLostError(RetryableError):
-    """A worker went away with its step."""
+_ENDED = "worker-restart-memory"
+"""The topic under which Dask's nannies tell whom they have ended for want of memory."""
+
+_FULL = 0.9
+"""A worker that had so much of its memory when it was last heard of died of it."""
+
+_ASK_S = 5.0
+"""How long the scheduler is asked for what it knows of a worker's memory."""
+
+_GONE_MAX = 1000
+"""Workers of which it is remembered how much memory they had."""
 
 
 class DaskCluster:
@@ -56,6 +72,8 @@ class DaskCluster:
     def __init__(self, client: Client, cluster: LocalCluster | None) -> None:
         self._client = client
         self._cluster = cluster
+        self._seen: dict[str, tuple[str, int, int]] = {}
+        """Status, memory and its limit, in bytes, of each worker when it was last heard of."""
 
     @classmethod
     async def start(cls, settings: Cluster) -> Self:
@@ -93,7 +111,7 @@ class DaskCluster:
         Raises FatalError once the client has given the scheduler up: it never looks for it again.
         """
         if self._cluster is not None:
-            return sorted(self._cluster.scheduler.workers)  # in this process: no message twice a second
+            return self._see(self._cluster.scheduler.identity()["workers"])  # in this process: no message
         if self._client.scheduler is None:
             raise FatalError(
                 "the Dask scheduler is gone and did not come back in time; start hydrodask again when it is there"
@@ -102,13 +120,37 @@ class DaskCluster:
             identity = await self._client.scheduler.identity(n_workers=-1)
         except (OSError, TimeoutError) as error:
             raise UnreachableError(f"the Dask scheduler does not answer: {error}") from error
-        return sorted(identity["workers"])
+        return self._see(identity["workers"])
+
+    def _see(self, workers: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """Keep what is known of the workers' memory, and return their addresses."""
+        for address, one in workers.items():
+            self._seen[address] = one["status"], int(one["metrics"].get("memory", 0)), int(one["memory_limit"] or 0)
+        while len(self._seen) > _GONE_MAX + len(workers):
+            del self._seen[next(iter(self._seen))]
+        return sorted(workers)
+
+    async def memory(self, worker: str) -> str:
+        """Say what is wrong with a worker's memory, also of one that is gone; nothing if all is well. Never raises."""
+        status, used, limit = self._seen.get(worker, ("", 0, 0))
+        with contextlib.suppress(OSError, TimeoutError):  # what is not known is not said
+            ended = await asyncio.wait_for(self._client.get_events(_ENDED), _ASK_S)
+            for event in (event for _, event in reversed(ended) if event["worker"] == worker):
+                return (
+                    f"Dask ended it at {_gib(event['rss'])} of memory{f', its limit is {_gib(limit)}' if limit else ''}"
+                )
+        if status == "paused":
+            return (
+                f"Dask has paused it at {_gib(used)} of memory, its limit is {_gib(limit)}: no step starts there; give "
+                "it more, or set distributed.worker.memory.pause to false for that cluster"
+            )
+        return f"it had {_gib(used)} of memory, its limit is {_gib(limit)}" if limit and used > _FULL * limit else ""
 
     async def step(self, worker: str, order: Order) -> StepReport:
         """Run one step on `worker`. Raises WorkerLostError when it goes away, or what the step raises."""
         key = f"step-{uuid.uuid4().hex}"  # `name-hash`: other patterns grow the scheduler's table of prefixes
         future = self._client.submit(
-            step, order, key=key, workers=[worker], allow_other_workers=False, pure=False, retries=0
+            told_apart, step, order, key=key, workers=[worker], allow_other_workers=False, pure=False, retries=0
         )
         try:
             return await future  # type: ignore[no-any-return]
@@ -124,7 +166,7 @@ class DaskCluster:
         """
         name = f"each-{uuid.uuid4().hex}"
         futures = [
-            self._client.submit(function, *given, key=(name, place), pure=False, retries=2)
+            self._client.submit(told_apart, function, *given, key=(name, place), pure=False, retries=2)
             for place, given in enumerate(arguments)
         ]
         try:
@@ -156,6 +198,20 @@ class DaskCluster:
                 await self._cluster.close(timeout=10)
 
 
+def told_apart(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function on a worker. Raises RetryableError for an OSError of its own: that of a connection is Dask's."""
+    try:
+        return function(*arguments)
+    except OSError as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{function.__name__} failed in {where.filename.rpartition('/')[2]}:{where.lineno}"
+        raise RetryableError(f"{what}: {type(error).__name__}: {error}") from error
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
 async def _local(settings: Cluster) -> LocalCluster:
     """Start a cluster on loopback, again if a worker dies meanwhile. Raises UnreachableError."""
     attempt = 1
@@ -185,6 +241,3 @@ def _origins(dashboard: str) -> list[str]:
     """Return from which pages a browser may open the dashboard's socket: ours, not any."""
     port = dashboard.rpartition(":")[2]
     return [f"{host}:{port}" for host in ("127.0.0.1", "localhost")] if port != "0" else ["*"]
-
-
-__all__ = ["CONFIG", "DaskCluster", "FatalError", "WorkerLostError"]

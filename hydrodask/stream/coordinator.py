@@ -11,11 +11,20 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from hydrodask import clock
-from hydrodask.errors import FatalError, FencedError, HydrodaskError, IntegrityError, RetryableError
+from hydrodask.errors import (
+    FatalError,
+    FencedError,
+    HydrodaskError,
+    IntegrityError,
+    RetryableError,
+    WorkerLostError,
+)
 from hydrodask.failpoints import failpoint
 from hydrodask.reports import StepReport
 from hydrodask.settings import Settings
 from hydrodask.stream.assignment import Assignment
+from hydrodask.stream.flight import fly
+from hydrodask.stream.losses import Losses
 from hydrodask.stream.order import Order
 from hydrodask.stream.overview import Board
 from hydrodask.stream.partition import Build
@@ -31,9 +40,6 @@ LOOK_S = 0.5
 
 FENCINGS_MAX = 20
 """So often may somebody who is no later run take slots away: by then it is one that can't be seen from here."""
-
-GREET_S = 60.0
-"""A worker's first step may take this long, if `step.time_max` is less: it imports and compiles."""
 
 
 class Coordinator:
@@ -63,6 +69,7 @@ class Coordinator:
         self._assignment = Assignment(settings.topics.prefix)
         self._generation = self._fencings = 0
         self._discovered_s = float("-inf")
+        self._losses = Losses()
         self._alone, self._refusal, self._stuck = Trouble(), Trouble(), Trouble()
 
     def want(self, mode: str) -> None:
@@ -191,9 +198,12 @@ class Coordinator:
             order = self._order(seat)
             failpoint("drive.ordered")
             try:
-                report = await self._step(seat, order)
+                report = await fly(self._cluster, seat, order, self._settings.step, self.board.note)
+            except WorkerLostError as error:
+                await self._lose(seat, order, str(error))
+                return
             except TimeoutError as error:
-                await self._lose(seat, str(error))
+                await self._lose(seat, order, str(error))
                 await self._cluster.restart(seat.worker)  # whatever it hangs in, its next step would wait for that
                 self._stuck.goes_on(RetryableError(str(error)), self._settings.step.patience)
                 return
@@ -203,30 +213,10 @@ class Coordinator:
             except (FatalError, IntegrityError):
                 raise
             except HydrodaskError as error:
-                if await self._failed(seat, error):
-                    return
+                await self._failed(seat, order, error)
                 continue
-            if not report.waiting:
-                seat.failing.is_over()
             failpoint("drive.reported")
             self._take(seat, order, report)
-
-    async def _step(self, seat: Seat, order: Order) -> StepReport:
-        """Run one step. Raises its error, and TimeoutError when it takes too long or its worker is gone."""
-        limit_s = self._settings.step.time_max + self._settings.step.trigger
-        limit_s = limit_s if seat.steps else max(limit_s, GREET_S)
-        step = asyncio.ensure_future(self._cluster.step(seat.worker, order))
-        gone = asyncio.create_task(seat.gone.wait())
-        try:
-            await asyncio.wait({step, gone}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-            if step.done():
-                return step.result()
-            if gone.done():
-                raise TimeoutError(f"worker {seat.worker} is gone")
-            raise TimeoutError(f"a step took more than {limit_s:.0f} s (step.time_max)")
-        finally:
-            step.cancel()
-            gone.cancel()
 
     def _take(self, seat: Seat, order: Order, report: StepReport) -> None:
         """Take note of a report, and free what the seat does not host any more."""
@@ -240,19 +230,25 @@ class Coordinator:
         if not report.waiting:
             if order.mode != "greet":
                 self._stuck.is_over()  # somebody gets through a step: whoever does not is given up, the run is not
+                if self._losses.finished(seat, report):
+                    seat.failing.is_over()
             seat.reached = order.mode
             seat.stopped = order.mode == "stop"
 
-    async def _failed(self, seat: Seat, error: HydrodaskError) -> bool:
-        """Say whether the seat is lost: its worker is gone. Otherwise wait, and give up once patience is over."""
-        if type(error).__name__ == "WorkerLostError":
-            await self._lose(seat, str(error))
-            return True
+    async def _failed(self, seat: Seat, order: Order, error: HydrodaskError) -> None:
+        """Wait before the next step, and give up once patience is over: a step that has got on in between ends it."""
+        self._losses.failed(order.sources, self.board.overview.partitions)
         named = RetryableError(f"worker {seat.worker}: {error}", backoff_s=getattr(error, "backoff_s", 1.0))
         await self._wait(seat.failing, named)
-        return False
 
-    async def _lose(self, seat: Seat, why: str) -> None:
+    async def _lose(self, seat: Seat, order: Order, why: str) -> None:
+        """Let go of a seat whose worker is gone or hangs. Raises FatalError after too many in a row."""
+        memory = await self._cluster.memory(seat.worker)
+        why = f"{why}: {memory}" if memory else why
+        self._losses.lost(seat, order.sources, self.board.overview.partitions, why=why, memory=memory)
+        await self._give_up(seat, why)
+
+    async def _give_up(self, seat: Seat, why: str) -> None:
         """Fence the seat's slot for good, then let its partitions go to others."""
         log.warning("slot %s is lost: %s", seat.slot, why)
         self.board.note(f"slot {seat.slot} lost: {why}")
@@ -268,7 +264,7 @@ class Coordinator:
         if self._fencings > FENCINGS_MAX or await self._patiently(self._outdone):
             group = self._settings.kafka.group
             raise FatalError(f"another hydrodask run has taken over group {group!r}; this one ends: {error}") from error
-        await self._lose(seat, str(error))
+        await self._give_up(seat, str(error))
 
     async def _patiently(self, call: Callable[[], T]) -> T:
         """Return what a call does; who is away for a moment is waited for, for nothing may go on before."""

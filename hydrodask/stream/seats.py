@@ -18,7 +18,10 @@ class Cluster(Protocol):
         """Return who is there. Raises UnreachableError."""
 
     def step(self, worker: str, order: Order) -> Awaitable[StepReport]:
-        """Run one step. Raises WorkerLostError (a RetryableError) when the worker goes away, or the step's error."""
+        """Run one step. Raises WorkerLostError when the worker goes away, or the step's error."""
+
+    async def memory(self, worker: str) -> str:
+        """Say what is wrong with a worker's memory, also of one that is gone; nothing if all is well. Never raises."""
 
     async def restart(self, worker: str) -> None:
         """End a worker that does not come back from a step; its nanny, if it has one, starts another. Never raises."""

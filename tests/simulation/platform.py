@@ -11,7 +11,7 @@ from unittest.mock import patch
 from flows import FLOWS
 from hydrodask import clock, failpoints
 from hydrodask.detect.rules import load_rules
-from hydrodask.errors import FatalError, FencedError, RetryableError, UnreachableError
+from hydrodask.errors import FatalError, FencedError, RetryableError, UnreachableError, WorkerLostError
 from hydrodask.ingest import reader as reading
 from hydrodask.ingest.discover import Discovery
 from hydrodask.kafka import KafkaError, KafkaException
@@ -20,9 +20,7 @@ from hydrodask.settings import Settings
 from hydrodask.settings.model import Baseline, Detect, Documents, Kafka, Lake, Step, Window
 from hydrodask.store import topics
 from hydrodask.store.topics import fence
-from hydrodask.stream import coordinator as coordination
-from hydrodask.stream import judging
-from hydrodask.stream.cluster import WorkerLostError
+from hydrodask.stream import flight, judging
 from hydrodask.stream.coordinator import Coordinator
 from hydrodask.stream.order import Order
 from hydrodask.stream.ownership import Ownership
@@ -76,6 +74,10 @@ class FakeCluster:
         if self.away:
             raise UnreachableError("the scheduler does not answer", backoff_s=0.2)
         return sorted(self.living())
+
+    async def memory(self, worker: str) -> str:
+        """Say nothing: nobody is short of memory here."""
+        return ""
 
     async def restart(self, worker: str) -> None:
         """Leave it: here nobody has a nanny, and who was given up goes on some time."""
@@ -188,7 +190,7 @@ class Platform:
         with (
             clock.replaced_by(self.world),
             failpoints.armed(self.world.come_to),
-            patch.object(coordination, "GREET_S", 3.0),
+            patch.object(flight, "GREET_S", 3.0),
             patch.object(topics, "in_background", _at_once),
             patch.object(topics, "in_time", lambda call, _seconds: call()),
             patch.object(reading, "in_background", _at_once),

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import greenlet
 
-from hydrodask.stream.cluster import WorkerLostError
+from hydrodask.errors import WorkerLostError
 
 T = TypeVar("T")
 

@@ -22,6 +22,11 @@ class Reading:
     count: int
     end_us: int
 
+    @property
+    def span(self) -> float:
+        """Largest less smallest value."""
+        return self.high - self.low
+
 
 @dataclass(slots=True)
 class Component:
@@ -55,6 +60,8 @@ class PartitionReport:
     end: int = 0
     watermark_us: int | None = None
     newest_ms: int | None = None
+    unread_ms: int | None = None
+    """Since when the oldest record that is not read can have been there, if one is: see `Partition.report`."""
     keys: int = 0
     state_bytes: int = 0
     totals: dict[str, int] = field(default_factory=dict)
@@ -68,6 +75,8 @@ class PartitionReport:
     """By feature: population stability index, and share of the day's cycles beyond the training data."""
     per_rig: dict[str, dict[str, int]] = field(default_factory=dict)
     """Those of `totals` that are known by rig (consumed, anomalies), of at most `observe.rigs_max` rigs."""
+    anomalies: dict[tuple[str, str, str], int] = field(default_factory=dict)
+    """How often each (rig, sensor, type) was an anomaly, of the rigs in `per_rig`."""
 
     @property
     def lag(self) -> int:

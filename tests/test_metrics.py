@@ -64,7 +64,10 @@ def test_a_scrape_shows_the_sensors(served: Metrics) -> None:
     assert found["hydraulic_sensor_stddev_1m", ce] == 1.5
     assert found["hydraulic_sensor_health_score", ce] == 70
     assert found["hydraulic_anomaly_status", (*ce, ("type", "cooler_failing"))] == 1
-    assert found["hydraulic_anomaly_total", (("rig", "rig-1"),)] == 7
+    assert found["hydraulic_sensor_min_1m", ce] == 17.0
+    assert found["hydraulic_sensor_range_1m", ce] == pytest.approx(31.8)
+    assert found["hydraulic_anomaly_total", (*ce, ("type", "cooler_degraded"))] == 4
+    assert found["hydraulic_anomaly_total", (*ce, ("type", "cooler_failing"))] == 3
     assert found["hydraulic_analytics_messages_total", (("rig", "rig-1"),)] == 5000
 
 
@@ -109,6 +112,15 @@ def test_every_series_has_one_name_and_help() -> None:
     assert len(names) == len(set(names))
     assert all(one.help.endswith(".") for one in series)
     assert all(len(labels) == len(one.labels) for one in series for labels, _ in one.values)
+
+
+def test_the_first_anomaly_of_a_type_is_an_increase() -> None:
+    """An open window's alarm begins the series at 0, before its final one counts."""
+    overview, seen = example_overview(), dict[Alarm, None]()
+    overview.partitions["hydraulic-analytics", 0].anomalies = {}
+    series = {one.name: one for one in every_series(Figures(overview), NOW_US, seen)}
+
+    assert (("rig-1", "CE", "cooler_failing"), 0.0) in series["hydraulic_anomaly"].values
 
 
 def test_an_alarm_that_is_over_is_zero() -> None:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from hydrodask import clock
 from hydrodask.decode import DecoderName
 from hydrodask.errors import IntegrityError
+from hydrodask.observe.figures import part_lag_s
 from hydrodask.records import CycleRecord, Messages, WindowRecord
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Step, Window
@@ -513,3 +515,26 @@ def test_totals_by_rig_survive_a_crash() -> None:
 
     assert {rig: counts["consumed"] for rig, counts in report.per_rig.items()} == {"rig-1": 2, "rig-2": 1}
     assert sum(counts["anomalies"] for counts in report.per_rig.values()) == report.totals["anomalies"] > 0
+    assert sum(report.anomalies.values()) == report.totals["anomalies"]
+    assert {key[:2] for key in report.anomalies} == {("rig-1", "CE"), ("rig-2", "CE")}
+
+
+def test_the_lag_of_a_quiet_topic_is_the_age_of_what_is_not_read() -> None:
+    """A record a minute, of which the newest has just come: its age counts, not that of the one before."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 1))
+    read_at_us = clock.now_us()
+    life.partition.report(1)
+    waiting = life.partition.report(2)
+
+    assert waiting.lag == 1
+    assert part_lag_s(waiting, read_at_us + 2_000_000) <= 2.5
+    assert part_lag_s(life.partition.report(1), read_at_us + 32_000_000) == 0.0
+
+
+def test_the_lag_of_who_is_far_behind_is_the_age_of_what_was_read_last() -> None:
+    """A partition that has never been at its end is as late as its newest record, in order of the log."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 1))
+
+    assert part_lag_s(life.partition.report(3000), STAMP_MS * 1000 + 90_000_000) == 90.0

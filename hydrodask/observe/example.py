@@ -64,6 +64,7 @@ def _monitor(sensor: str, rigs: list[str]) -> PartitionReport:
     part = PartitionReport("monitor", f"hydraulic-{sensor}", 0, keys=len(rigs))
     part.position = part.committed = part.durable = part.end = count
     part.watermark_us, part.newest_ms = NOW_US - 10_400_000, NOW_US // 1000 - 50
+    part.unread_ms = part.newest_ms
     part.totals = {
         "consumed": count, "kept": count - 3, "late": 3 * (sensor == "PS2"), "windows": 25,
         "dead": 3 * (sensor != "PS2"), "cycles": 4, "files": 1, "file_bytes": 20_000,
@@ -80,6 +81,7 @@ def _alert(rigs: list[str]) -> PartitionReport:
     part.position = part.committed = part.end = 5_000
     part.totals = {"consumed": 5_000, "kept": 5_000, "anomalies": 7, "incidents": 2}
     part.per_rig = {rig: {"consumed": 5_000 * (rig == rigs[0]), "anomalies": 7 * (rig == rigs[0])} for rig in rigs}
+    part.anomalies = {(rigs[0], "CE", "cooler_degraded"): 4, (rigs[0], "CE", "cooler_failing"): 3}
     part.health = {(rig, sensor): 100.0 for rig in rigs for sensor in SENSORS}
     part.health[rigs[0], "CE"] = 70.0
     part.health[rigs[0], "TS1"] = 90.0

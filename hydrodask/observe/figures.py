@@ -69,6 +69,11 @@ class Figures:
         return {alarm for part in self.parts for alarm in part.alarms}
 
     @cached_property
+    def anomalies(self) -> dict[tuple[str, str, str], int]:
+        """How often each (rig, sensor, type) was an anomaly."""
+        return {key: count for part in self.parts for key, count in part.anomalies.items()}
+
+    @cached_property
     def labels(self) -> dict[str, dict[str, float]]:
         """Newest component labels of each rig."""
         return {rig: label for part in self.parts for rig, label in part.labels.items()}
@@ -134,10 +139,10 @@ class Figures:
 
 
 def part_lag_s(part: PartitionReport, now_us: int) -> float:
-    """Return how old the newest record read is while more wait; 0 when none do."""
-    if not part.lag or part.newest_ms is None:
+    """Return how old the oldest record that is not read can be; 0 when there is none."""
+    if not part.lag or part.unread_ms is None:
         return 0.0
-    return max(0.0, now_us / 1e6 - part.newest_ms / 1e3)
+    return max(0.0, now_us / 1e6 - part.unread_ms / 1e3)
 
 
 def part_delay_s(part: PartitionReport) -> float | None:

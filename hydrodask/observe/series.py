@@ -46,6 +46,7 @@ def every_series(figures: Figures, now_us: int, seen: dict[Alarm, None]) -> Iter
     """Yield each metric once. `seen` remembers alarms from scrape to scrape."""
     yield from sensor_series(figures)
     yield alarm_series(figures, seen)
+    yield anomaly_series(figures, seen)
     yield from component_series(figures)
     yield from rig_series(figures)
     yield from topic_series(figures, now_us)
@@ -56,6 +57,8 @@ def every_series(figures: Figures, now_us: int, seen: dict[Alarm, None]) -> Iter
 _READINGS: tuple[tuple[str, str, str], ...] = (
     ("avg", "avg", "Mean"),
     ("max", "high", "Largest value"),
+    ("min", "low", "Smallest value"),
+    ("range", "span", "Largest less smallest value"),
     ("stddev", "stddev", "Sample standard deviation"),
 )
 
@@ -88,6 +91,18 @@ def alarm_series(figures: Figures, seen: dict[Alarm, None]) -> Series:
     return Series("gauge", "hydraulic_anomaly_status", text, ("rig", "sensor", "type"), values)
 
 
+def anomaly_series(figures: Figures, seen: dict[Alarm, None]) -> Series:
+    """Return how often each rule was broken, from 0 on: `increase` does not see what a series begins with.
+
+    An alarm comes with the first open window, an anomaly only once that is final.
+    """
+    rigs = set(figures.rigs)
+    counts = dict.fromkeys(seen, 0) | figures.anomalies
+    values: list[Value] = [(key, float(count)) for key, count in counts.items() if key[0] in rigs]
+    text = "Final windows that broke this rule or baseline."
+    return Series("counter", "hydraulic_anomaly", text, ("rig", "sensor", "type"), values)
+
+
 def component_series(figures: Figures) -> Iterator[Series]:
     """Yield what the models say of each component, and how far features are from what they were trained on."""
     rigs = set(figures.rigs)
@@ -115,12 +130,9 @@ def component_series(figures: Figures) -> Iterator[Series]:
 
 def rig_series(figures: Figures) -> Iterator[Series]:
     """Yield the totals of each rig."""
-    for name, total, text in (
-        ("hydraulic_anomaly", "anomalies", "Final windows that broke a rule."),
-        ("hydraulic_analytics_messages", "consumed", "Window rows read by the detection."),
-    ):
-        values: list[Value] = [((rig,), count) for rig, count in figures.by_rig(total).items()]
-        yield Series("counter", name, text, ("rig",), values)
+    values: list[Value] = [((rig,), count) for rig, count in figures.by_rig("consumed").items()]
+    text = "Window rows read by the detection."
+    yield Series("counter", "hydraulic_analytics_messages", text, ("rig",), values)
     yield gauge("hydrodask_rigs", "Rigs with series of their own.", len(figures.rigs))
     text = "Rigs beyond observe.rigs_max, without series of their own."
     yield gauge("hydrodask_rigs_hidden", text, figures.rigs_hidden)
@@ -152,7 +164,7 @@ def topic_series(figures: Figures, now_us: int) -> Iterator[Series]:
         sums |= sum_by(figures.parts, total, lambda part: part.topic)
         values: list[Value] = [((flows[topic], topic), count) for topic, count in sums.items()]
         yield Series("counter", f"hydrodask_{name}", text, labels, values)
-    text = "How old the newest record read is while more wait; 0 when none do."
+    text = "How old the oldest record that is not read can be; 0 when there is none."
     yield _worst("hydrodask_lag_seconds", text, figures, lambda part: part_lag_s(part, now_us))
     text = "Broker time of the newest record read, less the smallest watermark."
     yield _worst("hydrodask_watermark_delay_seconds", text, figures, part_delay_s)

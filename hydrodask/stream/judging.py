@@ -7,8 +7,9 @@ from streamz import Stream
 
 from hydrodask import clock
 from hydrodask.detect.detector import Detector
+from hydrodask.detect.incidents import ANOMALIES
 from hydrodask.detect.rules import load_rules
-from hydrodask.records import CycleRecord, LabelRecord, Messages, Reject, WindowRecord
+from hydrodask.records import Change, CycleRecord, LabelRecord, Messages, Reject, Upsert, WindowRecord
 from hydrodask.reports import PartitionReport
 from hydrodask.store.output import FileOutput
 from hydrodask.store.schemas import labels_table
@@ -131,6 +132,7 @@ class Detect(Node):
             window_s=ctx.settings.window.length,
         )
         self.per_rig: dict[str, dict[str, int]] = {}
+        self.anomalies: dict[tuple[str, str, str], int] = {}
         super().__init__(upstream, ctx)
         ctx.states["detector"] = self
         ctx.inspectors.append(self.inspect)
@@ -141,23 +143,38 @@ class Detect(Node):
             for offset, row in x:
                 if offset >= self.next_offset:
                     self.next_offset = offset + 1
-                    before = self.detector.totals["anomalies"]
-                    changes += self.detector.update(row, offset)
-                    counts = self.per_rig.setdefault(row.rig, {"consumed": 0, "anomalies": 0})
-                    counts["consumed"] += 1
-                    counts["anomalies"] += self.detector.totals["anomalies"] - before
+                    found = self.detector.update(row, offset)
+                    self._count(row.rig, found)
+                    changes += found
         return self._emit(changes, metadata=metadata) if changes else []
+
+    def _count(self, rig: str, found: list[Change]) -> None:
+        """Count a row of a rig, and the anomalies that it makes."""
+        counts = self.per_rig.setdefault(rig, {"consumed": 0, "anomalies": 0})
+        counts["consumed"] += 1
+        for change in found:
+            if isinstance(change, Upsert) and change.collection == ANOMALIES and not change.body["provisional"]:
+                key = (rig, str(change.body["sensor"]), str(change.body["rule"]))
+                counts["anomalies"] += 1
+                self.anomalies[key] = self.anomalies.get(key, 0) + 1
 
     def snapshot(self) -> dict[str, Any]:
         """Return the detector's state."""
         per_rig = {rig: dict(self.per_rig[rig]) for rig in sorted(self.per_rig)}
-        return {"next_offset": self.next_offset, "detector": self.detector.snapshot(), "per_rig": per_rig}
+        anomalies = [[*key, self.anomalies[key]] for key in sorted(self.anomalies)]
+        return {
+            "next_offset": self.next_offset,
+            "detector": self.detector.snapshot(),
+            "per_rig": per_rig,
+            "anomalies": anomalies,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a snapshot."""
         self.next_offset = state["next_offset"]
         self.detector.restore(state["detector"])
         self.per_rig = {rig: dict(counts) for rig, counts in state.get("per_rig", {}).items()}  # older ones have none
+        self.anomalies = {(rig, sensor, name): count for rig, sensor, name, count in state.get("anomalies", ())}
 
     def inspect(self, report: PartitionReport) -> None:
         """Add health, what is active, and totals."""
@@ -167,6 +184,7 @@ class Detect(Node):
         shown = set(list(dict.fromkeys(rig for rig, _sensor in health))[:rigs_max])
         report.health = {key: value for key, value in health.items() if key[0] in shown}
         report.per_rig = {rig: dict(counts) for rig, counts in self.per_rig.items() if rig in shown}
+        report.anomalies = {key: count for key, count in self.anomalies.items() if key[0] in shown}
         report.alarms = [alarm for alarm in self.detector.alarms() if alarm[0] in shown]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from streamz import Stream
 
+from hydrodask import clock
 from hydrodask.errors import IntegrityError
 from hydrodask.records import Messages
 from hydrodask.reports import PartitionReport
@@ -37,6 +38,7 @@ class Partition:
         self.state = "running"
         self.advice = ""
         self.newest_ms: int | None = None
+        self.caught_up_ms: int | None = None
         self.consumed = 0
         self._snapshots = snapshots
         self._ticked_at_s = float("-inf")
@@ -106,7 +108,7 @@ class Partition:
                 self._source.emit(part)
                 self.position = int(part.offsets[-1]) + 1
                 self._count(part)
-                self.newest_ms = int(part.timestamps_ms.max())
+                self.newest_ms = max(int(part.timestamps_ms.max()), self.newest_ms or 0)
                 if end == emitted:
                     self._run_tickers()  # what changed so far in the replay has been published before
         self.ctx.quiet = self.position < self.committed
@@ -164,12 +166,19 @@ class Partition:
         self.snapshot_offset, self.snapshot_at_s = self.position, now_s
 
     def report(self, end: int) -> PartitionReport:
-        """Return what people may want to know."""
+        """Return what people may want to know.
+
+        The oldest record that is not read came after the newest one that is, and after the last time that all was.
+        Of a topic with a record a minute the second says it, of one that is read from far behind the first.
+        """
         ctx = self.ctx
+        if self.position >= end:
+            self.caught_up_ms = clock.now_us() // 1000
         report = PartitionReport(
             ctx.flow, ctx.topic, ctx.partition, self.state, self.advice, self.position, self.committed, self.durable,
             max(end, self.position), newest_ms=self.newest_ms,
         )  # fmt: skip
+        report.unread_ms = max(filter(None, (self.newest_ms, self.caught_up_ms)), default=None)
         report.totals = dict(ctx.totals)
         report.totals["consumed"] = self.consumed
         report.totals["files"] = sum(f.files for f in ctx.files.values())

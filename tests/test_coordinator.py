@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from hydrodask.errors import (
+    ConfigError,
     FatalError,
     FencedError,
     HydrodaskError,
@@ -409,6 +410,12 @@ def test_fatal_error_ends_the_run() -> None:
     """It comes out as it is."""
     with pytest.raises(FatalError, match="disk on fire"):
         play(FakeCluster(["w1"], failing={"w1": FatalError("disk on fire")}), _forever)
+
+
+def test_configuration_that_a_worker_refuses_ends_the_run() -> None:
+    """No repetition mends what a setting names on the worker's machine: the sentence comes out at once."""
+    with pytest.raises(ConfigError, match="no such rules"):
+        play(FakeCluster(["w1"], failing={"w1": ConfigError("no such rules")}), _forever)
 
 
 def test_retryable_error_of_a_step_is_waited_out() -> None:

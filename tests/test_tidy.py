@@ -100,7 +100,7 @@ ALLOWED = {
     "audit": BASE | STAGES | {"stream"},
     "learn": BASE | {"ingest", "window", "store"},
     "observe": BASE,
-    "doctor": BASE | {"ingest", "store", "services"},
+    "doctor": BASE | {"detect", "ingest", "store", "services"},
     "flows": BASE | STAGES | {"stream", "learn"},
     "cli": BASE | STAGES | {"stream", "services", "learn", "observe", "doctor", "flows", "audit"},
     "__main__": {"cli"},

@@ -3,6 +3,7 @@
 from typing import Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from hydrodask.cli.common import Json, Profile, Sets, console, print_json
@@ -55,7 +56,7 @@ def check(profile: Profile = None, sets: Sets = None, as_json: Json = False) -> 
         return
     console.print(f"configuration is fine: {len(values(effective))} settings, {changed} not the default")
     for name in files:
-        console.print(f"  {name} loads", highlight=False)
+        console.print(f"  {escape(name)} loads", highlight=False, soft_wrap=True)
 
 
 @group.command()
@@ -76,16 +77,14 @@ def values(effective: Settings) -> dict[str, Any]:
 
 
 def check_files(effective: Settings) -> list[str]:
-    """Load what the settings name, and each profile's own keys; return what was loaded."""
-    from hydrodask.detect import load_rules
-    from hydrodask.ingest.feed import find_conf
-    from hydrodask.ingest.simulator import FaultPlan
+    """Load what the settings name, as `run` and `doctor` do, and each profile; return what was loaded."""
+    from hydrodask.doctor import go_on, named
 
-    load_rules(effective.detect.rules)
+    go_on(named(effective), lambda _warning: None)
+    source = effective.source
     loaded = [f"detect.rules {effective.detect.rules}"]
-    if effective.source.kind == "simulator" and effective.source.faults:
-        FaultPlan.load(find_conf("source.faults", effective.source.faults))
-        loaded.append(f"source.faults {effective.source.faults}")
+    loaded += [f"source.faults {source.faults}"] if source.kind == "simulator" and source.faults else []
+    loaded += [f"source {source.kind}"] if source.kind.startswith("recording") else []
     for path in sorted((CONF / "profiles").glob("*.yaml")):
         read_yaml(path)
         loaded.append(f"profile {path.stem}")

@@ -6,6 +6,7 @@ import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from hydrodask.cli.common import For, Profile, Sets, errors
 from hydrodask.cli.common import seconds as seconds_of
@@ -44,21 +45,31 @@ def run(
     ] = False,
 ) -> None:
     """Run the platform."""
+    from hydrodask.doctor import go_on, named
+
     options = {"cluster.address": cluster, "source.kind": source, "source.speed": speed}
     chosen = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
     settings = load(profile=profile, sets=[*(sets or ()), *chosen])[0]
-    asyncio.run(_run(settings, seconds=seconds_of(duration), until_idle=until_idle))
+    seconds = seconds_of(duration)
+    go_on(named(settings), _say)
+    asyncio.run(_run(settings, seconds=seconds, until_idle=until_idle))
 
 
 async def _run(settings: Settings, *, seconds: float | None, until_idle: bool) -> None:
     from hydrodask.cli.datadir import DataDir
     from hydrodask.cli.platform import Platform
     from hydrodask.cli.watching import watching
+    from hydrodask.doctor import go_on, places
 
     with DataDir(settings.data_dir) as data_dir:
+        go_on(places(settings, at_run=True), _say)
         platform = Platform(settings, data_dir=data_dir)
-        async with platform.started(lambda text: errors.print(f"[dim]{text}[/]", highlight=False, soft_wrap=True)):
+        async with platform.started(_say):
             with watching(platform, terminal=sys.stdout.isatty()):
                 await platform.run(seconds=seconds, until_idle=until_idle)
         if platform.source.summary is not None:
-            errors.print(f"[dim]{platform.source.summary}[/]", highlight=False)
+            _say(str(platform.source.summary))
+
+
+def _say(text: str) -> None:
+    errors.print(f"[dim]{escape(text)}[/]", highlight=False, soft_wrap=True)

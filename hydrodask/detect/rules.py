@@ -68,7 +68,8 @@ class Rule:
             "name",
             "1..64 letters, digits, underscores, dots or dashes",
         )
-        self._want(bool(self.sensors), "sensor", f"a pattern that matches some of {', '.join(SENSORS)}")
+        known = all(any(fnmatchcase(s, pattern) for s in SENSORS) for pattern in self._patterns)
+        self._want(known, "sensor", f"patterns that each match some of {', '.join(SENSORS)}")
         self._want(self.statistic in STATISTICS, "statistic", f"one of {', '.join(STATISTICS)}")
         self._want(self.comparison in ("<", ">"), "comparison", "> or <")
         self._want(self.severity in SEVERITIES, "severity", f"one of {', '.join(SEVERITIES)}")
@@ -93,8 +94,11 @@ class Rule:
     @property
     def sensors(self) -> tuple[str, ...]:
         """The sensors that the rule is about."""
-        patterns = [pattern.strip() for pattern in self.sensor.split(",")]
-        return tuple(s for s in SENSORS if any(fnmatchcase(s, pattern) for pattern in patterns))
+        return tuple(s for s in SENSORS if any(fnmatchcase(s, pattern) for pattern in self._patterns))
+
+    @property
+    def _patterns(self) -> list[str]:
+        return [pattern.strip() for pattern in self.sensor.split(",")]
 
     def beyond(self, value: float, *, broken: bool) -> bool:
         """Return whether `value` breaks the rule, given whether it was broken before."""

@@ -1,11 +1,12 @@
-"""The checks in the order in which to mend what they find."""
+"""The checks in the order in which to mend what they find: one list for `doctor`, `config check` and `run`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hydrodask.doctor import libraries, machine, reach
 from hydrodask.doctor.finding import Finding, failed, passed
+from hydrodask.doctor.named import named
 from hydrodask.errors import ConfigError
-from hydrodask.settings import load
+from hydrodask.settings import Settings, load
 
 
 def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Finding]:
@@ -28,12 +29,31 @@ def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Finding]:
         return
     changed = sum(origin != "default" for origin in origins.values())
     yield passed("configuration", f"loads; {changed} settings are not the default")
+    yield from named(settings)
     yield machine.disk(settings)
     yield machine.clocks(settings)
-    yield machine.port("metrics port", "observe.metrics", settings.observe.metrics)
+    yield from places(settings)
+    yield from reach.topics(settings)  # `run` says that itself, once it has made those that are missing
+
+
+def places(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
+    """Give a finding for each port and store of the settings, and the broker.
+
+    `at_run` is for the run itself, which needs its ports now, makes missing topics, and waits for the broker as long as
+    its settings say.
+    """
+    yield machine.port("metrics port", "observe.metrics", settings.observe.metrics, at_run=at_run)
     if settings.cluster.address is None:
-        yield machine.port("dashboard port", "cluster.dashboard", settings.cluster.dashboard)
+        yield machine.port("dashboard port", "cluster.dashboard", settings.cluster.dashboard, at_run=at_run)
     yield reach.lake(settings)
     yield reach.documents(settings)
-    yield reach.broker(settings)
-    yield from reach.topics(settings)
+    yield reach.broker(settings, at_run=at_run)
+
+
+def go_on(findings: Iterable[Finding], say: Callable[[str], None]) -> None:
+    """Return when nothing failed; raises the error of the first that did, and says what is only a warning."""
+    for finding in findings:
+        if finding.state == "fail":
+            raise finding.error
+        if finding.state == "warn":
+            say(finding.sentence)

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from hydrodask.errors import ConfigError, FatalError, HydrodaskError, UnreachableError
+
+_ERRORS: dict[int, type[HydrodaskError]] = {3: ConfigError, 4: UnreachableError}
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -14,6 +18,16 @@ class Finding:
     advice: str = ""
     exit_code: int = 0
     """That of a fail: 3 configuration, 4 something does not answer, else what the error says."""
+
+    @property
+    def sentence(self) -> str:
+        """All that it says."""
+        return f"{self.check}: {self.text}" + (f"; {self.advice}" if self.advice else "")
+
+    @property
+    def error(self) -> HydrodaskError:
+        """A fail as the error that ends a command."""
+        return _ERRORS.get(self.exit_code, FatalError)(self.sentence)
 
 
 def passed(check: str, text: str) -> Finding:

@@ -59,18 +59,20 @@ def clocks(settings: Settings) -> Finding:
     return passed("clock", f"{clock.iso(now_us)}, file system {skew_s:+.1f} s")
 
 
-def port(check: str, key: str, address: str) -> Finding:
-    """Say whether a server of ours could listen on `address`, host:port; port 0 is always free."""
+def port(check: str, key: str, address: str, *, at_run: bool = False) -> Finding:
+    """Say whether a server of ours could listen on `address`, host:port; port 0 is always free.
+
+    One that is taken is a fail for the run that needs it, and no more than a warning else: it may be a run that has it.
+    """
     host, _, number = address.rpartition(":")
     if not number.isdigit() or int(number) > 65_535:
         return failed(check, f"{key} has value {address!r}; want host:port", f"set {key}", 3)
     if can_bind(int(number), host.strip("[]")):
         return passed(check, f"{address} is free")
-    return warned(
-        check,
-        f"{address} is taken or not of this machine",
-        f"is a run going on? otherwise set {key}",
-    )
+    text = f"{address} is taken or not of this machine"
+    if at_run:
+        return failed(check, text, f"choose another with --set {key}=HOST:PORT (port 0: any free one)", 3)
+    return warned(check, text, f"is a run going on? otherwise set {key}")
 
 
 def existing(path: Path) -> Path:

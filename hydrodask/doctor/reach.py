@@ -1,21 +1,27 @@
 """Check what the platform talks to: lake, documents, broker."""
 
 import contextlib
+import errno
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from hydrodask import kafka
 from hydrodask.doctor.finding import Finding, failed, passed, warned
-from hydrodask.errors import HydrodaskError
+from hydrodask.doctor.machine import existing
+from hydrodask.errors import ConfigError, FatalError, HydrodaskError
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.topics import all_topics
 from hydrodask.settings import Settings, redacted
-from hydrodask.store.documents import open_documents
+from hydrodask.store.documents import file_of, open_documents
 from hydrodask.store.files import Files
 
 ANSWER_S = 10.0
 """How long a check waits for a broker at most."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+"""What a disk says that is no mistake of whoever has named the folder."""
 
 
 def lake(settings: Settings) -> Finding:
@@ -28,8 +34,7 @@ def lake(settings: Settings) -> Finding:
             kept = files.read(name)
             files.remove(name)
     except (HydrodaskError, OSError, ImportError) as error:
-        code = error.exit_code if isinstance(error, HydrodaskError) else 4
-        return failed("lake", str(error), "make it writable, or set lake.url", code)
+        return failed("lake", str(error), "make it writable, or set lake.url", _code(error, local="://" not in url))
     if not first or second or kept != b"1":
         advice = "use a file system that renames without overwriting"
         return failed("lake", f"{redacted(url)} gave one name to two files: commits would overwrite", advice)
@@ -37,32 +42,36 @@ def lake(settings: Settings) -> Finding:
 
 
 def documents(settings: Settings) -> Finding:
-    """Say whether the document store answers."""
+    """Say whether the document store answers, and a file of documents can be written."""
+    file = file_of(settings)
     try:
         store = open_documents(settings)
         try:
             runs = store.find("status", {}, limit=100)
         finally:
             store.close()
-    except HydrodaskError as error:
-        advice = "start the store, or set documents.url"
-        return failed("documents", str(error), advice, error.exit_code)
+        if file is not None:
+            _write_beside(file)
+    except (HydrodaskError, OSError) as error:
+        advice = "start the store, or set documents.url" if file is None else "make it writable, or set documents.url"
+        return failed("documents", str(error), advice, _code(error, local=file is not None))
     return passed("documents", f"{redacted(settings.documents_url)} answers; runs known: {len(runs)}")
 
 
-def broker(settings: Settings) -> Finding:
-    """Say whether the broker answers, and has the platform's topics."""
+def broker(settings: Settings, *, at_run: bool = False) -> Finding:
+    """Say whether the broker answers, and has the platform's topics, which `run` makes."""
     if settings.kafka.embedded:
         return passed("broker", "embedded: starts with run")
     where = settings.kafka.bootstrap
     try:
-        patient = settings.kafka.model_copy(update={"timeout": min(ANSWER_S, settings.kafka.timeout)})
+        answer_s = settings.kafka.timeout if at_run else min(ANSWER_S, settings.kafka.timeout)
+        patient = settings.kafka.model_copy(update={"timeout": answer_s})
         known = kafka.connect(kafka.admin(settings.kafka), patient).topics
     except HydrodaskError as error:
         advice = "start it (on this machine: `hydrodask services up kafka`), or set kafka.bootstrap"
         return failed("broker", str(error), advice, error.exit_code)
     missing = [topic.name for topic in all_topics(settings) if topic.name not in known]
-    if missing:
+    if missing and not at_run:
         text = f"{where} answers; {len(missing)} of {len(all_topics(settings))} topics are missing"
         return warned("broker", text, "run makes them, and so does `hydrodask topics create`")
     return passed("broker", f"{where} answers, and has all {len(all_topics(settings))} topics")
@@ -78,6 +87,29 @@ def topics(settings: Settings) -> list[Finding]:
         return []
     warnings = [warned("topics", one.text, one.advice) for one in found]
     return warnings or [passed("topics", "none is compacted, stamped by producers, or short of replicas")]
+
+
+def _code(error: Exception, *, local: bool) -> int:
+    """Return the exit code of a store that can't be used.
+
+    One that refuses for good, or a place on this machine, is the configuration's; a server that is away is not.
+    """
+    cause = error if isinstance(error, OSError) else error.__cause__
+    full = isinstance(cause, OSError) and cause.errno in _FULL
+    if isinstance(error, FatalError) or (local and not full):
+        return ConfigError.exit_code
+    return error.exit_code if isinstance(error, HydrodaskError) else 4
+
+
+def _write_beside(file: Path) -> None:
+    """Write to the folder where `file` is or will be, as SQLite does. Raises OSError; nothing stays behind."""
+    folder = existing(file.parent)
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, "there is no place for the documents below this file", str(folder))
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(error.errno, f"could not write the documents: {error.strerror}", str(folder)) from error
 
 
 @contextlib.contextmanager

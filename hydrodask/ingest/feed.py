@@ -57,6 +57,7 @@ class Simulated:
 def open_feed(settings: Settings, now_us: int) -> Feed | None:
     """Return the feed that `source` names, None for `none`; raises ConfigError."""
     kind, _, folder = settings.source.kind.partition(":")
+    parse_speed(settings.source.speed)  # before anything starts, not when the first record is due
     if kind == "none" and not folder:
         return None
     if kind == "recording" and folder:
@@ -64,6 +65,15 @@ def open_feed(settings: Settings, now_us: int) -> Feed | None:
     if kind == "simulator" and not folder:
         return open_simulator(settings, now_us)
     raise ConfigError(f"source.kind has value {settings.source.kind!r}; want simulator, recording:DIR or none")
+
+
+def check_feed(settings: Settings, now_us: int) -> str:
+    """Return in words what `source` names, once all of it is known to be right. Raises ConfigError."""
+    feed = open_feed(settings, now_us)
+    if not isinstance(feed, Recording):
+        return settings.source.kind
+    feed.check()
+    return f"{settings.source.kind}, {feed.cycles} cycles"
 
 
 def open_simulator(settings: Settings, now_us: int) -> Feed:

@@ -28,7 +28,7 @@ class Recording:
 
     Raises ConfigError, naming file and row, when a file is missing, has another number of rows than
     the others, or a row has another number of columns than the sensor's rate says; a value that is
-    no finite number is found when its cycle is read.
+    no finite number is found when its cycle is read, or before by `check`.
     """
 
     def __init__(self, path: Path, *, start_us: int, repeat: int = 1, rig: str | None = None) -> None:
@@ -56,6 +56,11 @@ class Recording:
     def seconds(self) -> int:
         """Length of all repeats."""
         return self.cycles * CYCLE_S
+
+    def check(self) -> None:
+        """Read every value. Raises ConfigError for one that is no finite number: later, half would be published."""
+        for table in (*self._files.values(), self._profile):
+            table.check()
 
     def chunk(self, second: int) -> list[Chunk]:
         """Return the samples of `[start + second, start + second + 1)`, sensor by sensor."""
@@ -111,7 +116,17 @@ class _Table:
         """Return one row, each value exactly `float(text)`."""
         with self.path.open("rb") as file:
             file.seek(self._starts[number])
-            texts = file.readline().split()
+            return self._parsed(number, file.readline())
+
+    def check(self) -> None:
+        """Read every row; raises ConfigError as `row` does."""
+        with self.path.open("rb") as file:
+            for number, start in enumerate(self._starts):
+                file.seek(start)
+                self._parsed(number, file.readline())
+
+    def _parsed(self, number: int, line: bytes) -> Float64:
+        texts = line.split()
         try:
             return np.array(list(map(_finite, texts)), np.float64)
         except ValueError as error:

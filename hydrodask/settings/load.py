@@ -66,7 +66,7 @@ def read_yaml(path: Path, *, profile: str | None = None) -> Tree:
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
         what = f"profile {profile!r}" if profile else f"file {path}"
         raise ConfigError(f"there is no {what}; known here: {known}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"could not read {path}: {error}") from error
     if tree is not None and not isinstance(tree, dict):
         raise ConfigError(f"{path} holds a {type(tree).__name__}; want a mapping")

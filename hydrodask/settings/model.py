@@ -169,7 +169,9 @@ class Cluster(Section):
 
     address: str | None = None
     workers: Count = 1
-    memory_limit: str = "4GiB"
+    memory_limit: Annotated[str, BeforeValidator(str), Field(pattern=r"(?i)^(auto|\d+(\.\d+)?([kmgtp]i?)?b?)$")] = (
+        "4GiB"
+    )
     dashboard: str = "127.0.0.1:8787"
 
 

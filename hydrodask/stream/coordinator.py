@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from hydrodask import clock
 from hydrodask.errors import (
+    ConfigError,
     FatalError,
     FencedError,
     HydrodaskError,
@@ -210,7 +211,7 @@ class Coordinator:
             except FencedError as error:
                 await self._fenced(seat, error)
                 return
-            except (FatalError, IntegrityError):
+            except (ConfigError, FatalError, IntegrityError):
                 raise
             except HydrodaskError as error:
                 await self._failed(seat, order, error)

@@ -11,7 +11,7 @@ from hydrodask.settings import Settings, redacted
 from hydrodask.store.documents.contract import COLLECTIONS, Documents
 from hydrodask.store.documents.sqlite import SqliteDocuments
 
-__all__ = ["COLLECTIONS", "Documents", "open_documents"]
+__all__ = ["COLLECTIONS", "Documents", "file_of", "open_documents"]
 
 _SQLITE = "sqlite:///"
 
@@ -22,11 +22,11 @@ def open_documents(settings: Settings) -> Documents:
     Raises ConfigError for a URL of another kind; a server that does not answer shows at the first
     use.
     """
-    url = settings.documents_url
-    if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
+    url, file = settings.documents_url, file_of(settings)
+    if file is not None:
         chosen = settings.documents
         return SqliteDocuments(
-            Path(url[len(_SQLITE) :]),
+            file,
             timeout_s=chosen.timeout,
             keep_s=chosen.keep,
             keep_removed_s=chosen.keep_removed,
@@ -37,3 +37,9 @@ def open_documents(settings: Settings) -> Documents:
 
         return MongoDocuments(url, settings.documents)
     raise ConfigError(f"documents.url has value {redacted(url)!r}; want sqlite:///FILE or mongodb://HOST:PORT/")
+
+
+def file_of(settings: Settings) -> Path | None:
+    """Return the SQLite file that `documents.url` names, None for another kind of store."""
+    url = settings.documents_url
+    return Path(url[len(_SQLITE) :]) if url.startswith(_SQLITE) and len(url) > len(_SQLITE) else None

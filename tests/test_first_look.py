@@ -1,0 +1,151 @@
+"""Commands look before they start: what can't work is one sentence and exit code 3, and nothing has begun by then."""
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hydrodask.channels import CHANNELS
+from tests.test_cli import data_in, hydrodask
+
+UNKNOWN_SENSOR = """
+rules:
+  - {name: hot, sensor: "TS1, Temperature", statistic: avg, comparison: ">", enter: 80, severity: critical, message: x}
+"""
+UNKNOWN_STATISTIC = UNKNOWN_SENSOR.replace("TS1, Temperature", "TS1").replace("avg", "median")
+
+
+def write_recording(folder: Path, cycles: int = 2, value: str = "1.5") -> Path:
+    """Write a recording of equal values."""
+    folder.mkdir()
+    for name, channel in CHANNELS.items():
+        (folder / f"{name}.txt").write_text(("\t".join([value] * channel.samples_per_cycle) + "\n") * cycles)
+    (folder / "profile.txt").write_text("100\t100\t0\t130\t0\n" * cycles)
+    return folder
+
+
+def spoil(file: Path, row: int) -> Path:
+    """Make one value of a row something that is no number; return the folder."""
+    lines = file.read_text().splitlines()
+    lines[row] = lines[row].replace("1.5", "x", 1)
+    file.write_text("\n".join(lines) + "\n")
+    return file.parent
+
+
+def in_file(text: str) -> Callable[[Path], str]:
+    """Return what writes a rules file and names it."""
+
+    def write(folder: Path) -> str:
+        (folder / "rules.yaml").write_text(text)
+        return f"detect.rules={folder}/rules.yaml"
+
+    return write
+
+
+NAMED: dict[str, tuple[Callable[[Path], str], str]] = {
+    "sensor of a rule": (in_file(UNKNOWN_SENSOR), "'TS1, Temperature'"),
+    "statistic of a rule": (in_file(UNKNOWN_STATISTIC), "'median'"),
+    "rules that are no file": (lambda _: "detect.rules=nowhere.yaml", "nowhere.yaml"),
+    "rules that are a folder": (lambda folder: f"detect.rules={folder}", "could not read"),
+    "statistic of a baseline": (lambda _: "detect.baseline.statistics=[median]", "'median'"),
+    "faults": (lambda _: "source.faults=nowhere.yaml", "faults-demo.yaml"),
+    "speed": (lambda _: "source.speed=fast", "'fast'"),
+    "start": (lambda _: "source.start=tomorrow", "'tomorrow'"),
+    "source": (lambda _: "source.kind=simulater", "simulator, recording:DIR or none"),
+    "folder that is not there": (lambda folder: f"source.kind=recording:{folder}/none", "no such folder"),
+    "folder without files": (lambda folder: f"source.kind=recording:{folder}", "PS1.txt"),
+    "value of the last row": (
+        lambda folder: f"source.kind=recording:{spoil(write_recording(folder / 'r', 8) / 'PS6.txt', 7)}",
+        "PS6.txt row 8",
+    ),
+    "topics": (lambda _: "topics.each.PS9.partitions=2", "PS9"),
+    "memory": (lambda _: "cluster.memory_limit=lots", "'lots'"),
+}
+"""What settings name → a setting that names something wrong, and a word of what is said."""
+
+
+@pytest.mark.parametrize("what", NAMED)
+def test_run_refuses_what_its_settings_name(tmp_path: Path, what: str) -> None:
+    """Before anything starts, with one line; `config check` and `doctor` say the same."""
+    setting, said = NAMED[what]
+    sets = [*data_in(tmp_path), "--set", setting(tmp_path)]
+    done = hydrodask("run", *sets, "--for", "1s")
+
+    assert done.returncode == 3, done.stderr
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("what", ["sensor of a rule", "folder that is not there"])
+@pytest.mark.parametrize("command", [("config", "check"), ("doctor",)])
+def test_all_commands_share_the_list(tmp_path: Path, what: str, command: tuple[str, ...]) -> None:
+    """What `run` refuses, `config check` and `doctor` name too."""
+    setting, said = NAMED[what]
+    done = hydrodask(*command, *data_in(tmp_path), "--set", setting(tmp_path))
+
+    assert done.returncode == 3
+    assert said in done.stdout + done.stderr
+
+
+PLACES: dict[str, tuple[str, str]] = {
+    "lake below a file": ("lake.url={}/file/lake", "lake.url"),
+    "lake that nobody can make": ("lake.url=/proc/hydrodask", "lake.url"),
+    "lake of an unknown kind": ("lake.url=nosuch://x", "lake.url"),
+    "documents below a file": ("documents.url=sqlite:///{}/file/d.sqlite", "documents.url"),
+    "documents that are a folder": ("documents.url=sqlite:///{}", "documents.url"),
+    "documents that nobody can make": ("documents.url=sqlite:////proc/hydrodask/d.sqlite", "documents.url"),
+    "documents of an unknown kind": ("documents.url=redis://x", "documents.url"),
+    "no port": ("cluster.dashboard=127.0.0.1:http", "cluster.dashboard"),
+}
+"""Places that can't work → the setting, and its key."""
+
+
+@pytest.mark.parametrize("what", PLACES)
+def test_run_refuses_a_place_that_can_not_work(tmp_path: Path, what: str) -> None:
+    """The sentence names the key; no cluster was started for it."""
+    (tmp_path / "file").touch()
+    setting, key = PLACES[what]
+    done = hydrodask("run", *data_in(tmp_path), "--set", setting.format(tmp_path), "--for", "1s")
+
+    assert done.returncode == 3, done.stderr
+    assert key in done.stderr
+    assert "Dask" not in done.stderr
+
+
+@pytest.mark.parametrize("key", ["observe.metrics", "cluster.dashboard"])
+def test_run_refuses_a_port_that_is_taken(tmp_path: Path, key: str) -> None:
+    """The sentence names key, port and what to do."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        done = hydrodask("run", *data_in(tmp_path), "--set", f"{key}={address}", "--for", "1s")
+
+    assert done.returncode == 3, done.stderr
+    assert f"{address} is taken" in done.stderr
+    assert f"--set {key}=HOST:PORT" in done.stderr
+
+
+def test_run_refuses_a_folder_that_another_run_has(tmp_path: Path) -> None:
+    """The sentence names the process."""
+    (tmp_path / "data").mkdir()
+    with (tmp_path / "data" / "lock").open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        done = hydrodask("run", *data_in(tmp_path), "--for", "1s")
+
+    assert done.returncode == 3, done.stderr
+    assert f"process id {os.getpid()}" in done.stderr
+
+
+def test_run_refuses_a_broker_that_does_not_answer(tmp_path: Path, free_port: int) -> None:
+    """What does not answer is exit code 4, before a cluster is started."""
+    sets = ("kafka.embedded=false", f"kafka.bootstrap=127.0.0.1:{free_port}", "kafka.timeout=2s")
+    done = hydrodask("run", *data_in(tmp_path), *(o for s in sets for o in ("--set", s)))
+
+    assert done.returncode == 4, done.stderr
+    assert str(free_port) in done.stderr
+    assert "Dask" not in done.stderr

@@ -53,7 +53,7 @@ OWNERS = {
         "benchmarks/",
     ],
     "llvmlite": ["hydrodask/ingest/gather.py"],
-    "numba": ["hydrodask/decode/", "hydrodask/ingest/gather.py", "hydrodask/window/"],  # the compiled kernels
+    "numba": ["hydrodask/kernels.py", "hydrodask/ingest/gather.py"],  # which has its lowest layer
     "numpy": ["hydrodask/", "benchmarks/"],  # columns are everywhere
     "onnx": ["hydrodask/learn/export.py"],
     "onnxruntime": ["hydrodask/learn/scoring.py"],
@@ -90,6 +90,7 @@ BASE = {
     "settings",
     "kafka",
     "failpoints",
+    "kernels",
 }
 STAGES = {"ingest", "decode", "window", "detect", "store"}
 ALLOWED = {

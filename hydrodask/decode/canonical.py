@@ -6,10 +6,10 @@ is handed on, record by record.
 """
 
 import numpy as np
-from numba import njit
 
 from hydrodask.decode.scan import CLOSE, COMMA, QUOTE, closing_quote, decimal, integer
 from hydrodask.decode.timestamps import parse_time
+from hydrodask.kernels import njit
 
 _CYCLE = np.frombuffer(b'"cycle":', np.uint8)
 _INDEX = np.frombuffer(b'"sample_idx":', np.uint8)

@@ -7,7 +7,6 @@ letters beyond ASCII, a field twice) is handed on, record by record.
 """
 
 import numpy as np
-from numba import njit
 
 from hydrodask.decode.scan import (
     CLOSE,
@@ -25,6 +24,7 @@ from hydrodask.decode.scan import (
     space,
 )
 from hydrodask.decode.timestamps import parse_time
+from hydrodask.kernels import njit
 
 _FIELDS = (b"sensor", b"cycle", b"sample_idx", b"value", b"timestamp", b"sampling_rate_hz", b"rig")
 _SENSOR, _CYCLE, _INDEX, _VALUE, _TIME, _RATE, _RIG, _OTHER = range(8)

@@ -1,9 +1,9 @@
 """Which code a rig's name has, compiled: the names are still bytes in the records' buffer."""
 
 import numpy as np
-from numba import njit
 
 from hydrodask.decode.scan import same
+from hydrodask.kernels import njit
 
 
 @njit(cache=True)

@@ -5,7 +5,8 @@ when that is not there. None looks at or after `end`.
 """
 
 import numpy as np
-from numba import njit
+
+from hydrodask.kernels import njit
 
 COMMA, MINUS, POINT, QUOTE, COLON, OPEN, CLOSE, LIST, LIST_END = 44, 45, 46, 34, 58, 123, 125, 91, 93
 

@@ -1,6 +1,6 @@
 """Parse ISO 8601 timestamps, compiled: bytes in, microseconds since the epoch out."""
 
-from numba import njit
+from hydrodask.kernels import njit
 
 US_PER_S = 1_000_000
 US_PER_DAY = 86_400 * US_PER_S

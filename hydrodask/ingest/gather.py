@@ -6,9 +6,11 @@ offset, private; nine words of eight bytes, where err and partition fill the fir
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import carray, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from hydrodask.kernels import njit
 
 ERROR, TOPIC, PARTITION, VALUE, VALUE_LEN, KEY, KEY_LEN, OFFSET = range(8)
 """Words of a message."""

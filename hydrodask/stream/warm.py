@@ -1,4 +1,7 @@
-"""Compile, or load from the cache, every kernel before the first step: the first call of each may take seconds."""
+"""Compile, or load from the cache, every kernel before the first step, and import what only files need.
+
+The first call of a kernel may take seconds, and so may the first table: Arrow imports pandas for it, if it is there.
+"""
 
 import threading
 from functools import cache
@@ -11,6 +14,7 @@ from hydrodask.decode import DECODERS, Decoder
 from hydrodask.ingest import gather
 from hydrodask.records import Messages
 from hydrodask.rigs import RigTable
+from hydrodask.store.schemas import labels_table
 from hydrodask.window import CycleProfiles, SlidingWindows
 
 _RECORD = (
@@ -45,6 +49,7 @@ def _warm_up() -> None:
     windows.oldest_open(1)
     CycleProfiles("TS1", lateness_us=10_000_000, rigs=rigs).consume(samples)
     _gather_nothing()
+    labels_table([], [], partition=0, offsets=[])
 
 
 def _gather_nothing() -> None:

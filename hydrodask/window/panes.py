@@ -7,8 +7,8 @@ so that the arrays are a function of the records alone.
 """
 
 import numpy as np
-from numba import njit
 
+from hydrodask.kernels import njit
 from hydrodask.window.welford import add, merge
 
 NEVER = -(2**62)

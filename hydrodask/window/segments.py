@@ -5,8 +5,8 @@
 """
 
 import numpy as np
-from numba import njit
 
+from hydrodask.kernels import njit
 from hydrodask.window.welford import add
 
 CYCLE, START, TAKEN, USED = 0, 1, 2, 3

@@ -1,6 +1,6 @@
 """Running statistics, compiled: one sample at a time (Welford 1962), and two parts into one (Chan et al. 1979)."""
 
-from numba import njit
+from hydrodask.kernels import njit
 
 
 @njit(cache=True, inline="always")

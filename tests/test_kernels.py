@@ -1,0 +1,155 @@
+"""Compiled kernels are those of the sources that are there, wherever the package is."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hydrodask import kernels
+from hydrodask.stream.warm import warm_up
+
+ROOT = Path(__file__).resolve().parents[1]
+
+MEAN = """
+import numpy as np
+from hydrodask.window import panes
+one = np.zeros((1, 1), np.int64), np.zeros((1, 1, 5)), np.zeros((1, 1), np.bool_)
+for value in (1.0, 2.0, 3.0, 4.0):
+    panes.put(0, 0, value, *one)
+print(one[1][0, 0, panes.MEAN], sum(panes.put.stats.cache_misses.values()))
+"""
+"""Prints the mean of 1, 2, 3 and 4, and how many functions had to be compiled for it."""
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Return a folder with a copy of the package."""
+    shutil.copytree(ROOT / "hydrodask", tmp_path / "hydrodask", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def run(folder: Path, script: str = MEAN, **environ: str) -> list[str]:
+    """Return the words that a script prints which finds the package in `folder`."""
+    return subprocess.run(
+        [sys.executable, "-B", "-c", script],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), **environ},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+
+def test_a_changed_helper_is_seen(copy: Path) -> None:
+    """The function that is called lies in another file, which is not touched."""
+    before = run(copy)
+    again = run(copy)
+    helper = copy / "hydrodask/window/welford.py"
+    helper.write_text(helper.read_text().replace("mean += delta / count", "mean += delta"))
+    after = run(copy)
+
+    assert [one[0] for one in (before, again, after)] == ["2.5", "2.5", "4.0"]
+    assert [one[1] for one in (before, again, after)] == ["1", "0", "1"]
+
+
+def test_a_copy_takes_its_machine_code_along(copy: Path) -> None:
+    """Nothing is compiled again, though every file is younger than it was."""
+    run(ROOT)
+    place = kernels.folder()
+    assert place is not None
+    shutil.copytree(place, copy / "hydrodask/__pycache__" / place.name)
+
+    assert run(copy) == ["2.5", "0"]
+
+
+def unwritable(folder: Path) -> None:
+    """Make it impossible to keep anything below `folder`, also for root."""
+    for below in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        (below / "__pycache__").write_text("")
+
+
+def test_a_package_that_can_not_be_written_is_imported(copy: Path, tmp_path: Path) -> None:
+    """Its machine code goes to a temporary folder that is ours alone, when the user has none."""
+    unwritable(copy / "hydrodask")
+    places = {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null", "TMPDIR": str(tmp_path)}
+    first, second = run(copy, **places), run(copy, **places)
+
+    assert (first[1], second[1]) == ("1", "0")
+    assert (tmp_path / f"hydrodask-{os.getuid()}").stat().st_mode & 0o777 == 0o700
+
+
+def test_without_a_place_kernels_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And kept nowhere."""
+    monkeypatch.setattr(kernels, "_places", lambda: iter(()))
+    kernels.folder.cache_clear()
+    twice = kernels.njit(cache=True)(_twice)
+    kernels.folder.cache_clear()
+
+    assert twice(21) == 42
+    assert not twice.stats.cache_path
+
+
+def _twice(value: int) -> int:
+    return 2 * value
+
+
+def test_the_sources_are_all_that_kernels_use() -> None:
+    """Whoever compiles is one of them, and so is whatever of ours a kernel takes from elsewhere."""
+    known = {path for pattern in kernels.SOURCES for path in kernels.PACKAGE.glob(pattern)}
+    strangers = []
+    for path in kernels.PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        compiled = list(_compiled(tree))
+        if compiled and path not in known:
+            strangers.append(f"{path} is not in SOURCES")
+        used = {node.id for one in compiled for node in ast.walk(one) if isinstance(node, ast.Name)}
+        for name, module in _imported(tree):
+            if name in used - {"njit"} and ROOT / f"{module.replace('.', '/')}.py" not in known:
+                strangers.append(f"{path}: a kernel uses {name} of {module}, which is not in SOURCES")
+
+    assert strangers == []
+
+
+def _compiled(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    """Give the functions that have a decorator of numba's or ours."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.decorator_list and "njit" in ast.unparse(node.decorator_list[0]):
+            yield node
+
+
+def _imported(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """Give each name that is imported from a module of ours, and the module."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hydrodask"):
+            yield from ((alias.asname or alias.name, str(node.module)) for alias in node.names)
+
+
+def test_warming_up_imports_what_files_need() -> None:
+    """The first file of a stream is no reason to stand still for the import of pandas."""
+    script = (
+        "import sys\nfrom hydrodask.store.schemas import labels_table\n"
+        "from hydrodask.stream.warm import warm_up\nwarm_up()\nbefore = set(sys.modules)\n"
+        "labels_table([], [], partition=0, offsets=[])\nprint(*(set(sys.modules) - before))\n"
+    )
+
+    assert run(ROOT, script) == []
+
+
+def test_warming_up_leaves_nothing_to_compile() -> None:
+    """A process that follows loads all of it."""
+    warm_up()
+    script = (
+        "import gc\nfrom hydrodask.stream.warm import warm_up\nwarm_up()\n"
+        "from numba.core.dispatcher import Dispatcher\n"
+        "ours = [one for one in gc.get_objects() if isinstance(one, Dispatcher) and 'hydrodask' in one.__module__]\n"
+        "print(len(ours), sum(sum(one.stats.cache_misses.values()) for one in ours))\n"
+    )
+    count, compiled = run(ROOT, script)
+
+    assert int(count) > 30
+    assert compiled == "0"

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hydrodask.errors import FatalError, IntegrityError, RetryableError
+from hydrodask.errors import FatalError, IntegrityError, RetryableError, UsageError
 from hydrodask.services import HdfsService
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, pack, unpack
@@ -238,3 +238,48 @@ def test_packed_tables_come_back() -> None:
     """What waits in a snapshot is what it was, schema included."""
     assert unpack(pack(TABLE)).equals(TABLE)
     assert unpack(pack(TABLE.slice(1, 1))).equals(TABLE.slice(1, 1))
+
+
+class TestAskingForWhatIsNotThere:
+    """A name that is wrong is a mistake of whoever asks; no file is called damaged for it."""
+
+    @pytest.fixture
+    def lake(self, files: Files) -> Lake:
+        """Return a lake with two files, of which one has a column that the other has not."""
+        lake = Lake(files.url)
+        lake.put("raw/sensor=PS1", SOURCE, 4, 9, TABLE)
+        lake.put("raw/sensor=PS1", SOURCE, 9, 10, TABLE.append_column("new", pa.array(["x", "y", "z"])))
+        return lake
+
+    def test_unknown_column(self, lake: Lake) -> None:
+        """The columns that there are get listed."""
+        with pytest.raises(UsageError, match=r"has no column 'valeu'; it has offset, value, sensor, new"):
+            lake.table("raw", ["valeu"])
+
+    @pytest.mark.parametrize("folder", ["rows", "raw/sensor=PS9", "raw/sensor=PS9/date=2026-01-01"])
+    def test_unknown_folder(self, lake: Lake, folder: str) -> None:
+        """The folders that there are get listed."""
+        with pytest.raises(UsageError, match=f"no folder '{folder}' .*raw/sensor=PS1"):
+            lake.table(folder)
+
+    def test_unknown_lake(self, lake: Lake) -> None:
+        """A path that does not exist is said, whatever folder is asked for."""
+        with pytest.raises(UsageError, match=r"there is no lake at .*/elsewhere"):
+            Lake(f"{lake.files.url}/elsewhere").table("windows")
+
+    def test_column_of_newer_files_is_null_in_older_ones(self, lake: Lake) -> None:
+        """Columns come in the order of the question."""
+        table = lake.table("raw", ["new", "sensor", "offset"])
+
+        assert table.column_names == ["new", "sensor", "offset"]
+        assert table["new"].to_pylist() == [None, None, None, "x", "y", "z"]
+        assert table["sensor"].to_pylist() == ["PS1"] * 6
+
+    @pytest.mark.parametrize("folder", ["windows", "late/sensor=PS2", "cycles", "labels/"])
+    def test_folder_without_rows_yet(self, lake: Lake, folder: str) -> None:
+        """It has its columns, and no rows; a wrong column is one here too."""
+        column = "timestamp" if folder in {"late/sensor=PS2", "labels/"} else "revision"
+
+        assert lake.table(folder, ["rig", column]).num_rows == 0
+        with pytest.raises(UsageError, match="no column 'colour'"):
+            lake.table(folder, ["colour"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from hydrodask.audit.chain import arrange, usable_part
-from hydrodask.audit.files import FOLDERS, Link, empty_table, inspect, order_column, rows_of
+from hydrodask.audit.files import Link, inspect, order_column, rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.part import Part, load_snapshots
 from hydrodask.audit.replay import KEYS, Operators, raw_samples
@@ -18,6 +18,7 @@ from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, encode_range
 from hydrodask.store.listing import file_name, named
+from hydrodask.store.schemas import FOLDERS, empty
 
 Source = tuple[str, int]
 COMPUTED = ("windows", "cycles", "late")
@@ -128,7 +129,7 @@ class _Mender:
 
     def _close(self, span: Span) -> None:
         """Compare one span with the rows that it should hold."""
-        rows = pa.concat_tables([empty_table(self.folder), *self._rows])
+        rows = pa.concat_tables([empty(self.folder), *self._rows])
         due, self._rows = below(rows, self._column, span.end), [from_on(rows, self._column, span.end)]
         due = from_on(due, self._column, span.first)
         counts = self._report.rows

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 
 from hydrodask import clock
 from hydrodask.audit.chain import Run, arrange
-from hydrodask.audit.files import FOLDERS, Link, inspect, rows_of
+from hydrodask.audit.files import Link, inspect, rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.replaced import Replaced, covers
 from hydrodask.errors import FatalError, IntegrityError
@@ -37,6 +37,7 @@ from hydrodask.store.exchange import can_exchange, exchange
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, encode_range
 from hydrodask.store.listing import Named, named
+from hydrodask.store.schemas import FOLDERS
 
 STAGING = ".compact"
 """Where new folders are made: on the lake's file system, and where no reader of its folders looks."""

@@ -10,15 +10,10 @@ import pyarrow.parquet as pq
 
 from hydrodask.audit.finding import Result
 from hydrodask.errors import RetryableError
-from hydrodask.records import Samples
 from hydrodask.store import seal
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named
-from hydrodask.store.schemas import labels_table, late_table, profiles_table, samples_table, windows_table
-from hydrodask.window import CycleProfiles, SlidingWindows
-
-FOLDERS = ("raw", "windows", "cycles", "late", "labels")
-"""The folders of the lake."""
+from hydrodask.store.schemas import empty
 
 _END, _FIRST = b"hydrodask.end", b"hydrodask.first"
 
@@ -96,23 +91,7 @@ def rows_of(lake: Lake, link: Link) -> pa.Table:
 @cache
 def schema_of(folder: str) -> pa.Schema:
     """Return the columns that files of a folder have."""
-    return empty_table(folder).schema
-
-
-def empty_table(folder: str) -> pa.Table:
-    """Return no rows of a folder."""
-    none, numbers = np.zeros(0, np.int64), np.zeros(0)
-    samples = Samples("PS1", "", 0, np.zeros(0, np.int32), none, none, numbers, none, numbers, none)
-    windows, late = SlidingWindows("PS1", length_us=60, slide_us=10, lateness_us=10).consume(samples)
-    profiles = CycleProfiles("PS1", lateness_us=10).consume(samples)
-    tables = {
-        "raw": lambda: samples_table(samples),
-        "windows": lambda: windows_table(windows, partition=0, length_us=60),
-        "cycles": lambda: profiles_table(profiles, partition=0),
-        "late": lambda: late_table(late),
-        "labels": lambda: labels_table([], [], partition=0, offsets=[]),
-    }
-    return tables[folder]()
+    return empty(folder).schema
 
 
 def _number(metadata: dict[bytes, bytes], key: bytes) -> int | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from hydrodask.audit import documents as docs
 from hydrodask.audit.chain import arrange, check_beginnings, check_chain
-from hydrodask.audit.files import FOLDERS, Link, inspect
+from hydrodask.audit.files import Link, inspect
 from hydrodask.audit.finding import Results
 from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
@@ -25,6 +25,7 @@ from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, named
+from hydrodask.store.schemas import FOLDERS
 
 FLOWS = {**dict.fromkeys(SENSORS, "monitor"), "labels": "labels", "analytics": "alert"}
 """The short name of each topic that a flow reads, and the flow."""

@@ -82,6 +82,11 @@ class Files:
         except FileNotFoundError:
             return
 
+    def exists(self) -> bool:
+        """Say whether there is a folder at the URL."""
+        with self._translated("look for"):
+            return self._system.exists(self._full(""))
+
     def unfinished(self, folder: str) -> list[str]:
         """Return hidden files that a writer left behind when it died."""
         return [name for name in self._find(folder) if _is_hidden(name)]

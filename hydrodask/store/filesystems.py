@@ -84,6 +84,10 @@ class FileSystem:
             folders += [entry["name"] for entry in entries if entry["type"] == "directory"]
         return found
 
+    def exists(self, path: str) -> bool:
+        """Say whether there is a file or folder of that name."""
+        return bool(self.fs.exists(path))
+
     def remove(self, path: str) -> None:
         """Delete a file. Raises FileNotFoundError, or not, when it is not there."""
         self.fs.rm_file(path)

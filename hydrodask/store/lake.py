@@ -12,14 +12,19 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hydrodask.errors import IntegrityError, RetryableError
+from hydrodask.channels import SENSORS
+from hydrodask.errors import IntegrityError, RetryableError, UsageError
 from hydrodask.store import seal
 from hydrodask.store.files import Files
 from hydrodask.store.listing import Named, readable
+from hydrodask.store.schemas import FOLDERS, empty
 
 _END, _FIRST = b"hydrodask.end", b"hydrodask.first"
 _DELTA = ("cycle", "sample_idx", "timestamp", "offset", "late_us", "revision", "window_start", "window_end")
 _SPLIT = ("avg_value", "stddev_value")
+
+FOLDERS_SHOWN = 20
+"""Folders that a message lists."""
 
 READS_MAX = 5
 """How often a folder is listed anew because a file has gone since it was listed."""
@@ -54,28 +59,57 @@ class Lake:
     def table(self, folder: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of a folder, such as `windows` or `raw/sensor=PS1`, with the `sensor` that its paths name.
 
-        Each row is there once, whatever `compact` does meanwhile. Takes memory for all of them. Raises RetryableError
-        when files go again and again, IntegrityError for a damaged one.
+        Each row is there once, whatever `compact` does meanwhile. Takes memory for all of them. Raises UsageError when
+        there is no such lake, folder or column, and lists what there is; RetryableError when files go again and again,
+        IntegrityError for a damaged one.
         """
+        folder = folder.strip("/")
         for _attempt in range(READS_MAX):
             try:
-                tables = [self._rows(file, columns) for file in readable(self.files.names(folder))]
+                parts = [self._rows(file, columns) for file in readable(self.files.names(folder))]
             except FileNotFoundError:  # replaced since it was listed
                 continue
-            return pa.concat_tables(tables) if tables else pa.table({})
+            parts = parts or [self._nothing(folder)]
+            known = list(dict.fromkeys(name for _, names in parts for name in names))
+            if unknown := [name for name in columns or () if name not in known]:
+                raise UsageError(
+                    f"{folder} of {self.files.url} has no column {unknown[0]!r}; it has {', '.join(known)}"
+                )
+            table = pa.concat_tables([table for table, _ in parts], promote_options="default")
+            return table if columns is None else table.select(list(columns))
         raise RetryableError(f"{folder} in {self.files.url} changed in each of {READS_MAX} reads; read it again later")
 
-    def _rows(self, file: Named, columns: Sequence[str] | None) -> pa.Table:
-        of_file = None if columns is None else [name for name in columns if name != "sensor"]
+    def _rows(self, file: Named, columns: Sequence[str] | None) -> tuple[pa.Table, list[str]]:
+        """Return one file's rows, null in those of `columns` that it has not, and the columns that it has."""
         try:
             # From memory, because a folder `sensor=PS1` in a path would become a column of another type.
-            table = pq.read_table(pa.BufferReader(self.files.read(file.path)), columns=of_file)
+            data = pq.ParquetFile(pa.BufferReader(self.files.read(file.path)))
+            has, rows = list(data.schema_arrow.names), data.metadata.num_rows
+            read = data.read(None if columns is None else [name for name in has if name in columns])
         except (pa.ArrowInvalid, KeyError) as error:
             raise IntegrityError(f"{file.path} in {self.files.url} is damaged ({error}); move it away") from error
-        sensor = file.parts.get("sensor")
-        if sensor is not None and (columns is None or "sensor" in columns):
-            table = table.append_column("sensor", pa.repeat(sensor, table.num_rows))
-        return table.replace_schema_metadata(None)
+        found = dict(zip(read.column_names, read.columns, strict=True))
+        if sensor := file.parts.get("sensor"):
+            has.append("sensor")
+            found["sensor"] = pa.repeat(sensor, rows)
+        # Perhaps files of a newer version have the others.
+        return pa.table({name: pa.nulls(rows) for name in columns or () if name not in found} | found), has
+
+    def _nothing(self, folder: str) -> tuple[pa.Table, list[str]]:
+        """Return no rows of a folder that has none yet, and its columns. Raises UsageError when it can't have any."""
+        top, _, below = folder.partition("/")
+        if not self.files.exists():
+            raise UsageError(f"there is no lake at {self.files.url}; `run` and `import` make one, see lake.url")
+        sensor = below.partition("/")[0].removeprefix("sensor=")
+        if top not in FOLDERS or (sensor and sensor not in SENSORS):
+            there = sorted({path.rpartition("/")[0] for path in self.files.names("")})
+            shown = ", ".join(there[:FOLDERS_SHOWN]) + (", …" if len(there) > FOLDERS_SHOWN else "")
+            raise UsageError(
+                f"there is no folder {folder!r} in the lake {self.files.url}; it has {shown or 'none yet'}"
+            )
+        table = empty(top)
+        table = table if top == "labels" else table.append_column("sensor", pa.array([], pa.string()))
+        return table, table.column_names
 
     def end(self, folder: str, source: tuple[str, int]) -> int:
         """Return where the newest file of `source` at any depth below `folder` ends, 0 without files."""

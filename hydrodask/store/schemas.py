@@ -9,8 +9,12 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from hydrodask.channels import CYCLE_S
 from hydrodask.records import Int32, LabelRecord, Late, Profiles, Samples, Windows
 from hydrodask.rigs import RIGS
+
+FOLDERS = ("raw", "windows", "cycles", "late", "labels")
+"""The folders of the lake."""
 
 TIME = pa.timestamp("us", tz="UTC")
 
@@ -89,6 +93,23 @@ def labels_table(
     columns["partition"] = np.full(len(labels), partition, np.int32)
     columns["revision"] = pa.array(offsets, pa.int64())
     return pa.table(columns)
+
+
+def empty(folder: str) -> pa.Table:
+    """Return no rows of a folder, in its columns. `folder` is one of `FOLDERS`."""
+    none, numbers, codes = np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int32)
+    flags, counts, curves = np.zeros(0, np.bool_), np.zeros((0, CYCLE_S), np.int32), np.zeros((0, CYCLE_S))
+    samples = Samples("", "", 0, codes, none, none, numbers, none, numbers, none)
+    windows = Windows("", codes, none, none, numbers, numbers, numbers, numbers, flags, none)
+    profiles = Profiles("", codes, none, none, flags, none, counts, curves, curves, curves, curves)
+    tables = {
+        "raw": lambda: samples_table(samples),
+        "windows": lambda: windows_table(windows, partition=0, length_us=0),
+        "cycles": lambda: profiles_table(profiles, partition=0),
+        "late": lambda: late_table(Late(samples, none)),
+        "labels": lambda: labels_table([], [], partition=0, offsets=[]),
+    }
+    return tables[folder]()
 
 
 def _rigs(codes: Int32) -> pa.Array:

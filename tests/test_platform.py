@@ -38,6 +38,12 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(coordinator, "LOOK_S", 0.01)
 
 
+SETTINGS = Settings(
+    kafka=Kafka(discover_every=0.02),
+    source=Source(kind="none"),
+    step=Step(trigger=0.01, time_max=0.2, patience=60),
+)
+
 Act = Callable[[Platform, FakeCluster], Awaitable[None]]
 
 
@@ -56,14 +62,8 @@ def run(folder: Path, act: Act) -> Platform:
         finally:
             platform.documents.close()
 
-    settings = Settings(
-        data_dir=folder,
-        kafka=Kafka(discover_every=0.02),
-        source=Source(kind="none"),
-        step=Step(trigger=0.01, time_max=0.2, patience=60),
-    )
     with DataDir(folder) as data_dir:
-        platform = Platform(settings, data_dir=data_dir)
+        platform = Platform(SETTINGS.model_copy(update={"data_dir": folder}), data_dir=data_dir)
         asyncio.run(asyncio.wait_for(go(), 30))
     return platform
 
@@ -96,6 +96,23 @@ async def interrupt(_platform: Platform, _cluster: FakeCluster) -> None:
     """Do what Ctrl-C does."""
     os.kill(os.getpid(), signal.SIGINT)
     await asyncio.sleep(0.01)
+
+
+def test_the_time_of_a_run_begins_with_its_first_record(tmp_path: Path) -> None:
+    """Not while workers still compile their kernels: a run for 50 ms that has a worker after 300 ms works for 50 ms."""
+
+    async def go() -> None:
+        cluster = FakeCluster([])
+        furnish(platform, cluster)
+        asyncio.get_running_loop().call_later(0.3, cluster.alive.append, "a")
+        await platform.run(seconds=0.05, until_idle=False)
+        platform.documents.close()
+
+    with DataDir(tmp_path) as data_dir:
+        platform = Platform(SETTINGS.model_copy(update={"data_dir": tmp_path}), data_dir=data_dir)
+        asyncio.run(asyncio.wait_for(go(), 30))
+
+    assert platform.coordinator.board.overview.steps > 1
 
 
 def test_a_run_that_is_stopped_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

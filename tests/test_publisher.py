@@ -48,6 +48,7 @@ class ListFeed:
     chunks: list[list[Chunk]]
     start_us: int = START_US
     asked: list[int] = field(default_factory=list)
+    label: LabelRecord | None = LABEL
 
     @property
     def seconds(self) -> int:
@@ -61,7 +62,7 @@ class ListFeed:
 
     def labels(self, second: int) -> list[LabelRecord]:
         """Return a label in second 0."""
-        return [LABEL] if second == 0 else []
+        return [self.label] if second == 0 and self.label else []
 
 
 @pytest.fixture
@@ -250,6 +251,15 @@ def test_an_endless_feed_can_be_stopped(settings: Settings, how: str) -> None:
     assert len(feed.asked) < 3600
 
 
+def test_the_time_to_publish_begins_with_the_first_record(settings: Settings) -> None:
+    """A feed whose first record is due after a second is published for 0.2 s from then on, and not for nothing."""
+    feed = ListFeed([[], *([chunk_of([1.0] * 100, second=s)] for s in range(1, 3600))], label=None)
+
+    summary = Publisher(producer_for(settings.kafka), settings.topic, speed=1.0).run(feed, 0.2)
+
+    assert 10 <= summary.published <= 40
+
+
 def test_a_refused_record_is_counted_with_its_reason(settings: Settings) -> None:
     """One record that is too large does not stop the others."""
     chunk = chunk_of([1.0, 2.0, 3.0])
@@ -342,11 +352,16 @@ def test_simulate_publishes_a_fleet(settings: Settings) -> None:
     assert {m.key() for m in read(settings, "TS1", 2)} == {b"rig-0001", b"rig-0002"}
 
 
+def write_cycle(folder: Path, times: int = 1) -> None:
+    """Write a recording of equal cycles."""
+    for channel in CHANNELS.values():
+        (folder / f"{channel.name}.txt").write_text(("\t".join(["1.5"] * channel.samples_per_cycle) + "\n") * times)
+    (folder / "profile.txt").write_text("3\t100\t0\t130\t0\n" * times)
+
+
 def test_replay_publishes_a_recording(settings: Settings, tmp_path: Path) -> None:
     """One cycle twice: 87,360 samples and two labels."""
-    for channel in CHANNELS.values():
-        (tmp_path / f"{channel.name}.txt").write_text("\t".join(["1.5"] * channel.samples_per_cycle))
-    (tmp_path / "profile.txt").write_text("3\t100\t0\t130\t0")
+    write_cycle(tmp_path)
 
     summary = run_command(
         replay.add_to,
@@ -358,3 +373,41 @@ def test_replay_publishes_a_recording(settings: Settings, tmp_path: Path) -> Non
     last = json.loads(read(settings, "CE", 120)[-1].value() or b"")
     assert (last["cycle"], last["timestamp"]) == (1, "2026-01-01T00:01:59.000000")
     assert last["rig"] == "bench-3"
+
+
+@pytest.mark.parametrize("command", ["simulate", "replay"])
+def test_no_one_publishes_to_a_broker_that_nobody_named(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """The default's address is no name that anybody gave; one by --set, profile or environment is."""
+    write_cycle(tmp_path)
+    arguments = [command, *([str(tmp_path)] if command == "replay" else []), "--speed", "max", "--for", "100ms"]
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    {"simulate": simulate, "replay": replay}[command].add_to(app)
+
+    refused = CliRunner().invoke(app, [*arguments, "--set", "kafka.embedded=false"], prog_name="hydrodask")
+    monkeypatch.setenv("HYDRODASK_KAFKA__BOOTSTRAP", settings.kafka.bootstrap)
+    done = CliRunner().invoke(app, arguments, prog_name="hydrodask")
+
+    assert isinstance(refused.exception, ConfigError)
+    assert "no broker is named" in str(refused.exception)
+    assert done.exit_code == 0, done.output
+
+
+def test_a_recording_is_read_to_its_end_before_any_of_it_is_published(settings: Settings, tmp_path: Path) -> None:
+    """A value in row 8 that is no number is one sentence, and no record."""
+    write_cycle(tmp_path, times=8)
+    lines = (tmp_path / "TS4.txt").read_text().splitlines()
+    (tmp_path / "TS4.txt").write_text("\n".join([*lines[:7], lines[7].replace("1.5", "1,5", 1)]))
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    replay.add_to(app)
+
+    done = CliRunner().invoke(app, ["replay", str(tmp_path), "--bootstrap", settings.kafka.bootstrap, "--speed", "max"])
+
+    assert isinstance(done.exception, ConfigError)
+    assert "TS4.txt row 8 column 1 is b'1,5'" in str(done.exception)
+    consumer = kafka.consumer(settings.kafka)
+    assert consumer.get_watermark_offsets(kafka.TopicPartition(settings.topic("TS1"), 0)) == (0, 0)
+    consumer.close()

@@ -16,7 +16,9 @@ Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value over all other layers; repeatable.", show_default=False),
 ]
-For = Annotated[str | None, typer.Option("--for", help="Stop after this long, for example 2m.", show_default=False)]
+For = Annotated[
+    str | None, typer.Option("--for", help="Stop this long after the first record, for example 2m.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 console = Console()

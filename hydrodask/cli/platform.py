@@ -108,7 +108,7 @@ class Platform:
             yield
 
     async def run(self, *, seconds: float | None, until_idle: bool) -> None:
-        """Run until told to stop, `seconds` have passed, or the source has ended and all of it is stored."""
+        """Run until told to stop, `seconds` from the first record on, or until the source has ended and is stored."""
         self._listen()
         working = asyncio.create_task(self.coordinator.run(), name="coordinator")
         ending = asyncio.create_task(self._end(seconds, until_idle=until_idle), name="ending")
@@ -192,13 +192,15 @@ class Platform:
             loop.call_later(SAME_SIGNAL_S, loop.remove_signal_handler, name)
 
     async def _end(self, seconds: float | None, *, until_idle: bool) -> None:
-        """Return when it is time to stop. Raises the source's error."""
-        end_s = float("inf") if seconds is None else clock.monotonic_s() + seconds
+        """Return when it is time to stop: `seconds` count from the first record on. Raises the source's error."""
+        end_s = float("inf")
         while clock.monotonic_s() < end_s and not self.stopping.is_set():
             if self.source.error is not None:
                 raise self.source.error
             if self.coordinator.board.overview.steps:
                 self.source.start()  # a worker that still compiles its kernels would make all of it late
+            if seconds is not None and self.source.began:
+                end_s = min(end_s, clock.monotonic_s() + seconds)
             self.coordinator.board.progress(self.source.progress)
             if until_idle and self.source.done.is_set() and await self._idle():
                 return

@@ -11,15 +11,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from hydrodask.cli.common import console, errors, print_json
 from hydrodask.clock import US_PER_S, iso
-from hydrodask.errors import FatalError, HydrodaskError
+from hydrodask.errors import ConfigError, FatalError, HydrodaskError
 from hydrodask.ingest import topics
 from hydrodask.ingest.feed import Feed, parse_speed
 from hydrodask.ingest.publisher import Publisher, Summary, producer_for
-from hydrodask.settings import Settings
+from hydrodask.settings import Settings, load
+from hydrodask.settings.model import Kafka
 
 Bootstrap = Annotated[
     str | None,
-    typer.Option("--bootstrap", help="host:port of the brokers.", show_default="kafka.bootstrap"),
+    typer.Option("--bootstrap", help="host:port of the brokers.", show_default="kafka.bootstrap, if you have set it"),
 ]
 Speed = Annotated[
     str | None,
@@ -37,6 +38,21 @@ def with_options(settings: Settings, bootstrap: str | None, **source: object) ->
     changed = {"source": settings.source.model_copy(update=given)}
     kafka = {"bootstrap": bootstrap, "embedded": False} if bootstrap else {}
     return settings.model_copy(update=changed | {"kafka": settings.kafka.model_copy(update=kafka)})
+
+
+def to_named_broker(profile: str | None, sets: list[str] | None, bootstrap: str | None, **source: object) -> Settings:
+    """Return the settings as `with_options` does, for who publishes.
+
+    Raises ConfigError when nobody has named a broker: who listens at the default's address may be anybody's.
+    """
+    settings, origins = load(profile=profile, sets=sets or ())
+    where = settings.kafka.bootstrap
+    if not bootstrap and origins["kafka.bootstrap"] == "default" and where == Kafka().bootstrap:
+        raise ConfigError(
+            f"no broker is named, and records are not published to whoever listens at {where}: give --bootstrap "
+            "HOST:PORT, a --profile that names one, or kafka.bootstrap by --set or HYDRODASK_KAFKA__BOOTSTRAP"
+        )
+    return with_options(settings, bootstrap, **source)
 
 
 def publish(feed: Feed, settings: Settings, *, until_s: float | None, as_json: bool) -> None:

@@ -24,6 +24,7 @@ class SourceThread:
         self.error: HydrodaskError | None = None
         self.done = threading.Event()
         self.covered_s = 0
+        self._publisher: Publisher | None = None
         self._settings = settings
         self._overview = overview
         self._base = base
@@ -36,6 +37,11 @@ class SourceThread:
         if self.feed is None or not self.feed.seconds:
             return None
         return min(1.0, self.covered_s / self.feed.seconds)
+
+    @property
+    def began(self) -> bool:
+        """Whether the first record has been published, or none will be."""
+        return self.done.is_set() or (self._publisher is not None and self._publisher.counts.total() > 0)
 
     def start(self) -> None:
         """Begin to publish; does nothing when called again."""
@@ -55,7 +61,7 @@ class SourceThread:
     def _run(self) -> None:
         assert self.feed is not None  # noqa: S101  (start() checked it)
         try:
-            self._publisher = Publisher(
+            publisher = self._publisher = Publisher(
                 producer_for(self._settings.kafka),
                 self._settings.topic,
                 speed=parse_speed(self._settings.source.speed),
@@ -65,7 +71,7 @@ class SourceThread:
                 hold=self._hold if self._settings.kafka.embedded else None,
                 stop=self._stop,
             )
-            self.summary = self._publisher.run(self.feed)
+            self.summary = publisher.run(self.feed)
         except HydrodaskError as error:
             self.error = error
         except Exception as error:  # a source that ends without one has published everything
@@ -83,5 +89,5 @@ class SourceThread:
         for (topic, _), part in self._overview().partitions.items():
             durable[topic] = durable.get(topic, 0) + max(0, part.durable - self._base)
         most = self._settings.source.unconsumed_max
-        counts = self._publisher.counts
-        return any(counts[topic] - durable.get(topic, 0) > most for topic in map(self._settings.topic, SENSORS))
+        counts = self._publisher.counts if self._publisher else {}
+        return any(counts.get(topic, 0) - durable.get(topic, 0) > most for topic in map(self._settings.topic, SENSORS))

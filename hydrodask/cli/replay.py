@@ -7,7 +7,7 @@ import typer
 
 from hydrodask import clock
 from hydrodask.cli import publish as shared
-from hydrodask.cli.common import For, Json, Profile, Sets, seconds, settings
+from hydrodask.cli.common import For, Json, Profile, Sets, seconds
 from hydrodask.ingest.feed import RECORDING_START, open_recording
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with PS1.txt … SE.txt and profile.txt.")]
@@ -46,7 +46,8 @@ def replay(
 
     Example: `hydrodask replay recording/ --bootstrap 127.0.0.1:9092 --speed max --repeat 6`
     """
-    effective = shared.with_options(settings(profile, sets), bootstrap, speed=speed, start=start)
+    effective = shared.to_named_broker(profile, sets, bootstrap, speed=speed, start=start)
     until_s = seconds(duration)
     feed = open_recording(effective, folder, clock.now_us(), repeat=repeat, rig=rig)
+    feed.check()
     shared.publish(feed, effective, until_s=until_s, as_json=as_json)

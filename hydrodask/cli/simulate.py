@@ -6,7 +6,7 @@ import typer
 
 from hydrodask import clock
 from hydrodask.cli import publish as shared
-from hydrodask.cli.common import For, Json, Profile, Sets, seconds, settings
+from hydrodask.cli.common import For, Json, Profile, Sets, seconds
 from hydrodask.ingest.feed import open_simulator
 
 Rigs = Annotated[int | None, typer.Option("--rigs", min=1, help="How many rigs.", show_default="source.rigs")]
@@ -50,8 +50,9 @@ def simulate(
     Example: `hydrodask simulate --bootstrap 127.0.0.1:9092 --rigs 3 --faults faults-demo.yaml --for
     10m`
     """
-    effective = shared.with_options(
-        settings(profile, sets),
+    effective = shared.to_named_broker(
+        profile,
+        sets,
         bootstrap,
         rigs=rigs,
         seed=seed,

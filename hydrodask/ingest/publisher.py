@@ -100,18 +100,19 @@ class Publisher:
         self._stop = stop or threading.Event()
         self._reasons: Counter[str] = Counter()
         self._held_s = 0.0
+        self._until_s: float | None = None
         self._end_s = float("inf")
         self._sent_s = 0.0
         self._planned_s = 0.0
 
     def run(self, feed: Feed, until_s: float | None = None) -> Summary:
-        """Publish `feed` until its end, `until_s` seconds or `stop`; then deliver what is queued.
+        """Publish `feed` until its end, `until_s` seconds from its first record on, or `stop`; then deliver what waits.
 
         Raises UnreachableError when the broker takes nothing for the timeout; the records of the
         queue are then lost.
         """
         start_s = self._sent_s = clock.monotonic_s()
-        self._end_s = float("inf") if until_s is None else start_s + until_s
+        self._until_s = until_s
         pace = Pace(self._speed, feed.start_us, clock.now_us(), start_s)
         phases = None if self._speed is None else phase_us
         due_by_second = schedule(feed, topic=self._topic, key=self._key, phase_us=phases)
@@ -148,6 +149,8 @@ class Publisher:
         return self._stop.is_set() or clock.monotonic_s() >= self._end_s
 
     def _send(self, items: list[Item]) -> None:
+        if self._until_s is not None and not self.counts:
+            self._end_s = clock.monotonic_s() + self._until_s
         self._make_room(UNDELIVERED_MAX)
         produce, failed = self._producer.produce, self._failed
         for topic, payload, key in items:

@@ -50,11 +50,11 @@ class Life:
         self.snapshots = Files(f"{self.url}/snapshots")
         self.restart()
 
-    def restart(self) -> int:
-        """Open the partition anew, as another worker would; return the offset to read from."""
+    def restart(self, *, high: int | None = None) -> int:
+        """Open the partition anew, as another worker would; return the offset to read from. The log ends at `high`."""
         ctx = Context(self.settings, self.flow, self.topic, 0, self.lake)
         self.partition = Partition(ctx, BUILDS[self.flow], self.snapshots)
-        return self.partition.open(self.committed, self.low, self.emitted)
+        return self.partition.open(self.committed, self.low, self.emitted, high=high)
 
     def feed(self, messages: Messages) -> None:
         """Run messages through the graph."""

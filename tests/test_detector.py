@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hydrodask.channels import CHANNELS
 from hydrodask.clock import US_PER_S, iso
-from hydrodask.detect import Detector, Rule
+from hydrodask.detect import Criteria, Detector, Rule
 from hydrodask.detect.baseline import RELEARN
 from hydrodask.detect.incidents import OPEN_MAX
 from hydrodask.errors import ConfigError, IntegrityError
@@ -113,6 +113,7 @@ def test_incident_opens_lasts_and_resolves() -> None:
             "sensor": "CE",
             "rule": "high",
             "severity": "warning",
+            "rules": one.criteria.digest,
             "statistic": "avg",
             "status": "resolved",
             "opened_at": "2026-01-01T00:01:10Z",
@@ -411,16 +412,55 @@ def test_impossible_baseline_is_refused(changed: dict[str, object], key: str) ->
 # Snapshots --------------------------------------------------------------------------------------
 
 
-def test_removed_rule_leaves_no_open_incident() -> None:
-    """The next final row resolves what no rule can resolve any more."""
+def test_removed_rule_leaves_nothing_open() -> None:
+    """Its incident is resolved by the newest final window, and what is provisional of all open windows goes at once."""
     one, other = detector(rule()), detector()
-    changes = feed(one, [row(0, 31), row(1, 31, final=False)])
-    other.restore(one.snapshot())
-    changes += feed(other, [row(1, 31)], 2)
+    changes = feed(one, [row(0, 31), *(row(number, 31, final=False) for number in range(1, 7))])
+    assert len(of("anomalies", changes)) == 7
+
+    changes += one.adopt(other.criteria, since=7, revision=7)
+
+    assert [(c["status"], c["resolved_at"]) for c in of("incidents", changes)] == [("resolved", "2026-01-01T00:01:00Z")]
+    assert [(c["value"], c["provisional"]) for c in of("anomalies", changes)] == [(31, False)]
+    assert one.alarms() == []
+
+
+def test_changed_rule_begins_anew() -> None:
+    """What the old one left provisional goes, though the new one would not look at it; its incident is resolved."""
+    one = detector(rule())
+    changes = feed(one, [row(0, 31), *(row(number, 31, final=False) for number in range(1, 7))])
+    changes += one.adopt(detector(rule(enter=40, exit=30)).criteria, since=7, revision=7)
 
     assert [c["status"] for c in of("incidents", changes)] == ["resolved"]
-    assert [c["value"] for c in of("anomalies", changes)] == [31]
-    assert other.alarms() == []
+    assert [c["provisional"] for c in of("anomalies", changes)] == [False]
+
+    changes += feed(one, [row(1, 41), row(2, 20)], 8)
+    digests = {c["value"]: c["rules"] for c in of("anomalies", changes)}
+    assert digests == {31: detector(rule()).criteria.digest, 41: one.criteria.digest}
+
+
+def test_rule_that_stays_keeps_its_incident() -> None:
+    """A rule beside it has changed: the incident goes on, and what it has learned of usual values too."""
+    one = detector(rule(), rule(name="other"), baseline=BASELINE)
+    changes = feed(one, [row(number, 20) for number in range(5)] + [row(5, 31)])
+    changes += one.adopt(detector(rule(), baseline=BASELINE).criteria, since=6, revision=6)
+    changes += feed(one, [row(6, 32)], 6)
+
+    found = {c["rule"]: (c["status"], c["windows"]) for c in of("incidents", changes)}
+    assert found["high"] == ("open", 2)
+    assert found["other"] == ("resolved", 1)
+    assert found["baseline:avg_value"] == ("open", 2)
+
+
+def test_digest_is_of_the_content() -> None:
+    """Other order, same digest; another message, threshold or coverage, another one."""
+    low, high = rule(name="a"), rule(name="b")
+
+    assert detector(low, high).criteria.digest == detector(high, low).criteria.digest
+    others = [detector(low), detector(low, rule(name="b", message="x")), detector(low, high, baseline=BASELINE)]
+    assert len({one.criteria.digest for one in [*others, detector(low, high)]}) == 4
+    decoded = Criteria.decoded(detector(low, high, baseline=BASELINE).criteria.encoded)
+    assert decoded.digest == others[2].criteria.digest
 
 
 def test_snapshot_of_another_layout_is_refused() -> None:

@@ -11,11 +11,13 @@ from hydrodask.audit.finding import Result
 from hydrodask.audit.part import Part
 from hydrodask.channels import SENSORS
 from hydrodask.clock import iso, parse_iso
-from hydrodask.detect import Detector, load_rules
+from hydrodask.detect import Criteria, Detector
+from hydrodask.detect.detector import NEVER_US, VERSION, since_of
 from hydrodask.records import Change, Upsert, WindowRecord
 from hydrodask.settings import Settings
 from hydrodask.store.documents import Documents
-from hydrodask.stream import snapshot
+from hydrodask.store.files import Files
+from hydrodask.stream import editions, snapshot
 
 COLLECTIONS = ("anomalies", "incidents")
 """What windows imply; components follow from models, and status from the run."""
@@ -40,6 +42,10 @@ class Implied:
         """What the partition of each rig's rows had committed: documents of later revisions are ahead of it."""
         self.coming: dict[Id, dict[int, Body]] = {}
         """What the rows past the commit change: documents are written before it."""
+        self.known: set[str] = set()
+        """Digests of the criteria by which documents can be judged."""
+        self.before_us: dict[tuple[str, str], int] = {}
+        """The start of the newest window of each rig's sensor that was judged by criteria that are not known here."""
         self._final_us: dict[tuple[str, str], tuple[int, int]] = {}
         self._revisions: dict[Id, int] = {}
 
@@ -65,6 +71,17 @@ class Implied:
             if isinstance(change, Upsert):
                 self.coming.setdefault((change.collection, change.id), {}).setdefault(change.revision, change.body)
 
+    def doubt(self, row: WindowRecord) -> None:
+        """Take note that a row was judged by criteria that are not known."""
+        if row.final:
+            self.before_us[row.rig, row.sensor] = parse_iso(row.window_start)
+
+    def judgeable(self, body: Body) -> bool:
+        """Say whether what has made a document is known: its criteria, and those of its first window."""
+        start = parse_iso(str(body.get("window_start") or body.get("first_window")))
+        before_us = self.before_us.get((str(body.get("rig")), str(body.get("sensor"))))
+        return body.get("rules") in self.known and (before_us is None or start > before_us)
+
     def settled(self) -> None:
         """Forget the revisions of documents that are gone: no row of an earlier one comes any more."""
         self._revisions = {name: revision for name, (revision, _) in self.documents.items()}
@@ -86,65 +103,85 @@ class Implied:
         return self._final_us.get((str(body.get("rig")), str(body.get("sensor"))))
 
 
-def detector_of(settings: Settings) -> Detector:
-    """Return the detector as the flow has it."""
-    detect = settings.detect
-    return Detector(
-        load_rules(detect.rules),
-        baseline=detect.baseline,
-        coverage_min=detect.coverage_min,
-        window_s=settings.window.length,
-    )
-
-
 def replay_topic(part: Part, implied: Implied, result: Result) -> None:
     """Replay a partition of the analytics topic; compare the states in its snapshots on the way."""
     assert part.log is not None  # noqa: S101 - the caller has looked
-    detector, position, committed = detector_of(part.settings), part.bounds[0], part.committed or 0
-    left = list(part.snapshots)
+    there = editions_of(part)
+    implied.known |= editions.digests(there)
+    judging, known_from = editions.Judging(there), editions.known_from(there)
+    position, committed = part.bounds[0], part.committed or 0
+    # A state that goes back to criteria that are not known can't be computed.
+    left = list(part.snapshots) if known_from <= part.bounds[0] else []
     for messages in part.log.messages(part.source, *part.log.bounds(part.source)):
         for offset, value in zip(messages.offsets.tolist(), messages.values, strict=True):
             while left and left[0].offset <= offset:
-                _check_state(left.pop(0), detector, result)
+                _check_state(left.pop(0), judging.detector, result)
             position = offset + 1
             row = None if value is None else _row(value)
-            if row is not None and offset < committed:
+            if row is None:
+                continue
+            changes = judging.update(row, offset)
+            if offset < known_from:
+                implied.doubt(row)
+            elif offset < committed:
                 implied.committed[row.rig] = max(committed, implied.committed.get(row.rig, 0))
-                implied.take(row, detector.update(row, offset))
-            elif row is not None:
-                implied.foresee(detector.update(row, offset))
+                implied.take(row, changes)
+            else:
+                implied.foresee(changes)
         implied.settled()
     for taken in left:
         if position <= taken.offset <= committed:
-            _check_state(taken, detector, result)
+            _check_state(taken, judging.detector, result)
+
+
+def editions_of(part: Part) -> list[editions.Edition]:
+    """Return the editions of the criteria of a partition; where none is kept, the configuration's stand in."""
+    there = editions.load(Files(part.settings.snapshots_url), part.source)
+    known = any(edition.criteria is not None for edition in there)
+    return there if known else [*there, editions.Edition(part.reach, Criteria.of(part.settings))]
 
 
 def _check_state(taken: Any, detector: Detector, result: Result) -> None:
-    stored = taken.state.get("nodes", {}).get("detector", {}).get("detector", {})
+    stored = _stored(taken)
+    if stored.get("version", VERSION) != VERSION:
+        result.skip(f"{taken.path}: its state of the detector is of another release")
+        return
     if taken.offset and snapshot.encode({"detector": stored}) != snapshot.encode({"detector": detector.snapshot()}):
         result.found(taken.path, f"its state of the detector is not what the rows below offset {taken.offset} give")
     result.count(states=1)
 
 
-def replay_lake(parts: list[Part], judged_us: dict[tuple[str, str], int], settings: Settings, implied: Implied) -> None:
-    """Replay the final windows of the lake, key by key in their order; `judged_us` says up to which start of each."""
-    detector, number = detector_of(settings), 0
+def _stored(taken: Any) -> Body:
+    """Return the detector's state in a snapshot, empty in one of a group that had just begun."""
+    found: Body = taken.state.get("nodes", {}).get("detector", {}).get("detector", {})
+    return found
+
+
+def replay_lake(parts: list[Part], judging: list[Part], settings: Settings, implied: Implied) -> None:
+    """Replay the final windows of the lake, key by key in their order, as far as the newest snapshots have judged them.
+
+    By the criteria of those snapshots: what earlier ones have judged is not looked at.
+    """
+    judged_us: dict[tuple[str, str], int] = {}
+    criteria = {}
+    for part in judging:
+        state = {} if part.newest is None else _stored(part.newest)
+        there = editions_of(part)
+        since = since_of(state)
+        now = next((e.criteria for e in reversed(there) if e.criteria is not None and e.offset <= max(since, 0)), None)
+        now = now or Criteria.of(settings)
+        criteria[now.digest] = now
+        for rig, sensor, last_us, *_, before_us in state.get("keys", []):
+            judged_us[rig, sensor] = max(last_us, judged_us.get((rig, sensor), last_us))
+            if state.get("version") == VERSION and before_us > NEVER_US:
+                implied.before_us[rig, sensor] = max(before_us, implied.before_us.get((rig, sensor), before_us))
+    implied.known |= set(list(criteria)[:1])
+    detector, number = Detector.by(next(iter(criteria.values()), Criteria.of(settings))), 0
     for part in parts:
         for row in _final_rows(part):
             number += 1
-            if parse_iso(row.window_start) <= judged_us.get((row.rig, row.sensor), -(1 << 62)):
+            if parse_iso(row.window_start) <= judged_us.get((row.rig, row.sensor), NEVER_US):
                 implied.take(row, detector.update(row, number))
-
-
-def judged(parts: list[Part]) -> dict[tuple[str, str], int]:
-    """Return the start of the newest window that was judged of each rig's sensor, as the newest snapshots say."""
-    found: dict[tuple[str, str], int] = {}
-    for part in parts:
-        newest = part.newest
-        keys = [] if newest is None else newest.state.get("nodes", {}).get("detector", {}).get("detector", {})["keys"]
-        for rig, sensor, last_us, *_ in keys:
-            found[rig, sensor] = max(last_us, found.get((rig, sensor), last_us))
-    return found
 
 
 def _final_rows(part: Part) -> Iterator[WindowRecord]:
@@ -183,10 +220,13 @@ class Comparing:
     moving: Callable[[], bool]
     expire: bool
     _left: dict[Id, tuple[int, Body]] = field(default_factory=dict)
+    _unjudged: dict[str, int] = field(default_factory=dict)
+    """Documents that can't be judged, by the digest of their rules."""
 
     def run(self, store: Documents) -> None:
         """Look at every document, and then for those that are missing."""
-        self._left = {name: one for name, one in self.implied.documents.items() if not one[1]["provisional"]}
+        implied = self.implied.documents.items()
+        self._left = {n: one for n, one in implied if not one[1]["provisional"] and self.implied.judgeable(one[1])}
         for collection in COLLECTIONS:
             for sensor in SENSORS:
                 found = store.find(collection, {"sensor": sensor}, limit=DOCUMENTS_MAX)
@@ -194,6 +234,9 @@ class Comparing:
                     self._one(collection, body)
                 if len(found) == DOCUMENTS_MAX:
                     self._forget(collection, sensor)
+        if self._unjudged:
+            count, digests = sum(self._unjudged.values()), ", ".join(sorted(self._unjudged))
+            self.result.skip(f"{count:,} documents by rules that are not known here, or not any more ({digests})")
         if self.expire:
             self.result.skip(f"{len(self._left):,} documents that are not there: documents.keep lets them go with time")
             return
@@ -202,6 +245,10 @@ class Comparing:
 
     def _one(self, collection: str, body: Body) -> None:
         """Compare one stored document with what is implied under its id."""
+        if not self.implied.judgeable(body):
+            digest = str(body.get("rules", "no digest"))
+            self._unjudged[digest] = self._unjudged.get(digest, 0) + 1
+            return
         self.result.count(documents=1)
         name, revision = str(body.pop("_id")), int(body.pop("revision", -1))
         want = self._left.pop((collection, name), None)

@@ -148,7 +148,7 @@ class Audit:
             return
         else:
             result.skip("revisions and provisional documents: the window rows are not on their topic any more")
-            docs.replay_lake(monitored, docs.judged(judging), self.settings, implied)
+            docs.replay_lake(monitored, judging, self.settings, implied)
         store = open_documents(self.settings)
         try:
             expire = self.settings.documents.keep is not None

@@ -5,7 +5,8 @@ documents. Loses nothing: a window that can't be judged (too few samples) change
 does a repeated one.
 """
 
+from hydrodask.detect.criteria import Criteria
 from hydrodask.detect.detector import Detector
 from hydrodask.detect.rules import Rule, load_rules
 
-__all__ = ["Detector", "Rule", "load_rules"]
+__all__ = ["Criteria", "Detector", "Rule", "load_rules"]

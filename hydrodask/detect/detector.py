@@ -6,20 +6,21 @@ back provisional documents.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from hydrodask.channels import CHANNELS
 from hydrodask.clock import US_PER_S, parse_iso
+from hydrodask.detect.criteria import Criteria
 from hydrodask.detect.health import BEST, health
-from hydrodask.detect.incidents import ANOMALIES, INCIDENTS, Case, Track, on_final, on_open
+from hydrodask.detect.incidents import ANOMALIES, INCIDENTS, Case, Track, let_go, on_final, on_open
 from hydrodask.detect.judge import BaselineJudge, Judge, RuleJudge
-from hydrodask.detect.rules import STATISTICS, Rule
-from hydrodask.errors import ConfigError, IntegrityError
+from hydrodask.detect.rules import Rule
+from hydrodask.errors import IntegrityError
 from hydrodask.records import Change, Upsert, WindowRecord
 from hydrodask.settings import model
 
-VERSION = 2
-"""Of the snapshot's layout."""
+VERSION = 3
+"""Of the snapshot's layout; 2 did not say by which criteria it was made."""
 
 GAP_US = 600 * US_PER_S
 """After a hole this long, or a window's length if that is longer, a key starts like a new one.
@@ -27,16 +28,23 @@ GAP_US = 600 * US_PER_S
 Windows before and after it are not in a row, and the first ones
 are partial because the rig was off, not because samples are missing."""
 
+NEVER_US = -(1 << 62)
+"""Before any window."""
+
 Key = tuple[str, str]
 
 
 class _KeyState:
-    """What is known of one (rig, sensor); `steady`: it has had a full window since it began."""
+    """What is known of one (rig, sensor).
 
-    __slots__ = ("baselines", "last_us", "steady", "tracks")
+    `steady`: it has had a full window since it began; `last_us`: the start of its newest final window, and `before_us`
+    of the newest one that earlier criteria have judged.
+    """
+
+    __slots__ = ("baselines", "before_us", "last_us", "steady", "tracks")
 
     def __init__(self, baselines: tuple[BaselineJudge, ...]) -> None:
-        self.last_us = -(1 << 62)
+        self.last_us = self.before_us = NEVER_US
         self.steady = False
         self.baselines = baselines
         self.tracks: dict[str, Track] = {}
@@ -63,15 +71,22 @@ class Detector:
         coverage_min: float,
         window_s: float,
     ) -> None:
-        _check(baseline)
-        self._baseline = baseline
-        self._coverage_min = coverage_min
-        judges = [(rule.sensors, RuleJudge(rule, coverage_min=coverage_min)) for rule in rules]
-        self._rules = {sensor: tuple(judge for sensors, judge in judges if sensor in sensors) for sensor in CHANNELS}
-        self._full = {name: channel.rate_hz * window_s for name, channel in CHANNELS.items()}
-        self._gap_us = max(GAP_US, round(window_s * US_PER_S))  # windows that slide by more than GAP_US have no hole
         self._keys: dict[Key, _KeyState] = {}
         self.totals = {"anomalies": 0, "incidents": 0}
+        self.since = -1
+        self._judge_by(Criteria(tuple(rules), baseline, coverage_min, window_s))
+
+    @classmethod
+    def by(cls, criteria: Criteria, *, since: int = -1) -> Self:
+        """Return a detector that judges by `criteria`, which are in force since that revision; -1: not known."""
+        made = cls(
+            criteria.rules,
+            baseline=criteria.baseline,
+            coverage_min=criteria.coverage_min,
+            window_s=criteria.window_s,
+        )
+        made.since = since
+        return made
 
     def update(self, row: WindowRecord, revision: int) -> list[Change]:
         """Take one row in, return what changes; `revision` is its offset in its partition.
@@ -92,6 +107,29 @@ class Detector:
         self._count(changes)
         return changes
 
+    def adopt(self, criteria: Criteria, *, since: int, revision: int) -> list[Change]:
+        """Judge by other criteria from the row of this revision on; return what settles what the old ones left.
+
+        All that is provisional goes, whatever row it is about: the next updates say what holds now. An incident is of
+        one rule: that of a rule that is another now, or none, is resolved by the newest final window.
+        """
+        window_us = round(self.criteria.window_s * US_PER_S)
+        same = {rule.name for rule in set(self.criteria.rules) & set(criteria.rules)}
+        self._judge_by(criteria)
+        self.since = since
+        changes: list[Change] = []
+        for key in sorted(self._keys):
+            state = self._keys[key]
+            kept = {judge.statistic: judge for judge in state.baselines}
+            state.baselines = self._baselines(key[1], kept)
+            state.before_us = state.last_us
+            known = {j.name for j in self._rules[key[1]] if j.name in same} | {j.name for j in state.baselines}
+            for name, track in sorted(state.tracks.items()):
+                resolved_us = None if name in known else state.last_us + window_us
+                changes += let_go(track, (*key, name), revision, resolved_us)
+            state.tracks = {name: track for name, track in state.tracks.items() if name in known and not track.idle}
+        return changes
+
     def health(self) -> dict[Key, float]:
         """Return the health of every sensor that has been seen, 0..100."""
         worth = dict.fromkeys(self._keys, BEST)
@@ -110,24 +148,27 @@ class Detector:
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain values, in canonical order: equal states, equal bytes."""
         keys = [[*key, *_plain(self._keys[key])] for key in sorted(self._keys)]
-        return {"version": VERSION, "totals": dict(self.totals), "keys": keys}
+        criteria = [self.criteria.digest, self.since]
+        return {"version": VERSION, "criteria": criteria, "totals": dict(self.totals), "keys": keys}
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Take the state of a snapshot in place of the present one.
 
-        Tracks of rules that are no longer configured are kept until the next final row, which
-        resolves them. Raises IntegrityError for another layout.
+        Tracks of rules that there are not are kept until other criteria are adopted. Raises IntegrityError for
+        another layout.
         """
-        if snapshot.get("version") != VERSION:
+        if snapshot.get("version") not in (2, VERSION):
             raise IntegrityError(
                 f"could not restore the detector: it has version {snapshot.get('version')!r}, "
                 f"want {VERSION}; delete the snapshots of flow alert and let it start over"
             )
         self.totals = dict(snapshot["totals"])
+        self.since = since_of(snapshot)
         self._keys = {}
-        for rig, sensor, last_us, steady, baselines, tracks in snapshot["keys"]:
+        for rig, sensor, last_us, steady, baselines, tracks, *before_us in snapshot["keys"]:
             state = self._state((rig, sensor))
             state.last_us, state.steady = last_us, steady
+            state.before_us = before_us[0] if before_us else NEVER_US
             for judge in state.baselines:
                 if judge.statistic in baselines:
                     judge.baseline.restore(baselines[judge.statistic])
@@ -136,11 +177,25 @@ class Detector:
     def _state(self, key: Key) -> _KeyState:
         state = self._keys.get(key)
         if state is None:
-            channel = CHANNELS[key[1]]
-            settings = self._baseline
-            judges = tuple(BaselineJudge(name, channel, settings) for name in settings.statistics)
-            state = self._keys[key] = _KeyState(judges)
+            state = self._keys[key] = _KeyState(self._baselines(key[1], {}))
         return state
+
+    def _baselines(self, sensor: str, known: Mapping[str, BaselineJudge]) -> tuple[BaselineJudge, ...]:
+        """Return a judge for each statistic that has a baseline; what the `known` ones have learned goes on."""
+        settings = self.criteria.baseline
+        judges = tuple(BaselineJudge(name, CHANNELS[sensor], settings) for name in settings.statistics)
+        for judge in judges:
+            if judge.statistic in known:
+                judge.baseline = known[judge.statistic].baseline
+        return judges
+
+    def _judge_by(self, criteria: Criteria) -> None:
+        self.criteria = criteria
+        judges = [(rule.sensors, RuleJudge(rule, coverage_min=criteria.coverage_min)) for rule in criteria.rules]
+        self._rules = {sensor: tuple(judge for sensors, judge in judges if sensor in sensors) for sensor in CHANNELS}
+        self._full = {name: channel.rate_hz * criteria.window_s for name, channel in CHANNELS.items()}
+        # Windows that slide by more than GAP_US have no hole.
+        self._gap_us = max(GAP_US, round(criteria.window_s * US_PER_S))
 
     def _judges(self, sensor: str, state: _KeyState) -> Iterable[Judge]:
         return (*self._rules[sensor], *state.baselines)
@@ -153,7 +208,7 @@ class Detector:
             abnormal = judge.verdict(row, coverage, broken=broken, steady=state.steady)
             if abnormal or (track is not None and abnormal is not None):
                 track = track or Track()
-                case = Case(row, start_us, revision, judge, coverage)
+                case = Case(row, start_us, revision, judge, coverage, self.criteria.digest)
                 changes += on_open(track, case, abnormal=abnormal)
                 _keep(state, judge.name, track)
         return changes
@@ -164,33 +219,25 @@ class Detector:
         if start_us - state.last_us > self._gap_us:
             _begin_anew(state)
         state.last_us = start_us
-        changes = self._close_orphans(state, row, start_us, revision) if state.tracks else []
+        changes: list[Change] = []
+        digest = self.criteria.digest
         for judge in self._rules[row.sensor]:
             abnormal = self._verdict(judge, state, row, coverage)
             if abnormal or judge.name in state.tracks:
-                changes += _move(state, Case(row, start_us, revision, judge, coverage), abnormal)
+                changes += _move(state, Case(row, start_us, revision, judge, coverage, digest), abnormal)
         for learner in state.baselines:
             abnormal = self._verdict(learner, state, row, coverage)
             if learner.learn(row, coverage, abnormal=abnormal):
                 abnormal = False  # it has lasted so long that it is the new normal
             if abnormal or learner.name in state.tracks:
-                changes += _move(state, Case(row, start_us, revision, learner, coverage), abnormal)
-        state.steady = state.steady or coverage >= self._coverage_min
+                changes += _move(state, Case(row, start_us, revision, learner, coverage, digest), abnormal)
+        state.steady = state.steady or coverage >= self.criteria.coverage_min
         return changes
 
     def _verdict(self, judge: Judge, state: _KeyState, row: WindowRecord, coverage: float) -> bool | None:
         track = state.tracks.get(judge.name)
         broken = track is not None and track.incident is not None
         return judge.verdict(row, coverage, broken=broken, steady=state.steady)
-
-    def _close_orphans(self, state: _KeyState, row: WindowRecord, start_us: int, revision: int) -> list[Change]:
-        """Resolve what belongs to rules that the configuration no longer has."""
-        known = {judge.name for judge in self._judges(row.sensor, state)}
-        changes: list[Change] = []
-        for name in sorted(state.tracks.keys() - known):
-            case = Case(row, start_us, revision, _Gone(name), 0.0)
-            changes += on_final(state.tracks.pop(name), case, abnormal=False)
-        return changes
 
     def _count(self, changes: Iterable[Change]) -> None:
         for change in changes:
@@ -200,26 +247,6 @@ class Detector:
                 self.totals["anomalies"] += 1
             elif change.collection == INCIDENTS and change.body["windows"] == 1 and change.body["status"] == "open":
                 self.totals["incidents"] += 1
-
-
-class _Gone(RuleJudge):
-    """Stands for a rule that was removed: it names documents and is never asked."""
-
-    __slots__ = ()
-
-    def __init__(self, name: str) -> None:
-        self.name, self.severity, self.windows = name, "warning", 1
-
-
-def _check(baseline: model.Baseline) -> None:
-    fields = [name for name in STATISTICS.values() if name and name != "sample_count"]
-    for name in baseline.statistics:
-        if name not in fields:
-            raise ConfigError(f"detect.baseline.statistics has {name!r}; want some of {', '.join(fields)}")
-    if baseline.exit > baseline.enter:
-        raise ConfigError(
-            f"detect.baseline.exit is {baseline.exit:g}; want at most detect.baseline.enter ({baseline.enter:g})"
-        )
 
 
 def _alarm(state: _KeyState, name: str) -> bool:
@@ -251,4 +278,9 @@ def _begin_anew(state: _KeyState) -> None:
 def _plain(state: _KeyState) -> list[object]:
     baselines = {j.statistic: j.baseline.snapshot() for j in sorted(state.baselines, key=lambda j: j.statistic)}
     tracks = {name: state.tracks[name].snapshot() for name in sorted(state.tracks)}
-    return [state.last_us, state.steady, baselines, tracks]
+    return [state.last_us, state.steady, baselines, tracks, state.before_us]
+
+
+def since_of(snapshot: Mapping[str, Any]) -> int:
+    """Return since which revision the criteria of a snapshot are in force; -1 when it does not say."""
+    return int(snapshot.get("criteria", ("", -1))[1])

@@ -63,23 +63,35 @@ class Track:
         return cls(run, first_us, body, dict(values), open_incident_us)  # type: ignore[arg-type, call-overload]
 
 
+Names = tuple[str, str, str]
+"""Rig, sensor and rule."""
+
+
+def anomaly_id(names: Names, start_us: int) -> str:
+    """Return `rig/sensor/<window start>/rule`."""
+    return f"{names[0]}/{names[1]}/{iso(start_us)}/{names[2]}"
+
+
+def incident_id(names: Names, start_us: int) -> str:
+    """Return `rig/sensor/rule/<first window start>`."""
+    return f"{names[0]}/{names[1]}/{names[2]}/{iso(start_us)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row before one judge, and how to name and date what follows from it."""
+    """One row before one judge of the criteria with this digest, and how to name and date what follows from it."""
 
     row: WindowRecord
     start_us: int
     revision: int
     judge: Judge
     coverage: float
+    digest: str
 
-    def anomaly_id(self, start_us: int) -> str:
-        """Return `rig/sensor/<window start>/rule`."""
-        return f"{self.row.rig}/{self.row.sensor}/{iso(start_us)}/{self.judge.name}"
-
-    def incident_id(self, start_us: int) -> str:
-        """Return `rig/sensor/rule/<first window start>`."""
-        return f"{self.row.rig}/{self.row.sensor}/{self.judge.name}/{iso(start_us)}"
+    @property
+    def names(self) -> Names:
+        """Rig, sensor and rule."""
+        return self.row.rig, self.row.sensor, self.judge.name
 
     def anomaly(self, details: Details) -> Upsert:
         """Return the row as an anomaly."""
@@ -90,7 +102,7 @@ class Case:
             "window_end": self.row.window_end,
             "provisional": not self.row.final,
         }
-        return Upsert(ANOMALIES, self.anomaly_id(self.start_us), self.revision, body)
+        return Upsert(ANOMALIES, anomaly_id(self.names, self.start_us), self.revision, body)
 
     def incident(self, details: Details) -> dict[str, object]:
         """Return the body of an incident that this row opens; `worst` is the furthest value."""
@@ -111,15 +123,15 @@ class Case:
 
     def put_incident(self, start_us: int, body: dict[str, object]) -> Upsert:
         """Return the change that stores a copy of `body`: the track goes on changing its own."""
-        return Upsert(INCIDENTS, self.incident_id(start_us), self.revision, dict(body))
+        return Upsert(INCIDENTS, incident_id(self.names, start_us), self.revision, dict(body))
 
     def drop_anomaly(self, start_us: int) -> Remove:
         """Return the change that takes a provisional anomaly back."""
-        return Remove(ANOMALIES, self.anomaly_id(start_us), self.revision)
+        return Remove(ANOMALIES, anomaly_id(self.names, start_us), self.revision)
 
     def drop_incident(self, start_us: int) -> Remove:
         """Return the change that takes a provisional incident back."""
-        return Remove(INCIDENTS, self.incident_id(start_us), self.revision)
+        return Remove(INCIDENTS, incident_id(self.names, start_us), self.revision)
 
     def _names(self) -> dict[str, object]:
         return {
@@ -127,6 +139,7 @@ class Case:
             "sensor": self.row.sensor,
             "rule": self.judge.name,
             "severity": self.judge.severity,
+            "rules": self.digest,
         }
 
 
@@ -147,7 +160,7 @@ def resolve(track: Track, case: Case) -> list[Change]:
     """Resolve the open incident, if any, at this window's end; what is provisional goes with it."""
     if track.incident is None:
         return []
-    body = track.incident | {"status": "resolved", "resolved_at": case.row.window_end}
+    body = track.incident | {"status": "resolved", "resolved_at": case.row.window_end, "rules": case.digest}
     track.incident = None
     # Open windows were held against the exit threshold; now that of entering counts, and the next
     # updates will say.
@@ -167,6 +180,23 @@ def on_open(track: Track, case: Case, *, abnormal: bool | None) -> list[Change]:
     return []
 
 
+def let_go(track: Track, names: Names, revision: int, resolved_us: int | None) -> list[Change]:
+    """Take back all that is provisional and begin runs anew: other criteria judge from now on.
+
+    An open incident of a rule that is there no more ends at `resolved_us`; None: its rule is there, it goes on.
+    """
+    changes: list[Change] = [Remove(ANOMALIES, anomaly_id(names, start_us), revision) for start_us in track.open_values]
+    start_us = track.open_incident_us
+    if start_us is not None and (track.incident is None or track.first_us != start_us):
+        changes.append(Remove(INCIDENTS, incident_id(names, start_us), revision))
+    track.open_values, track.open_incident_us, track.run = {}, None, 0
+    if track.incident is not None and resolved_us is not None:
+        body = track.incident | {"status": "resolved", "resolved_at": iso(resolved_us)}
+        changes.append(Upsert(INCIDENTS, incident_id(names, track.first_us), revision, body))
+        track.incident = None
+    return changes
+
+
 def _broken(track: Track, case: Case) -> list[Change]:
     details = case.judge.details(case.row, case.coverage)
     body = track.incident
@@ -175,7 +205,7 @@ def _broken(track: Track, case: Case) -> list[Change]:
         track.first_us = case.start_us
     else:
         body["windows"] = int(body["windows"]) + 1  # type: ignore[call-overload]
-        body["last_window"] = case.row.window_start
+        body |= {"last_window": case.row.window_start, "rules": case.digest}
         if case.judge.worse(details["value"], body["worst"]):  # type: ignore[arg-type]
             body |= {"worst": details["value"], "message": details["message"]}
     return [case.anomaly(details), case.put_incident(track.first_us, body)]

@@ -10,6 +10,7 @@ from hydrodask import clock
 from hydrodask.records import Change, Outgoing
 from hydrodask.reports import PartitionReport
 from hydrodask.settings import Settings
+from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
 from hydrodask.store.output import FileOutput
 
@@ -47,6 +48,9 @@ class Context:
     files: dict[str, FileOutput] = field(default_factory=dict)
     tickers: list[Callable[[int], None]] = field(default_factory=list)
     """Called with the position before a commit, at most every `window.emit_every`."""
+    openers: list[Callable[[Files, int], list[str]]] = field(default_factory=list)
+    """Called before any state is restored, with where snapshots are and an offset: nobody has taken a record from there
+    on. Each returns notes for people."""
     inspectors: list[Callable[[PartitionReport], None]] = field(default_factory=list)
     """Add what they know to a report."""
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))

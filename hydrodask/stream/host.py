@@ -120,7 +120,7 @@ class Host:
         ctx = Context(self.settings, flow, *source, self._lake)
         partition = Partition(ctx, self._order.builds[flow], self._snapshots)
         first = self._order.base if embedded else low
-        position = partition.open(committed, first, emitted, begin=high if latest else None)
+        position = partition.open(committed, first, emitted, begin=high if latest else None, high=high)
         failpoint("open.restored")
         if self._order.base <= position < low:
             self._lose(partition, position, low)

@@ -6,13 +6,15 @@ import msgspec
 from streamz import Stream
 
 from hydrodask import clock
-from hydrodask.detect.detector import Detector
+from hydrodask.detect import Criteria, Detector
+from hydrodask.detect.detector import since_of
 from hydrodask.detect.incidents import ANOMALIES
-from hydrodask.detect.rules import load_rules
 from hydrodask.records import Change, CycleRecord, LabelRecord, Messages, Reject, Upsert, WindowRecord
 from hydrodask.reports import PartitionReport
+from hydrodask.store.files import Files
 from hydrodask.store.output import FileOutput
 from hydrodask.store.schemas import labels_table
+from hydrodask.stream import editions
 from hydrodask.stream.context import Context
 from hydrodask.stream.nodes import Node, dead_letters
 
@@ -120,22 +122,30 @@ class StoreLabels(Node):
 
 @Stream.register_api(attribute_name="detect")
 class Detect(Node):
-    """Rows of WindowRecord → changes of anomaly and incident documents."""
+    """Rows of WindowRecord → changes of anomaly and incident documents, by the criteria of each row's offset."""
 
     def __init__(self, upstream: Stream, ctx: Context) -> None:
-        detect = ctx.settings.detect
         self.next_offset = 0
-        self.detector = Detector(
-            load_rules(detect.rules),
-            baseline=detect.baseline,
-            coverage_min=detect.coverage_min,
-            window_s=ctx.settings.window.length,
-        )
+        self.criteria = Criteria.of(ctx.settings)
+        self.editions = [editions.Edition(0, self.criteria)]
+        self.judging = editions.Judging(self.editions)
         self.per_rig: dict[str, dict[str, int]] = {}
         self.anomalies: dict[tuple[str, str, str], int] = {}
         super().__init__(upstream, ctx)
         ctx.states["detector"] = self
         ctx.inspectors.append(self.inspect)
+        ctx.openers.append(self.open)
+
+    @property
+    def detector(self) -> Detector:
+        """The detector."""
+        return self.judging.detector
+
+    def open(self, files: Files, unseen: int) -> list[str]:
+        """Find the editions of the criteria; rows from `unseen` on are judged by those of now. Returns notes."""
+        self.editions, notes = editions.settle(files, self.ctx.source, self.criteria, at=unseen)
+        self.judging = editions.Judging(self.editions)
+        return notes
 
     def update(self, x: Rows, who: object = None, metadata: object = None) -> Any:
         changes = []
@@ -143,7 +153,7 @@ class Detect(Node):
             for offset, row in x:
                 if offset >= self.next_offset:
                     self.next_offset = offset + 1
-                    found = self.detector.update(row, offset)
+                    found = self.judging.update(row, offset)
                     self._count(row.rig, found)
                     changes += found
         return self._emit(changes, metadata=metadata) if changes else []
@@ -172,6 +182,7 @@ class Detect(Node):
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a snapshot."""
         self.next_offset = state["next_offset"]
+        self.judging = editions.Judging(self.editions, since=since_of(state["detector"]))
         self.detector.restore(state["detector"])
         self.per_rig = {rig: dict(counts) for rig, counts in state.get("per_rig", {}).items()}  # older ones have none
         self.anomalies = {(rig, sensor, name): count for rig, sensor, name, count in state.get("anomalies", ())}

@@ -45,14 +45,26 @@ class Partition:
         self._source = Stream()
         build(self._source, ctx)
 
-    def open(self, committed: int | None, low: int, emitted: int | None = None, *, begin: int | None = None) -> int:
+    def open(
+        self,
+        committed: int | None,
+        low: int,
+        emitted: int | None = None,
+        *,
+        begin: int | None = None,
+        high: int | None = None,
+    ) -> int:
         """Restore the newest usable snapshot at or below `committed` and return the offset to read from.
 
         With `committed` None the newest snapshot is the committed position. Without either reading begins at `begin`,
-        or at `low`, where the log does. `emitted` None: as far as `committed`.
+        or at `low`, where the log does. `emitted` None: as far as `committed`. `high` is where the log ends.
         """
         offset, state, self.notes = snapshot.newest(self._snapshots, self.ctx.source, at_most=committed)
         self.fresh = not state
+        # Who has been here before may have taken any record that there is, whatever it has committed.
+        unseen = low if self.fresh and committed is None else max(committed or 0, offset, high or 0)
+        for opened in self.ctx.openers:
+            self.notes += opened(self._snapshots, unseen)
         if state:
             offset = self._restore(offset, state)
         elif committed is None and begin is not None:

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 from flows import FLOWS
 from hydrodask import clock, failpoints
+from hydrodask.detect import criteria
 from hydrodask.detect.rules import load_rules
 from hydrodask.errors import FatalError, FencedError, RetryableError, UnreachableError, WorkerLostError
 from hydrodask.ingest import reader as reading
@@ -20,7 +21,7 @@ from hydrodask.settings import Settings
 from hydrodask.settings.model import Baseline, Detect, Documents, Kafka, Lake, Step, Window
 from hydrodask.store import topics
 from hydrodask.store.topics import fence
-from hydrodask.stream import flight, judging
+from hydrodask.stream import flight
 from hydrodask.stream.coordinator import Coordinator
 from hydrodask.stream.order import Order
 from hydrodask.stream.ownership import Ownership
@@ -194,7 +195,7 @@ class Platform:
             patch.object(topics, "in_background", _at_once),
             patch.object(topics, "in_time", lambda call, _seconds: call()),
             patch.object(reading, "in_background", _at_once),
-            patch.object(judging, "load_rules", _load_rules),  # parsing YAML takes longer than the rest of a life
+            patch.object(criteria, "load_rules", _load_rules),  # parsing YAML takes longer than the rest of a life
         ):
             try:
                 self.world.loop.run_until_complete(self._live())

@@ -1,0 +1,93 @@
+"""Which criteria judge the rows of a partition from which offset on: files beside its snapshots, one an edition.
+
+Rows that were in the log when criteria changed are judged by the older ones, for their documents may be written
+already; so the state stays a function of rows and editions, and an audit can judge each document by what made it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydrodask.detect import Criteria, Detector
+from hydrodask.records import Change, WindowRecord
+from hydrodask.store.files import Files
+from hydrodask.stream.snapshot import folder_of
+
+_SUFFIX = ".rules"
+_NEVER = 1 << 62
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """Criteria and the offset from which on they judge; None when this release can't judge by them."""
+
+    offset: int
+    criteria: Criteria | None
+
+
+def load(files: Files, source: tuple[str, int]) -> list[Edition]:
+    """Return the editions of a partition, oldest first."""
+    found = []
+    for path in files.names(folder_of(source)):
+        name = path.rsplit("/", 1)[-1]
+        if name.endswith(_SUFFIX) and name.removesuffix(_SUFFIX).isdigit():
+            found.append(Edition(int(name.removesuffix(_SUFFIX)), _decoded(files.read(path))))
+    return sorted(found, key=lambda edition: edition.offset)
+
+
+def settle(files: Files, source: tuple[str, int], criteria: Criteria, *, at: int) -> tuple[list[Edition], list[str]]:
+    """Return the editions, ending with `criteria`, and what to say; nobody has judged a row from `at` on yet."""
+    editions = load(files, source)
+    newest = editions[-1].criteria if editions else None
+    if newest is not None and newest.digest == criteria.digest:
+        return editions, []
+    files.replace(f"{folder_of(source)}/{at:012d}{_SUFFIX}", criteria.encoded)
+    kept = [edition for edition in editions if edition.offset != at]
+    before = "" if newest is None else f", those of digest {newest.digest} the ones before"
+    notes = [f"rules of digest {criteria.digest} judge the rows from offset {at} on{before}"] if editions else []
+    return [*kept, Edition(at, criteria)], notes
+
+
+def digests(editions: Sequence[Edition]) -> set[str]:
+    """Return the digests of all criteria that are known."""
+    return {edition.criteria.digest for edition in editions if edition.criteria is not None}
+
+
+def known_from(editions: Sequence[Edition]) -> int:
+    """Return the offset from which on all criteria are known; there is an edition, and the newest is known."""
+    first = next((i + 1 for i in reversed(range(len(editions))) if editions[i].criteria is None), 0)
+    return editions[first].offset if first < len(editions) else _NEVER
+
+
+class Judging:
+    """A detector that goes over to the next edition at its offset. The last edition has to be known.
+
+    Where criteria are not known, those of the next known edition stand in for them.
+    """
+
+    def __init__(self, editions: Sequence[Edition], *, since: int = -1) -> None:
+        """Begin with the edition of offset `since`; -1: from before the first."""
+        self._left = [edition for edition in editions if edition.offset > since]
+        begun = [edition for edition in editions if edition.offset == since] + self._left
+        self.detector = Detector.by(next(e.criteria for e in begun if e.criteria is not None), since=since)
+
+    def update(self, row: WindowRecord, offset: int) -> list[Change]:
+        """Take a row in, by the edition of its offset, and return what changes."""
+        dropped = self._turn(offset) if self._left and offset >= self._left[0].offset else []
+        changes = self.detector.update(row, offset)
+        if dropped:  # of one revision only one change of a document counts: what the row itself says
+            said = {(change.collection, change.id) for change in changes}
+            changes += [change for change in dropped if (change.collection, change.id) not in said]
+        return changes
+
+    def _turn(self, offset: int) -> list[Change]:
+        due = [edition for edition in self._left if edition.offset <= offset]
+        del self._left[: len(due)]
+        criteria = due[-1].criteria or next((e.criteria for e in self._left if e.criteria is not None), None)
+        return self.detector.adopt(criteria or self.detector.criteria, since=due[-1].offset, revision=offset)
+
+
+def _decoded(data: bytes) -> Criteria | None:
+    try:
+        return Criteria.decoded(data)
+    except ValueError:
+        return None

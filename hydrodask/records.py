@@ -135,6 +135,7 @@ class Windows:
 
     A window covers `[start_us, start_us + length)`. `stddev` is the sample standard deviation, NaN for one sample.
     `revision` is the offset of the record that made it final, or of the last record consumed before an update.
+    `rate_hz` is the sampling rate that its records name: `count` samples of `rate_hz` × length are there.
     """
 
     sensor: str
@@ -147,6 +148,7 @@ class Windows:
     high: Float64
     final: Bool
     revision: Int64
+    rate_hz: Float64
 
     def __len__(self) -> int:
         return len(self.revision)
@@ -156,8 +158,9 @@ class Windows:
 class Profiles:
     """Cycle profiles of one sensor: per row 60 one-second segments.
 
-    `rig, cycle, start_us, complete, revision` have shape (n,); `count, mean, m2, low, high` shape (n, segments), with
-    NaN where a segment has no samples. `m2` is the sum of squared deviations from the segment's mean.
+    `rig, cycle, start_us, complete, revision, rate_hz` have shape (n,); `count, mean, m2, low, high` shape
+    (n, segments), with NaN where a segment has no samples. `m2` is the sum of squared deviations from the segment's
+    mean, `rate_hz` the sampling rate that the samples named.
     """
 
     sensor: str
@@ -171,6 +174,7 @@ class Profiles:
     m2: Float64
     low: Float64
     high: Float64
+    rate_hz: Float64
 
     def __len__(self) -> int:
         return len(self.revision)
@@ -206,7 +210,10 @@ class LabelRecord(msgspec.Struct):
 
 
 class WindowRecord(msgspec.Struct):
-    """One window row on `hydraulic-analytics`, keyed by rig. Times are ISO 8601 UTC, values in the sensor's unit."""
+    """One window row on `hydraulic-analytics`, keyed by rig. Times are ISO 8601 UTC, values in the sensor's unit.
+
+    `sampling_rate_hz` is what the samples said; rows of before it was kept have none, and the table's counts.
+    """
 
     rig: str
     sensor: str
@@ -220,10 +227,14 @@ class WindowRecord(msgspec.Struct):
     sample_count: Int64Field
     final: bool
     revision: Int64Field
+    sampling_rate_hz: float | None = None
 
 
 class CycleRecord(msgspec.Struct):
-    """One cycle profile on `hydraulic-cycles`, keyed by rig; lists have one entry a segment, null without samples."""
+    """One cycle profile on `hydraulic-cycles`, keyed by rig; lists have one entry a segment, null without samples.
+
+    `sampling_rate_hz` is what the samples said; profiles of before it was kept have none, and the table's counts.
+    """
 
     rig: str
     sensor: str
@@ -236,6 +247,7 @@ class CycleRecord(msgspec.Struct):
     m2: list[float | None]
     min: list[float | None]
     max: list[float | None]
+    sampling_rate_hz: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

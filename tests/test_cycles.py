@@ -34,6 +34,7 @@ class NaiveCycle:
     cycle: int
     start_us: int
     segments: list[list[float]]
+    doubt: bool = False
 
 
 @dataclass(slots=True)
@@ -42,6 +43,7 @@ class NaiveRig:
 
     newest_us: int = NEVER
     closed_us: int = NEVER
+    over: bool = False
     places: list[NaiveCycle | None] = field(default_factory=lambda: [None, None])
 
 
@@ -62,8 +64,18 @@ class Naive:
         g, rig = self.geometry, self.rigs.setdefault(r.rig, NaiveRig())
         into_us = r.sample_idx / r.rate_hz * US
         start_us = r.time_us - round(into_us)
-        if not 0 <= into_us < g.length_us or start_us + g.length_us // 2 < rig.closed_us:
+        same = [c for c in rig.places if c is not None and c.cycle == r.cycle]
+        if not 0 <= into_us < g.length_us:
             self.missed += 1
+            rig.over = rig.over or into_us >= g.length_us
+            for other in same:
+                other.doubt = True
+        elif start_us + g.length_us // 2 < rig.closed_us:
+            self.missed += 1
+        elif earlier := self.contradicted(same, start_us):
+            self.missed += 1
+            for other in earlier:
+                other.doubt = True
         else:
             place = self.place(rig, r, start_us)
             cycle = rig.places[place]
@@ -81,6 +93,13 @@ class Naive:
                 if r.time_us - g.lateness_us >= ended_us:
                     self.finish(rig, old, r, complete=False)
 
+    def contradicted(self, same: list[NaiveCycle], start_us: int) -> list[NaiveCycle]:
+        """Return the open cycles of a sample's number that began so much later that its time can't be right."""
+        half_us = self.geometry.length_us // 2
+        if any(abs(start_us - cycle.start_us) < half_us for cycle in same):
+            return []
+        return [cycle for cycle in same if cycle.start_us >= start_us + half_us]
+
     def place(self, rig: NaiveRig, r: Record, start_us: int) -> int:
         """Return where the record's cycle is open; a third one closes the older of two."""
         for place, cycle in enumerate(rig.places):
@@ -92,7 +111,9 @@ class Naive:
         if old is not None:
             self.finish(rig, old, r, complete=False)
         place = rig.places.index(None)
-        rig.places[place] = NaiveCycle(r.cycle, start_us, [[] for _ in range(self.geometry.segments)])
+        segments: list[list[float]] = [[] for _ in range(self.geometry.segments)]
+        rig.places[place] = NaiveCycle(r.cycle, start_us, segments, rig.over)
+        rig.over = False
         return place
 
     def older(self, rig: NaiveRig) -> int | None:
@@ -106,7 +127,8 @@ class Naive:
         """Take a cycle off its place."""
         cycle = rig.places[place]
         assert cycle is not None
-        self.done.append((r.rig, cycle.cycle, cycle.start_us, complete, r.offset, cycle.segments))
+        whole = complete and not cycle.doubt
+        self.done.append((r.rig, cycle.cycle, cycle.start_us, whole, r.offset, cycle.segments))
         rig.closed_us = max(rig.closed_us, cycle.start_us + self.geometry.length_us)
         rig.places[place] = None
 
@@ -251,6 +273,66 @@ def test_a_number_that_comes_again_is_another_cycle() -> None:
     assert heads_of(rows, rigs) == [("a", 0, 0, False, 4), ("a", 0, 600 * US, True, 9)]
     assert rows.count.tolist() == [[1, 1, 1, 1, 0, 0], [1] * 6]
     assert rows.mean[1].tolist() == [9.0] * 6
+
+
+def cycles_of(length_s: int, *, count: int = 4, first: int = 0, reset: bool = True) -> list[Record]:
+    """Return cycles that take `length_s` at 1 Hz; profiles have six seconds."""
+    numbers = [(n, i) for n in range(count) for i in range(length_s)]
+    return [Record("a", at * US, 1.0, at, n, first + (i if reset else at)) for at, (n, i) in enumerate(numbers)]
+
+
+@pytest.mark.parametrize(
+    ("records", "left", "complete"),
+    [
+        (cycles_of(6), [0, 0, 0], [True] * 4),
+        (cycles_of(6, first=1), [4, 0, 0], [False] * 3),  # sample_idx from 1 on
+        (cycles_of(6, reset=False), [18, 0, 0], [True]),  # never reset
+        (cycles_of(2, count=9), [0, 0, 0], [False] * 7),  # cycles of a third of the length
+        (cycles_of(12), [24, 0, 0], [True, False, False, False]),  # and of twice the length, as the first one shows
+    ],
+)
+def test_what_profiles_leave_out_is_counted_by_reason(
+    records: list[Record], left: list[int], complete: list[bool]
+) -> None:
+    """A layout that is not ours is not lost in silence, and its profiles do not say that they are complete."""
+    rigs = RigTable()
+    profiles = profiles_of(rigs)
+
+    rows = profiles.consume(samples_of(records, rigs))
+
+    assert rows.complete.tolist() == complete
+    assert profiles.left.tolist() == left
+
+
+def test_one_time_stamp_for_a_whole_cycle_is_said() -> None:
+    """From half a cycle on the samples contradict it: they are counted, and no cycle is made of them."""
+    rigs = RigTable()
+    profiles = profiles_of(rigs)
+    records = [Record("a", 6 * (at // 6) * US, 1.0, at, at // 6, at % 6) for at in range(30)]
+
+    rows = profiles.consume(samples_of(records, rigs))
+
+    assert rows.cycle.tolist() == [0, 1, 2]
+    assert not rows.complete.any()
+    assert rows.count.tolist() == [[1, 1, 1, 0, 0, 0]] * 3
+    assert profiles.left.tolist() == [0, 0, 15]
+
+
+def test_state_of_before_reasons_were_kept_goes_on() -> None:
+    """A snapshot of an older release is read: its rate is the table's, its count is kept."""
+    rigs = RigTable()
+    one, two = profiles_of(rigs), profiles_of(rigs)
+    records = [Record("a", at * US // 100, 1.0, at, 0, at, 100.0) for at in range(600)]
+    one.consume(samples_of(records[:300], rigs))
+    state = one.snapshot()
+    old = {name: value for name, value in state.items() if name not in ("left", "over", "rates")}
+    two.restore(old | {"missed": 3, "ints": state["ints"][:, :4]})
+
+    rows, wanted = (each.consume(samples_of(records[300:], rigs)) for each in (two, one))
+
+    assert bits_of(rows, rigs) == bits_of(wanted, rigs)
+    assert rows.rate_hz.tolist() == [100.0]
+    assert two.missed == 3
 
 
 def test_more_profiles_than_the_kernel_holds() -> None:

@@ -31,7 +31,9 @@ class Run:
 
     def rows(self, lake: Lake) -> pa.Table:
         """Return the rows of all, in order."""
-        return pa.concat_tables([rows_of(lake, link) for link in self.links]).combine_chunks()
+        return pa.concat_tables(
+            [rows_of(lake, link) for link in self.links], promote_options="default"
+        ).combine_chunks()
 
 
 def arrange(files: Iterable[Named], result: Result) -> dict[tuple[str, int], dict[str, list[Named]]]:

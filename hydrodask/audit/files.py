@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hydrodask.audit.finding import Result
+from hydrodask.audit.rows import RATE
 from hydrodask.errors import RetryableError
 from hydrodask.store import seal
 from hydrodask.store.lake import Lake
@@ -119,7 +120,9 @@ def _against_name(named: Named, sensor: str | None, metadata: dict[bytes, bytes]
 def _against_schema(named: Named, table: pa.Table, end: int | None) -> list[str]:
     """Return how the rows contradict columns, partition, range and order."""
     want = schema_of(named.folder)
-    if table.schema.names != want.names or table.schema.types != want.types:
+    have, full = ([(field.name, field.type) for field in schema] for schema in (table.schema, want))
+    # Files of an older release do not have the rate, which is the last column of folders that got it later.
+    if have != full and not (full[-1][0] == RATE and have == full[:-1]):
         return [f"its columns are {_said(table.schema)}, want {_said(want)}"]
     if not table.num_rows:
         return []

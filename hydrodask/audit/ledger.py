@@ -24,20 +24,25 @@ def digest(*parts: bytes | None) -> int:
 
 @dataclass(slots=True)
 class Ledger:
-    """Rows as (which, what, place, at): `place` numbers a partition, `at` is an offset in it. 28 bytes a row."""
+    """Rows as (which, what, place, at): `place` numbers a partition, `at` is an offset in it. 36 bytes a row.
+
+    `older` is what an older release would have said of the row.
+    """
 
     _which: "array[int]" = field(default_factory=lambda: array("Q"))
     _what: "array[int]" = field(default_factory=lambda: array("Q"))
+    _older: "array[int]" = field(default_factory=lambda: array("Q"))
     _place: "array[int]" = field(default_factory=lambda: array("i"))
     _at: "array[int]" = field(default_factory=lambda: array("q"))
 
     def __len__(self) -> int:
         return len(self._which)
 
-    def add(self, which: int, what: int, place: int, at: int) -> None:
+    def add(self, which: int, what: int, place: int, at: int, older: int | None = None) -> None:
         """Take a row."""
         self._which.append(which)
         self._what.append(what)
+        self._older.append(what if older is None else older)
         self._place.append(place)
         self._at.append(at)
 
@@ -50,7 +55,8 @@ class Ledger:
         which = np.frombuffer(self._which, np.uint64) if len(self) else np.zeros(0, np.uint64)
         order = np.argsort(which, kind="stable")
         what = np.frombuffer(self._what, np.uint64) if len(self) else which
-        return Ordered(which[order], what[order], order)
+        older = np.frombuffer(self._older, np.uint64) if len(self) else which
+        return Ordered(which[order], what[order], older[order], order)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class Ordered:
 
     which: np.ndarray
     what: np.ndarray
+    older: np.ndarray
     row: Int64
 
 
@@ -90,7 +97,8 @@ def balance(wanted: Ledger, found: Ledger) -> Balance:
     inside = places < len(have.which)
     there[inside] = have.which[places[inside]] == want.which[inside]
     changed = np.flatnonzero(there)
-    changed = changed[have.what[places[changed]] != want.what[changed]]
+    said = have.what[places[changed]]
+    changed = changed[(said != want.what[changed]) & (said != want.older[changed])]
     return Balance(
         missing=_rows(want.row[~there]),
         extra=_rows(have.row[~np.isin(have.which, want.which)]),

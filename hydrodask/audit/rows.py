@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+RATE = "sampling_rate_hz"
+"""A column that older files of windows and cycles lack, and that is null in files which `compact` made of them."""
+
 Where = tuple[str, pa.Table]
 """Rows, and the file or snapshot that they are in."""
 
@@ -74,7 +77,7 @@ class Comparison:
     def _step(self, due: pa.Table, rest: pa.Table) -> pa.Table:
         """Compare what both sides have, up to the first difference; return what is still due."""
         count = min(due.num_rows, rest.num_rows)
-        same = _equal_rows(due.slice(0, count), rest.slice(0, count))
+        same = _equal_rows(_as_known(due.slice(0, count), rest.slice(0, count)), rest.slice(0, count))
         self.found.equal += same
         due, rest = due.slice(same), rest.slice(same)
         if same == count:
@@ -82,7 +85,11 @@ class Comparison:
             return due
         ours, theirs = self._keys(due), self._keys(rest)
         if ours == theirs:
-            self.found.note("different", 1, f"{_contrast(due, rest, self.key)} in {self._path}")
+            self.found.note(
+                "different",
+                1,
+                f"{_contrast(_as_known(due.slice(0, 1), rest.slice(0, 1)), rest, self.key)} in {self._path}",
+            )
             self._rest = rest.slice(1)
             return due.slice(1)
         if ours < theirs:
@@ -105,6 +112,15 @@ class Comparison:
 
     def _keys(self, table: pa.Table) -> tuple[object, ...]:
         return tuple(table.column(name)[0].as_py() for name in self.key)
+
+
+def _as_known(due: pa.Table, rest: pa.Table) -> pa.Table:
+    """Return `due` without what `rest`, of an older release, does not know: a column that was added, or some of it."""
+    due = due.select([name for name in due.column_names if name in rest.column_names or name != RATE])
+    if RATE in due.column_names and RATE in rest.column_names and (rate := rest.column(RATE)).null_count:
+        place = due.column_names.index(RATE)
+        due = due.set_column(place, RATE, pc.if_else(pc.is_valid(rate), due.column(RATE), None))
+    return due
 
 
 def below(table: pa.Table, column: str, limit: int) -> pa.Table:

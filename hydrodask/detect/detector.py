@@ -6,6 +6,7 @@ back provisional documents.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 from typing import Any, Self
 
 from hydrodask.channels import CHANNELS
@@ -93,14 +94,13 @@ class Detector:
 
         Raises ValueError, and nothing has changed, when `window_start` is no time.
         """
-        full = self._full.get(row.sensor)
-        if full is None:
+        if row.sensor not in CHANNELS:
             return []
         start_us = parse_iso(row.window_start)
         state = self._state((row.rig, row.sensor))
         if start_us <= state.last_us:
             return []
-        coverage = row.sample_count / full
+        coverage = coverage_of(row, self.criteria.window_s)
         if not row.final:
             return self._open(state, row, start_us, revision, coverage)
         changes = self._final(state, row, start_us, revision, coverage)
@@ -193,7 +193,6 @@ class Detector:
         self.criteria = criteria
         judges = [(rule.sensors, RuleJudge(rule, coverage_min=criteria.coverage_min)) for rule in criteria.rules]
         self._rules = {sensor: tuple(judge for sensors, judge in judges if sensor in sensors) for sensor in CHANNELS}
-        self._full = {name: channel.rate_hz * criteria.window_s for name, channel in CHANNELS.items()}
         # Windows that slide by more than GAP_US have no hole.
         self._gap_us = max(GAP_US, round(criteria.window_s * US_PER_S))
 
@@ -247,6 +246,14 @@ class Detector:
                 self.totals["anomalies"] += 1
             elif change.collection == INCIDENTS and change.body["windows"] == 1 and change.body["status"] == "open":
                 self.totals["incidents"] += 1
+
+
+def coverage_of(row: WindowRecord, window_s: float) -> float:
+    """Return which share of a window's samples is there, at the rate that they name; the table's for older rows."""
+    rate_hz = row.sampling_rate_hz
+    if rate_hz is None or not 0 < rate_hz * window_s < inf:
+        rate_hz = CHANNELS[row.sensor].rate_hz
+    return row.sample_count / (rate_hz * window_s)
 
 
 def _alarm(state: _KeyState, name: str) -> bool:

@@ -184,6 +184,7 @@ def _of_means(channel: Channel, cycle: Int64, means: Float64, first: int, place:
         m2=missing,
         low=missing,
         high=missing,
+        rate_hz=np.full(len(cycle), float(channel.rate_hz)),
     )
 
 

@@ -164,10 +164,22 @@ def topic_series(figures: Figures, now_us: int) -> Iterator[Series]:
         sums |= sum_by(figures.parts, total, lambda part: part.topic)
         values: list[Value] = [((flows[topic], topic), count) for topic, count in sums.items()]
         yield Series("counter", f"hydrodask_{name}", text, labels, values)
+    yield _unprofiled(figures)
     text = "How old the oldest record that is not read can be; 0 when there is none."
     yield _worst("hydrodask_lag_seconds", text, figures, lambda part: part_lag_s(part, now_us))
     text = "Broker time of the newest record read, less the smallest watermark."
     yield _worst("hydrodask_watermark_delay_seconds", text, figures, part_delay_s)
+
+
+def _unprofiled(figures: Figures) -> Series:
+    """Return how many samples of each topic no cycle profile takes, by reason."""
+    values: list[Value] = []
+    flows = {part.topic: part.flow for part in figures.parts if "unprofiled" in part.totals}
+    for reason in ("index", "done", "time"):
+        sums = dict.fromkeys(flows, 0) | sum_by(figures.parts, f"unprofiled_{reason}", lambda part: part.topic)
+        values += [((flows[topic], topic, reason), count) for topic, count in sums.items()]
+    text = "Samples in no cycle profile: sample_idx outside the cycle, cycle done, time that contradicts sample_idx."
+    return Series("counter", "hydrodask_unprofiled_samples", text, ("flow", "topic", "reason"), values)
 
 
 def _worst(name: str, text: str, figures: Figures, value_of: Callable[[PartitionReport], float | None]) -> Series:

@@ -30,7 +30,7 @@ ENDED = ("stopped", "failed")
 
 TOTALS = (
     "consumed", "kept", "late", "dead", "lost",
-    "windows", "cycles", "anomalies", "incidents", "files", "file_bytes",
+    "windows", "cycles", "unprofiled", "anomalies", "incidents", "files", "file_bytes",
 )  # fmt: skip
 
 

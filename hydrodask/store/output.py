@@ -72,7 +72,7 @@ class FileOutput:
         if table.num_rows:
             self._tables.append(table)
             if len(self._tables) > BATCHES_MAX:
-                self._tables = [pa.concat_tables(self._tables).combine_chunks()]
+                self._tables = [pa.concat_tables(self._tables, promote_options="default").combine_chunks()]
             self._count(table.num_rows, now_s)
 
     def add_samples(self, samples: Samples, now_s: float) -> None:
@@ -105,7 +105,7 @@ class FileOutput:
             self.position = max(end, self.position)
             return
         failpoint("roll.begun")
-        table = pa.concat_tables(self._tables)
+        table = pa.concat_tables(self._tables, promote_options="default")
         written = self._lake.put(self._folder_of(table), self._source, self.first, end, table)
         if written.ours:
             self.files += 1
@@ -119,7 +119,7 @@ class FileOutput:
         """Return where files and rows are, and what waits if it can't be had from the log alone."""
         if not self.waiting:
             self.position = max(position, self.position)
-        waiting = pack(pa.concat_tables(self._tables)) if self.keep and self._tables else b""
+        waiting = pack(pa.concat_tables(self._tables, promote_options="default")) if self.keep and self._tables else b""
         return {"first": self.first, "position": self.position, "waiting": waiting}
 
     def restore(self, state: dict[str, Any]) -> None:

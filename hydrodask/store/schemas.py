@@ -55,6 +55,7 @@ def windows_table(windows: Windows, *, partition: int, length_us: int) -> pa.Tab
             "sample_count": windows.count,
             "partition": np.full(len(windows), partition, np.int32),
             "revision": windows.revision,
+            "sampling_rate_hz": windows.rate_hz,
         }
     )
 
@@ -74,6 +75,7 @@ def profiles_table(profiles: Profiles, *, partition: int) -> pa.Table:
             "max": _lists(profiles.high),
             "partition": np.full(len(profiles), partition, np.int32),
             "revision": profiles.revision,
+            "sampling_rate_hz": profiles.rate_hz,
         }
     )
 
@@ -100,8 +102,8 @@ def empty(folder: str) -> pa.Table:
     none, numbers, codes = np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int32)
     flags, counts, curves = np.zeros(0, np.bool_), np.zeros((0, CYCLE_S), np.int32), np.zeros((0, CYCLE_S))
     samples = Samples("", "", 0, codes, none, none, numbers, none, numbers, none)
-    windows = Windows("", codes, none, none, numbers, numbers, numbers, numbers, flags, none)
-    profiles = Profiles("", codes, none, none, flags, none, counts, curves, curves, curves, curves)
+    windows = Windows("", codes, none, none, numbers, numbers, numbers, numbers, flags, none, numbers)
+    profiles = Profiles("", codes, none, none, flags, none, counts, curves, curves, curves, curves, numbers)
     tables = {
         "raw": lambda: samples_table(samples),
         "windows": lambda: windows_table(windows, partition=0, length_us=0),

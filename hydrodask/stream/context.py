@@ -55,6 +55,8 @@ class Context:
     """Add what they know to a report."""
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """Counts that are part of the state."""
+    notes: list[str] = field(default_factory=list)
+    """What people should know of this partition, for the next report."""
     stage_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @property

@@ -279,6 +279,8 @@ class Host:
             for stage, seconds in partition.ctx.stage_s.items():
                 report.stage_s[stage] = report.stage_s.get(stage, 0.0) + seconds
             partition.ctx.stage_s.clear()
+            report.notes += [f"{source[0]}-{source[1]}: {note}" for note in partition.ctx.notes]
+            partition.ctx.notes.clear()
         report.commit_age_s = self._now_s() - self._committed_at_s
         report.seconds = self._now_s() - started_s
         return report

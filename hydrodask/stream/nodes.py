@@ -18,6 +18,7 @@ from hydrodask.store.output import FileOutput
 from hydrodask.store.schemas import late_table, profiles_table, windows_table
 from hydrodask.stream import publishing
 from hydrodask.stream.context import Context
+from hydrodask.stream.noticing import Rates, Unprofiled
 from hydrodask.window import CycleProfiles, SlidingWindows
 
 __all__ = ["Stream"]
@@ -46,12 +47,14 @@ class Decode(Node):
             rig_bytes_max=settings.limits.rig_bytes,
             first=settings.step.decoder,
         )
+        self.rates = Rates(ctx, settings.observe.rigs_max)
         super().__init__(upstream, ctx)
 
     def update(self, x: Messages, who: object = None, metadata: object = None) -> Any:
         with self.ctx.timed("decode"):
             samples, rejects = self.decoder.decode(x)
             dead_letters(self.ctx, rejects)
+            self.rates.look(samples)
         return self._emit(samples, metadata=metadata)
 
 
@@ -133,6 +136,7 @@ class CycleProfilesNode(Node):
 
     def __init__(self, upstream: Stream, ctx: Context) -> None:
         self.profiles = CycleProfiles(ctx.sensor, lateness_us=round(ctx.settings.window.lateness * 1e6))
+        self.unprofiled = Unprofiled(ctx, self.profiles)
         super().__init__(upstream, ctx)
         ctx.states["cycles"] = self.profiles
         ctx.inspectors.append(self.inspect)
@@ -141,11 +145,13 @@ class CycleProfilesNode(Node):
         with self.ctx.timed("cycles"):
             done = self.profiles.consume(x)
             self.ctx.totals["cycles"] += len(done)
+            self.unprofiled.look()
         return self._emit(done, metadata=metadata) if len(done) else []
 
     def inspect(self, report: PartitionReport) -> None:
-        """Add the size of the state."""
+        """Add the size of the state, and what is in no profile."""
         report.state_bytes += self.profiles.state_bytes
+        report.totals |= self.unprofiled.totals()
 
 
 @Stream.register_api(attribute_name="publish")

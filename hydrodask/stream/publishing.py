@@ -25,15 +25,15 @@ def window_rows(windows: Windows, length_us: int) -> Iterator[tuple[bytes, bytes
     spans = windows.high - windows.low
     columns = (
         windows.rig, windows.start_us, windows.mean, windows.high, windows.low, windows.stddev, spans,
-        windows.count, windows.final, windows.revision,
+        windows.count, windows.final, windows.revision, windows.rate_hz,
     )  # fmt: skip
-    for rig, start, mean, high, low, stddev, span, count, final, revision in zip(
+    for rig, start, mean, high, low, stddev, span, count, final, revision, rate in zip(
         *(c.tolist() for c in columns), strict=True
     ):
         name = RIGS.name(rig)
         record = WindowRecord(
             name, windows.sensor, _iso(start), _iso(start + length_us), mean, high, low,
-            None if math.isnan(stddev) else stddev, span, count, final, revision,
+            None if math.isnan(stddev) else stddev, span, count, final, revision, rate,
         )  # fmt: skip
         yield name.encode(), _encode(record)
 
@@ -42,7 +42,7 @@ def cycle_rows(profiles: Profiles) -> Iterator[tuple[bytes, bytes]]:
     """Yield (key, value) of each profile, as `records.CycleRecord`."""
     for i in range(len(profiles)):
         name = RIGS.name(int(profiles.rig[i]))
-        lists = (_nullable(c[i]) for c in (profiles.mean, profiles.m2, profiles.low, profiles.high))
+        mean, m2, low, high = (_nullable(c[i]) for c in (profiles.mean, profiles.m2, profiles.low, profiles.high))
         record = CycleRecord(
             name,
             profiles.sensor,
@@ -51,9 +51,22 @@ def cycle_rows(profiles: Profiles) -> Iterator[tuple[bytes, bytes]]:
             bool(profiles.complete[i]),
             int(profiles.revision[i]),
             profiles.count[i].tolist(),
-            *lists,
+            mean,
+            m2,
+            low,
+            high,
+            float(profiles.rate_hz[i]),
         )
         yield name.encode(), _encode(record)
+
+
+def older(value: bytes) -> bytes:
+    """Return a row of ours as it was before the sampling rate was part of it.
+
+    >>> older(b'{"rig":"a","revision":1,"sampling_rate_hz":10.0}')
+    b'{"rig":"a","revision":1}'
+    """
+    return value[: value.rindex(b',"sampling_rate_hz":')] + b"}"
 
 
 def dead_letter(settings: Settings, reject: Reject) -> Outgoing:

@@ -14,12 +14,14 @@ from hydrodask.window.welford import add, merge
 NEVER = -(2**62)
 """The event time, pane or watermark of a key that has none."""
 
-COUNT, MEAN, M2, LOW, HIGH = 0, 1, 2, 3, 4
-"""Columns of a pane. A count is exact in a double up to 2^53."""
+COUNT, MEAN, M2, LOW, HIGH, RATE = 0, 1, 2, 3, 4, 5
+"""Columns of a pane. A count is exact in a double up to 2^53; the rate is the highest that its records named."""
+
+COLUMNS = 6
 
 
 @njit(cache=True)
-def consume(slots, times, values, offsets, geometry, state, pane_of, panes, dirty, late_us, rows, where):  # type: ignore[no-untyped-def]
+def consume(slots, times, values, rates, offsets, geometry, state, pane_of, panes, dirty, late_us, rows, where):  # type: ignore[no-untyped-def]
     """Take records from `where[0]` on until all are taken or `rows` is nearly full.
 
     `geometry` is (slide µs, span, lateness µs); `state` (keys, 2) holds newest time and closed slides. `late_us[i]` is
@@ -45,13 +47,13 @@ def consume(slots, times, values, offsets, geometry, state, pane_of, panes, dirt
             late_us[i] = state[k, 0] - lateness - time
         else:
             late_us[i] = -1
-            put(k, pane, values[i], pane_of, panes, dirty)
+            put(k, pane, values[i], rates[i], pane_of, panes, dirty)
         i += 1
     where[0], where[1] = i, row
 
 
 @njit(cache=True, inline="always")
-def put(k, pane, value, pane_of, panes, dirty):  # type: ignore[no-untyped-def]
+def put(k, pane, value, rate, pane_of, panes, dirty):  # type: ignore[no-untyped-def]
     """Add one value to its pane."""
     at = pane % pane_of.shape[1]
     part = panes[k, at]
@@ -64,6 +66,8 @@ def put(k, pane, value, pane_of, panes, dirty):  # type: ignore[no-untyped-def]
         part[LOW] = value
     if value > part[HIGH]:
         part[HIGH] = value
+    if rate > part[RATE]:
+        part[RATE] = rate
     dirty[k, at] = True
 
 
@@ -98,8 +102,12 @@ def bounds_of(k, pane_of):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def write(k, start, span, pane_of, panes, rows, row, final, offset):  # type: ignore[no-untyped-def]
-    """Merge the panes of one window in order and write its row; an empty window has none."""
+    """Merge the panes of one window in order and write its row; an empty window has none.
+
+    Its rate is that of its panes; when they differ, its samples divided by the time that they stand for.
+    """
     count, mean, m2, low, high = 0.0, 0.0, 0.0, 0.0, 0.0
+    rate, even, seconds = 0.0, True, 0.0
     for pane in range(start, start + span):
         at = pane % pane_of.shape[1]
         if pane_of[k, at] != pane:
@@ -107,15 +115,19 @@ def write(k, start, span, pane_of, panes, rows, row, final, offset):  # type: ig
         part = panes[k, at]
         if count == 0:
             count, mean, m2, low, high = part[COUNT], part[MEAN], part[M2], part[LOW], part[HIGH]
+            rate = part[RATE]
         else:
+            even = even and part[RATE] == rate
             count, mean, m2 = merge(count, mean, m2, part[COUNT], part[MEAN], part[M2])
             low, high = min(low, part[LOW]), max(high, part[HIGH])
+        seconds += part[COUNT] / part[RATE]
     if count == 0:
         return row
     ints, floats = rows
     ints[row, 0], ints[row, 1], ints[row, 2], ints[row, 3], ints[row, 4] = k, start, int(count), final, offset
     floats[row, 0], floats[row, 1], floats[row, 2] = mean, low, high
     floats[row, 3] = np.sqrt(m2 / (count - 1)) if count > 1 else np.nan
+    floats[row, 4] = rate if even or seconds == 0.0 else count / seconds
     return row + 1
 
 

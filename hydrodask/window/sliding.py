@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from hydrodask.channels import CHANNELS
 from hydrodask.records import Bool, Float64, Int64, Late, Samples, Windows
 from hydrodask.rigs import RIGS, RigTable
 from hydrodask.window import panes as kernel
@@ -31,10 +32,10 @@ class SlidingWindows:
         self._keys = Keys(rigs)
         self._state: Int64 = np.zeros((0, 2), np.int64)
         self._pane_of: Int64 = np.zeros((0, self._ring), np.int64)
-        self._panes: Float64 = np.zeros((0, self._ring, 5))
+        self._panes: Float64 = np.zeros((0, self._ring, kernel.COLUMNS))
         self._dirty: Bool = np.zeros((0, self._ring), np.bool_)
         self._grow(16)
-        self._rows = (np.zeros((_ROWS + 2 * self._ring, 5), np.int64), np.zeros((_ROWS + 2 * self._ring, 4)))
+        self._rows = (np.zeros((_ROWS + 2 * self._ring, 5), np.int64), np.zeros((_ROWS + 2 * self._ring, 5)))
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -42,7 +43,7 @@ class SlidingWindows:
     @property
     def state_bytes(self) -> int:
         """Bytes of state per rig times rigs."""
-        return len(self) * (16 + self._ring * (8 + 5 * 8 + 1))
+        return len(self) * (16 + self._ring * (8 + kernel.COLUMNS * 8 + 1))
 
     @property
     def watermark_us(self) -> int | None:
@@ -63,8 +64,8 @@ class SlidingWindows:
         while where[0] < len(samples):
             where[1] = 0
             kernel.consume(
-                slots, samples.time_us, samples.value, samples.offset, self._geometry, *self._arrays(), late_us,
-                self._rows, where,
+                slots, samples.time_us, samples.value, samples.rate_hz, samples.offset, self._geometry, *self._arrays(),
+                late_us, self._rows, where,
             )  # fmt: skip
             parts.append(self._take(int(where[1])))
         late = late_us >= 0
@@ -95,7 +96,7 @@ class SlidingWindows:
     def oldest_open(self, rigs_max: int) -> Windows:
         """Return for each of the first rigs its oldest open window: the fullest one, for gauges. Changes nothing."""
         count = min(len(self), rigs_max)
-        rows = (np.zeros((count + self._ring, 5), np.int64), np.zeros((count + self._ring, 4)))
+        rows = (np.zeros((count + self._ring, 5), np.int64), np.zeros((count + self._ring, 5)))
         row = 0
         for k in range(count):
             oldest, newest = kernel.bounds_of(k, self._pane_of)
@@ -127,7 +128,10 @@ class SlidingWindows:
         self._grow(max(16, len(self)))
         count = len(self)
         self._state[:count], self._pane_of[:count] = state["state"], state["pane_of"]
-        self._panes[:count] = state["panes"]
+        panes = state["panes"]
+        self._panes[:count, :, : panes.shape[2]] = panes
+        if panes.shape[2] <= kernel.RATE:  # of before rates were kept: then the table's counted
+            self._panes[:count, :, kernel.RATE][panes[:, :, kernel.COUNT] > 0] = CHANNELS[self.sensor].rate_hz
         self._dirty[:] = False
 
     def _arrays(self) -> tuple[Int64, Int64, Float64, Any]:
@@ -138,7 +142,7 @@ class SlidingWindows:
         size = max(count, 2 * len(self._state))
         state = np.full((size, 2), kernel.NEVER, np.int64)
         pane_of = np.full((size, self._ring), kernel.NEVER, np.int64)
-        panes, dirty = np.zeros((size, self._ring, 5)), np.zeros((size, self._ring), np.bool_)
+        panes, dirty = np.zeros((size, self._ring, kernel.COLUMNS)), np.zeros((size, self._ring), np.bool_)
         kept = len(self._state)
         state[:kept], pane_of[:kept] = self._state, self._pane_of
         panes[:kept], dirty[:kept] = self._panes, self._dirty
@@ -159,6 +163,7 @@ class SlidingWindows:
             high=floats[:, 2],
             final=ints[:, 3] == 1,
             revision=ints[:, 4],
+            rate_hz=floats[:, 4],
         )
 
 
@@ -168,9 +173,9 @@ def _join(sensor: str, parts: list[Windows]) -> Windows:
         return parts[0]
     if not parts:
         return Windows(sensor, np.zeros(0, np.int32), *_EMPTY)
-    names = ("rig", "start_us", "count", "mean", "stddev", "low", "high", "final", "revision")
+    names = ("rig", "start_us", "count", "mean", "stddev", "low", "high", "final", "revision", "rate_hz")
     return Windows(sensor, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
 _INTS, _FLOATS = np.zeros(0, np.int64), np.zeros(0)
-_EMPTY = (_INTS, _INTS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, np.zeros(0, np.bool_), _INTS)
+_EMPTY = (_INTS, _INTS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, np.zeros(0, np.bool_), _INTS, _FLOATS)

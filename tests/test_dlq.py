@@ -40,7 +40,7 @@ def letter(value: bytes | None, topic: str = "hydraulic-PS1", truncated: int | N
         (letter(GOOD % 1, "hydraulic-cycles"), "no flow reads"),
         (letter(None), "no bytes"),
         (letter(GOOD % 1, truncated=10**7), "only the beginning of 10000000 bytes"),
-        (letter(b"{}", "hydraulic-labels"), "not what this topic holds"),
+        (letter(b"{}", "hydraulic-labels"), "missing field"),
     ],
 )
 def test_what_would_fail_again_is_known(found: Letter, why: str | None) -> None:

@@ -1,6 +1,5 @@
 """Hold the log of labels against labels/ and the dead letters."""
 
-import msgspec
 import pyarrow as pa
 
 from hydrodask import clock
@@ -10,10 +9,9 @@ from hydrodask.audit.part import Part
 from hydrodask.audit.records import want_dead
 from hydrodask.audit.replay import KEYS
 from hydrodask.audit.rows import Comparison, from_on, nonempty
-from hydrodask.records import LabelRecord, Messages, Reject
+from hydrodask.decode import decode_label
+from hydrodask.records import Messages, Reject
 from hydrodask.store.schemas import labels_table
-
-_decode = msgspec.json.Decoder(LabelRecord).decode
 
 
 def check_labels(part: Part, results: Results, dead: Ledger, place: int) -> None:
@@ -48,25 +46,12 @@ def _expected(part: Part, messages: Messages) -> tuple[pa.Table, list[Reject]]:
         if value is None:
             continue
         offset = int(messages.offsets[place])
-        label, reason = _label(value)
-        if label is None:
-            rejects.append(Reject(*part.source, offset, messages.keys[place], value, reason))
+        try:
+            label = decode_label(value, part.settings)
+        except ValueError as error:
+            rejects.append(Reject(*part.source, offset, messages.keys[place], value, str(error)))
             continue
-        label.rig = label.rig or part.settings.rig.default_id
         times_us.append(clock.parse_iso(label.timestamp))
         rows.append(label)
         offsets.append(offset)
     return labels_table(rows, times_us, partition=part.source[1], offsets=offsets), rejects
-
-
-def _label(value: bytes) -> tuple[LabelRecord | None, str]:
-    """Return a label, or why there is none, in the words of the flow."""
-    try:
-        label = _decode(value)
-    except (ValueError, RecursionError) as error:
-        return None, f"not what this topic holds: {error}"
-    try:
-        clock.parse_iso(label.timestamp)
-    except ValueError:
-        return None, f"timestamp {label.timestamp[:40]!r} is not ISO 8601"
-    return label, ""

@@ -7,7 +7,6 @@ follows on the same topic, in the same transaction: a record without bytes whose
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from hydrodask import clock
@@ -18,6 +17,7 @@ from hydrodask.channels import SENSORS
 from hydrodask.kafka import Message
 from hydrodask.records import LabelRecord, Messages, WindowRecord
 from hydrodask.settings import Settings
+from hydrodask.stream.judging import decoder_of as row_decoder
 
 RETRIED = "retried"
 """Header of a mark: partition and offset of the letter that was published again."""
@@ -98,14 +98,13 @@ def why_again(letter: Letter, settings: Settings) -> str | None:
         return f"its topic {letter.source[0]!r} is none of this platform"
     if name in SENSORS:
         return _why_no_sample(letter, name, settings)
-    structs = {"labels": LabelRecord, "analytics": WindowRecord}
+    structs: dict[str, type[LabelRecord | WindowRecord]] = {"labels": LabelRecord, "analytics": WindowRecord}
     if name not in structs:
         return f"no flow reads its topic {letter.source[0]!r}"
     try:
-        record = msgspec.json.decode(letter.value, type=structs[name])
-        clock.parse_iso(record.timestamp if isinstance(record, LabelRecord) else record.window_start)
-    except (ValueError, RecursionError) as error:
-        return f"not what this topic holds: {error}"
+        row_decoder(structs[name], settings)(letter.value)
+    except ValueError as error:
+        return str(error)
     return None
 
 

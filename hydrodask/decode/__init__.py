@@ -4,5 +4,6 @@ Takes Messages, gives Samples and Rejects. Loses nothing: what can't be used is 
 """
 
 from hydrodask.decode.decoder import DECODERS, Decoder, DecoderName
+from hydrodask.decode.labels import decode_label
 
-__all__ = ["DECODERS", "Decoder", "DecoderName"]
+__all__ = ["DECODERS", "Decoder", "DecoderName", "decode_label"]

@@ -18,6 +18,7 @@ from hydrodask.records import Bool, Bytes, Int64, Messages, Reject, Samples
 from hydrodask.rigs import RIGS, RigTable
 
 EARLIEST_US, LATEST_US = parse_iso("1678-01-01"), parse_iso("2262-01-01")
+TIME_REASON = "timestamp is before 1678 or after 2261"
 """Event times that any reader of the lake can hold, nanoseconds included, with room for windows around them."""
 
 DecoderName = Literal["canonical", "flat", "general"]
@@ -119,7 +120,7 @@ class Decoder:
             reasons[int(i)] = f"timestamp is {ahead_us[i] / 1e6:.3f} s ahead of the broker's"
         for i in np.flatnonzero(((time_us < EARLIEST_US) | (time_us >= LATEST_US)) & columns.good):
             columns.good[i] = False
-            reasons[int(i)] = "timestamp is before 1678 or after 2261"
+            reasons[int(i)] = TIME_REASON
         for i in np.flatnonzero((np.abs(columns.floats[:, 0]) > VALUE_MAX) & columns.good):
             columns.good[i] = False
             reasons[int(i)] = f"value not finite: the square of {columns.floats[i, 0]:g} would overflow statistics"

@@ -105,11 +105,16 @@ def check(record: SensorRecord, sensor: str, rig_bytes_max: int) -> None:
         raise ValueError(f"sensor {record.sensor} is not the topic's ({sensor})")
     if not record.sampling_rate_hz > 0:
         raise ValueError(f"sampling_rate_hz is {record.sampling_rate_hz}; want more than 0")
-    if record.rig is None:
+    check_rig(record.rig, rig_bytes_max)
+
+
+def check_rig(rig: str | None, rig_bytes_max: int) -> None:
+    """Raise ValueError, with the reason as its text, when a record's rig is no name."""
+    if rig is None:
         return
-    if not record.rig or not record.rig.isprintable():
+    if not rig or not rig.isprintable():
         raise ValueError("rig is empty or has unprintable characters")
-    if len(record.rig.encode()) > rig_bytes_max:
+    if len(rig.encode()) > rig_bytes_max:
         raise ValueError(f"rig is longer than {rig_bytes_max} bytes")
 
 

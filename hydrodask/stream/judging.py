@@ -1,16 +1,20 @@
 """Nodes for records of our own topics: JSON → structs, labels → lake, windows → anomalies, incidents → documents."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 from streamz import Stream
 
 from hydrodask import clock
+from hydrodask.decode import decode_label
 from hydrodask.detect import Criteria, Detector
 from hydrodask.detect.detector import since_of
 from hydrodask.detect.incidents import ANOMALIES
 from hydrodask.records import Change, CycleRecord, LabelRecord, Messages, Reject, Upsert, WindowRecord
 from hydrodask.reports import PartitionReport
+from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.output import FileOutput
 from hydrodask.store.schemas import labels_table
@@ -23,7 +27,6 @@ Rows = list[tuple[int, Any]]
 
 
 _TIMES: dict[type[msgspec.Struct], str] = {
-    LabelRecord: "timestamp",
     WindowRecord: "window_start",
     CycleRecord: "cycle_start",
 }
@@ -35,8 +38,7 @@ class DecodeJson(Node):
     """Messages → Rows of one struct type; what can't be decoded goes to the dead letters."""
 
     def __init__(self, upstream: Stream, ctx: Context, struct: type[msgspec.Struct]) -> None:
-        self.decode_one = msgspec.json.Decoder(struct).decode
-        self.time = _TIMES[struct]
+        self.decode_one = decoder_of(struct, ctx.settings)
         super().__init__(upstream, ctx)
 
     def update(self, x: Messages, who: object = None, metadata: object = None) -> Any:
@@ -54,25 +56,32 @@ class DecodeJson(Node):
                 continue
             offset = int(messages.offsets[place])
             try:
-                row = self.decode_one(value)
-                reason = self._fault(row)
-            except (ValueError, RecursionError) as error:
-                reason = f"not what this topic holds: {error}"
-            if reason:
+                rows.append((offset, self.decode_one(value)))
+            except ValueError as error:
                 where = (messages.topic, messages.partition, offset)
-                rejects.append(Reject(*where, messages.keys[place], value, reason))
-            else:
-                rows.append((offset, row))
+                rejects.append(Reject(*where, messages.keys[place], value, str(error)))
         return rows, rejects
 
-    def _fault(self, row: msgspec.Struct) -> str:
-        """Return what is wrong with the time of a row that is well-formed, or nothing."""
-        text = getattr(row, self.time)
-        try:
-            clock.parse_iso(text)
-        except (ValueError, OverflowError):
-            return f"{self.time} {text[:40]!r} is not ISO 8601"
-        return ""
+
+def decoder_of(struct: type[msgspec.Struct], settings: Settings) -> Callable[[bytes], Any]:
+    """Return what makes a row of a record. It raises ValueError with the reason when the record is none."""
+    if struct is LabelRecord:
+        return partial(decode_label, settings=settings)
+    return partial(_row, msgspec.json.Decoder(struct).decode, _TIMES[struct])
+
+
+def _row(decode: Callable[[bytes], Any], time: str, value: bytes) -> Any:
+    """Return a row of ours. Raises ValueError with the reason, also when its time is none."""
+    try:
+        row = decode(value)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not what this topic holds: {error}") from error
+    text = getattr(row, time)
+    try:
+        clock.parse_iso(text)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{time} {text[:40]!r} is not ISO 8601") from None
+    return row
 
 
 @Stream.register_api(attribute_name="store_labels")
@@ -96,7 +105,6 @@ class StoreLabels(Node):
             if offset < self.next_offset:
                 continue
             self.next_offset = offset + 1
-            label.rig = label.rig or self.ctx.settings.rig.default_id
             times_us.append(clock.parse_iso(label.timestamp))
             rows.append(label)
             offsets.append(offset)

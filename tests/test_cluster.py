@@ -11,9 +11,12 @@ import psutil
 import pytest
 
 from hydrodask import clock
-from hydrodask.errors import RetryableError, WorkerLostError
-from hydrodask.settings.model import Cluster
+from hydrodask.errors import FatalError, RetryableError, WorkerLostError
+from hydrodask.kafka import producer
+from hydrodask.settings import Settings
+from hydrodask.settings.model import Cluster, Kafka, Source
 from hydrodask.stream.cluster import DaskCluster
+from tests.running import run_to_idle
 
 pytestmark = pytest.mark.cluster
 
@@ -110,4 +113,26 @@ def test_a_worker_that_dies_of_memory_is_known_for_it() -> None:
     said = with_cluster(act, memory_limit="900MiB")
 
     assert "Dask ended it at" in said
-    assert "its limit is 0.9 GiB" in said
+    assert "its limit is 900 MiB" in said
+
+
+def publish_rigs(kafka: Kafka) -> None:
+    """Publish samples of more rigs than a small worker can hold, each of another one."""
+    client = producer(kafka)
+    now = clock.iso(clock.now_us())
+    for number in range(60_000):
+        record = f'{{"sensor": "TS1", "cycle": 0, "sample_idx": 0, "value": 1.5, "timestamp": "{now}", '
+        client.produce("hydraulic-TS1", f'{record}"sampling_rate_hz": 1, "rig": "made-up-{number}"}}'.encode())
+    assert client.flush(30) == 0
+
+
+@pytest.mark.timeout(180)
+def test_made_up_rig_names_end_the_run_with_a_sentence(tmp_path: Path) -> None:
+    """Workers die of memory in a circle: after three of them somebody is told of memory, rigs and where they are."""
+    cluster = Cluster(dashboard="127.0.0.1:0", memory_limit="480MiB")
+    settings = Settings(data_dir=tmp_path, source=Source(kind="none"), cluster=cluster)
+
+    with pytest.raises(FatalError, match=r"3 workers in a row died of memory.* 480 MiB.* rigs") as caught:
+        run_to_idle(settings, publish_rigs)
+
+    assert "hydraulic-TS1-0" in str(caught.value)

@@ -137,14 +137,14 @@ class DaskCluster:
             ended = await asyncio.wait_for(self._client.get_events(_ENDED), _ASK_S)
             for event in (event for _, event in reversed(ended) if event["worker"] == worker):
                 return (
-                    f"Dask ended it at {_gib(event['rss'])} of memory{f', its limit is {_gib(limit)}' if limit else ''}"
+                    f"Dask ended it at {_mib(event['rss'])} of memory{f', its limit is {_mib(limit)}' if limit else ''}"
                 )
         if status == "paused":
             return (
-                f"Dask has paused it at {_gib(used)} of memory, its limit is {_gib(limit)}: no step starts there; give "
+                f"Dask has paused it at {_mib(used)} of memory, its limit is {_mib(limit)}: no step starts there; give "
                 "it more, or set distributed.worker.memory.pause to false for that cluster"
             )
-        return f"it had {_gib(used)} of memory, its limit is {_gib(limit)}" if limit and used > _FULL * limit else ""
+        return f"it had {_mib(used)} of memory, its limit is {_mib(limit)}" if limit and used > _FULL * limit else ""
 
     async def step(self, worker: str, order: Order) -> StepReport:
         """Run one step on `worker`. Raises WorkerLostError when it goes away, or what the step raises."""
@@ -154,7 +154,9 @@ class DaskCluster:
         )
         try:
             return await future  # type: ignore[no-any-return]
-        except (KilledWorker, FutureCancelledError, OSError) as error:
+        except KilledWorker as error:  # whose text is for people who start tasks by hand
+            raise WorkerLostError(f"worker {worker} died during a step") from error
+        except (FutureCancelledError, OSError) as error:
             raise WorkerLostError(f"worker {worker} went away during a step: {error}") from error
         finally:
             future.release()
@@ -208,8 +210,8 @@ def told_apart(function: Callable[..., T], *arguments: Any) -> T:
         raise RetryableError(f"{what}: {type(error).__name__}: {error}") from error
 
 
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"
 
 
 async def _local(settings: Cluster) -> LocalCluster:

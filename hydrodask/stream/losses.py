@@ -106,12 +106,13 @@ class Losses:
 
 
 def _of_memory(seat: Seat, sources: list[Source], known: Known, memory: str) -> str:
-    rigs = sum(known[source].keys for source in sources if source in known)
+    rigs = {source: known[source].keys if source in known else 0 for source in sources}
+    sources = sorted(sources, key=lambda source: -rigs[source])
     return (
         f"{STARVED_MAX} workers in a row died of memory, the last one {seat.worker} ({memory}), with "
-        f"{_named(sources)}, which know {rigs:,} pairs of rig and sensor; give workers more memory "
-        "(cluster.memory_limit) or start more of them, and if there are more rigs than you have, look for who makes "
-        "their names up (limits.rigs)"
+        f"{_named(sources)}; when they were last heard of there were {rigs[sources[0]]:,} rigs in the first of these; "
+        "give workers more memory (cluster.memory_limit) or start more of them, and if you have fewer rigs, mend the "
+        "producer that makes their names up"
     )
 
 

@@ -28,6 +28,33 @@ def test_each_run_has_the_next_number(ownership: Ownership) -> None:
     assert ownership.newest() == 3
 
 
+def test_claims_of_older_runs_go(ownership: Ownership) -> None:
+    """A group that is started every hour for years has one claim, and its number goes on."""
+    for number in range(1, 30):
+        assert ownership.claim("again") == number
+        ownership.use(0)
+        ownership.give_up(number, 1)
+
+    assert sorted(name.rsplit("/", 1)[-1] for name in ownership._names()) == ["given-up-29-1", "run-29", "slot-0"]
+
+
+def test_a_claim_that_comes_late_is_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that stood still between its look and its claim finds the name free again, and is the newest."""
+    files = Files(f"memory://{uuid.uuid4().hex}")
+    put, others = files.put_if_absent, ["b", "c"]
+
+    def late(path: str, data: bytes) -> bool:
+        if path.endswith("/run-1") and others:
+            monkeypatch.undo()
+            assert [Ownership(files, "group").claim(name) for name in others] == [1, 2]
+        return put(path, data)
+
+    monkeypatch.setattr(files, "put_if_absent", late)
+    mine = Ownership(files, "group").claim("a")
+
+    assert mine == Ownership(files, "group").newest() == 3
+
+
 def test_older_run_gets_no_slot(ownership: Ownership) -> None:
     """Who initialises a slot for an older run is told that there is a newer one."""
     first = ownership.claim("a")

@@ -104,6 +104,20 @@ def test_old_ones_go() -> None:
     assert snapshot.newest(files, SOURCE, at_most=None)[0] == 1_800_000_000_000
 
 
+def test_one_that_is_written_later_at_a_smaller_offset_stays() -> None:
+    """A group that was set back would keep only what it had before, and begin anew after each crash."""
+    files = new_files()
+    for offset in (1000, 1100, 1200, 1300, 100, 130, 160, 190):
+        snapshot.save(files, SOURCE, offset, {"at": offset})
+        assert snapshot.newest(files, SOURCE, at_most=offset)[0] == offset
+
+    kept = [snapshot.offset_of(path) for path in files.names(snapshot.folder_of(SOURCE))]
+    assert kept == [130, 160, 190, 1100, 1200, 1300]
+    for offset in (1150, 1350, 1400, 1450):
+        snapshot.save(files, SOURCE, offset, {"at": offset})
+    assert len(files.names(snapshot.folder_of(SOURCE))) == snapshot.KEPT
+
+
 def test_damaged_snapshot_is_ignored_and_said() -> None:
     """An older one is used instead, and the notes name the file and why."""
     files = new_files()

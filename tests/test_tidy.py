@@ -91,6 +91,7 @@ BASE = {
     "kafka",
     "failpoints",
     "kernels",
+    "durable",
 }
 STAGES = {"ingest", "decode", "window", "detect", "store"}
 ALLOWED = {

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from hydrodask import durable
 from hydrodask.errors import ConfigError
 
 INCARNATION_OFFSETS = 10**9
@@ -27,7 +28,7 @@ class DataDir:
 
     def __enter__(self) -> Self:
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            durable.make_folder(self.path)
             self._lock = (self.path / self._name).open("a+")
         except OSError as error:
             raise ConfigError(f"could not use data_dir {str(self.path)!r}: {error}") from error
@@ -55,7 +56,5 @@ class DataDir:
         """Return the offset that a new embedded broker's first record gets, larger than any before."""
         path = self.path / "embedded-broker.json"
         starts = json.loads(path.read_text())["starts"] if path.exists() else 0
-        hidden = path.with_suffix(".new")
-        hidden.write_text(json.dumps({"starts": starts + 1}))
-        hidden.replace(path)
+        durable.replace(path, json.dumps({"starts": starts + 1}).encode())
         return int(starts) * INCARNATION_OFFSETS

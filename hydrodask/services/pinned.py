@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from hydrodask import clock
+from hydrodask import clock, durable
 from hydrodask.errors import IntegrityError, UnreachableError
 
 SOURCE = Path(__file__).resolve().parents[2] / "cluster" / "local"
@@ -104,8 +104,9 @@ def _wait(child: "subprocess.Popen[bytes]", what: str, progress: Callable[[], No
 
 def rename(fresh: Path, folder: Path) -> None:
     """Give the complete folder its name, unless another command was faster."""
+    os.sync()  # thousands of files: one by one would take longer
     try:
-        fresh.rename(folder)
+        durable.rename(fresh, folder)
     except OSError:
         if not folder.exists():
             raise

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hydrodask import clock
+from hydrodask import clock, durable
 from hydrodask.errors import FatalError, UnreachableError
 
 POLL_S = 0.05
@@ -108,9 +108,7 @@ def spawn(
 
 def save(process: Process, path: Path) -> None:
     """Record `process` in `path`, whole or not at all."""
-    hidden = path.with_suffix(".new")
-    hidden.write_text(json.dumps(asdict(process)), encoding="utf-8")
-    hidden.replace(path)
+    durable.replace(path, json.dumps(asdict(process)).encode())
 
 
 def running(path: Path) -> Process | None:

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from hydrodask import clock
+from hydrodask import clock, durable
 from hydrodask.services import ports
 
 CA_DAYS = 3650
@@ -62,7 +62,9 @@ def write_secret(path: Path, data: bytes) -> None:
     hidden.unlink(missing_ok=True)
     with os.fdopen(os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(data)
-    hidden.replace(path)
+        file.flush()
+        os.fsync(file.fileno())
+    durable.rename(hidden, path)
 
 
 def _authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
@@ -74,7 +76,7 @@ def _authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certifica
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         builder = builder.issuer_name(x509.Name([_common("hydrodask local CA")]))
         write_secret(key_path, _key_bytes(key))
-        ca_pem(folder).write_bytes(_pem(builder.sign(key, hashes.SHA256())))
+        durable.replace(ca_pem(folder), _pem(builder.sign(key, hashes.SHA256())))
     loaded = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
     assert isinstance(loaded, ec.EllipticCurvePrivateKey)  # noqa: S101  # we wrote it
     return loaded, x509.load_pem_x509_certificate(ca_pem(folder).read_bytes())

@@ -6,6 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+from hydrodask.durable import sync_folder
 from hydrodask.errors import FatalError, RetryableError
 
 _AT_FDCWD = -100
@@ -14,15 +15,25 @@ _NEVER = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def exchange(one: Path, other: Path) -> None:
-    """Give each of two folders the other's name. Raises FatalError where system or disk can't do that."""
+    """Give each of two folders the other's name, for good. Raises FatalError where system or disk can't do that."""
     rename = _renameat2()
     if rename is None:
         raise FatalError("this system can't exchange two folders in one step (renameat2)")
+    _sync(one, other)
     if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _EXCHANGE) == 0:
+        _sync(one.parent, other.parent)
         return
     code = ctypes.get_errno()
     what = f"could not exchange {one} and {other}: {os.strerror(code)}"
     raise FatalError(what) if code in _NEVER else RetryableError(what)
+
+
+def _sync(*folders: Path) -> None:
+    try:
+        for folder in folders:
+            sync_folder(folder)
+    except OSError as error:
+        raise RetryableError(f"could not put {folder} on disk: {error}") from error
 
 
 def can_exchange(folder: Path) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 import fsspec
 from fsspec.core import url_to_fs
 
-from hydrodask import clock
+from hydrodask import clock, durable
 from hydrodask.background import in_time
 from hydrodask.errors import FatalError
 
@@ -96,12 +96,12 @@ class FileSystem:
 class LocalDisk(FileSystem):
     """The disk of this machine, or a share that is mounted on it and has hard links."""
 
+    def make_folder(self, path: str) -> None:
+        durable.make_folder(Path(path))
+
     def write(self, path: str, data: bytes) -> None:
         """Write and flush to disk: a name must never point at bytes that a power cut can take away."""
-        with Path(path).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        durable.write(Path(path), data)
 
     def find(self, folder: str) -> list[str]:
         """Return the files at any depth below `folder`, none when it is not there.
@@ -115,11 +115,17 @@ class LocalDisk(FileSystem):
         return found
 
     def name(self, hidden: str, final: str) -> None:
-        """Link: the system refuses a name that is taken. The hidden name goes when the caller discards it."""
-        os.link(hidden, final)
+        """Link: the system refuses a name that is taken. The hidden name goes when the caller discards it.
+
+        Whoever is refused counts on the other's file, so that it has to be there after a power cut, too.
+        """
+        try:
+            os.link(hidden, final)
+        finally:
+            durable.sync_folder(Path(final).parent)
 
     def replace(self, hidden: str, final: str) -> None:
-        Path(hidden).replace(final)
+        durable.rename(Path(hidden), Path(final))
 
 
 def _unless_gone(error: OSError) -> None:

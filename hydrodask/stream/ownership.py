@@ -6,7 +6,7 @@ here first, then fences; and who initialises a slot looks here afterwards, befor
 order of these four, the older one is either fenced or sees that it is.
 
 Files beside the snapshots, each put once and never changed: `run-N` for the N-th run of the group, `given-up-N-G` for
-generation G of run N, `slot-S` for each slot that was ever used.
+generation G of run N, `slot-S` for each slot that was ever used. Those of older runs go when a run has its claim.
 """
 
 from hydrodask.errors import FatalError, FencedError
@@ -27,7 +27,8 @@ class Ownership:
         """Make the group that of a new run, and return the run's number; from now on older ones get no slot."""
         for _ in range(CLAIMS_MAX):
             number = self.newest() + 1
-            if self._put(f"run-{number}", run_id):
+            # One that stood still may put a name that was there and went: then others have come since.
+            if self._put(f"run-{number}", run_id) and self.newest() == number:
                 self._forget(number)
                 return number
         raise FatalError(f"could not claim the group in {self._files.url}/{self._folder}: {CLAIMS_MAX} were faster")
@@ -58,9 +59,10 @@ class Ownership:
             raise FencedError(f"generation {generation} was given up")
 
     def _forget(self, number: int) -> None:
-        """Remove what older runs have given up: that they are older is enough."""
+        """Remove the claims of older runs, and what they have given up: that they are older is enough."""
         for name in self._names():
-            if name.startswith("given-up-") and int(name.split("-")[2]) < number:
+            run = name.removeprefix("given-up-").removeprefix("run-").partition("-")[0]
+            if not name.startswith("slot-") and int(run) < number:
                 self._files.remove(f"{self._folder}/{name}")
 
     def _put(self, name: str, text: str) -> bool:

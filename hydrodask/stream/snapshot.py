@@ -19,7 +19,7 @@ VERSION = 1
 """Raise it when the layout of a node's state changes: older snapshots are then ignored, and said so."""
 
 KEPT = 3
-"""Snapshots of a partition that stay."""
+"""Snapshots of a partition that stay: so many up to the one that was written last, and so many of all."""
 
 _MAGIC = b"hydrodask snapshot\n"
 _ARRAY = 1
@@ -52,7 +52,7 @@ def save(files: Files, source: tuple[str, int], offset: int, state: dict[str, An
     failpoint("snapshot.begun")
     files.replace(f"{folder}/{offset:012d}.snapshot", data)
     failpoint("snapshot.stored")
-    for path in _paths(files, folder)[:-KEPT]:
+    for path in _old(_paths(files, folder), offset):
         files.remove(path)
     failpoint("snapshot.pruned")
     return len(data)
@@ -66,7 +66,7 @@ def newest(files: Files, source: tuple[str, int], *, at_most: int | None) -> tup
     folder = folder_of(source)
     notes = [f"ignored unfinished file {path}" for path in files.unfinished(folder)]
     for path in reversed(_paths(files, folder)):
-        offset = int(path.rsplit("/", 1)[-1].removesuffix(".snapshot"))
+        offset = offset_of(path)
         if at_most is not None and offset > at_most:
             continue
         try:
@@ -81,10 +81,26 @@ def folder_of(source: tuple[str, int]) -> str:
     return f"{source[0]}-{source[1]}"
 
 
+def offset_of(path: str) -> int:
+    """Return the offset of a snapshot by its name."""
+    return int(path.rsplit("/", 1)[-1].removesuffix(".snapshot"))
+
+
 def _paths(files: Files, folder: str) -> list[str]:
     """Return the paths of snapshots by offset; names alone sort up to 12 digits only."""
     offsets = {path.rsplit("/", 1)[-1].removesuffix(".snapshot"): path for path in files.names(folder)}
     return [offsets[name] for name in sorted((n for n in offsets if n.isdigit()), key=int)]
+
+
+def _old(paths: list[str], offset: int) -> list[str]:
+    """Return which of `paths`, by offset, may go when that at `offset` has been written.
+
+    One that is written later may have a smaller offset: the group was set back, or a worker that was given up has woken
+    up. Neither may lose its newest snapshots to the other's, whichever of the two goes on.
+    """
+    written = next(place for place, path in enumerate(paths, 1) if offset_of(path) == offset)
+    kept = {*paths[:written][-KEPT:], *paths[-KEPT:]}
+    return [path for path in paths if path not in kept]
 
 
 def _array_out(value: object) -> object:

@@ -14,6 +14,7 @@ from flows import FLOWS, Flow
 from hydrodask import clock
 from hydrodask.cli.datadir import DataDir
 from hydrodask.cli.publishing import SourceThread
+from hydrodask.cli.reckoning import Reckoning
 from hydrodask.errors import FatalError, HydrodaskError, RetryableError
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.discover import Discovery
@@ -63,6 +64,8 @@ class Platform:
         self.run_number = 0
         """The number of our claim on the group; 0 on an embedded broker, which is nobody else's."""
         self._slots = 0
+        self._reckoning: Reckoning | None = None
+        self._first_ends: dict[tuple[str, int], int] | None = None
         self._concerns: list[str] = []
         """What was said of the topics at the start; it stays in view as notes."""
         self.ownership: Ownership
@@ -122,6 +125,8 @@ class Platform:
             await asyncio.to_thread(self.source.stop)
             self.coordinator.want("stop")
             await self._stopped(working)
+            if self._reckoning is not None and not self.stopping.is_set():
+                self._reckoning.check(self.source.published, self.source.summary, self.coordinator.board.overview)
             state = "stopped"
         finally:
             self.source.stop()
@@ -197,7 +202,7 @@ class Platform:
         while clock.monotonic_s() < end_s and not self.stopping.is_set():
             if self.source.error is not None:
                 raise self.source.error
-            if self.coordinator.board.overview.steps:
+            if self.coordinator.board.overview.steps and await self._ready(compare=until_idle and seconds is None):
                 self.source.start()  # a worker that still compiles its kernels would make all of it late
             if seconds is not None and self.source.began:
                 end_s = min(end_s, clock.monotonic_s() + seconds)
@@ -206,6 +211,20 @@ class Platform:
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.stopping.wait(), IDLE_EVERY_S)
+
+    async def _ready(self, *, compare: bool) -> bool:
+        """Say whether the source may begin: if it is to be compared with what is stored, once what was there is."""
+        if not compare or self.source.feed is None or self._reckoning is not None:
+            return True
+        try:
+            self._first_ends = self._first_ends or await self._ends()
+        except RetryableError as error:
+            self.coordinator.board.note(str(error))
+            return False
+        if not self.coordinator.settled(self._first_ends):
+            return False
+        self._reckoning = Reckoning(self.coordinator.board.overview)
+        return True
 
     async def _idle(self) -> bool:
         """Say whether everything is consumed, committed and on disk: then even a flush publishes nothing new."""

@@ -43,6 +43,11 @@ class SourceThread:
         """Whether the first record has been published, or none will be."""
         return self.done.is_set() or (self._publisher is not None and self._publisher.counts.total() > 0)
 
+    @property
+    def published(self) -> dict[str, int]:
+        """Records that were handed to the client, by topic."""
+        return {} if self._publisher is None else dict(self._publisher.counts)
+
     def start(self) -> None:
         """Begin to publish; does nothing when called again."""
         if self.feed is None:

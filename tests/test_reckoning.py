@@ -1,4 +1,4 @@
-"""What a source has published against what is stored: the arithmetic, and a run that must not end as if all was well."""
+"""What a source has published against what is stored: the arithmetic, and a run that ends with an error."""
 
 from pathlib import Path
 

@@ -15,12 +15,13 @@ from hydrodask.errors import IntegrityError
 from hydrodask.observe.figures import part_lag_s
 from hydrodask.records import CycleRecord, Messages, WindowRecord
 from hydrodask.settings import Settings
-from hydrodask.settings.model import Step, Window
+from hydrodask.settings.model import Kafka, Step, Window
 from tests.running import Life
 from tests.strategies import messages_of
 
 STAMP_MS = 1_767_229_200_000
-SETTINGS = Settings()
+SETTINGS = Settings(kafka=Kafka(embedded=False))
+"""A log that outlives its readers: an embedded broker's does not, see `test_seams.py`."""
 
 
 def record(second: float, **changed: Any) -> bytes:
@@ -422,7 +423,6 @@ def test_durable_waits_for_files() -> None:
     life.save()
 
     assert life.partition.durable == 0
-    assert min(life.partition.needs) == 0
     life.roll()
     assert life.partition.durable == 1000
 

@@ -4,16 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from hydrodask.audit.files import Link, rows_of
 from hydrodask.decode import Decoder
 from hydrodask.records import Late, Profiles, Samples, Windows
-from hydrodask.rigs import RIGS
 from hydrodask.settings import Settings
 from hydrodask.store.lake import Lake
-from hydrodask.store.schemas import late_table, profiles_table, windows_table
+from hydrodask.store.schemas import late_table, profiles_table, samples_of, windows_table
 from hydrodask.window import CycleProfiles, SlidingWindows
 
 Source = tuple[str, int]
@@ -85,18 +83,3 @@ def raw_samples(lake: Lake, links: list[Link], sensor: str) -> Iterator[Samples]
     """Yield the samples of raw files, one file at a time."""
     for link in links:
         yield samples_of(rows_of(lake, link), sensor, link.named.source)
-
-
-def samples_of(table: pa.Table, sensor: str, source: Source) -> Samples:
-    """Return rows of `raw` as the operators take them."""
-    rigs = table.column("rig").combine_chunks().dictionary_encode()
-    codes = np.array([RIGS.code(name) for name in rigs.dictionary.to_pylist()], np.int32)
-    columns = {name: table.column(name).to_numpy() for name in ("cycle", "sample_idx", "value", "offset")}
-    return Samples(
-        sensor,
-        *source,
-        rig=codes[rigs.indices.to_numpy()] if len(codes) else np.zeros(0, np.int32),
-        time_us=table.column("timestamp").cast(pa.int64()).to_numpy(),
-        rate_hz=table.column("sampling_rate_hz").to_numpy(),
-        **columns,
-    )

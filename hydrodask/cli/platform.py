@@ -217,7 +217,8 @@ class Platform:
         if not compare or self.source.feed is None or self._reckoning is not None:
             return True
         try:
-            self._first_ends = self._first_ends or await self._ends()
+            if self._first_ends is None or not self.coordinator.sources.keys() <= self._first_ends.keys():
+                self._first_ends = await self._ends()
         except RetryableError as error:
             self.coordinator.board.note(str(error))
             return False

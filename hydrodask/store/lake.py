@@ -6,17 +6,18 @@ end and goes on from there.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hydrodask.channels import SENSORS
 from hydrodask.errors import IntegrityError, RetryableError, UsageError
 from hydrodask.store import seal
 from hydrodask.store.files import Files
-from hydrodask.store.listing import Named, readable
+from hydrodask.store.listing import Named, current, named, readable
 from hydrodask.store.schemas import FOLDERS, empty
 
 _END, _FIRST = b"hydrodask.end", b"hydrodask.first"
@@ -110,6 +111,22 @@ class Lake:
         table = empty(top)
         table = table if top == "labels" else table.append_column("sensor", pa.array([], pa.string()))
         return table, table.column_names
+
+    def rows_from(self, folder: str, source: tuple[str, int], start: int, *, column: str) -> Iterator[pa.Table]:
+        """Yield the rows of one partition at any depth below `folder`, from offset `start` on, file by file.
+
+        `column` holds the offsets. Raises RetryableError when a file has gone since it was listed.
+        """
+        names = (named(path) for path in self.files.names(folder))
+        files, _replaced = current(file for file in names if file is not None and file.source == source)
+        for file, following in zip(files, [*files[1:], None], strict=True):
+            if following is not None and following.first <= start:
+                continue
+            try:
+                rows, _columns = self._rows(file, None)
+            except FileNotFoundError as error:
+                raise RetryableError(f"{file.path} in {self.files.url} has gone while it was to be read") from error
+            yield rows.filter(pc.greater_equal(rows.column(column), start))
 
     def end(self, folder: str, source: tuple[str, int]) -> int:
         """Return where the newest file of `source` at any depth below `folder` ends, 0 without files."""

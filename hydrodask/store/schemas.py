@@ -35,6 +35,21 @@ def samples_table(samples: Samples) -> pa.Table:
     )
 
 
+def samples_of(table: pa.Table, sensor: str, source: tuple[str, int]) -> Samples:
+    """Return rows of `raw` as the operators take them: what `samples_table` has made a table of."""
+    rigs = table.column("rig").combine_chunks().dictionary_encode()
+    codes = np.array([RIGS.code(name) for name in rigs.dictionary.to_pylist()], np.int32)
+    columns = {name: table.column(name).to_numpy() for name in ("cycle", "sample_idx", "value", "offset")}
+    return Samples(
+        sensor,
+        *source,
+        rig=codes[rigs.indices.to_numpy()] if len(codes) else np.zeros(0, np.int32),
+        time_us=table.column("timestamp").cast(pa.int64()).to_numpy(),
+        rate_hz=table.column("sampling_rate_hz").to_numpy(),
+        **columns,
+    )
+
+
 def late_table(late: Late) -> pa.Table:
     """Return rows of `late`: those of `raw`, and `late_us`, how far the sample was behind the watermark."""
     return samples_table(late.samples).append_column("late_us", pa.array(late.late_us))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hydrodask import clock
-from hydrodask.records import Change, Outgoing
+from hydrodask.records import Change, Outgoing, Samples
 from hydrodask.reports import PartitionReport
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
@@ -51,6 +51,8 @@ class Context:
     openers: list[Callable[[Files, int], list[str]]] = field(default_factory=list)
     """Called before any state is restored, with where snapshots are and an offset: nobody has taken a record from there
     on. Each returns notes for people."""
+    refeed: list[Callable[[Samples], object]] = field(default_factory=list)
+    """Take samples that raw/ has, as if they had been decoded just now."""
     inspectors: list[Callable[[PartitionReport], None]] = field(default_factory=list)
     """Add what they know to a report."""
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))

@@ -196,17 +196,19 @@ class Host:
     def _tend(self) -> bool:
         """Write files that are due, commit when due, snapshot when due; say whether there was a commit."""
         now_s = self._now_s()
-        step, lake = self.settings.step, self.settings.lake
-        held = self.settings.source.unconsumed_max // 4 if self.settings.kafka.embedded else lake.roll_rows
+        step, lake, embedded = self.settings.step, self.settings.lake, self.settings.kafka.embedded
+        rows_max = min(lake.roll_rows, self.settings.source.unconsumed_max // 4) if embedded else lake.roll_rows
+        due = now_s >= self._committed_at_s + step.commit_every
+        if not due and embedded:
+            return False  # a file goes with the commit and the snapshot that it comes before, see `Partition.due`
         for partition in self.partitions.values():
-            partition.roll(now_s, rows_max=min(lake.roll_rows, held), age_s_max=lake.roll_age)
-        if now_s < self._committed_at_s + step.commit_every:
+            partition.roll(now_s, rows_max=rows_max, age_s_max=lake.roll_age)
+        if not due:
             return False
         self._commit()
         for partition in self.partitions.values():
             behind = partition.position - partition.snapshot_offset
-            old = now_s - partition.snapshot_at_s >= step.snapshot_every
-            if old or (self.settings.kafka.embedded and behind >= held):
+            if partition.due(now_s, every_s=step.snapshot_every) or (embedded and behind >= rows_max):
                 partition.save(now_s)
         return True
 

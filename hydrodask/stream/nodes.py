@@ -49,6 +49,7 @@ class Decode(Node):
         )
         self.rates = Rates(ctx, settings.observe.rigs_max)
         super().__init__(upstream, ctx)
+        ctx.refeed.append(self._emit)
 
     def update(self, x: Messages, who: object = None, metadata: object = None) -> Any:
         with self.ctx.timed("decode"):

@@ -10,8 +10,10 @@ from hydrodask.errors import IntegrityError
 from hydrodask.records import Messages
 from hydrodask.reports import PartitionReport
 from hydrodask.store.files import Files
+from hydrodask.store.output import FileOutput
 from hydrodask.stream import snapshot
 from hydrodask.stream.context import Context
+from hydrodask.stream.refeed import refeed
 
 Build = Callable[[Stream, Context], None]
 
@@ -40,6 +42,7 @@ class Partition:
         self.newest_ms: int | None = None
         self.caught_up_ms: int | None = None
         self.consumed = 0
+        self._forgetful = ctx.settings.kafka.embedded
         self._snapshots = snapshots
         self._ticked_at_s = float("-inf")
         self._source = Stream()
@@ -76,7 +79,8 @@ class Partition:
         self.emitted = self.committed if emitted is None else min(emitted, self.committed)
         self.snapshot_offset = offset if state else low
         self.ctx.counted = self.snapshot_offset
-        self.position = min(self.needs)
+        reached = self._refeed(low, committed) if state else low
+        self.position = min([reached, *(f.position for f in self.ctx.files.values() if not f.keep)])
         self.marked = self.mark
         self.ctx.quiet = self.position < self.committed
         return self.position
@@ -91,12 +95,6 @@ class Partition:
         self.ctx.outbox.clear()
         self.ctx.changes.clear()
         self.committed, self.marked = self.mark[0], self.mark
-
-    @property
-    def needs(self) -> list[int]:
-        """The next offset that each node with state, and each folder that reads the log again, needs."""
-        wanted = [self.snapshot_offset]
-        return wanted + [f.position for f in self.ctx.files.values() if not f.keep]
 
     @property
     def durable(self) -> int:
@@ -151,10 +149,25 @@ class Partition:
 
     def roll(self, now_s: float, *, rows_max: int, age_s_max: float) -> None:
         """Write the files that are due. Raises RetryableError when the lake refuses."""
-        for output in self.ctx.files.values():
-            if output.due(now_s, rows_max=rows_max, age_s_max=age_s_max):
-                with self.ctx.timed("archive"):
-                    output.roll(self.position)
+        due = [f for f in self.ctx.files.values() if f.due(now_s, rows_max=rows_max, age_s_max=age_s_max)]
+        self._write([*self._first(), *due] if due else due)
+
+    def _first(self) -> list[FileOutput]:
+        """Return what has to be in files before anything that follows from it, a snapshot included.
+
+        That is raw/, where the log goes with its broker: nothing else would give its rows back.
+        """
+        return [f for f in self.ctx.files.values() if f.waiting and not f.keep] if self._forgetful else []
+
+    def _write(self, outputs: list[FileOutput]) -> None:
+        for output in dict.fromkeys(outputs):
+            with self.ctx.timed("archive"):
+                output.roll(self.position)
+
+    def due(self, now_s: float, *, every_s: float) -> bool:
+        """Say whether it is time for a snapshot: where raw/ has to come first, with its files and no file more."""
+        raw = [f.first for f in self.ctx.files.values() if not f.keep] if self._forgetful else []
+        return max(raw) > self.snapshot_offset if raw else now_s - self.snapshot_at_s >= every_s
 
     def save(self, now_s: float) -> None:
         """Store a snapshot if state, commit and published changes are at one place, and a new one.
@@ -162,6 +175,7 @@ class Partition:
         Which open windows have changed since they were published is no part of the state.
         """
         if self.position == self.committed == self.emitted and self.position != self.snapshot_offset:
+            self._write(self._first())
             self.pin(now_s)
 
     def pin(self, now_s: float) -> None:
@@ -198,6 +212,16 @@ class Partition:
         for inspect in ctx.inspectors:
             inspect(report)
         return report
+
+    def _refeed(self, low: int, committed: int | None) -> int:
+        """Take from raw/ what lies between the snapshot and the log; return the offset that state has come to."""
+        raw = [f.position for f in self.ctx.files.values() if not f.keep]
+        end = min([low, *raw])
+        if end <= self.snapshot_offset:
+            return self.snapshot_offset
+        below = self.snapshot_offset if committed is None else self.committed
+        self.consumed += refeed(self.ctx, self.snapshot_offset, end, quiet_below=below, forget=self._run_tickers)
+        return end
 
     def _count(self, messages: Messages) -> None:
         """Count the records, tombstones left out, that are not part of the restored totals."""

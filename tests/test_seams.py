@@ -1,0 +1,162 @@
+"""An embedded broker that is killed takes its log along: what files and snapshots say of each other then, and after."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from hydrodask.audit.backfill import backfill
+from hydrodask.audit.verify import verify
+from hydrodask.failpoints import NAMES, armed
+from hydrodask.records import Messages
+from hydrodask.settings import Settings, load
+from hydrodask.settings.model import Kafka, Lake
+from hydrodask.store.files import Files
+from tests.audited import fine
+from tests.delivery import Driver, until
+from tests.running import FOREVER_S, Life
+from tests.strategies import messages_of
+from tests.test_partition import LOG, STAMP_MS
+
+BASE = 10**9
+
+
+class KilledError(BaseException):
+    """The process has died here."""
+
+
+def living(url: str, *, embedded: bool = True) -> Life:
+    """Return a life of a partition on a broker that forgets all, with lake and snapshots in memory."""
+    kafka = Kafka(embedded=embedded)
+    life = Life(Settings(kafka=kafka, lake=Lake(url=f"{url}/lake")), url=url)
+    life.snapshots = Files(life.settings.snapshots_url)
+    open_on(life, 0)
+    return life
+
+
+def cut(start: int, end: int, base: int) -> Messages:
+    """Return the records `start` to `end` of the log as a broker has them that began with `start` at `base`."""
+    return messages_of(LOG[start:end], topic="hydraulic-FS1", first=base, stamp_ms=STAMP_MS)
+
+
+def open_on(life: Life, base: int) -> None:
+    """Open the partition on a broker that has begun anew at `base`, and knows no commit."""
+    life.committed, life.emitted, life.low = None, None, base
+    life.restart()
+    if life.partition.fresh:
+        life.partition.pin(0.0)
+
+
+def left(life: Life) -> list[str]:
+    """Return which files are not what raw/ gives."""
+    report = backfill(life.settings, ("hydraulic-FS1", 0), write=False)
+    return report.wrong + report.left
+
+
+ACTS = st.lists(
+    st.tuples(st.integers(1, 400), st.sampled_from(["nothing", "roll windows", "save", "end"])), min_size=1, max_size=12
+)
+
+
+@settings(max_examples=40, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(
+    first=ACTS,
+    place=st.sampled_from([n for n in NAMES if n.startswith(("roll", "file", "snap"))]),
+    at=st.integers(1, 9),
+    second=ACTS,
+)
+def test_files_follow_from_raw_whenever_the_broker_is_killed(
+    first: list[tuple[int, str]], place: str, at: int, second: list[tuple[int, str]]
+) -> None:
+    """At each place of a roll or snapshot, and with the next broker's records behind: windows/ is what raw/ gives."""
+    life = living(f"memory://{np.random.default_rng().integers(1 << 60):x}")
+    met = 0
+
+    def kill(name: str) -> None:
+        nonlocal met
+        met += name == place
+        if met == at:
+            raise KilledError
+
+    try:
+        with armed(kill):
+            position = act(life, first, 0, 0)
+    except KilledError:
+        position = life.partition.position
+    open_on(life, BASE)
+    assert not left(life)
+    act(life, [*second, (1, "end")], min(position, len(LOG) - 1), BASE)
+
+    assert not left(life)
+
+
+def act(life: Life, acts: list[tuple[int, str]], start: int, base: int) -> int:
+    """Feed records, and do what is due in between; return the number of the record that comes next."""
+    position = start
+    for count, what in acts:
+        end = min(position + count, len(LOG))
+        if end > position:
+            life.feed(cut(position, end, base + position - start))
+        position = end
+        life.commit()
+        if what == "roll windows":
+            life.partition.roll(FOREVER_S, rows_max=20, age_s_max=2 * FOREVER_S)
+        elif what == "save":
+            life.save()
+        elif what == "end":
+            life.end()
+    return position
+
+
+def test_what_raw_has_and_the_log_lost_is_not_lost(tmp_path: Path) -> None:
+    """Retention has passed a snapshot, and not raw/: windows are those of a run that was never away."""
+    wanted, life = (
+        living(f"file://{tmp_path}/wanted", embedded=False),
+        living(f"file://{tmp_path}/life", embedded=False),
+    )
+    wanted.feed(cut(0, 3000, 0))
+    wanted.end()
+    life.feed(cut(0, 1000, 0))
+    life.commit()
+    life.save()
+    life.feed(cut(1000, 2000, 1000))
+    life.commit()
+    life.roll()
+    life.low = 1500
+    assert life.restart() == 1500
+    life.feed(cut(1500, 3000, 1500))
+    life.end()
+
+    assert life.table("windows").equals(wanted.table("windows"))
+    assert [o.value for o in life.published if o.topic == "hydraulic-cycles"] == [
+        o.value for o in wanted.published if o.topic == "hydraulic-cycles"
+    ]
+
+
+@pytest.mark.cluster
+def test_default_platform_that_was_killed_is_found_whole(tmp_path: Path) -> None:
+    """Kill -9 of driver and workers in mid-stream, twice, then a run that ends well: `verify` finds nothing wrong."""
+    sets = [
+        f"data_dir={tmp_path}",
+        "cluster.dashboard=127.0.0.1:0",
+        "observe.metrics=127.0.0.1:0",
+        "source.speed=60",
+        "source.start=2026-01-01T00:00:00Z",
+        "step.snapshot_every=500ms",
+        "lake.roll_age=3s",
+    ]
+    effective = load(sets=sets, environ={})[0]
+    raw = tmp_path / "lake" / "raw"
+    for number in (1, 2):
+        with Driver(sets, tmp_path / f"log {number}", source="simulator") as driver:
+            before = len(list(raw.rglob("*.parquet")))
+            until(lambda: len(list(raw.rglob("*.parquet"))) > before + 25, "files are written")  # noqa: B023 - at once
+            for worker in driver.kill():
+                worker.kill()
+        fine(verify(effective))
+    with Driver([*sets], tmp_path / "log of the last", "--for", "6s", source="simulator") as driver:
+        assert driver.wait() == 0, driver.output
+
+    fine(verify(effective))

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hydrodask.audit.replay import samples_of
 from hydrodask.audit.rows import Comparison
 from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.detect import Detector, load_rules
@@ -16,7 +15,7 @@ from hydrodask.detect.detector import coverage_of
 from hydrodask.records import Messages, Samples, Upsert, WindowRecord, Windows
 from hydrodask.rigs import RIGS
 from hydrodask.settings import Settings
-from hydrodask.store.schemas import windows_table
+from hydrodask.store.schemas import samples_of, windows_table
 from hydrodask.stream.publishing import older, window_rows
 from hydrodask.window import SlidingWindows
 from tests.running import Life

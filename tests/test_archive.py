@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hydrodask.audit.doubles import check_doubles
+from hydrodask.audit.finding import Results
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import parse_iso
 from hydrodask.errors import ConfigError
@@ -35,8 +37,8 @@ def stored(lake: Path, sensor: str) -> pa.Table:
     return pa.concat_tables([pq.ParquetFile(path).read() for path in paths])
 
 
-def as_parquet(folder: Path, target: Path, means_only: tuple[str, ...] = ()) -> Path:
-    """Write a text archive as Parquet, some sensors as means of seconds."""
+def as_parquet(folder: Path, target: Path, means_only: tuple[str, ...] = (), *, apart: int = 2) -> Path:
+    """Write a text archive as Parquet, some sensors as means of seconds; cycles are numbered `apart`."""
     target.mkdir()
     for sensor in SENSORS:
         rows = np.loadtxt(folder / f"{sensor}.txt", ndmin=2)
@@ -44,7 +46,9 @@ def as_parquet(folder: Path, target: Path, means_only: tuple[str, ...] = ()) -> 
         if sensor in means_only:
             rows, name = rows.reshape(len(rows), 60, -1).mean(axis=2), f"{sensor}_1hz_mean"
         samples = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
-        pq.write_table(pa.table({"cycle": np.arange(len(rows)) * 2, "samples": samples}), target / f"{name}.parquet")
+        pq.write_table(
+            pa.table({"cycle": np.arange(len(rows)) * apart, "samples": samples}), target / f"{name}.parquet"
+        )
     return target
 
 
@@ -85,9 +89,120 @@ def test_an_import_is_not_doubled(tmp_path: Path) -> None:
     assert (first.files, first.known) == (18, 0)
     assert (second.files, second.known) == (0, 18)
     assert len(catalogue(str(tmp_path / "lake"))) == 3
-    write_archive(folder, seed=1)
-    assert brought_in(folder, tmp_path / "lake").files == 18
+    write_archive(folder, seed=1)  # with the same labels
+    other = brought_in(folder, tmp_path / "lake")
+    assert (other.files, other.replaced, other.known) == (17, 17, 1)
     assert len(catalogue(str(tmp_path / "lake"))) == 3
+
+
+def rows_of(lake: Path) -> int:
+    """Return how many profiles the lake holds."""
+    return sum(stored(lake, sensor).num_rows for sensor in SENSORS)
+
+
+@pytest.mark.parametrize("means_only", [(), ("PS1", "PS2")])
+def test_a_cycle_is_there_once_whatever_it_came_in(tmp_path: Path, means_only: tuple[str, ...]) -> None:
+    """Text, then the same cycles as Parquet: no row more, and nothing is lost where there are means alone."""
+    text = write_archive(tmp_path / "text")
+    brought_in(text, tmp_path / "lake")
+    before = stored(tmp_path / "lake", "PS1")
+
+    second = brought_in(as_parquet(text, tmp_path / "parquet", means_only, apart=1), tmp_path / "lake")
+
+    assert (second.files, second.known) == (0, 17)
+    assert rows_of(tmp_path / "lake") == 3 * len(SENSORS)
+    assert stored(tmp_path / "lake", "PS1").equals(before)
+
+
+def test_samples_take_the_place_of_means(tmp_path: Path) -> None:
+    """Who has all samples later brings what was missing, in the same rows."""
+    text = write_archive(tmp_path / "text")
+    brought_in(as_parquet(text, tmp_path / "parquet", ("PS1",), apart=1), tmp_path / "lake")
+
+    done = brought_in(text, tmp_path / "lake")
+
+    assert (done.replaced, rows_of(tmp_path / "lake")) == (1, 3 * len(SENSORS))
+    assert stored(tmp_path / "lake", "PS1")["min"][0].as_py()[0] is not None
+
+
+def test_a_mended_folder_replaces_what_it_has_mended(tmp_path: Path) -> None:
+    """One value of one cycle, and one label: two files are written anew, and no row is there twice."""
+    folder = write_archive(tmp_path / "archive")
+    brought_in(folder, tmp_path / "lake")
+    rows = np.loadtxt(folder / "TS1.txt", ndmin=2)
+    rows[1, 0] = 99.0
+    write_text(folder / "TS1.txt", rows)
+    write_text(folder / "profile.txt", np.tile([100, 80, 1, 115, 0], (3, 1)))
+
+    done = brought_in(folder, tmp_path / "lake")
+
+    assert (done.files, done.replaced, done.known) == (2, 2, 16)
+    assert [row[0] for row in stored(tmp_path / "lake", "TS1")["mean"].to_pylist()] == [rows[0, 0], 99.0, rows[2, 0]]
+    assert stored(tmp_path / "lake", "TS1")["revision"].to_pylist() == [59, 119, 179]
+    found = catalogue(str(tmp_path / "lake"))
+    assert found.target("valve").tolist() == [80] * 3
+    results = Results()
+    check_doubles(Lake(str(tmp_path / "lake")), results["doubles"])
+    assert (results.wrong, results["doubles"].looked_at) == (0, {"cycles": 3 * 18})
+
+
+def test_new_cycles_of_a_folder_come_beside_the_old_ones(tmp_path: Path) -> None:
+    """A folder that has grown by two cycles: two more a sensor, in files of their own."""
+    folder = write_archive(tmp_path / "archive", cycles=5)
+    whole = {path: path.read_text() for path in folder.iterdir()}
+    for path, text in whole.items():
+        path.write_text("".join(text.splitlines(keepends=True)[:3]))
+    brought_in(folder, tmp_path / "lake")
+    for path, text in whole.items():
+        path.write_text(text)
+
+    done = brought_in(folder, tmp_path / "lake")
+
+    assert (done.files, done.replaced, done.known) == (18, 0, 18)
+    assert sorted(stored(tmp_path / "lake", "PS1")["cycle"].to_pylist()) == [0, 1, 2, 3, 4]
+    assert len(catalogue(str(tmp_path / "lake"))) == 5
+
+
+def test_what_the_stream_has_stored_stays(recording: Path, stream: Streamed, tmp_path: Path) -> None:
+    """A recording that was run and is imported then: no row more, and where they differ the stream's stay."""
+    lake = Lake(str(tmp_path))
+    for sensor, table in stream.tables.items():
+        changed = table.set_column(3, "complete", pa.array([False] * len(table))) if sensor == "CE" else table
+        lake.put(f"cycles/sensor={sensor}", (f"hydraulic-{sensor}", 0), 0, 10**6, changed)
+
+    done = brought_in(recording, tmp_path)
+
+    assert (done.files, done.streamed, rows_of(tmp_path)) == (1, 10, 170)  # the labels
+    assert not any(stored(tmp_path, "CE")["complete"].to_pylist())
+
+
+def test_nothing_is_stored_of_a_folder_with_a_bad_value(tmp_path: Path) -> None:
+    """It is in the last row of the last sensor: everything is read before anything is written."""
+    folder = write_archive(tmp_path / "archive", cycles=8)
+    lines = (folder / "SE.txt").read_text().splitlines()
+    (folder / "SE.txt").write_text("\n".join([*lines[:7], "x" + lines[7]]))
+
+    with pytest.raises(ConfigError, match=r"SE\.txt.* row 8"):
+        brought_in(folder, tmp_path / "lake")
+
+    assert not (tmp_path / "lake").exists()
+
+
+def test_doubles_are_counted(tmp_path: Path) -> None:
+    """Two imports of an older version, named by what is in them: the audit names cycle, rig, start and files."""
+    folder = write_archive(tmp_path / "archive")
+    for name in "ab":
+        brought_in(folder, tmp_path / name)
+    for path in (tmp_path / "b").rglob("*.parquet"):
+        path.rename(tmp_path / "a" / path.relative_to(tmp_path / "b").with_name(f"import-other-0-{path.name[-20:]}"))
+    results = Results()
+
+    check_doubles(Lake(str(tmp_path / "a")), results["doubles"])
+
+    assert results.wrong == 3 * 18
+    assert str(results["doubles"].findings[0]).startswith(
+        "cycles/sensor=PS1: cycle 0 of rig 'rig-1' from 2026-01-01T00:00:00+00:00 is there 2 times; import-"
+    )
 
 
 def test_both_layouts_give_the_same(tmp_path: Path) -> None:

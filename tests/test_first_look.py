@@ -149,3 +149,17 @@ def test_run_refuses_a_broker_that_does_not_answer(tmp_path: Path, free_port: in
     assert done.returncode == 4, done.stderr
     assert str(free_port) in done.stderr
     assert "Dask" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "output", ["{}", "{}/nowhere/states.parquet", "/proc/states.parquet", "{}/file/states.parquet"]
+)
+def test_score_looks_at_its_output_first(tmp_path: Path, output: str) -> None:
+    """A path where nothing can be written is said before models are loaded and folders are read."""
+    (tmp_path / "file").touch()
+    path = output.format(tmp_path)
+    done = hydrodask("score", str(tmp_path / "no-recording"), "--output", path, *data_in(tmp_path))
+
+    assert done.returncode == 2, done.stderr
+    assert f"--output has value '{path}'" in done.stderr
+    assert not (tmp_path / "data").exists()

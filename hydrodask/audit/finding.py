@@ -56,6 +56,7 @@ CHECKS = {
     "cycles": "cycle profiles equal a recomputation from the raw rows",
     "late": "late samples equal a recomputation from the raw rows",
     "labels": "labels equal the log",
+    "doubles": "no import has put a cycle of a rig there again",
     "analytics": "final windows are published exactly once",
     "profiles": "cycle profiles are published exactly once",
     "documents": "documents are what the final windows imply",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hydrodask.audit import documents as docs
 from hydrodask.audit.chain import arrange, check_beginnings, check_chain
+from hydrodask.audit.doubles import check_doubles
 from hydrodask.audit.files import Link, inspect
 from hydrodask.audit.finding import Results
 from hydrodask.audit.labels import check_labels
@@ -25,6 +26,7 @@ from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, named
+from hydrodask.store.merge import IMPORTED
 from hydrodask.store.schemas import FOLDERS
 
 FLOWS = {**dict.fromkeys(SENSORS, "monitor"), "labels": "labels", "analytics": "alert"}
@@ -60,6 +62,8 @@ class Audit:
                 check_computed(part, self.results, wanted, place)
             elif part in labelled:
                 check_labels(part, self.results, dead, place)
+        self.say("cycles: doubles")
+        check_doubles(Lake(self.settings.lake_url), self.results["doubles"])
         self._outputs(everyone, wanted, dead)
         self._documents(monitored, judging)
         later = self._committed([part.source for part in everyone])
@@ -96,6 +100,8 @@ class Audit:
             name = named(path)
             if name is None:
                 self.results["files"].found(path, "its name is not that of a file of ours, and readers take it for one")
+            elif name.topic.startswith(IMPORTED):
+                inspect(lake, name, name.parts.get("sensor"), self.results["files"])
             elif name.topic not in topics:
                 self.results["files"].skip(f"files of topic {name.topic}, which is none of this platform")
             else:

@@ -34,8 +34,10 @@ def import_(
 ) -> None:
     """Import cycles into the lake's `cycles/` and `labels/`: the records that the stream would have written.
 
-    Takes the archive's text layout, or Parquet; one-second means where that is all there is. May be repeated: what is
-    there already is not written again. Not while `compact` or `backfill --write` is at work.
+    Takes the archive's text layout, or Parquet; one-second means where that is all there is. All of it is read before
+    anything is written. May be repeated: a cycle of a rig is there once, whatever kind of file it came in, and what an
+    import had brought is replaced where the folder says something else now. Not while `compact` or `backfill --write`
+    is at work.
 
     Example: `hydrodask import uci/`
     """
@@ -54,7 +56,7 @@ def import_(
         raise ConfigError(f"--start has value {start!r}; want ISO 8601, for example {RECORDING_START}") from error
     archive = Archive(folder)
     with DataDir(effective.data_dir, "maintenance-lock"), Progress(console=errors, transient=True) as bar:
-        task = bar.add_task(f"{len(archive):,} cycles", total=len(SENSORS))
+        task = bar.add_task(f"{len(archive):,} cycles", total=2 * len(SENSORS))  # read, then written
         done = import_archive(
             archive,
             Lake(effective.lake_url),
@@ -65,7 +67,9 @@ def import_(
         print_json(asdict(done))
         return
     means = f"; one-second means only: {', '.join(done.means_only)}" if done.means_only else ""
-    known = f", {done.known} were there already" if done.known else ""
+    known = f", {done.replaced} of them in place of others" if done.replaced else ""
+    known += f", {done.known} were there already" if done.known else ""
+    known += f"; {done.streamed} cycles left as the stream has stored them" if done.streamed else ""
     console.print(
         f"{done.cycles:,} cycles of rig {done.rig}, {done.labels:,} with labels → {done.files} files, "
         f"{done.file_bytes / 1e6:.1f} MB in {effective.lake_url}{known}{means}",

@@ -17,9 +17,10 @@ from hydrodask.clock import US_PER_S, iso
 from hydrodask.errors import ConfigError
 from hydrodask.records import Float64, Int64, LabelRecord, Profiles, Samples
 from hydrodask.rigs import RIGS
-from hydrodask.store.lake import Lake, Written
+from hydrodask.store.lake import Lake
+from hydrodask.store.merge import IMPORTED, Folder, Merged
 from hydrodask.store.profiles import read_labels, read_matrix
-from hydrodask.store.schemas import labels_table, profiles_table
+from hydrodask.store.schemas import labels_table, profiles_tables
 from hydrodask.window import CycleProfiles
 
 CYCLES_PER_FILE = 200
@@ -30,7 +31,10 @@ CYCLE_US = CYCLE_S * US_PER_S
 
 @dataclass(slots=True)
 class Imported:
-    """What an import did. `files` were new, `known` were there already."""
+    """What an import did. `files` were written, `replaced` of them over others; `known` hold what was there already.
+
+    `streamed` cycles differ from what the stream has stored, and were left out.
+    """
 
     rig: str
     cycles: int
@@ -38,6 +42,8 @@ class Imported:
     samples: int = 0
     files: int = 0
     known: int = 0
+    replaced: int = 0
+    streamed: int = 0
     file_bytes: int = 0
     means_only: list[str] = field(default_factory=list)
 
@@ -115,37 +121,39 @@ class Archive:
 def import_archive(
     archive: Archive, lake: Lake, place: Place, *, progress: Callable[[str], None] = lambda _sensor: None
 ) -> Imported:
-    """Write the archive's profiles and labels into the lake; `progress` hears of each sensor that is done.
+    """Write the archive's profiles and labels into the lake; `progress` hears of each sensor read, and each written.
 
-    May be repeated, also after a crash: files are named by content, and a name is given once. Labels come last, so
-    that no half import is trained on. Raises ConfigError and RetryableError.
+    All is read and checked before anything is written. May be repeated, also after a crash, and with the same cycles
+    from other files: each is in the lake once. Labels come last, so that no half import is trained on. Raises
+    ConfigError and RetryableError.
     """
     done = Imported(place.rig, len(archive), 0 if archive.labels is None else len(archive))
-    name = hashlib.sha256(f"{archive.fingerprint()} {place.rig} {place.start_us}".encode()).hexdigest()[:12]
-    source = (f"import-{name}", 0)
+    profiles: dict[str, list[Profiles]] = {}
     for sensor in SENSORS:
-        for profiles in archive.profiles(sensor, place):
-            span = (first_offset(profiles), int(profiles.revision[-1]) + 1)
-            _count(done, lake.put(f"cycles/sensor={sensor}", source, *span, profiles_table(profiles, partition=0)))
-            done.samples += int(profiles.count.sum())
-            if np.isnan(profiles.m2).all():
-                done.means_only += [] if sensor in done.means_only else [sensor]
+        profiles[sensor] = list(archive.profiles(sensor, place))
+        progress(sensor)
+    name = hashlib.sha256(f"{archive.fingerprint()} {place.rig} {place.start_us}".encode()).hexdigest()[:12]
+    source = (f"{IMPORTED}{name}", 0)
+    for sensor, parts in profiles.items():
+        folder = Folder(lake, f"cycles/sensor={sensor}", start="cycle_start")
+        each = CHANNELS[sensor].samples_per_cycle
+        _count(done, folder.merge(source, profiles_tables(parts, partition=0), each=each, rows_max=CYCLES_PER_FILE))
+        done.samples += sum(int(part.count.sum()) for part in parts)
+        done.means_only += [sensor] if all(np.isnan(part.m2).all() for part in parts) else []
         progress(sensor)
     if archive.labels is not None:
-        _count(done, lake.put("labels", source, 0, len(archive), _labels(archive, place)))
+        folder = Folder(lake, "labels", start="timestamp")
+        _count(done, folder.merge(source, _labels(archive, place), each=1, rows_max=len(archive)))
     return done
 
 
-def first_offset(profiles: Profiles) -> int:
-    """Return the offset of the first sample of a run of complete profiles."""
-    return int(profiles.revision[0]) + 1 - CHANNELS[profiles.sensor].samples_per_cycle
-
-
-def _count(done: Imported, written: Written) -> None:
-    """Count a file."""
-    done.files += written.ours
-    done.known += not written.ours
-    done.file_bytes += written.file_bytes
+def _count(done: Imported, merged: Merged) -> None:
+    """Add what became of a folder's rows."""
+    done.files += merged.files
+    done.known += merged.known
+    done.replaced += merged.replaced
+    done.streamed = max(done.streamed, merged.streamed)
+    done.file_bytes += merged.file_bytes
 
 
 def _samples(channel: Channel, cycle: Int64, values: Float64, first: int, place: Place) -> Samples:

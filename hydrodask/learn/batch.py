@@ -1,5 +1,7 @@
 """Score a folder of cycles, or the lake, with the champions: a batch on Dask."""
 
+import errno
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,10 @@ def champions(registry: Registry) -> dict[str, Model]:
 def score_folder(settings: Settings, folder: Path, output: Path) -> dict[str, Any]:
     """Write `output`, Parquet with `cycle` and for each target its class and the probability of each class.
 
-    Returns how many cycles, the version of each target's model, and the output. Raises ConfigError when `folder` is
-    none of the two layouts.
+    Returns how many cycles, the version of each target's model, and the output. Raises UsageError when `output` can't
+    be written, which is looked at first, and ConfigError when `folder` is none of the two layouts.
     """
+    check_output(output)
     archive = Archive(folder)
     onnx = _downloaded(Registry(settings))  # once: who is the champion may change at any time
     models = _loaded(onnx)
@@ -48,6 +51,21 @@ def score_folder(settings: Settings, folder: Path, output: Path) -> dict[str, An
         columns[name] = np.concatenate([part[name] for part in done])
     write_table(output, columns)
     return {"cycles": len(archive), "models": {t: m.version for t, m in models.items()}, "output": str(output)}
+
+
+def check_output(output: Path) -> None:
+    """Raise UsageError when no file can be written there: better now than after the work."""
+    try:
+        if output.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder; name a file")
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+        if output.exists():
+            output.open("ab").close()
+    except OSError as error:
+        raise UsageError(
+            f"--output has value {str(output)!r}, where no file can be written: {error.strerror}"
+        ) from error
 
 
 def archive_curves(archive: Archive) -> Float64:

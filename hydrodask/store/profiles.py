@@ -98,7 +98,12 @@ def write_table(path: Path, columns: dict[str, object]) -> int:
 
 def _text(path: Path) -> Float64:
     """Return rows of text as numbers. Six thousand columns are more than a CSV reader is made for."""
-    rows = [list(map(float, line.split())) for line in path.read_bytes().splitlines() if line.strip()]
+    rows = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            rows += [list(map(float, line.split()))] if line.strip() else []
+        except ValueError as error:
+            raise ValueError(f"row {number}: {error}") from error
     if len({len(row) for row in rows}) != 1:
         raise ValueError("its rows have different numbers of values, or there are none")
     return np.array(rows, np.float64)

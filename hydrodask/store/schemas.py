@@ -95,6 +95,11 @@ def profiles_table(profiles: Profiles, *, partition: int) -> pa.Table:
     )
 
 
+def profiles_tables(parts: Sequence[Profiles], *, partition: int) -> pa.Table:
+    """Return the rows of several runs of profiles, at least one, as `profiles_table` does."""
+    return pa.concat_tables([profiles_table(part, partition=partition) for part in parts])
+
+
 def labels_table(
     labels: Sequence[LabelRecord], times_us: Sequence[int], *, partition: int, offsets: Sequence[int]
 ) -> pa.Table:

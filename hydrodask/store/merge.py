@@ -1,0 +1,117 @@
+"""Put rows of cycles into the lake that are not there yet: a cycle of a rig is in a folder once.
+
+What is known of a cycle is its rig, number and start. Rows that an import has brought are replaced by newer ones that
+differ, in the file where they are; rows of the stream stay as they are.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from hydrodask.errors import IntegrityError
+from hydrodask.store.lake import Lake, encode_range
+from hydrodask.store.listing import Named, readable
+
+IMPORTED = "import-"
+"""What the topic of files that an import made begins with."""
+
+_KEPT = ("partition", "revision")
+"""Columns that say where a row is, and nothing of its cycle."""
+
+
+@dataclass(slots=True)
+class Merged:
+    """What became of rows: files that were written, of these `replaced`, and files that hold them already (`known`).
+
+    `streamed` counts rows that differ from what the stream has stored, which stays.
+    """
+
+    files: int = 0
+    known: int = 0
+    replaced: int = 0
+    streamed: int = 0
+    file_bytes: int = 0
+
+
+class Folder:
+    """The rows of one folder of the lake; `start` is the column that holds the cycle's start."""
+
+    def __init__(self, lake: Lake, path: str, *, start: str) -> None:
+        self._lake, self._path, self._start = lake, path, start
+        self._files = readable(lake.files.names(path))
+
+    def merge(self, source: tuple[str, int], table: pa.Table, *, each: int, rows_max: int) -> Merged:
+        """Put in those rows of `table` that are not there, at most `rows_max` a file.
+
+        A row's records have the offsets from `revision` + 1 - `each` up to `revision`. May be repeated, also after a
+        crash. Raises RetryableError, and IntegrityError for a damaged file.
+        """
+        done = Merged()
+        wanted = {key: row for row, key in enumerate(self._keys(table))}
+        for file in self._files:
+            self._compare(file, table, wanted, done)
+        rows = sorted(wanted.values())
+        for at in range(0, len(rows), rows_max):
+            part = table.take(rows[at : at + rows_max])
+            first, end = part["revision"][0].as_py() + 1 - each, part["revision"][-1].as_py() + 1
+            written = self._lake.put(self._path, source, first, end, part)
+            done.files += written.ours
+            done.known += not written.ours
+            done.file_bytes += written.file_bytes
+        return done
+
+    def _compare(self, file: Named, table: pa.Table, wanted: dict[tuple[str, int, int], int], done: Merged) -> None:
+        """Take what a file holds out of `wanted`, and put into it what is newer."""
+        there = self._read(file, ["rig", "cycle", self._start])
+        both = {place: wanted.pop(key) for place, key in enumerate(self._keys(there)) if key in wanted}
+        if not both:
+            return
+        old = self._read(file)
+        ours, theirs = table.take(list(both.values())), old.take(list(both))
+        if _says_no_more(ours, theirs):
+            done.known += 1
+        elif not file.topic.startswith(IMPORTED):
+            done.streamed += len(both)
+        else:
+            done.file_bytes += self._replace(file, old, ours, list(both))
+            done.replaced += 1
+            done.files += 1
+
+    def _replace(self, file: Named, old: pa.Table, rows: pa.Table, places: list[int]) -> int:
+        """Write a file anew with other `rows` in some places; return its size."""
+        order = list(range(len(old)))
+        for number, place in enumerate(places):
+            order[place] = len(old) + number
+        new = pa.concat_tables([old, rows.select(old.column_names)]).take(order)
+        for name in _KEPT:
+            new = new.set_column(new.column_names.index(name), name, old[name])
+        data = encode_range(new, file.first, self._lake.end_of(file.path))
+        self._lake.files.replace(file.path, data)
+        return len(data)
+
+    def _read(self, file: Named, columns: list[str] | None = None) -> pa.Table:
+        try:
+            data = pq.ParquetFile(pa.BufferReader(self._lake.files.read(file.path)))
+            return data.read(columns).replace_schema_metadata(None)
+        except (pa.ArrowException, KeyError) as error:
+            raise IntegrityError(f"{file.path} in {self._lake.files.url} is damaged ({error}); move it away") from error
+
+    def _keys(self, table: pa.Table) -> list[tuple[str, int, int]]:
+        start_us = pc.cast(table[self._start], pa.int64())
+        return list(zip(table["rig"].to_pylist(), table["cycle"].to_pylist(), start_us.to_pylist(), strict=True))
+
+
+def _says_no_more(ours: pa.Table, theirs: pa.Table) -> bool:
+    """Say whether rows tell nothing that others do not: they are equal, or means alone beside all statistics."""
+    names = [name for name in ours.column_names if name not in _KEPT and name in theirs.column_names]
+    if "m2" in names and _missing(ours["m2"]) and not _missing(theirs["m2"]):
+        return True
+    return bool(ours.select(names).equals(theirs.select(names)))
+
+
+def _missing(lists: pa.ChunkedArray) -> bool:
+    """Say whether there is nothing in any of the lists."""
+    flat = pc.list_flatten(lists)
+    return bool(flat.null_count == len(flat))

@@ -6,6 +6,9 @@ forgets everything when it stops, and counts from 0 again; the base keeps offset
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
 
 from hydrodask.background import in_background
 from hydrodask.errors import HydrodaskError, RetryableError
@@ -34,6 +37,7 @@ UNDECIDED_S_MAX = 5.0
 
 _EMITTED = "emitted="
 _REFUSED = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
+_NO_HOLE = (KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, *_REFUSED)
 
 
 def fetcher(kafka: Kafka) -> Fetcher:
@@ -41,12 +45,25 @@ def fetcher(kafka: Kafka) -> Fetcher:
     return Fetcher(fetch_settings(kafka), remember, logging.getLogger("hydrodask.kafka"))
 
 
+@dataclass(slots=True)
+class Reading:
+    """All that is known of one source that is read. `end` is its log's end as last seen."""
+
+    position: int
+    end: int = 0
+    adrift: bool = False
+    """Its position is not in the log any more, or was passed over with an error: it has to be assigned anew."""
+    leaving: bool = False
+    """It is to be read no more, and may still be fetched: what comes of it is dropped."""
+    trouble: HydrodaskError | None = None
+    """What it can't be read for, until something came of it again."""
+
+
 class Reader:
     """Reads the partitions that it is told to, each from an offset that it is told.
 
-    Two clients: `consumer` asks for offsets and stands for the group in transactions, the fetcher fetches. `ends` maps
-    a source to the end of its log as last seen. `lost` holds sources whose position the log does not have any more;
-    they have to be assigned anew.
+    Two clients: `consumer` asks for offsets and stands for the group in transactions, the fetcher fetches. Who uses
+    this makes sure, again and again, that what it hosts is read (`reads`): assigning may fail half way.
     """
 
     def __init__(
@@ -58,9 +75,7 @@ class Reader:
         fetch: Callable[[Kafka], Fetcher] = fetcher,
     ) -> None:
         self.consumer: Consumer = connect(kafka)
-        self.ends: dict[Source, int] = {}
-        self.positions: dict[Source, int] = {}
-        self.lost: set[Source] = set()
+        self._readings: dict[Source, Reading] = {}
         self._trouble: HydrodaskError | None = None
         self._fetcher = fetch(kafka)
         self._kafka = kafka
@@ -94,44 +109,72 @@ class Reader:
         return low + self._base, high + self._base
 
     def assign(self, source: Source, offset: int) -> None:
-        """Read `source` from `offset` on."""
-        self.lost.discard(source)
-        if source in self.positions:
-            self._fetcher.unassign(source)
+        """Read `source` from `offset` on. Raises RetryableError, and then `reads` says no."""
+        before = self._readings.get(source)
+        self.unassign(source)
         self._fetcher.assign(source, max(0, offset - self._base))
-        self.positions[source] = offset
+        self._readings[source] = Reading(offset, trouble=before.trouble if before else None)
 
     def unassign(self, source: Source) -> None:
-        """Stop reading `source`."""
-        if self.positions.pop(source, None) is not None:
+        """Stop reading `source`. Raises RetryableError, and then nothing of it is returned any more all the same."""
+        if source in self._readings:
+            self._readings[source].leaving = True
             self._fetcher.unassign(source)
-        self.ends.pop(source, None)
+            del self._readings[source]
+
+    def reads(self, source: Source) -> bool:
+        """Say whether `source` is read; if it should be, and is not, it has to be assigned anew."""
+        reading = self._readings.get(source)
+        return reading is not None and not reading.leaving and not reading.adrift
+
+    @property
+    def troubled(self) -> bool:
+        """Whether there is something of which nothing has come since it could not be read."""
+        return any(reading.trouble is not None for reading in self._readings.values())
 
     def poll(self, rows_max: int, timeout_s: float) -> list[Messages]:
         """Return runs of messages per partition: until `rows_max` are there or `timeout_s` has passed.
 
         Transaction markers and compacted records leave gaps; the position moves over them at the end of the log.
-        Raises RetryableError or FatalError for what a partition could not be read for at the last call: what came
-        together with that was returned first, or it would be lost to a caller who goes on.
         """
-        if self._trouble is not None:
-            trouble, self._trouble = self._trouble, None
-            raise trouble
         runs, events = self._fetcher.poll(rows_max, timeout_s)
-        runs = [run for run in runs if (run.topic, run.partition) in self.positions]  # fetched before it was unassigned
+        runs = [run for run in runs if self.reads((run.topic, run.partition))]  # fetched before it was unassigned
+        # The client passes over what it can't read: what follows that is read again, from there.
+        errors = {e.source: e.offset for e in reversed(events) if e.code not in _NO_HOLE}
+        for at, run in enumerate(runs):
+            if (run.topic, run.partition) in errors:
+                runs[at] = run.take(slice(0, int(np.searchsorted(run.offsets, errors[run.topic, run.partition]))))
+        runs = [run for run in runs if len(run)]
         for run in runs:
             run.offsets += self._base
-            self.positions[run.topic, run.partition] = int(run.offsets[-1]) + 1
+            self._reach((run.topic, run.partition), int(run.offsets[-1]) + 1)
         for event in events:
             self._heed(event)
         return runs
 
-    def note_ends(self) -> None:
-        """Bring `ends` up to date from the last fetches; asks no broker."""
-        for source in self.positions:
-            high = self._fetcher.end(source)
-            if high >= 0:
-                self.ends[source] = max(self.ends.get(source, 0), high + self._base)
+    def check(self) -> None:
+        """Raise RetryableError or FatalError for what something could not be read for at the last poll.
+
+        Not in `poll`: records of others came together with it.
+        """
+        trouble, self._trouble = self._trouble, None
+        if trouble is not None:
+            raise trouble
+
+    def position(self, source: Source) -> int:
+        """Return up to where the log of `source` has been read, 0 when it is not."""
+        reading = self._held(source)
+        return reading.position if reading else 0
+
+    def end(self, source: Source) -> int:
+        """Return the end of the log of `source` as of the last fetch; asks no broker."""
+        reading = self._held(source)
+        if reading is None:
+            return 0
+        high = self._fetcher.end(source)
+        if high >= 0:
+            reading.end = max(reading.end, high + self._base)
+        return reading.end
 
     def close(self) -> None:
         """Let go of the connections. Does not wait."""
@@ -163,17 +206,35 @@ class Reader:
         self.consumer.list_topics(source[0], self._kafka.timeout)
         return self.consumer.get_watermark_offsets(partition, self._kafka.timeout)
 
+    def _held(self, source: Source) -> Reading | None:
+        reading = self._readings.get(source)
+        return None if reading is None or reading.leaving else reading
+
+    def _reach(self, source: Source, position: int) -> None:
+        reading = self._readings[source]
+        if not reading.adrift:  # or it would move over what is to be read again
+            reading.position, reading.trouble = max(reading.position, position), None
+
     def _heed(self, event: Event) -> None:
-        """Take note of an end, of a lost position, or of what a partition can't be read for."""
+        """Take note of an end, of a lost position, or of what can't be read; what is not read any more has no say."""
         source = event.source
-        if event.code == KafkaError._PARTITION_EOF:
-            end = event.offset + self._base
-            self.ends[source] = end
-            if source in self.positions:
-                self.positions[source] = max(self.positions[source], end)
-        elif event.code in _REFUSED:
-            self.lost.add(source)
-        elif event.code != KafkaError._TRANSPORT:
-            self._trouble = translate(KafkaError(event.code, event.text), f"read {source[0]}-{source[1]}")
-        else:
+        reading = self._held(source)
+        if event.code == KafkaError._TRANSPORT:
             log.warning("reading %s-%s: %s", *source, event.text)
+        elif reading is None and source[0]:
+            log.debug("what %s-%s says comes too late: %s", *source, event.text)
+        elif event.code == KafkaError._PARTITION_EOF:
+            self._reach(source, event.offset + self._base)
+        else:
+            self._mind(event, reading)
+
+    def _mind(self, event: Event, reading: Reading | None) -> None:
+        """Take note that something, or everything if it has no name, could not be read."""
+        if reading is not None:
+            reading.adrift = True
+        if event.code not in _REFUSED:
+            what = f"read {event.source[0]}-{event.source[1]}" if reading else "read"
+            trouble = translate(KafkaError(event.code, event.text), what)
+            self._trouble = trouble
+            if reading is not None:
+                reading.trouble = trouble

@@ -1,9 +1,7 @@
 """A worker's step: make the hosted partitions equal the order, poll, run the graphs, commit, report."""
 
 import logging
-from collections.abc import Callable
-
-import numpy as np
+from contextlib import ExitStack
 
 from hydrodask import clock
 from hydrodask.errors import FatalError, RetryableError, StartOverError
@@ -15,6 +13,8 @@ from hydrodask.store.documents import Documents
 from hydrodask.store.lake import Lake
 from hydrodask.store.topics import Transactions
 from hydrodask.stream.context import Context
+from hydrodask.stream.failures import Failures
+from hydrodask.stream.latency import Latencies
 from hydrodask.stream.order import Order
 from hydrodask.stream.ownership import Ownership
 from hydrodask.stream.partition import Partition
@@ -30,29 +30,31 @@ PENDING_MAX = 200_000
 class Host:
     """Everything that a slot holds on a worker, for one generation of it."""
 
-    def __init__(
-        self, order: Order, *, now_s: Callable[[], float] = clock.monotonic_s, surroundings: Surroundings = REAL
-    ) -> None:
+    def __init__(self, order: Order, *, surroundings: Surroundings = REAL, failures: Failures | None = None) -> None:
+        """`failures` is what graphs failed at before this host. When this raises, nothing is held any more."""
         self.run_id, self.generation = order.run_id, order.generation
         self.settings = order.settings
         self.partitions: dict[Source, Partition] = {}
         self._order = order
-        self._now_s = now_s
+        self._failures = failures or Failures(order.settings.step.patience)
         warm_up()
         self._surroundings = surroundings
         self._snapshots = surroundings.files(order.settings.snapshots_url)
-        self._transactions = self._own(order)
-        self._reader = surroundings.reader(order.settings.kafka, base=order.base)
-        self._lake = Lake(order.settings.lake_url, connect=surroundings.files)
         self._documents: Documents | None = None
-        self._committed_at_s = now_s()
+        self._committed_at_s = clock.monotonic_s()
         self._refused_since_s: float | None = None
-        self._stamps_ms: list[np.ndarray] = []
+        self._latencies = Latencies()
         self._report = self._new_report()
+        with ExitStack() as held:
+            self._transactions = self._own(order, held)
+            self._reader = surroundings.reader(order.settings.kafka, base=order.base)
+            held.callback(self._reader.close)
+            self._lake = Lake(order.settings.lake_url, connect=surroundings.files)
+            self._held = held.pop_all()
 
     def step(self, order: Order) -> StepReport:
         """Do one step and return its report. Raises FatalError, IntegrityError and StartOverError: all end the host."""
-        started_s = self._now_s()
+        started_s = clock.monotonic_s()
         self._order, self.settings, self._report = order, order.settings, self._new_report()
         try:
             self._reconcile()
@@ -60,7 +62,7 @@ class Host:
                 self._work(started_s + self.settings.step.trigger)
             if order.mode in {"flush", "stop"}:
                 self._flush()
-            self._refused_since_s = None
+                self._get_through()
         except StartOverError:
             raise
         except RetryableError as error:
@@ -73,17 +75,15 @@ class Host:
     def close(self) -> None:
         """Let go of everything without committing."""
         self.partitions.clear()
-        self._reader.close()
-        self._transactions.close()
-        if self._documents is not None:
-            self._documents.close()
+        self._held.close()
 
-    def _own(self, order: Order) -> Transactions:
+    def _own(self, order: Order, held: ExitStack) -> Transactions:
         """Initialise the slot. Raises FencedError when it is not, or no more, this generation's to initialise."""
         ownership = Ownership(self._snapshots, order.settings.kafka.group)
         if order.run:
             ownership.use(order.slot)
         transactions = Transactions(order.settings.kafka, order.slot, connect=self._surroundings.producer)
+        held.callback(transactions.close)
         failpoint("open.initialised")
         if order.run:
             ownership.check(order.run, order.generation)
@@ -96,21 +96,22 @@ class Host:
             self._commit(emit_every_s=0.0)
             for source in gone:
                 failpoint("close.committed")
-                self.partitions[source].save(self._now_s())
+                self._save(self.partitions[source])
                 self._reader.unassign(source)
                 del self.partitions[source]
                 failpoint("close.done")
-        started_s = self._now_s()
+        started_s = clock.monotonic_s()
         for source in self._order.sources:
             if source not in self.partitions:
                 self._open(source)
-                if self._now_s() - started_s > self.settings.step.time_max / 2:
+                if clock.monotonic_s() - started_s > self.settings.step.time_max / 2:
                     break  # the next step opens the rest: one that takes too long is given up, with all that it opened
-        for source in list(self._reader.lost):
-            self._reposition(source)
+        for source in self.partitions:
+            if not self._reader.reads(source):
+                self._reposition(source)
 
     def _open(self, source: Source) -> None:
-        started_s = self._now_s()
+        started_s = clock.monotonic_s()
         failpoint("open.begun")
         flow = self._order.sources[source]
         low, high = self._reader.bounds(source)
@@ -122,10 +123,12 @@ class Host:
         first = self._order.base if embedded else low
         position = partition.open(committed, first, emitted, begin=high if latest else None, high=high)
         failpoint("open.restored")
+        pinned = committed is None and partition.fresh
         if self._order.base <= position < low:
             self._lose(partition, position, low)
+            pinned = committed is None or low <= committed  # or another crash would forget what is lost
         self._check_end(source, partition.position, high)
-        if committed is None and partition.fresh:
+        if pinned:
             partition.pin(started_s)
             failpoint("open.pinned")
         self._reader.assign(source, partition.position)
@@ -134,7 +137,7 @@ class Host:
         self._report.notes += [f"{source[0]}-{source[1]}: {note}" for note in partition.notes]
 
     def _reposition(self, source: Source) -> None:
-        """Go on where the log begins now: retention has passed the position."""
+        """Read a partition that is hosted and not read: on from its position, or from where the log begins now."""
         partition = self.partitions[source]
         low, high = self._reader.bounds(source)
         self._check_end(source, partition.position, high)
@@ -165,20 +168,21 @@ class Host:
         while True:
             # A commit that falls due in the middle of a poll is not kept waiting for the step's end.
             due_s = self._committed_at_s + self.settings.step.commit_every
-            left_s = max(0.0, min(deadline_s, max(due_s, self._now_s())) - self._now_s())
+            left_s = max(0.0, min(deadline_s, max(due_s, clock.monotonic_s())) - clock.monotonic_s())
             if sum(p.pending for p in self.partitions.values()) > PENDING_MAX:
                 self._commit()
-            started_s = self._now_s()
+            started_s = clock.monotonic_s()
             batches = self._reader.poll(rows_max, left_s)
-            self._report.stage_s["poll"] = self._report.stage_s.get("poll", 0.0) + self._now_s() - started_s
+            self._report.stage_s["poll"] = self._report.stage_s.get("poll", 0.0) + clock.monotonic_s() - started_s
             for messages in batches:
                 self._take(messages)
-            for source, position in self._reader.positions.items():
-                self.partitions[source].advance(position)
+            for source, partition in self.partitions.items():
+                partition.advance(self._reader.position(source))
             committed = self._tend()
+            self._reader.check()
             # What is left of a step after its commit would cost a live stream a second round of small batches.
             idle = sum(map(len, batches)) < rows_max
-            if self._now_s() >= deadline_s - (self.settings.step.trigger / 2 if committed and idle else 0.0):
+            if clock.monotonic_s() >= deadline_s - (self.settings.step.trigger / 2 if committed and idle else 0.0):
                 return
 
     def _take(self, messages: Messages) -> None:
@@ -186,43 +190,57 @@ class Host:
         partition = self.partitions.get((messages.topic, messages.partition))
         if partition is None:
             return  # fetched before it was unassigned
-        partition.process(messages)
+        with self._failures.of(partition, end=int(messages.offsets[-1]) + 1):
+            partition.process(messages)
         if partition.ctx.flow != "monitor":
             return  # rates and latencies are those of the sensors' records
         self._report.records += len(messages)
         if not partition.ctx.quiet:
-            self._stamps_ms.append(messages.timestamps_ms)
+            self._latencies.note(messages.timestamps_ms)
 
     def _tend(self) -> bool:
         """Write files that are due, commit when due, snapshot when due; say whether there was a commit."""
-        now_s = self._now_s()
+        now_s = clock.monotonic_s()
         step, lake, embedded = self.settings.step, self.settings.lake, self.settings.kafka.embedded
         rows_max = min(lake.roll_rows, self.settings.source.unconsumed_max // 4) if embedded else lake.roll_rows
         due = now_s >= self._committed_at_s + step.commit_every
         if not due and embedded:
             return False  # a file goes with the commit and the snapshot that it comes before, see `Partition.due`
         for partition in self.partitions.values():
-            partition.roll(now_s, rows_max=rows_max, age_s_max=lake.roll_age)
+            with self._failures.of(partition, stores=True):
+                partition.roll(now_s, rows_max=rows_max, age_s_max=lake.roll_age)
         if not due:
             return False
         self._commit()
         for partition in self.partitions.values():
             behind = partition.position - partition.snapshot_offset
             if partition.due(now_s, every_s=step.snapshot_every) or (embedded and behind >= rows_max):
-                partition.save(now_s)
+                self._save(partition)
+        self._get_through()
         return True
+
+    def _save(self, partition: Partition) -> None:
+        with self._failures.of(partition, stores=True):
+            partition.save(clock.monotonic_s())
+
+    def _get_through(self) -> None:
+        """Take note that all stores have taken what was due: whoever refuses from now on does so for the first time."""
+        if not self._reader.troubled:
+            self._refused_since_s = None
 
     def _commit(self, *, emit_every_s: float | None = None) -> None:
         """Publish what waits: documents, then records and offsets in one transaction."""
-        now_s = self._now_s()
+        now_s = clock.monotonic_s()
         every_s = self.settings.window.emit_every if emit_every_s is None else emit_every_s
         for partition in self.partitions.values():
-            partition.tick(now_s, every_s=every_s)
+            with self._failures.of(partition):
+                partition.tick(now_s, every_s=every_s)
         changes = [c for p in self.partitions.values() for c in p.ctx.changes]
         failpoint("commit.begun")
         if changes:
             if self._documents is None:
                 self._documents = self._surroundings.documents(self.settings)
+                self._held.callback(self._documents.close)
             self._documents.write(changes)
             failpoint("commit.documents_written")
         moved = {source: p.mark for source, p in self.partitions.items() if p.mark != p.marked}
@@ -233,32 +251,21 @@ class Host:
         for partition in self.partitions.values():
             partition.commit()
         failpoint("commit.noted")
-        self._committed_at_s = self._now_s()
+        self._committed_at_s = clock.monotonic_s()
         self._report.stage_s["commit"] = self._report.stage_s.get("commit", 0.0) + self._committed_at_s - now_s
-        self._count_latency()
-
-    def _count_latency(self) -> None:
-        """Add to the histogram how long ago each record was published whose outputs were committed now."""
-        if not self._stamps_ms:
-            return
-        late_s = np.maximum(clock.now_us() / 1e3 - np.concatenate(self._stamps_ms), 0.0) / 1e3
-        self._stamps_ms.clear()
-        places = np.searchsorted(np.array(LATENCY_BUCKETS_S), late_s)
-        self._report.latency_counts = (
-            np.array(self._report.latency_counts) + np.bincount(places, minlength=len(LATENCY_BUCKETS_S) + 1)
-        ).tolist()
-        self._report.latency_sum_s += float(late_s.sum())
+        self._latencies.count(self._report)
 
     def _flush(self) -> None:
         """Commit, open windows too, write every file and snapshot every state."""
         self._commit(emit_every_s=0.0)
         for partition in self.partitions.values():
-            partition.roll(self._now_s(), rows_max=1, age_s_max=0.0)
-            partition.save(self._now_s())
+            with self._failures.of(partition, stores=True):
+                partition.roll(clock.monotonic_s(), rows_max=1, age_s_max=0.0)
+            self._save(partition)
 
     def _wait(self, error: RetryableError) -> None:
         """Take note that a broker or store refuses; give up once patience is over."""
-        now_s = self._now_s()
+        now_s = clock.monotonic_s()
         self._refused_since_s = self._refused_since_s or now_s
         waited_s = now_s - self._refused_since_s
         if waited_s > self.settings.step.patience:
@@ -270,9 +277,8 @@ class Host:
     def _finish(self, started_s: float) -> StepReport:
         """Return the report of this step."""
         report = self._report
-        self._reader.note_ends()
         for source, partition in self.partitions.items():
-            part = partition.report(self._reader.ends.get(source, 0))
+            part = partition.report(self._reader.end(source))
             if report.waiting:
                 part.state, part.advice = "waiting", report.waiting
             elif part.lag > self.settings.step.rows_max:
@@ -283,8 +289,8 @@ class Host:
             partition.ctx.stage_s.clear()
             report.notes += [f"{source[0]}-{source[1]}: {note}" for note in partition.ctx.notes]
             partition.ctx.notes.clear()
-        report.commit_age_s = self._now_s() - self._committed_at_s
-        report.seconds = self._now_s() - started_s
+        report.commit_age_s = clock.monotonic_s() - self._committed_at_s
+        report.seconds = clock.monotonic_s() - started_s
         return report
 
     def _new_report(self) -> StepReport:

@@ -8,6 +8,7 @@ from hydrodask.errors import FencedError, RetryableError
 from hydrodask.failpoints import failpoint
 from hydrodask.reports import StepReport
 from hydrodask.settings import redacted
+from hydrodask.stream.failures import Failures
 from hydrodask.stream.host import Host
 from hydrodask.stream.order import Order
 from hydrodask.stream.surroundings import REAL, Surroundings
@@ -25,6 +26,7 @@ class Desk:
     group: tuple[str, str] = ("", "")
     run: int = 0
     used_s: float = float("-inf")
+    failures: Failures | None = None
     one: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
@@ -51,6 +53,8 @@ def step(order: Order, *, surroundings: Surroundings = REAL, desk: Desk = _DESK)
             _change(desk, group, order)
         if order.run < desk.run:
             raise FencedError(f"worker {order.worker} works for run {desk.run} of this group, which came later")
+        if order.run > desk.run or desk.failures is None:
+            desk.failures = Failures(order.settings.step.patience)  # a later run may have other flows
         desk.run, host, desk.used_s = order.run, desk.host, clock.monotonic_s()
         if host is not None and (host.run_id, host.generation) != (order.run_id, order.generation):
             desk.clear()
@@ -65,13 +69,13 @@ def _change(desk: Desk, group: tuple[str, str], order: Order) -> None:
             "a worker serves one group at a time: end that run, or give this one workers of its own"
         )
     desk.clear()
-    desk.group, desk.run = group, 0
+    desk.group, desk.run, desk.failures = group, 0, None
 
 
 def _step(order: Order, surroundings: Surroundings, desk: Desk) -> StepReport:
     try:
         failpoint("step.begun")
-        host = desk.host = desk.host or Host(order, surroundings=surroundings)
+        host = desk.host = desk.host or Host(order, surroundings=surroundings, failures=desk.failures)
         report = host.step(order)
         failpoint("step.done")
     except BaseException:

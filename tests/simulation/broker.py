@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hydrodask.blobs import Blobs
+from hydrodask.errors import RetryableError
 from hydrodask.ingest.fetcher import Event
 from hydrodask.kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 from hydrodask.records import Messages
@@ -20,7 +21,10 @@ from hydrodask.settings.model import Kafka
 from tests.simulation.world import START_S, World
 
 BROKEN = 0.005
-"""How often a partition can't be read, once, while the others can."""
+"""How often a partition can't be read, once, while the others can. The client goes on behind what it can't read."""
+
+LATE = 0.5
+"""How often a client says once more, and later, that a partition can't be read from where it was."""
 
 T = TypeVar("T")
 Source = tuple[str, int]
@@ -236,14 +240,24 @@ class FakeFetcher(FakeClient):
     def __init__(self, broker: FakeBroker) -> None:
         super().__init__(broker)
         self._reading: dict[Source, _Reading] = {}
+        self._late: list[Event] = []
         broker.fetchers.append(self)
 
     def assign(self, source: Source, offset: int) -> None:
-        assert source not in self._reading, "assigned twice"
-        self._reading[source] = _Reading(offset)
+        def begin() -> None:
+            assert source not in self._reading, "assigned twice"
+            self._reading[source] = _Reading(offset)
+
+        self._change("kafka.assign", begin)
 
     def unassign(self, source: Source) -> None:
-        del self._reading[source]
+        self._change("kafka.unassign", lambda: self._reading.pop(source))
+
+    def _change(self, name: str, effect: Callable[[], object]) -> None:
+        try:
+            self._call(name, effect)
+        except KafkaException as error:
+            raise RetryableError(f"could not change what is read: {error}", backoff_s=0.2) from error
 
     def end(self, source: Source) -> int:
         return self._reading[source].high
@@ -267,13 +281,16 @@ class FakeFetcher(FakeClient):
 
         def fetch() -> None:
             room = rows_max
+            self._repeat(events)
             for source in world.random.sample(list(self._reading), len(self._reading)):
                 entries = self._fetch(source, room, events)
                 room -= len(entries)
                 if entries:
                     runs.append(_messages(source, entries))
                 if world.random.random() < BROKEN:
-                    events.append(Event(source, KafkaError._BAD_MSG, 0, "could not decompress"))
+                    reading = self._reading[source]
+                    events.append(Event(source, KafkaError._BAD_MSG, reading.position, "could not decompress"))
+                    reading.position = min(reading.position + 3, self._broker.logs[source].stable)
 
         try:
             self._call("kafka.consume", fetch)
@@ -281,6 +298,14 @@ class FakeFetcher(FakeClient):
             world.sleep_s(end_s - world.monotonic_s())
             return [], [Event(("", 0), error.args[0].code(), 0, str(error))]
         return runs, events
+
+    def _repeat(self, events: list[Event]) -> None:
+        """Say late what a source said, whoever reads it by now: librdkafka does not tell these by assignments."""
+        random = self._broker.world.random
+        for event in list(self._late):
+            if random.random() < LATE:
+                self._late.remove(event)
+                events.append(event)
 
     def _there(self) -> int:
         logs = self._broker.logs
@@ -290,6 +315,8 @@ class FakeFetcher(FakeClient):
         reading, log = self._reading[source], self._broker.logs[source]
         if not log.low <= reading.position <= len(log.entries):
             events.append(Event(source, KafkaError._AUTO_OFFSET_RESET, reading.position, "out of range"))
+            if self._broker.world.random.random() < LATE:
+                self._late.append(events[-1])
             return []
         reading.high = log.stable
         found: list[tuple[int, Entry]] = []

@@ -36,6 +36,9 @@ from tests.simulation.world import OWNER, Killed, Process, World
 SETTLE_S = 200.0
 """Virtual time within which everything has to be at rest after the last fault."""
 
+_ALL_OR_NOTHING = ("kafka.consume", "kafka.assign", "kafka.unassign")
+"""Calls within the client: one that is refused has had no effect."""
+
 FLOW_OF = {
     PREFIX + name: flow.name for flow in FLOWS for name in flow.topics if name in (*SENSORS, "labels", "analytics")
 }
@@ -272,10 +275,8 @@ class Platform:
         clusters = [cluster for cluster in self._clusters() if cluster.living()]
         if event.kind == "partition":
             self.broker.create(f"{PREFIX}TS1", 2)
-        elif event.kind == "retention":
-            for (topic, partition), log in self.broker.logs.items():
-                if topic.removeprefix(PREFIX) in SENSORS:
-                    self.broker.retain((topic, partition), log.stable)
+        elif event.kind in {"retention", "deletion"}:
+            self._forget(everything=event.kind == "retention")
         elif event.kind == "second driver":
             self._seconds = True
             self._start()
@@ -290,6 +291,13 @@ class Platform:
                 self._away_until_s[prefix] = self.world.loop.time() + event.seconds
         elif clusters:
             self._to_cluster(event, clusters[0])
+
+    def _forget(self, *, everything: bool) -> None:
+        """Let the logs of sensors forget what they have, or a part of it."""
+        for (topic, partition), log in self.broker.logs.items():
+            if topic.removeprefix(PREFIX) in SENSORS:
+                low = log.stable if everything else self.world.random.randint(log.low, log.stable)
+                self.broker.retain((topic, partition), low)
 
     def _to_cluster(self, event: Event, cluster: FakeCluster) -> None:
         if event.kind == "join":
@@ -397,7 +405,7 @@ class Platform:
         elif fault.kind == "redeliver":
             for fetcher in self.broker.fetchers:
                 fetcher.redeliver(10)
-        elif fault.kind == "refuse" and not (fault.place == "kafka.consume" and fault.when == "after"):
+        elif fault.kind == "refuse" and not (fault.place in _ALL_OR_NOTHING and fault.when == "after"):
             refuse(fault.place)
 
     def _kill(self, process: Process) -> None:

@@ -7,9 +7,9 @@ from hydrodask.failpoints import NAMES
 from tests.simulation.input import KINDS
 
 CALLS = (
-    "kafka.append", "kafka.bounds", "kafka.commit", "kafka.committed", "kafka.consume", "kafka.init_transactions",
-    "kafka.list_topics", "kafka.send_offsets", "kafka.abort", "files.write", "files.link", "files.replace",
-    "files.read", "files.list", "files.remove", "documents.write",
+    "kafka.append", "kafka.assign", "kafka.bounds", "kafka.commit", "kafka.committed", "kafka.consume",
+    "kafka.init_transactions", "kafka.list_topics", "kafka.send_offsets", "kafka.abort", "kafka.unassign",
+    "files.write", "files.link", "files.replace", "files.read", "files.list", "files.remove", "documents.write",
 )  # fmt: skip
 """Calls that fakes answer; beside them the fail points can be hit."""
 
@@ -74,7 +74,8 @@ class Schedule:
         if number < len(self.faults):
             return replace(self, faults=self.faults[:number] + self.faults[number + 1 :])
         number -= len(self.faults)
-        return replace(self, events=self.events[:number] + self.events[number + 1 :])
+        late = self.late_partition and self.events[number].kind != "partition"  # nothing else makes it
+        return replace(self, events=self.events[:number] + self.events[number + 1 :], late_partition=late)
 
     def __len__(self) -> int:
         return len(self.faults) + len(self.events)
@@ -87,6 +88,8 @@ def draw(seed: int) -> Schedule:
     events = [_event(rng) for _ in range(rng.choice([0, 1, 1, 2, 3]))]
     if late:
         events.append(Event(rng.uniform(0.5, 4.0), "partition"))
+    if rng.random() < 0.2:
+        events += _forget(rng)
     return Schedule(
         seed,
         kind=rng.randrange(KINDS),
@@ -122,3 +125,11 @@ def _event(rng: random.Random) -> Event:
         ["kill worker", "kill worker", "join", "leave", "kill driver", "second driver", "scheduler", "broker", "store"]
     )
     return Event(round(rng.uniform(0.2, FAULTY_S - 1), 2), kind, rng.choice([0.3, 1.0, 2.5]))
+
+
+def _forget(rng: random.Random) -> list[Event]:
+    """Return a loss, by retention or by somebody who deletes records, at about the time at which partitions move."""
+    at_s = round(rng.uniform(0.5, PUBLISH_S), 2)
+    kind = rng.choice(["retention", "retention", "deletion"])
+    move = rng.choice(["join", "join", "leave", "kill worker"])
+    return [Event(at_s, kind), Event(round(at_s + rng.uniform(-0.5, 0.5), 2), move, rng.choice([0.3, 1.0]))]

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from hydrodask import clock
@@ -14,6 +16,8 @@ from hydrodask.errors import ConfigError
 from hydrodask.ingest.simulator import FaultPlan
 from hydrodask.settings import CONF, Settings, load
 from hydrodask.settings.load import flatten, read_yaml
+from hydrodask.settings.model import Documents, Kafka, Step
+from hydrodask.settings.relations import within_step
 
 PROFILES = sorted(path.stem for path in (CONF / "profiles").glob("*.yaml"))
 
@@ -121,6 +125,12 @@ def test_later_layers_win() -> None:
         (["topics.min_insync=2"], {}, ["topics", "min_insync (2)", "replication (1)"]),
         (["topics.each.labels.partitions=none"], {}, ["topics.each.labels.partitions", "none"]),
         (["kafka.password=x"], {}, ["kafka.password", "HYDRODASK_KAFKA__PASSWORD"]),
+        (["step.time_max=800ms"], {}, ["step.time_max (0.8 s)", "twice step.trigger (0.5 s)", "--set"]),
+        (["documents.keep_removed=90s"], {}, ["documents.keep_removed (90 s)", "step.time_max (60 s)"]),
+        (["topics.retention=10m"], {}, ["topics.retention (600 s)", "lake.roll_age", "630 s"]),
+        (["source.unconsumed_max=100000"], {}, ["source.unconsumed_max (100,000)", "30,000", "kafka.embedded"]),
+        (["limits.rig_bytes=4"], {}, ["rig.default_id ('rig-1')", "limits.rig_bytes (4)"]),
+        (["detect.baseline.exit=20"], {}, ["detect.baseline.exit (20)", "detect.baseline.enter (10)"]),
         ([], {"HYDRODASK_KAFKA__STRAT": "latest"}, ["kafka.strat", "environment", "no setting"]),
         ([], {"HYDRODASK_NONE": "1"}, ["HYDRODASK_NONE"]),
         ([], {"HYDRODASK_STEP__ROWS_MAX": "many"}, ["step.rows_max", "many", "environment"]),
@@ -132,6 +142,23 @@ def test_mistake_names_key_and_value(sets: list[str], environ: dict[str, str], w
         load(sets=sets, environ=environ)
 
     assert [word for word in words if word not in str(caught.value)] == []
+
+
+@given(
+    time_max=st.floats(1.0, 1e4), share=st.floats(0.01, 0.5), kafka=st.floats(0.01, 1e4), documents=st.floats(0.01, 1e4)
+)
+def test_requests_of_a_step_leave_it_room(time_max: float, share: float, kafka: float, documents: float) -> None:
+    """A broker or store that does not answer is told as such, before the step is given up as one that hangs."""
+    settings = Settings(
+        step=Step(time_max=time_max, trigger=share * time_max),
+        kafka=Kafka(timeout=kafka),
+        documents=Documents(timeout=documents),
+    )
+    inside = within_step(settings)
+
+    assert inside.step.trigger + inside.documents.timeout + inside.kafka.timeout < time_max
+    assert inside.kafka.timeout <= kafka
+    assert inside.documents.timeout <= documents
 
 
 def test_missing_profile_names_those_there_are() -> None:

@@ -6,6 +6,7 @@ from unittest.mock import MagicMock, patch
 
 import pytest
 
+from hydrodask import clock
 from hydrodask.background import in_time
 from hydrodask.errors import RetryableError, StartOverError
 from hydrodask.ingest.reader import Reader
@@ -39,6 +40,25 @@ def test_offsets_that_are_never_sent_end_the_transaction(client: MagicMock) -> N
     client.commit_transaction.assert_not_called()
     client.abort_transaction.assert_not_called()  # it would wait for the call that hangs
     answer.set()
+
+
+def test_a_commit_ends_within_the_time_of_a_request(client: MagicMock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its calls together: a broker that does not answer must not use up the step, which would be given up."""
+    timed_out = KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer", retriable=True))
+    now_s = [0.0]
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s[0])
+
+    def wait(*arguments: object) -> NoReturn:
+        now_s[0] += float(str(arguments[-1]))
+        raise timed_out
+
+    for name in ("commit_transaction", "abort_transaction"):
+        getattr(client, name).side_effect = wait
+    with pytest.raises(StartOverError):
+        Transactions(Kafka(timeout=4), 0, connect=lambda *_, **__: client).commit([], [], MagicMock())
+
+    assert client.commit_transaction.call_count == 2
+    assert 4 <= now_s[0] < 5
 
 
 def test_an_error_of_the_call_comes_through(client: MagicMock) -> None:

@@ -177,6 +177,8 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
         origin = origins.get(key) or _changed_below(key, origins)
         if problem["type"] == "extra_forbidden":
             clauses.append(f"{key} (from {origin}) is no setting; see `hydrodask config show`")
+        elif not key:
+            clauses.append(f"{problem['msg'].removeprefix('Value error, ')} (set by {origin})")
         elif isinstance(problem["input"], dict):
             clauses.append(f"{key} (from {origin}): {problem['msg'].removeprefix('Value error, ')}")
         else:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from hydrodask.errors import ConfigError
+from hydrodask.settings.relations import broken
 
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -250,6 +251,12 @@ class Settings(Section):
     learn: Learn = Learn()
     observe: Observe = Observe()
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _check(self) -> "Settings":
+        if wrong := list(broken(self)):
+            raise ValueError("; ".join(wrong))
+        return self
 
     @property
     def lake_url(self) -> str:

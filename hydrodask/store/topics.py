@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NoReturn
 
+from hydrodask import clock
 from hydrodask.background import in_background, in_time
 from hydrodask.errors import FencedError, HydrodaskError, RetryableError, StartOverError
 from hydrodask.failpoints import failpoint
@@ -24,7 +25,10 @@ _FULL_QUEUE_WAITS_MAX = 300
 _COMMIT_ATTEMPTS_MAX = 2
 
 CALL_S_MAX = 10.0
-"""Limit of each call of a commit, so that all of them and the abort fit into a step (`step.time_max`)."""
+"""Limit of each call of a commit; all of them together have `kafka.timeout`, of which a step has time for one."""
+
+LAST_SHARE = 0.1
+"""Share of that time which a call gets when the ones before it have used it up: the abort, above all."""
 
 OFFSETS_S_MAX = 5.0
 """Limit for sending offsets. Less than the others: a client that has lost the group's coordinator never sends them."""
@@ -49,7 +53,9 @@ class Transactions:
     """
 
     def __init__(self, kafka: Kafka, slot: int, *, connect: Callable[..., Producer] = producer) -> None:
-        self._timeout_s = min(kafka.timeout, CALL_S_MAX)
+        self._timeout_s = kafka.timeout
+        self._end_s = 0.0
+        """When the commit that is being made has to be done."""
         self._id = transactional_id(kafka, slot)
         self._held: list[Producer] = [connect(kafka, **{"transactional.id": self._id})]
         try:
@@ -59,6 +65,7 @@ class Transactions:
 
     def commit(self, outgoing: Sequence[Outgoing], offsets: Sequence[TopicPartition], consumer: Consumer) -> None:
         """Publish `outgoing` and commit `offsets` for the group of `consumer`, together. Blocks."""
+        self._end_s = clock.monotonic_s() + self._timeout_s
         what = f"commit {len(outgoing)} records and {len(offsets)} offsets as {self._id}"
         try:
             self._producer.begin_transaction()
@@ -80,11 +87,12 @@ class Transactions:
         where they stayed undecided over another restart and after the id was initialised. The end of a later
         transaction of the id that names these offsets decides them.
         """
+        self._end_s = clock.monotonic_s() + self._timeout_s
         what = f"settle {len(offsets)} offsets as {self._id}"
         try:
             self._producer.begin_transaction()
             self._send_offsets(list(offsets), consumer.consumer_group_metadata(), what)
-            self._producer.abort_transaction(self._timeout_s)
+            self._producer.abort_transaction(self._left_s())
         except KafkaException as error:
             self._give_up(error, what)
 
@@ -92,6 +100,10 @@ class Transactions:
         """Let go of the producer, whose transaction the next owner aborts. Never raises or waits; may be repeated."""
         if self._held:
             in_background(partial(_end, self._held))
+
+    def _left_s(self) -> float:
+        """Return the limit of the next call."""
+        return min(CALL_S_MAX, max(self._end_s - clock.monotonic_s(), LAST_SHARE * self._timeout_s))
 
     @property
     def _producer(self) -> Producer:
@@ -116,17 +128,17 @@ class Transactions:
         librdkafka (2.16) does not keep the limit that it is given. With a broker missing in the metadata for a while,
         as when a single one starts again, it may wait for ever for the group's coordinator (its issues 5456 and 5511).
         """
-        send = partial(self._producer.send_offsets_to_transaction, offsets, group, self._timeout_s)
+        limit_s = min(OFFSETS_S_MAX, self._left_s())
         try:
-            in_time(send, OFFSETS_S_MAX)
+            in_time(partial(self._producer.send_offsets_to_transaction, offsets, group, limit_s), limit_s)
         except TimeoutError as error:
-            raise StartOverError(f"could not {what}: offsets were not sent within {OFFSETS_S_MAX:g} s") from error
+            raise StartOverError(f"could not {what}: offsets were not sent within {limit_s:.3g} s") from error
 
     def _finish(self) -> None:
         """Commit; after a time-out the outcome is open, and only another try of the same commit is allowed."""
         for attempt in range(_COMMIT_ATTEMPTS_MAX):
             try:
-                self._producer.commit_transaction(self._timeout_s)
+                self._producer.commit_transaction(self._left_s())
             except KafkaException as error:
                 if not error.args[0].retriable() or attempt + 1 == _COMMIT_ATTEMPTS_MAX:
                     raise
@@ -141,7 +153,7 @@ class Transactions:
             if not isinstance(ours, RetryableError) or isinstance(ours, StartOverError):
                 raise ours from error
         try:
-            self._producer.abort_transaction(self._timeout_s)
+            self._producer.abort_transaction(self._left_s())
         except KafkaException as aborting:
             lasting = _lasting(aborting, f"abort after: {ours}")
             raise StartOverError(str(lasting)) if isinstance(lasting, RetryableError) else lasting from aborting

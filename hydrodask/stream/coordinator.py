@@ -23,6 +23,7 @@ from hydrodask.errors import (
 from hydrodask.failpoints import failpoint
 from hydrodask.reports import StepReport
 from hydrodask.settings import Settings
+from hydrodask.settings.relations import within_step
 from hydrodask.stream.assignment import Assignment
 from hydrodask.stream.flight import fly
 from hydrodask.stream.losses import Losses
@@ -62,6 +63,7 @@ class Coordinator:
         """`fence` gives a slot's generation up; `outdone` says if a later run than ours, the `run`-th, has come."""
         self.board = Board(run_id, clock.now_us())
         self._cluster, self._settings = cluster, settings
+        self._given = within_step(settings)
         self._builds, self._discover = dict(builds), discover
         self._fence, self._outdone = fence, outdone
         self._run, self._base = run, base
@@ -177,7 +179,7 @@ class Coordinator:
             generation=seat.generation,
             slot=seat.slot,
             worker=seat.worker,
-            settings=self._settings,
+            settings=self._given,
             sources=sources,
             builds=self._builds,
             mode=self._wish.mode if seat.steps else "greet",

@@ -1,0 +1,67 @@
+"""Relations between settings: values that work each alone, and not together. Checked once, when settings are made."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hydrodask.settings.model import Settings
+
+EMBEDDED_RECORDS = 30_000
+"""Records of a partition that the embedded broker keeps for sure: 5 MiB of sensor records that are not compressed."""
+
+
+def broken(settings: "Settings") -> Iterator[str]:
+    """Give a sentence for each relation that does not hold: keys, values, and what is wanted."""
+    yield from _of_time(settings)
+    yield from _of_room(settings)
+
+
+def _of_time(settings: "Settings") -> Iterator[str]:
+    step, documents = settings.step, settings.documents
+    if step.time_max < 2 * step.trigger:
+        yield (
+            f"step.time_max ({step.time_max:g} s) must be at least twice step.trigger ({step.trigger:g} s): a step "
+            "polls for so long before it commits"
+        )
+    if documents.keep_removed < 2 * step.time_max:
+        yield (
+            f"documents.keep_removed ({documents.keep_removed:g} s) must be at least twice step.time_max "
+            f"({step.time_max:g} s): a worker that was given up may write so late, and bring back what was removed"
+        )
+    replayed_s = settings.lake.roll_age + step.snapshot_every + step.patience
+    if settings.topics.retention < replayed_s:
+        yield (
+            f"topics.retention ({settings.topics.retention:g} s) must be at least lake.roll_age + "
+            f"step.snapshot_every + step.patience ({replayed_s:g} s): a restart reads again what is not in files"
+        )
+
+
+def _of_room(settings: "Settings") -> Iterator[str]:
+    source, rig, limits, baseline = settings.source, settings.rig, settings.limits, settings.detect.baseline
+    if settings.kafka.embedded and source.unconsumed_max > EMBEDDED_RECORDS:
+        yield (
+            f"source.unconsumed_max ({source.unconsumed_max:,}) must be at most {EMBEDDED_RECORDS:,} with "
+            "kafka.embedded: its partitions keep 5 MiB, and what they drop is lost"
+        )
+    if len(rig.default_id.encode()) > limits.rig_bytes:
+        yield (
+            f"rig.default_id ({rig.default_id!r}) must have at most limits.rig_bytes ({limits.rig_bytes}) bytes: it is "
+            "longer than the name of any rig may be"
+        )
+    if baseline.exit > baseline.enter:
+        yield (
+            f"detect.baseline.exit ({baseline.exit:g}) must be at most detect.baseline.enter ({baseline.enter:g}): "
+            "what begins would end at once"
+        )
+
+
+def within_step(settings: "Settings") -> "Settings":
+    """Return settings for work that is part of a step, whose requests leave it room for the rest.
+
+    Else a store or broker that does not answer would look like a worker that hangs: it would be fenced and ended, and
+    nobody would be told what is wrong. Of what a step has besides its poll, documents get a quarter and Kafka a half.
+    """
+    left_s = settings.step.time_max - settings.step.trigger
+    kafka = settings.kafka.model_copy(update={"timeout": min(settings.kafka.timeout, left_s / 2)})
+    documents = settings.documents.model_copy(update={"timeout": min(settings.documents.timeout, left_s / 4)})
+    return settings.model_copy(update={"kafka": kafka, "documents": documents})

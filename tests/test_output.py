@@ -186,9 +186,9 @@ def test_many_small_tables_are_few_when_they_are_written(monkeypatch: pytest.Mon
     sizes = []
     put = Lake.put
 
-    def watched(self: Lake, *given: Any) -> Written:
+    def watched(self: Lake, *given: Any, **options: Any) -> Written:
         sizes.append(given[-1].column("offset").num_chunks)
-        return put(self, *given)
+        return put(self, *given, **options)
 
     monkeypatch.setattr(Lake, "put", watched)
     lake = Lake(f"memory://{uuid.uuid4().hex}")

@@ -12,13 +12,14 @@ from hydrodask.audit.chain import arrange, usable_part
 from hydrodask.audit.files import Link, inspect, order_column, rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.part import Part, load_snapshots
-from hydrodask.audit.replay import KEYS, Operators, raw_samples
+from hydrodask.audit.replay import KEYS, Operators, in_force, raw_samples
 from hydrodask.audit.rows import Comparison, Difference, below, from_on
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, encode_range
 from hydrodask.store.listing import file_name, named
 from hydrodask.store.schemas import FOLDERS, empty
+from hydrodask.window.geometry import METADATA
 
 Source = tuple[str, int]
 COMPUTED = ("windows", "cycles", "late")
@@ -67,14 +68,15 @@ def backfill(settings: Settings, source: Source, write: bool) -> Report:
         )
         return report
     menders = [_Mender(part, folder, report, write=write) for folder in COMPUTED]
-    operators = Operators(settings, source, part.sensor)
+    operators = Operators(source, part.sensor, part.turns)
     end = part.begin
     for samples in raw_samples(part.lake, usable, part.sensor):
         report.samples += len(samples)
-        tables = operators.tables(operators.consume(samples))
         end = usable[-1].end or end
-        for mender in menders:
-            mender.expect(tables[mender.folder])
+        for done in operators.consume(samples):
+            tables = operators.tables(done)
+            for mender in menders:
+                mender.expect(tables[mender.folder])
     for mender in menders:
         mender.finish(end if usable else part.begin)
     return report
@@ -152,7 +154,8 @@ class _Mender:
 
     def _put(self, path: str, span: Span, due: pa.Table) -> None:
         """Put the recomputed file in its place; a hole may have been filled by another meanwhile."""
-        files, data = self._part.lake.files, encode_range(due.combine_chunks(), span.first, span.end)
+        says = {METADATA: in_force(self._part.turns, span.end - 1).encoded} if self.folder == "windows" else {}
+        files, data = self._part.lake.files, encode_range(due.combine_chunks(), span.first, span.end, says)
         if span.link is not None:
             files.replace(path, data)
         elif not files.put_if_absent(path, data):

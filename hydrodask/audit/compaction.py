@@ -38,6 +38,7 @@ from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, encode_range
 from hydrodask.store.listing import Named, named
 from hydrodask.store.schemas import FOLDERS
+from hydrodask.window.geometry import METADATA
 
 STAGING = ".compact"
 """Where new folders are made: on the lake's file system, and where no reader of its folders looks."""
@@ -155,7 +156,7 @@ class Compaction:
             yield from (files for files in folders.values() if files)
 
     def _runs(self, files: list[Named]) -> Iterator[Run]:
-        """Cut a chain into runs of at least two files: same folder, same date, no gap, no more rows than allowed."""
+        """Cut a chain into runs of at least two files: same folder, date and windows, no gap, not too many rows."""
         doubts, rows, day = Result("files", ""), 0, ""
         run: list[Link] = []
         for file in files:
@@ -163,6 +164,7 @@ class Compaction:
             date = self._date(link) if link.usable else ""
             folder = file.path.rpartition("/")[0]
             fits = bool(run) and run[-1].end == link.first and date in ("", day) and rows + link.rows <= self._rows_max
+            fits = fits and run[-1].windows == link.windows
             full = link.rows * 2 >= self._rows_max  # or it would be written anew with each few rows that follow
             if full or not link.usable or not fits or folder != run[0].path.rpartition("/")[0]:
                 if len(run) > 1:
@@ -249,7 +251,8 @@ class Compaction:
     def _write(self, files: Files, run: Run) -> None:
         first, end = run.links[0].first, run.links[-1].end
         assert end is not None  # noqa: S101 - only files with known ends are in runs
-        data = encode_range(run.rows(self.lake), first, end)
+        windows = run.links[0].windows
+        data = encode_range(run.rows(self.lake), first, end, {} if windows is None else {METADATA: windows})
         if not files.put_if_absent(run.path, data):
             raise IntegrityError(f"{run.path} is there already; run `hydrodask verify`, and move it away")
         self.done.small += len(run.links)

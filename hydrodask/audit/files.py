@@ -15,6 +15,7 @@ from hydrodask.store import seal
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named
 from hydrodask.store.schemas import empty
+from hydrodask.window.geometry import METADATA
 
 _END, _FIRST = b"hydrodask.end", b"hydrodask.first"
 
@@ -27,6 +28,8 @@ class Link:
     end: int | None
     rows: int
     usable: bool
+    windows: bytes | None = None
+    """What a file of `windows/` says of its windows' geometry; one of an older release says nothing."""
 
     @property
     def first(self) -> int:
@@ -62,7 +65,8 @@ def inspect(lake: Lake, named: Named, sensor: str | None, result: Result) -> Lin
     problems = [*_against_name(named, sensor, metadata, table), *_against_schema(named, table, end)]
     for problem in problems:
         result.found(named.path, problem)
-    return Link(named, end, table.num_rows, usable=intact is True and not problems)
+    usable = intact is True and not problems
+    return Link(named, end, table.num_rows, usable=usable, windows=metadata.get(METADATA))
 
 
 def read_bytes(lake: Lake, path: str) -> bytes:

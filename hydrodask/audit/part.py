@@ -2,21 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
-
-import numpy as np
 
 from hydrodask.audit.chain import Chains, end_of, usable_part
 from hydrodask.audit.files import order_column, rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.log import Log
-from hydrodask.audit.replay import decoder_of, raw_samples
+from hydrodask.audit.replay import decoder_of, raw_samples, turns_of
 from hydrodask.audit.rows import Where, below, from_on
 from hydrodask.records import Samples
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, unpack
 from hydrodask.stream import snapshot
+from hydrodask.stream.turns import Turn
 
 Source = tuple[str, int]
 
@@ -30,7 +30,7 @@ class Snapshot:
     state: dict[str, Any]
 
 
-@dataclass(slots=True)
+@dataclass
 class Part:
     """One partition of a topic that a flow reads, as it was when the audit began.
 
@@ -58,6 +58,11 @@ class Part:
     def sensor(self) -> str:
         """The sensor, or the short name of the topic."""
         return self.source[0].removeprefix(self.settings.topics.prefix)
+
+    @cached_property
+    def turns(self) -> list[Turn]:
+        """Which windows its samples have gone into, from which offset on."""
+        return turns_of(self.settings, self.source)
 
     @property
     def begin(self) -> int:
@@ -139,9 +144,3 @@ def load_snapshots(files: Files, source: Source, result: Result) -> list[Snapsho
             result.found(path, f"it can't be used: {error}")
         result.count(snapshots=1)
     return sorted(found, key=lambda s: s.offset)
-
-
-def split(samples: Samples, offset: int) -> tuple[Samples, Samples]:
-    """Return the samples below `offset`, and the others."""
-    place = int(np.searchsorted(samples.offset, offset))
-    return samples.take(slice(0, place)), samples.take(slice(place, None))

@@ -5,8 +5,8 @@ from typing import Any
 
 from hydrodask.audit.finding import Result, Results
 from hydrodask.audit.ledger import Ledger, digest
-from hydrodask.audit.part import Part, Snapshot, split
-from hydrodask.audit.replay import KEYS, Done, Operators
+from hydrodask.audit.part import Part, Snapshot
+from hydrodask.audit.replay import KEYS, Done, Operators, in_force, split
 from hydrodask.audit.rows import Comparison, nonempty
 from hydrodask.records import Samples
 from hydrodask.stream import snapshot
@@ -22,19 +22,29 @@ def check_computed(part: Part, results: Results, wanted: dict[str, Ledger], plac
 
     Rows that have to be on the topics go to `wanted`, by the check that looks for them.
     """
-    operators = Operators(part.settings, part.source, part.sensor)
+    operators = Operators(part.source, part.sensor, part.turns)
     comparisons = {folder: _comparison(part, folder) for folder in COMPUTED}
     # That raw/ is damaged or not there is said once, with the windows that can't be computed for it.
     for samples in _cut(part, results["windows"]):
         if isinstance(samples, Snapshot):
             _check_state(samples, operators, results["snapshots"])
             continue
-        done = operators.consume(samples)
-        for folder, table in operators.tables(done).items():
-            comparisons[folder].expect(table)
-        _want(part, done, operators.length_us, wanted, place)
+        for done in operators.consume(samples):
+            for folder, table in operators.tables(done).items():
+                comparisons[folder].expect(table)
+            _want(part, done, wanted, place)
     for folder in COMPUTED:
         _conclude(part, comparisons[folder], results[folder])
+    _check_geometry(part, results["windows"])
+
+
+def _check_geometry(part: Part, result: Result) -> None:
+    """Say which file calls its windows other ones than they are."""
+    for link in part.chains.get("windows", []):
+        if link.usable and link.windows is not None and link.end is not None:
+            want = in_force(part.turns, link.end - 1)
+            if link.windows != want.encoded:
+                result.found(link.path, f"it says that its windows are {link.windows.decode()}, want {want}")
 
 
 def _comparison(part: Part, folder: str) -> Comparison:
@@ -65,6 +75,7 @@ def _cut(part: Part, why: Result) -> Iterator[Samples | Snapshot]:
 
 def _check_state(taken: Snapshot, operators: Operators, result: Result) -> None:
     """Say which operator's state in a snapshot is not what the raw rows give."""
+    operators.reach(taken.offset)
     nodes: dict[str, Any] = taken.state.get("nodes", {})
     for name, state in operators.states().items():
         stored = nodes.get(name, {})
@@ -80,12 +91,12 @@ def _older(name: str, state: dict[str, Any]) -> bool:
     return "rates" not in state if name == "cycles" else state["panes"].shape[2] < panes.COLUMNS
 
 
-def _want(part: Part, done: Done, length_us: int, wanted: dict[str, Ledger], place: int) -> None:
+def _want(part: Part, done: Done, wanted: dict[str, Ledger], place: int) -> None:
     """Take note of the rows that have to be on the topics, byte for byte."""
     if "analytics" in wanted and len(done.windows):
         starts = done.windows.start_us.tolist()
         revisions = done.windows.revision.tolist()
-        rows = window_rows(done.windows, length_us)
+        rows = window_rows(done.windows, done.length_us)
         for (key, value), start_us, revision in zip(rows, starts, revisions, strict=True):
             which = row_digest(key, part.sensor, start_us, revision)
             wanted["analytics"].add(which, digest(key, value), place, revision, digest(key, older(value)))

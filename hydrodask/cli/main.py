@@ -32,6 +32,7 @@ COMMANDS = (
     "dlq",
     "compact",
     "backfill",
+    "windows",
     "doctor",
     "config",
     "services",

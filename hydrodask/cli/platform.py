@@ -27,6 +27,7 @@ from hydrodask.settings import Settings
 from hydrodask.store.documents import Documents, open_documents
 from hydrodask.store.files import Files
 from hydrodask.store.topics import fence
+from hydrodask.stream import turns
 from hydrodask.stream.cluster import DaskCluster
 from hydrodask.stream.coordinator import Coordinator
 from hydrodask.stream.ownership import Ownership
@@ -79,6 +80,7 @@ class Platform:
     async def started(self, say: Callable[[str], None]) -> AsyncIterator[None]:
         """Start everything that the coordinator needs, in order, and stop it in reverse. `say` tells people."""
         async with AsyncExitStack() as stack:
+            await asyncio.to_thread(turns.check, self.settings, Files(self.settings.snapshots_url))
             if self.settings.kafka.embedded:
                 broker = stack.enter_context(EmbeddedBroker(all_topics(self.settings)))
                 kafka = self.settings.kafka.model_copy(update={"bootstrap": broker.bootstrap})

@@ -6,7 +6,7 @@ end and goes on from there.
 """
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -21,6 +21,7 @@ from hydrodask.store.listing import Named, current, named, readable
 from hydrodask.store.schemas import FOLDERS, empty
 
 _END, _FIRST = b"hydrodask.end", b"hydrodask.first"
+_NO_METADATA: Mapping[bytes, bytes] = {}
 _DELTA = ("cycle", "sample_idx", "timestamp", "offset", "late_us", "revision", "window_start", "window_end")
 _SPLIT = ("avg_value", "stddev_value")
 
@@ -46,13 +47,22 @@ class Lake:
     def __init__(self, url: str, *, connect: Callable[[str], Files] = Files) -> None:
         self.files = connect(url)
 
-    def put(self, folder: str, source: tuple[str, int], first: int, end: int, table: pa.Table) -> Written:
+    def put(
+        self,
+        folder: str,
+        source: tuple[str, int],
+        first: int,
+        end: int,
+        table: pa.Table,
+        *,
+        metadata: Mapping[bytes, bytes] = _NO_METADATA,
+    ) -> Written:
         """Store `table`, what came of offsets `first` to `end` of `source` (topic, partition), unless another did.
 
         Blocks until it is on disk. Raises RetryableError when the file system refuses.
         """
         path = f"{folder}/{_name(source, first)}"
-        data = encode_range(table, first, end)
+        data = encode_range(table, first, end, metadata)
         if self.files.put_if_absent(path, data):
             return Written(end, len(data), ours=True)
         return Written(self.end_of(path), 0, ours=False)
@@ -149,9 +159,9 @@ class Lake:
             ) from error
 
 
-def encode_range(table: pa.Table, first: int, end: int) -> bytes:
+def encode_range(table: pa.Table, first: int, end: int, metadata: Mapping[bytes, bytes] = _NO_METADATA) -> bytes:
     """Return what came of the offsets from `first` to `end` as the bytes of a file, sealed with their checksum."""
-    return seal.sealed(encode(table, {_END: b"%d" % end, _FIRST: b"%d" % first, seal.KEY: seal.ROOM}))
+    return seal.sealed(encode(table, {**metadata, _END: b"%d" % end, _FIRST: b"%d" % first, seal.KEY: seal.ROOM}))
 
 
 def encode(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:

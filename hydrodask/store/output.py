@@ -1,6 +1,7 @@
 """One folder's files of one partition: rows come in, files go out, and each file commits itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +29,15 @@ class FileOutput:
     """
 
     def __init__(
-        self, lake: Lake, folder: str, source: tuple[str, int], *, folder_of: FolderOf, column: str, keep: bool
+        self,
+        lake: Lake,
+        folder: str,
+        source: tuple[str, int],
+        *,
+        folder_of: FolderOf,
+        column: str,
+        keep: bool,
+        metadata: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
         self.folder = folder
         self.first = 0
@@ -42,6 +51,7 @@ class FileOutput:
         self._source = source
         self._folder_of = folder_of
         self._column = column
+        self._metadata = metadata
         self._tables: list[pa.Table] = []
         self._samples: list[Samples] = []  # behind the tables; of a few rows each, a table costs more than they do
         self._restored = False
@@ -106,7 +116,7 @@ class FileOutput:
             return
         failpoint("roll.begun")
         table = pa.concat_tables(self._tables, promote_options="default")
-        written = self._lake.put(self._folder_of(table), self._source, self.first, end, table)
+        written = self._lake.put(self._folder_of(table), self._source, self.first, end, table, metadata=self._metadata)
         if written.ours:
             self.files += 1
             self.file_bytes += written.file_bytes

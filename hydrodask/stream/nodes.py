@@ -20,6 +20,7 @@ from hydrodask.stream import publishing
 from hydrodask.stream.context import Context
 from hydrodask.stream.noticing import Rates, Unprofiled
 from hydrodask.window import CycleProfiles, SlidingWindows
+from hydrodask.window.geometry import METADATA, Geometry
 
 __all__ = ["Stream"]
 
@@ -189,6 +190,7 @@ class Store(Node):
             folder_of=(lambda table: f"{below}/date={first_date(table)}") if by_date else (lambda _table: below),
             column=column,
             keep=folder != "raw",
+            metadata={METADATA: Geometry.of(ctx.settings.window).encoded} if folder == "windows" else {},
         )
         super().__init__(upstream, ctx)
         ctx.files[folder] = self.output

@@ -21,15 +21,29 @@ class SlidingWindows:
     its end is at or below it. Statistics: Welford in offset order inside a pane, Chan's merge in pane order.
     """
 
-    def __init__(self, sensor: str, *, length_us: int, slide_us: int, lateness_us: int, rigs: RigTable = RIGS) -> None:
+    def __init__(
+        self,
+        sensor: str,
+        *,
+        length_us: int,
+        slide_us: int,
+        lateness_us: int,
+        room_us: int = 0,
+        rigs: RigTable = RIGS,
+    ) -> None:
+        """`room_us` is the largest lateness that `go_over` may be told of."""
         self.sensor = sensor
         self.next_offset = 0
         self.kept = 0
         self.late = 0
         self._span = length_us // slide_us
         self._geometry = (np.int64(slide_us), np.int64(self._span), np.int64(lateness_us))
-        self._ring = self._span + -(-lateness_us // slide_us) + 1
+        self._ring = self._span + -(-max(lateness_us, room_us) // slide_us) + 1
         self._keys = Keys(rigs)
+        self._allot()
+
+    def _allot(self) -> None:
+        """Make the arrays, without any rig."""
         self._state: Int64 = np.zeros((0, 2), np.int64)
         self._pane_of: Int64 = np.zeros((0, self._ring), np.int64)
         self._panes: Float64 = np.zeros((0, self._ring, kernel.COLUMNS))
@@ -105,6 +119,10 @@ class SlidingWindows:
                 row = kernel.write(k, start, self._span, self._pane_of, self._panes, rows, row, 0, 0)
         return self._columns(rows[0][:row], rows[1][:row])
 
+    def go_over(self, lateness_us: int) -> None:
+        """Let the watermark be another distance behind the largest event time from the next record on."""
+        self._geometry = (*self._geometry[:2], np.int64(lateness_us))
+
     def snapshot(self) -> dict[str, Any]:
         """Return the state after `next_offset`: equal records give equal bytes."""
         count = len(self)
@@ -125,6 +143,8 @@ class SlidingWindows:
             raise ValueError(f"windows (slide, span, lateness) were {state['geometry']}, are {self._geometry}")
         self.next_offset, self.kept, self.late = state["next_offset"], state["kept"], state["late"]
         self._keys.restore(state["rigs"])
+        self._ring = state["pane_of"].shape[1]  # it may have had room for more lateness than there is now
+        self._allot()
         self._grow(max(16, len(self)))
         count = len(self)
         self._state[:count], self._pane_of[:count] = state["state"], state["pane_of"]

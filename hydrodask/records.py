@@ -180,6 +180,13 @@ class Profiles:
         return len(self.revision)
 
 
+WHOLE_RIG = "*"
+"""Stands for the sensor in what is said of a whole rig."""
+
+STANDING = {"sensor_silent": "warning", "rig_silent": "critical"}
+"""Incidents that no window makes, and how bad each is. No rule of a file has one of these names."""
+
+
 class SensorRecord(msgspec.Struct, gc=False):
     """One sample as producers send it, on topic `hydraulic-<SENSOR>`. Field order is the canonical layout."""
 
@@ -281,3 +288,5 @@ class Outgoing:
     key: bytes | None
     value: bytes | None
     headers: list[tuple[str, str | bytes | None]] = field(default_factory=list)
+    partition: int = -1
+    """Where to; -1: where its key says."""

@@ -68,6 +68,8 @@ class PartitionReport:
     readings: list[Reading] = field(default_factory=list)
     health: dict[tuple[str, str], float] = field(default_factory=dict)
     alarms: list[tuple[str, str, str]] = field(default_factory=list)
+    silent: list[tuple[str, str]] = field(default_factory=list)
+    """(rig, sensor) of who sends nothing any more; `records.WHOLE_RIG` for all of a rig."""
     labels: dict[str, dict[str, float]] = field(default_factory=dict)
     components: dict[tuple[str, str], Component] = field(default_factory=dict)
     """By rig and component."""

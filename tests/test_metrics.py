@@ -11,11 +11,13 @@ from typing import ClassVar
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hydrodask.channels import SENSORS
 from hydrodask.errors import ConfigError
 from hydrodask.observe.example import NOW_US, example_overview
 from hydrodask.observe.figures import Figures
 from hydrodask.observe.metrics import Metrics
 from hydrodask.observe.series import Alarm, alarm_series, every_series
+from hydrodask.records import WHOLE_RIG
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Observe
@@ -69,6 +71,7 @@ def test_a_scrape_shows_the_sensors(served: Metrics) -> None:
     assert found["hydraulic_anomaly_total", (*ce, ("type", "cooler_degraded"))] == 4
     assert found["hydraulic_anomaly_total", (*ce, ("type", "cooler_failing"))] == 3
     assert found["hydraulic_analytics_messages_total", (("rig", "rig-1"),)] == 5000
+    assert found["hydraulic_analytics_last_update_timestamp", (("rig", "rig-1"),)] == NOW_US / 1e6
 
 
 def test_a_scrape_shows_the_engine(served: Metrics) -> None:
@@ -121,6 +124,28 @@ def test_the_first_anomaly_of_a_type_is_an_increase() -> None:
     series = {one.name: one for one in every_series(Figures(overview), NOW_US, seen)}
 
     assert (("rig-1", "CE", "cooler_failing"), 0.0) in series["hydraulic_anomaly"].values
+
+
+def test_series_of_who_is_silent_end() -> None:
+    """A rig that sends nothing has no readings, health or alarms but that it is silent; a sensor no readings."""
+    overview, seen = example_overview(3), dict[Alarm, None]()
+    list(every_series(Figures(overview), NOW_US, seen))
+    judged = overview.partitions["hydraulic-analytics", 0]
+    judged.silent = [("rig-1", WHOLE_RIG), ("rig-2", "TS1")]
+    judged.alarms += [("rig-1", WHOLE_RIG, "rig_silent"), ("rig-2", "TS1", "sensor_silent")]
+    found = {one.name: dict(one.values) for one in every_series(Figures(overview), NOW_US, seen)}
+
+    gauges = [name for name in found if name.startswith("hydraulic_sensor_") and name.endswith("_1m")]
+    assert len(gauges) == 5
+    for name in gauges:
+        assert {rig for rig, _ in found[name]} == {"rig-2", "rig-3"}
+        assert {sensor for rig, sensor in found[name] if rig == "rig-2"} == set(SENSORS) - {"TS1"}
+    assert {rig for rig, _ in found["hydraulic_sensor_health_score"]} == {"rig-2", "rig-3"}
+    assert found["hydraulic_anomaly_status"] == {
+        ("rig-1", WHOLE_RIG, "rig_silent"): 1.0,
+        ("rig-2", "TS1", "sensor_silent"): 1.0,
+    }
+    assert len(found["hydraulic_anomaly"]) >= 2  # counters go on
 
 
 def test_an_alarm_that_is_over_is_zero() -> None:

@@ -12,8 +12,9 @@ from hydrodask.audit.part import Part
 from hydrodask.channels import SENSORS
 from hydrodask.clock import iso, parse_iso
 from hydrodask.detect import Criteria, Detector
+from hydrodask.detect.arrivals import Arrival, arrivals
 from hydrodask.detect.detector import NEVER_US, VERSION, since_of
-from hydrodask.records import Change, Upsert, WindowRecord
+from hydrodask.records import STANDING, WHOLE_RIG, Change, Messages, Upsert, WindowRecord
 from hydrodask.settings import Settings
 from hydrodask.store.documents import Documents
 from hydrodask.store.files import Files
@@ -49,9 +50,14 @@ class Implied:
         self._final_us: dict[tuple[str, str], tuple[int, int]] = {}
         self._revisions: dict[Id, int] = {}
 
-    def take(self, row: WindowRecord, changes: Iterable[Change]) -> None:
-        """Apply what one row changes, as a store does it: of one revision only the first change of an id counts."""
-        if row.final:
+    def take(self, row: WindowRecord | None, changes: Iterable[Change], committed: int | None = None) -> None:
+        """Apply what one row changes, as a store does it: of one revision only the first change of an id counts.
+
+        `committed` is what its partition had committed; `row` None: time has passed.
+        """
+        if row is not None and committed is not None:
+            self.committed[row.rig] = max(committed, self.committed.get(row.rig, 0))
+        if row is not None and row.final:
             key = (row.rig, row.sensor)
             span = (parse_iso(row.window_start), parse_iso(row.window_end))
             self._final_us[key] = max(span, self._final_us.get(key, span))
@@ -71,9 +77,9 @@ class Implied:
             if isinstance(change, Upsert):
                 self.coming.setdefault((change.collection, change.id), {}).setdefault(change.revision, change.body)
 
-    def doubt(self, row: WindowRecord) -> None:
+    def doubt(self, row: WindowRecord | None) -> None:
         """Take note that a row was judged by criteria that are not known."""
-        if row.final:
+        if row is not None and row.final:
             self.before_us[row.rig, row.sensor] = parse_iso(row.window_start)
 
     def judgeable(self, body: Body) -> bool:
@@ -113,25 +119,21 @@ def replay_topic(part: Part, implied: Implied, result: Result) -> None:
     # A state that goes back to criteria that are not known can't be computed.
     left = list(part.snapshots) if known_from <= part.bounds[0] else []
     for messages in part.log.messages(part.source, *part.log.bounds(part.source)):
-        for offset, value in zip(messages.offsets.tolist(), messages.values, strict=True):
-            while left and left[0].offset <= offset:
-                _check_state(left.pop(0), judging.detector, result)
-            position = offset + 1
-            row = None if value is None else _row(value)
-            if row is None:
-                continue
-            changes = judging.update(row, offset)
-            if offset < known_from:
-                implied.doubt(row)
-            elif offset < committed:
-                implied.committed[row.rig] = max(committed, implied.committed.get(row.rig, 0))
-                implied.take(row, changes)
+        for one in _arrivals(messages):
+            while left and left[0].offset <= one.offset:
+                _check_state(left.pop(0), judging, result)
+            position = one.offset + 1
+            changes = judging.take(one)
+            if one.offset < known_from:
+                implied.doubt(one.row)
+            elif one.offset < committed:
+                implied.take(one.row, changes, committed)
             else:
                 implied.foresee(changes)
         implied.settled()
     for taken in left:
         if position <= taken.offset <= committed:
-            _check_state(taken, judging.detector, result)
+            _check_state(taken, judging, result)
 
 
 def editions_of(part: Part) -> list[editions.Edition]:
@@ -141,12 +143,13 @@ def editions_of(part: Part) -> list[editions.Edition]:
     return there if known else [*there, editions.Edition(part.reach, Criteria.of(part.settings))]
 
 
-def _check_state(taken: Any, detector: Detector, result: Result) -> None:
-    stored = _stored(taken)
-    if stored.get("version", VERSION) != VERSION:
+def _check_state(taken: Any, judging: editions.Judging, result: Result) -> None:
+    node = taken.state.get("nodes", {}).get("detector", {})
+    if node.get("detector", {}).get("version", VERSION) != VERSION:
         result.skip(f"{taken.path}: its state of the detector is of another release")
         return
-    if taken.offset and snapshot.encode({"detector": stored}) != snapshot.encode({"detector": detector.snapshot()}):
+    ours = {name: part for name, part in judging.snapshot().items() if name in node}  # older ones had less
+    if taken.offset and snapshot.encode({name: node[name] for name in ours}) != snapshot.encode(ours):
         result.found(taken.path, f"its state of the detector is not what the rows below offset {taken.offset} give")
     result.count(states=1)
 
@@ -198,6 +201,13 @@ def _us(moment: Any) -> int:
     return parse_iso(moment.isoformat())
 
 
+def _arrivals(messages: Messages) -> list[Arrival]:
+    """Return a batch of the topic as the detector takes it."""
+    pairs = zip(messages.offsets.tolist(), messages.values, strict=True)
+    rows = [(offset, row) for offset, value in pairs if value is not None and (row := _row(value)) is not None]
+    return arrivals(messages, rows)
+
+
 def _row(value: bytes) -> WindowRecord | None:
     try:
         row = _decode(value)
@@ -228,7 +238,7 @@ class Comparing:
         implied = self.implied.documents.items()
         self._left = {n: one for n, one in implied if not one[1]["provisional"] and self.implied.judgeable(one[1])}
         for collection in COLLECTIONS:
-            for sensor in SENSORS:
+            for sensor in (*SENSORS, WHOLE_RIG):
                 found = store.find(collection, {"sensor": sensor}, limit=DOCUMENTS_MAX)
                 for body in found:
                     self._one(collection, body)
@@ -255,6 +265,8 @@ class Comparing:
         committed = self.implied.committed.get(str(body.get("rig")))
         if revision >= committed if committed is not None else self.implied.newer(body):
             self._ahead(collection, name, revision, body, known=committed is not None)
+        elif want is None and body.get("rule") in STANDING and committed is None:
+            pass  # only the topic tells of who was silent
         elif want is None:
             if not body.get("provisional") or self.implied.over(body):
                 self._found(collection, name, "no final window implies this document", _said(body))

@@ -15,6 +15,8 @@ from hydrodask.observe.watch import OPEN_MAX
 from hydrodask.store.documents import open_documents
 
 LIMIT_MAX = 2_000
+NAMES_MAX = 10
+"""Rigs and sensors that a line names."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -89,6 +91,8 @@ def _facts(found: dict[str, Any], open_count: str) -> dict[str, str]:
         f"latency p50 {span(quantiles['p50'])} p99 {span(quantiles['p99'])}",
         "totals": _safe(", ".join(f"{name} {amount(count)}" for name, count in totals.items())),
     }
+    if silent := found.get("silent"):
+        facts["silent"] = _safe(_listed([f"{rig}/{sensor}" for rig, sensor in silent]))
     for rig, said in found.get("components", {}).items():
         facts[_safe(rig)] = _safe(
             ", ".join(f"{name} {one['state']} ({one['probability']:.0%})" for name, one in said.items())
@@ -102,6 +106,11 @@ def _facts(found: dict[str, Any], open_count: str) -> dict[str, str]:
         facts["source"] = f"{found['progress']:.0%} published"
     named = found["places"] | found["links"]
     return facts | {_safe(name): _safe(where) for name, where in named.items()}
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMES_MAX:,} more: hydrodask incidents" if len(names) > NAMES_MAX else ""
+    return ", ".join(names[:NAMES_MAX]) + more
 
 
 def partitions(found: dict[str, Any], limit: int) -> Table:

@@ -23,6 +23,8 @@ DIGEST_CHARACTERS = 12
 class Criteria:
     """The rules, the settings of baselines, and how much of a window of which length must be there. Raises ConfigError.
 
+    And after how long who sends nothing is silent; None: never.
+
     >>> Criteria((), model.Baseline(), 0.9, 60).digest == Criteria((), model.Baseline(), 0.9, 60.0).digest
     True
     """
@@ -31,6 +33,8 @@ class Criteria:
     baseline: model.Baseline
     coverage_min: float
     window_s: float
+    slide_s: float = 10.0
+    silent_after_s: float | None = None
 
     def __post_init__(self) -> None:
         fields = [name for name in STATISTICS.values() if name and name != "sample_count"]
@@ -47,7 +51,11 @@ class Criteria:
     def of(cls, settings: Settings) -> Self:
         """Return those of the configuration. Raises ConfigError."""
         detect = settings.detect
-        return cls(load_rules(detect.rules), detect.baseline, detect.coverage_min, settings.window.length)
+        window = settings.window
+        return cls(
+            load_rules(detect.rules), detect.baseline, detect.coverage_min, window.length, window.slide,
+            detect.silent_after,
+        )  # fmt: skip
 
     @classmethod
     def decoded(cls, data: bytes) -> Self:
@@ -57,7 +65,8 @@ class Criteria:
             raise ValueError("another release has judged by it")
         try:
             rules = tuple(Rule(**rule) for rule in tree["rules"])
-            return cls(rules, model.Baseline(**tree["baseline"]), tree["coverage_min"], tree["window_s"])
+            numbers = [tree[name] for name in ("coverage_min", "window_s", "slide_s", "silent_after_s")]
+            return cls(rules, model.Baseline(**tree["baseline"]), *numbers)
         except (KeyError, TypeError, ConfigError) as error:
             raise ValueError(f"it is not what was encoded ({error!r})") from error
 
@@ -72,6 +81,8 @@ class Criteria:
             "baseline": self.baseline.model_dump(mode="json"),
             "coverage_min": float(self.coverage_min),
             "window_s": float(self.window_s),
+            "slide_s": float(self.slide_s),
+            "silent_after_s": self.silent_after_s,
         }
         return json.dumps(tree, sort_keys=True, indent=1).encode()
 

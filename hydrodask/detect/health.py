@@ -6,6 +6,15 @@ PENALTY = {"warning": 10.0, "critical": 20.0}
 BEST = 100.0
 
 
+def less(worth: float, severities: Iterable[str]) -> float:
+    """Return what is left of a health with these alarms too.
+
+    >>> less(90.0, ["critical"])
+    70.0
+    """
+    return max(0.0, worth - sum(PENALTY[severity] for severity in severities))
+
+
 def health(severities: Iterable[str]) -> float:
     """Return the health of a sensor with these active alarms.
 

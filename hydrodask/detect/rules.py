@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.errors import ConfigError
+from hydrodask.records import STANDING
 from hydrodask.settings.load import CONF, read_yaml
 
 STATISTICS = {
@@ -70,6 +71,7 @@ class Rule:
         )
         known = all(any(fnmatchcase(s, pattern) for s in SENSORS) for pattern in self._patterns)
         self._want(known, "sensor", f"patterns that each match some of {', '.join(SENSORS)}")
+        self._want(self.name not in STANDING, "name", f"none of {', '.join(STANDING)}: these are said without a rule")
         self._want(self.statistic in STATISTICS, "statistic", f"one of {', '.join(STATISTICS)}")
         self._want(self.comparison in ("<", ">"), "comparison", "> or <")
         self._want(self.severity in SEVERITIES, "severity", f"one of {', '.join(SEVERITIES)}")

@@ -81,6 +81,8 @@ def _alert(rigs: list[str]) -> PartitionReport:
     part.position = part.committed = part.end = 5_000
     part.totals = {"consumed": 5_000, "kept": 5_000, "anomalies": 7, "incidents": 2}
     part.per_rig = {rig: {"consumed": 5_000 * (rig == rigs[0]), "anomalies": 7 * (rig == rigs[0])} for rig in rigs}
+    for counts in part.per_rig.values():
+        counts["newest_ms"] = NOW_US // 1000
     part.anomalies = {(rigs[0], "CE", "cooler_degraded"): 4, (rigs[0], "CE", "cooler_failing"): 3}
     part.health = {(rig, sensor): 100.0 for rig in rigs for sensor in SENSORS}
     part.health[rigs[0], "CE"] = 70.0

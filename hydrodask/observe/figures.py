@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from hydrodask.channels import SENSORS
+from hydrodask.records import STANDING, WHOLE_RIG
 from hydrodask.reports import LATENCY_BUCKETS_S, Component, Overview, PartitionReport, Reading
 
 FINE = ("running", "catching up")
@@ -48,12 +49,23 @@ class Figures:
         return max(len(self._names), max(keys.values(), default=0)) - len(self.rigs)
 
     @cached_property
+    def silent(self) -> set[tuple[str, str]]:
+        """(rig, sensor) of who sends nothing any more; `WHOLE_RIG` for all of a rig."""
+        return {key for part in self.parts for key in part.silent}
+
+    def gone(self, rig: str, sensor: str) -> bool:
+        """Whether nothing is known of a sensor any more: it is silent, or its rig is."""
+        return (rig, WHOLE_RIG) in self.silent or (rig, sensor) in self.silent
+
+    @cached_property
     def readings(self) -> dict[tuple[str, str], Reading]:
-        """Newest reading of each rig and sensor."""
+        """Newest reading of each rig and sensor that still sends."""
         newest: dict[tuple[str, str], Reading] = {}
         for part in self.parts:
             for reading in part.readings:
                 key = (reading.rig, reading.sensor)
+                if self.gone(*key):
+                    continue
                 if key not in newest or newest[key].end_us <= reading.end_us:
                     newest[key] = reading
         return newest
@@ -65,8 +77,9 @@ class Figures:
 
     @cached_property
     def alarms(self) -> set[tuple[str, str, str]]:
-        """What is broken now: (rig, sensor, type)."""
-        return {alarm for part in self.parts for alarm in part.alarms}
+        """What is broken now: (rig, sensor, type). Of who is silent only that is known."""
+        every = (alarm for part in self.parts for alarm in part.alarms)
+        return {alarm for alarm in every if alarm[2] in STANDING or not self.gone(*alarm[:2])}
 
     @cached_property
     def anomalies(self) -> dict[tuple[str, str, str], int]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hydrodask.observe.figures import FINE, STATES, Figures, part_delay_s, part_lag_s, sum_by
+from hydrodask.records import WHOLE_RIG
 from hydrodask.reports import PartitionReport
 
 PARTITIONS_MAX = 1_000
@@ -72,13 +73,17 @@ def sensor_series(figures: Figures) -> Iterator[Series]:
         values: list[Value] = [(key, getattr(reading, attribute)) for key, reading in readings]
         text = f"{what} of the oldest open window, in the sensor's unit."
         yield Series("gauge", f"hydraulic_sensor_{name}_1m", text, labels, values)
-    health: list[Value] = [(key, value) for key, value in figures.health.items() if key[0] in rigs]
+    here = {key: value for key, value in figures.health.items() if (key[0], WHOLE_RIG) not in figures.silent}
+    health: list[Value] = [(key, value) for key, value in here.items() if key[0] in rigs]
     text = "100, less 10 for each active warning and 20 for each active critical."
     yield Series("gauge", "hydraulic_sensor_health_score", text, labels, health)
 
 
 def alarm_series(figures: Figures, seen: dict[Alarm, None]) -> Series:
-    """Return 1 for what is broken now and 0 for what was earlier; forgets the oldest ones first."""
+    """Return 1 for what is broken now and 0 for what was earlier; forgets the oldest ones first.
+
+    Of a sensor that is silent, or whose rig is, nothing else is known: its other series end.
+    """
     rigs = set(figures.rigs)
     active = {alarm for alarm in figures.alarms if alarm[0] in rigs}
     for alarm in sorted(active):
@@ -86,7 +91,9 @@ def alarm_series(figures: Figures, seen: dict[Alarm, None]) -> Series:
         seen[alarm] = None
     for alarm in list(seen)[: max(0, len(seen) - ALARMS_MAX)]:
         del seen[alarm]
-    values: list[Value] = [(alarm, float(alarm in active)) for alarm in seen]
+    values: list[Value] = [
+        (alarm, float(alarm in active)) for alarm in seen if alarm in active or not figures.gone(*alarm[:2])
+    ]
     text = "1 while this rule or baseline is broken, 0 after."
     return Series("gauge", "hydraulic_anomaly_status", text, ("rig", "sensor", "type"), values)
 
@@ -133,6 +140,10 @@ def rig_series(figures: Figures) -> Iterator[Series]:
     values: list[Value] = [((rig,), count) for rig, count in figures.by_rig("consumed").items()]
     text = "Window rows read by the detection."
     yield Series("counter", "hydraulic_analytics_messages", text, ("rig",), values)
+    newest = {rig: max(part.per_rig.get(rig, {}).get("newest_ms", 0) for part in figures.parts) for rig in figures.rigs}
+    times: list[Value] = [((rig,), at_ms / 1e3) for rig, at_ms in newest.items() if at_ms]
+    text = "Broker time of the newest window row of a rig, s since 1970."
+    yield Series("gauge", "hydraulic_analytics_last_update_timestamp", text, ("rig",), times)
     yield gauge("hydrodask_rigs", "Rigs with series of their own.", len(figures.rigs))
     text = "Rigs beyond observe.rigs_max, without series of their own."
     yield gauge("hydrodask_rigs_hidden", text, figures.rigs_hidden)

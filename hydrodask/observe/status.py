@@ -69,6 +69,7 @@ def status_document(
         "totals": {name: overview.total(name) for name in TOTALS},
         "partitions": [_partition(part, now_us) for part in parts[:PARTITIONS_MAX]],
         "partitions_hidden": max(0, len(parts) - PARTITIONS_MAX),
+        "silent": [list(key) for key in sorted(figures.silent)],
         "components": _components(figures),
         "drift": _drift(figures),
         "notes": list(overview.notes),

@@ -202,6 +202,7 @@ class Detect(Section):
 
     rules: str = "rules.yaml"
     coverage_min: Annotated[float, Field(ge=0, le=1)] = 0.9
+    silent_after: PositiveDuration | None = 120.0
     baseline: Baseline = Baseline()
 
 

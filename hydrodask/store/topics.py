@@ -115,7 +115,9 @@ class Transactions:
         for record in outgoing:
             for _ in range(_FULL_QUEUE_WAITS_MAX):
                 try:
-                    produce(record.topic, record.value, record.key, headers=record.headers or None)
+                    produce(
+                        record.topic, record.value, record.key, record.partition, headers=record.headers or None
+                    )  # fmt: skip
                     break
                 except BufferError:
                     self._producer.poll(0.1)

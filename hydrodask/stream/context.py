@@ -53,6 +53,8 @@ class Context:
     on. Each returns notes for people."""
     refeed: list[Callable[[Samples], object]] = field(default_factory=list)
     """Take samples that raw/ has, as if they had been decoded just now."""
+    settlers: list[Callable[[], None]] = field(default_factory=list)
+    """Called once everything that there was has been read, before a commit: what waits for more can be decided."""
     inspectors: list[Callable[[PartitionReport], None]] = field(default_factory=list)
     """Add what they know to a report."""
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))

@@ -4,11 +4,15 @@ Rows that were in the log when criteria changed are judged by the older ones, fo
 already; so the state stays a function of rows and editions, and an audit can judge each document by what made it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hydrodask.detect import Criteria, Detector
-from hydrodask.records import Change, WindowRecord
+from hydrodask.detect.arrivals import Arrival
+from hydrodask.detect.health import less
+from hydrodask.detect.silence import Silence
+from hydrodask.records import Change
 from hydrodask.store.files import Files
 from hydrodask.stream.snapshot import folder_of
 
@@ -68,22 +72,51 @@ class Judging:
         """Begin with the edition of offset `since`; -1: from before the first."""
         self._left = [edition for edition in editions if edition.offset > since]
         begun = [edition for edition in editions if edition.offset == since] + self._left
-        self.detector = Detector.by(next(e.criteria for e in begun if e.criteria is not None), since=since)
+        criteria = next(e.criteria for e in begun if e.criteria is not None)
+        self.detector, self.silence = Detector.by(criteria, since=since), Silence(criteria)
 
-    def update(self, row: WindowRecord, offset: int) -> list[Change]:
-        """Take a row in, by the edition of its offset, and return what changes."""
-        dropped = self._turn(offset) if self._left and offset >= self._left[0].offset else []
-        changes = self.detector.update(row, offset)
+    def take(self, one: Arrival) -> list[Change]:
+        """Take a row, or the time, in by the edition of its offset, and return what changes."""
+        dropped = self._turn(one.offset) if self._left and one.offset >= self._left[0].offset else []
+        changes = [] if one.row is None else self.detector.update(one.row, one.offset)
+        changes += self.silence.take(one)
         if dropped:  # of one revision only one change of a document counts: what the row itself says
             said = {(change.collection, change.id) for change in changes}
             changes += [change for change in dropped if (change.collection, change.id) not in said]
         return changes
 
+    def health(self) -> dict[tuple[str, str], float]:
+        """Return the health of every sensor that has been seen, 0..100."""
+        worth = self.detector.health()
+        return {key: less(value, self.silence.severities(*key)) for key, value in worth.items()}
+
+    def alarms(self) -> list[tuple[str, str, str]]:
+        """Return (rig, sensor, rule) of what is broken now, in order."""
+        return sorted([*self.detector.alarms(), *self.silence.alarms()])
+
+    def totals(self) -> dict[str, int]:
+        """Return how many anomalies and incidents there were."""
+        found = dict(self.detector.totals)
+        found["incidents"] += self.silence.incidents
+        return found
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state as plain values; equal records, equal bytes."""
+        return {"detector": self.detector.snapshot(), "silence": self.silence.snapshot()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a snapshot of a detector by the same edition; older ones say nothing of who is silent."""
+        self.detector.restore(state["detector"])
+        if "silence" in state:
+            self.silence.restore(state["silence"])
+
     def _turn(self, offset: int) -> list[Change]:
         due = [edition for edition in self._left if edition.offset <= offset]
         del self._left[: len(due)]
         criteria = due[-1].criteria or next((e.criteria for e in self._left if e.criteria is not None), None)
-        return self.detector.adopt(criteria or self.detector.criteria, since=due[-1].offset, revision=offset)
+        criteria = criteria or self.detector.criteria
+        dropped = self.detector.adopt(criteria, since=due[-1].offset, revision=offset)
+        return dropped + self.silence.adopt(criteria, offset)
 
 
 def _decoded(data: bytes) -> Criteria | None:

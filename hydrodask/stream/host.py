@@ -257,6 +257,8 @@ class Host:
 
     def _flush(self) -> None:
         """Commit, open windows too, write every file and snapshot every state."""
+        for partition in self.partitions.values() if self._order.mode == "flush" else ():
+            partition.settle()
         self._commit(emit_every_s=0.0)
         for partition in self.partitions.values():
             with self._failures.of(partition, stores=True):

@@ -1,6 +1,6 @@
 """Nodes for records of our own topics: JSON → structs, labels → lake, windows → anomalies, incidents → documents."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,10 +9,11 @@ from streamz import Stream
 
 from hydrodask import clock
 from hydrodask.decode import decode_label
-from hydrodask.detect import Criteria, Detector
+from hydrodask.detect import Criteria
+from hydrodask.detect.arrivals import SETTLED, Arrival, arrivals
 from hydrodask.detect.detector import since_of
 from hydrodask.detect.incidents import ANOMALIES
-from hydrodask.records import Change, CycleRecord, LabelRecord, Messages, Reject, Upsert, WindowRecord
+from hydrodask.records import Change, CycleRecord, LabelRecord, Messages, Outgoing, Reject, Upsert, WindowRecord
 from hydrodask.reports import PartitionReport
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
@@ -25,6 +26,9 @@ from hydrodask.stream.nodes import Node, dead_letters
 Rows = list[tuple[int, Any]]
 """(offset, struct), in offset order."""
 
+
+ASK_S = 10.0
+"""Without a record for so long the detector asks what time it is: less than `silence.PAUSE_MS`."""
 
 _TIMES: dict[type[msgspec.Struct], str] = {
     WindowRecord: "window_start",
@@ -46,7 +50,12 @@ class DecodeJson(Node):
             rows, rejects = self._decode(x)
             dead_letters(self.ctx, rejects)
             self.ctx.totals["kept"] += len(rows)
-        return self._emit(rows, metadata=metadata) if rows else []
+            told = self._told(x, rows)
+        return self._emit(told, metadata=metadata) if told else []
+
+    def _told(self, messages: Messages, rows: Rows) -> Sequence[tuple[Any, ...]]:
+        """Return what goes on of a batch."""
+        return rows
 
     def _decode(self, messages: Messages) -> tuple[Rows, list[Reject]]:
         rows: Rows = []
@@ -82,6 +91,17 @@ def _row(decode: Callable[[bytes], Any], time: str, value: bytes) -> Any:
     except (ValueError, OverflowError):
         raise ValueError(f"{time} {text[:40]!r} is not ISO 8601") from None
     return row
+
+
+@Stream.register_api(attribute_name="decode_rows")
+class DecodeRows(DecodeJson):
+    """Messages of window rows → Arrivals, those that only say that it is later now too."""
+
+    def __init__(self, upstream: Stream, ctx: Context) -> None:
+        super().__init__(upstream, ctx, WindowRecord)
+
+    def _told(self, messages: Messages, rows: Rows) -> list[Arrival]:
+        return arrivals(messages, rows)
 
 
 @Stream.register_api(attribute_name="store_labels")
@@ -130,24 +150,26 @@ class StoreLabels(Node):
 
 @Stream.register_api(attribute_name="detect")
 class Detect(Node):
-    """Rows of WindowRecord → changes of anomaly and incident documents, by the criteria of each row's offset."""
+    """Arrivals → changes of anomaly and incident documents, by the criteria of each one's offset.
+
+    Time passes for it with the records that come. When none come, though there are rigs that may have stopped, it asks
+    the broker for the time: a record without a value, to its own partition.
+    """
 
     def __init__(self, upstream: Stream, ctx: Context) -> None:
         self.next_offset = 0
         self.criteria = Criteria.of(ctx.settings)
         self.editions = [editions.Edition(0, self.criteria)]
         self.judging = editions.Judging(self.editions)
+        self.heard_s = ctx.now_s()
         self.per_rig: dict[str, dict[str, int]] = {}
         self.anomalies: dict[tuple[str, str, str], int] = {}
         super().__init__(upstream, ctx)
         ctx.states["detector"] = self
+        ctx.tickers.append(self.tick)
+        ctx.settlers.append(self.settle)
         ctx.inspectors.append(self.inspect)
         ctx.openers.append(self.open)
-
-    @property
-    def detector(self) -> Detector:
-        """The detector."""
-        return self.judging.detector
 
     def open(self, files: Files, unseen: int) -> list[str]:
         """Find the editions of the criteria; rows from `unseen` on are judged by those of now. Returns notes."""
@@ -155,21 +177,42 @@ class Detect(Node):
         self.judging = editions.Judging(self.editions)
         return notes
 
-    def update(self, x: Rows, who: object = None, metadata: object = None) -> Any:
+    def update(self, x: list[Arrival], who: object = None, metadata: object = None) -> Any:
         changes = []
+        self.heard_s = self.ctx.now_s()
         with self.ctx.timed("detect"):
-            for offset, row in x:
-                if offset >= self.next_offset:
-                    self.next_offset = offset + 1
-                    found = self.judging.update(row, offset)
-                    self._count(row.rig, found)
-                    changes += found
+            for one in x:
+                if one.offset >= self.next_offset:
+                    self.next_offset = one.offset + 1
+                    changes += self._take(one)
         return self._emit(changes, metadata=metadata) if changes else []
 
-    def _count(self, rig: str, found: list[Change]) -> None:
+    def tick(self, _position: int) -> None:
+        """Ask for the time when nobody has told it for a while."""
+        if self.judging.silence.pending and self.ctx.now_s() - self.heard_s >= ASK_S:
+            self._ask(None)
+
+    def settle(self) -> None:
+        """Say to ourselves that nobody is behind only because he has not been read yet."""
+        if self.judging.silence.overdue:
+            self._ask(SETTLED)
+
+    def _ask(self, key: bytes | None) -> None:
+        if not self.ctx.quiet:
+            self.heard_s = self.ctx.now_s()
+            self.ctx.outbox.append(Outgoing(self.ctx.topic, key, None, partition=self.ctx.partition))
+
+    def _take(self, one: Arrival) -> list[Change]:
+        found = self.judging.take(one)
+        if one.row is not None:
+            self._count(one.row.rig, found, one.stamp_ms)
+        return found
+
+    def _count(self, rig: str, found: list[Change], stamp_ms: int) -> None:
         """Count a row of a rig, and the anomalies that it makes."""
         counts = self.per_rig.setdefault(rig, {"consumed": 0, "anomalies": 0})
         counts["consumed"] += 1
+        counts["newest_ms"] = max(stamp_ms, counts.get("newest_ms", 0))
         for change in found:
             if isinstance(change, Upsert) and change.collection == ANOMALIES and not change.body["provisional"]:
                 key = (rig, str(change.body["sensor"]), str(change.body["rule"]))
@@ -182,7 +225,7 @@ class Detect(Node):
         anomalies = [[*key, self.anomalies[key]] for key in sorted(self.anomalies)]
         return {
             "next_offset": self.next_offset,
-            "detector": self.detector.snapshot(),
+            **self.judging.snapshot(),
             "per_rig": per_rig,
             "anomalies": anomalies,
         }
@@ -191,20 +234,21 @@ class Detect(Node):
         """Go on from a snapshot."""
         self.next_offset = state["next_offset"]
         self.judging = editions.Judging(self.editions, since=since_of(state["detector"]))
-        self.detector.restore(state["detector"])
+        self.judging.restore(state)
         self.per_rig = {rig: dict(counts) for rig, counts in state.get("per_rig", {}).items()}  # older ones have none
         self.anomalies = {(rig, sensor, name): count for rig, sensor, name, count in state.get("anomalies", ())}
 
     def inspect(self, report: PartitionReport) -> None:
         """Add health, what is active, and totals."""
-        report.totals |= self.detector.totals
-        health = self.detector.health()
+        report.totals |= self.judging.totals()
+        health = self.judging.health()
         rigs_max = self.ctx.settings.observe.rigs_max
         shown = set(list(dict.fromkeys(rig for rig, _sensor in health))[:rigs_max])
         report.health = {key: value for key, value in health.items() if key[0] in shown}
         report.per_rig = {rig: dict(counts) for rig, counts in self.per_rig.items() if rig in shown}
         report.anomalies = {key: count for key, count in self.anomalies.items() if key[0] in shown}
-        report.alarms = [alarm for alarm in self.detector.alarms() if alarm[0] in shown]
+        report.silent = [one for one in self.judging.silence.silent() if one[0] in shown]
+        report.alarms = [alarm for alarm in self.judging.alarms() if alarm[0] in shown]
 
 
 @Stream.register_api(attribute_name="documents")

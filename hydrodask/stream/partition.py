@@ -143,6 +143,11 @@ class Partition:
             self._run_tickers()
             self.emitted = max(self.emitted, self.position)
 
+    def settle(self) -> None:
+        """Let nodes decide what waits for more: everything that there was has been read, of all partitions."""
+        for settle in self.ctx.settlers:
+            settle()
+
     def _run_tickers(self) -> None:
         for tick in self.ctx.tickers:
             tick(self.position)

@@ -364,10 +364,15 @@ class FakeProducer(FakeClient):
         self._state = "in transaction"
 
     def produce(
-        self, topic: str, value: bytes | None, key: bytes | None, headers: list[tuple[str, Any]] | None = None
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int = -1,
+        headers: list[tuple[str, Any]] | None = None,
     ) -> None:
         count = sum(1 for name, _ in self._broker.logs if name == topic)
-        partition = sum(key or b"") % count
+        partition = sum(key or b"") % count if partition < 0 else partition
         stamp_ms = round((START_S + self._broker.world.loop.now_s) * 1000)
         self._waiting.append(((topic, partition), Entry(value, key, headers or [], stamp_ms)))
         if len(self._waiting) % 16 == 0:

@@ -458,6 +458,7 @@ def settings_of(sets: dict[str, float]) -> Settings:
         lake=Lake(url="fake://lake", roll_rows=int(sets.get("roll_rows", 30)), roll_age=sets.get("roll_age", 2.0)),
         documents=Documents(url="fake://documents"),
         detect=Detect(
+            silent_after=None,  # what a fault delays by minutes would be a silence
             coverage_min=0.4,  # so that provisional documents come, and are taken back
             rules=str(Path(__file__).with_name("rules.yaml")),
             baseline=Baseline(statistics=("avg_value",), warm_up=8, enter=4.0, exit=2.0),

@@ -1,0 +1,33 @@
+"""What the detector takes: window rows with their places and the broker's time, and records that only tell the time."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hydrodask.records import Messages, WindowRecord
+
+SETTLED = b"settled"
+"""Key of a record without a value that says: everything that there was before it has been read."""
+
+
+class Arrival(NamedTuple):
+    """One record of the topic of window rows; `row` is None for one that only says that it is `stamp_ms` now."""
+
+    offset: int
+    stamp_ms: int
+    row: WindowRecord | None
+    settled: bool = False
+
+
+def arrivals(messages: Messages, rows: Sequence[tuple[int, WindowRecord]]) -> list[Arrival]:
+    """Return the decoded rows of a batch, and between them the records without a value, in offset order."""
+    stamps = dict(zip(messages.offsets.tolist(), messages.timestamps_ms.tolist(), strict=True))
+    found = [Arrival(offset, stamps[offset], row) for offset, row in rows]
+    if len(rows) < len(messages) and not messages.values.present.all():
+        times = [place for place, there in enumerate(messages.values.present.tolist()) if not there]
+        offsets = [int(messages.offsets[place]) for place in times]
+        found += [
+            Arrival(offset, stamps[offset], None, messages.keys[place] == SETTLED)
+            for place, offset in zip(times, offsets, strict=True)
+        ]
+        found.sort()
+    return found

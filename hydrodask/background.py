@@ -1,11 +1,14 @@
 """Calls that nobody waits for, or not for ever."""
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 def in_background(*calls: Callable[[], object]) -> None:
@@ -19,6 +22,25 @@ def in_background(*calls: Callable[[], object]) -> None:
             call()
 
     threading.Thread(target=work, name="background", daemon=True).start()
+
+
+class Aside(threading.Thread):
+    """A thread of views and the like, which works until `stop` is set. `trouble` says what has ended it before."""
+
+    def __init__(self, name: str, work: Callable[[], object], stop: threading.Event) -> None:
+        super().__init__(name=name, daemon=True)
+        self.trouble = ""
+        self._work, self._stop_asked = work, stop
+
+    def run(self) -> None:
+        """Work; an error of a picture is no reason to end a process, and none to be silent either."""
+        try:
+            self._work()
+        except Exception as error:
+            log.debug("%s has ended", self.name, exc_info=True)
+            self.trouble = f"has ended: {type(error).__name__}: {error}"
+        else:
+            self.trouble = "" if self._stop_asked.is_set() else "has ended; the log says why"
 
 
 def in_time(call: Callable[[], T], seconds: float) -> T:

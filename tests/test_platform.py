@@ -12,6 +12,7 @@ from distributed import Client
 from hydrodask import clock
 from hydrodask.channels import CHANNELS
 from hydrodask.cli import platform as module
+from hydrodask.cli import telling
 from hydrodask.cli.datadir import DataDir
 from hydrodask.cli.platform import Platform
 from hydrodask.cli.publishing import SourceThread
@@ -20,16 +21,17 @@ from hydrodask.errors import FatalError, RetryableError
 from hydrodask.ingest.embedded import EmbeddedBroker
 from hydrodask.ingest.topics import all_topics
 from hydrodask.observe import page
+from hydrodask.observe.lines import Lines
 from hydrodask.observe.status import RUNS_KEPT
-from hydrodask.records import Upsert
+from hydrodask.records import Change, Upsert
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Cluster, Kafka, Observe, Source, Step
-from hydrodask.store.documents import open_documents
+from hydrodask.store.documents import Documents, open_documents
 from hydrodask.stream import coordinator
 from hydrodask.stream.cluster import DaskCluster
 from tests.delivery import DaskProcesses
-from tests.test_coordinator import SOURCES, FakeCluster
+from tests.test_coordinator import SOURCES, FakeCluster, until
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +167,7 @@ def test_a_write_that_began_earlier_does_not_win(tmp_path: Path) -> None:
     async def act(platform: Platform, cluster: FakeCluster) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(platform.documents, "write", late.extend)
-            platform._write_status(None)
+            platform.teller.write(None)
         await interrupt(platform, cluster)
 
     run(tmp_path, act)
@@ -175,6 +177,51 @@ def test_a_write_that_began_earlier_does_not_win(tmp_path: Path) -> None:
 
     assert late[-1].body["updated_us"] == late[-1].revision
     assert said(tmp_path) == "stopped"
+
+
+def test_what_ends_beside_a_run_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug in a view, or a status that can't be written, ends no run, and nobody has to guess that it is there."""
+    monkeypatch.setattr(telling, "STATUS_EVERY_S", 0.01)
+
+    async def act(platform: Platform, cluster: FakeCluster) -> None:
+        board = platform.coordinator.board
+        moody = Moody(platform.documents)
+        with Lines(lambda: board.overview, platform.documents, platform.settings, write=fail) as lines:
+            platform.beside.append(lines.thread)
+            platform.documents = moody
+            await until(lambda: sum("the run goes on" in note for note in board.overview.notes) == 2)
+        moody.well = True
+        await until(lambda: moody.written > 1)
+        await interrupt(platform, cluster)
+
+    platform = run(tmp_path, act)
+    notes = "\n".join(platform.coordinator.board.overview.notes)
+
+    assert "plain lines: has ended: LookupError: no such rig; the run goes on" in notes
+    assert "status document: could not be written: ZeroDivisionError: no store; the run goes on" in notes
+    assert said(tmp_path) == "stopped"
+
+
+def fail(_line: str) -> None:
+    """Do what a bug does."""
+    raise LookupError("no such rig")
+
+
+class Moody:
+    """A document store that fails as no store should, until it is well again."""
+
+    def __init__(self, documents: Documents) -> None:
+        self.well = False
+        self.written = 0
+        self.find, self.close = documents.find, documents.close
+        self._documents = documents
+
+    def write(self, changes: Sequence[Change]) -> None:
+        """Write, or raise what no contract has."""
+        if not self.well:
+            raise ZeroDivisionError("no store")
+        self._documents.write(changes)
+        self.written += 1
 
 
 def test_documents_of_long_gone_runs_are_removed(tmp_path: Path) -> None:

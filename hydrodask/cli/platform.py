@@ -8,21 +8,19 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 
 from flows import FLOWS, Flow
 from hydrodask import clock
 from hydrodask.cli.datadir import DataDir
 from hydrodask.cli.publishing import SourceThread
 from hydrodask.cli.reckoning import Reckoning
+from hydrodask.cli.telling import Beside, Minder, Teller
 from hydrodask.errors import FatalError, HydrodaskError, RetryableError
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.discover import Discovery
 from hydrodask.ingest.embedded import EmbeddedBroker
 from hydrodask.ingest.topics import all_topics, create
 from hydrodask.observe import page
-from hydrodask.observe.status import outdated, places_of, status_document
-from hydrodask.records import Upsert
 from hydrodask.settings import Settings
 from hydrodask.store.documents import Documents, open_documents
 from hydrodask.store.files import Files
@@ -34,7 +32,6 @@ from hydrodask.stream.ownership import Ownership
 
 log = logging.getLogger(__name__)
 
-STATUS_EVERY_S = 2.0
 IDLE_EVERY_S = 0.2
 
 STOPPING = "stopping; once more to abandon what is not committed"
@@ -64,7 +61,9 @@ class Platform:
         self.stopping = asyncio.Event()
         self.run_number = 0
         """The number of our claim on the group; 0 on an embedded broker, which is nobody else's."""
-        self._slots = 0
+        self.teller = Teller(self)
+        self.beside: list[Beside] = [self.teller]
+        """What works beside the run: if it ends, that is said, and the run goes on."""
         self._reckoning: Reckoning | None = None
         self._first_ends: dict[tuple[str, int], int] | None = None
         self._concerns: list[str] = []
@@ -117,7 +116,7 @@ class Platform:
         self._listen()
         working = asyncio.create_task(self.coordinator.run(), name="coordinator")
         ending = asyncio.create_task(self._end(seconds, until_idle=until_idle), name="ending")
-        telling = asyncio.create_task(self._tell(), name="status")
+        telling = asyncio.create_task(self.teller.run(), name="status")
         state = "failed"
         try:
             await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
@@ -134,7 +133,7 @@ class Platform:
             self.source.stop()
             for task in (working, ending, telling):
                 task.cancel()
-            self._write_status(state)
+            self.teller.write(state)
 
     async def _stopped(self, working: "asyncio.Task[None]") -> None:
         """Wait until the last steps have committed. Raises FatalError when that takes too long."""
@@ -200,10 +199,11 @@ class Platform:
 
     async def _end(self, seconds: float | None, *, until_idle: bool) -> None:
         """Return when it is time to stop: `seconds` count from the first record on. Raises the source's error."""
-        end_s = float("inf")
+        end_s, minder = float("inf"), Minder(self.coordinator.board.note)
         while clock.monotonic_s() < end_s and not self.stopping.is_set():
             if self.source.error is not None:
                 raise self.source.error
+            minder.look(self.beside)
             if self.coordinator.board.overview.steps and await self._ready(compare=until_idle and seconds is None):
                 self.source.start()  # a worker that still compiles its kernels would make all of it late
             if seconds is not None and self.source.began:
@@ -246,34 +246,6 @@ class Platform:
 
     async def _ends(self) -> dict[tuple[str, int], int]:
         return await asyncio.to_thread(self.discovery.ends, list(self.coordinator.sources))
-
-    async def _tell(self) -> None:
-        """Keep the status document fresh; a store that refuses must not stop the run."""
-        await asyncio.to_thread(self._forget_runs)
-        while True:
-            begun_s = clock.monotonic_s()
-            await asyncio.to_thread(self._write_status, None)
-            await asyncio.sleep(begun_s + STATUS_EVERY_S - clock.monotonic_s())
-
-    def _write_status(self, state: str | None) -> None:
-        # Before anything is read: a slow thread of `_tell` may write last, and must not win over the end.
-        now_us = clock.now_us()
-        try:
-            overview = self.coordinator.board.overview
-            shown = overview if state is None else replace(overview, state=state)
-            body = status_document(shown, now_us=now_us, links=self.links, places=places_of(self.settings))
-            self._slots = max([self._slots, *(slot + 1 for slot in overview.workers.values())])
-            body |= {"group": self.settings.kafka.group, "slots": self._slots}
-            self.documents.write([Upsert("status", self.run_id, now_us, body)])
-        except HydrodaskError as error:
-            log.warning("could not write the status document: %s", error)
-
-    def _forget_runs(self) -> None:
-        """Remove what long-gone runs of this group have left; their slots are fenced by now, see `started`."""
-        try:
-            self.documents.write(outdated(self.documents, self.settings.kafka.group))
-        except HydrodaskError as error:
-            log.warning("could not remove the status documents of earlier runs: %s", error)
 
 
 async def _close(cluster: "asyncio.Task[DaskCluster]") -> None:

@@ -1,5 +1,6 @@
 """Publish the source of a run from a thread of the driver."""
 
+import logging
 import threading
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ from hydrodask.ingest.feed import Feed, open_feed, parse_speed
 from hydrodask.ingest.publisher import Publisher, Summary, producer_for
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings
+
+log = logging.getLogger(__name__)
 
 
 class SourceThread:
@@ -62,6 +65,8 @@ class SourceThread:
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join(self._settings.kafka.timeout)
+            if self._thread.is_alive():
+                log.warning("the source did not end within kafka.timeout; what it had queued may not be published")
 
     def _run(self) -> None:
         assert self.feed is not None  # noqa: S101  (start() checked it)

@@ -24,15 +24,19 @@ def watching(platform: Platform, *, terminal: bool) -> Iterator[None]:
         stack.callback(metrics.close)
         metrics.start()
         rigs_max = platform.settings.observe.rigs_max
-        stack.callback(page.publish(overview, send=_sender(platform), rigs_max=rigs_max).close)
+        published = page.publish(overview, send=_sender(platform), rigs_max=rigs_max)
+        stack.callback(published.close)
         dashboard = platform.cluster.dashboard
         platform.links = {"metrics": metrics.url}
         if dashboard:
             platform.links |= {"dashboard": dashboard, "hydro page": dashboard.replace("/status", "/hydro")}
         if terminal:
-            stack.enter_context(LiveView(overview, platform.documents, platform.settings, platform.links))
+            view: LiveView | Lines = LiveView(overview, platform.documents, platform.settings, platform.links)
         else:
-            stack.enter_context(Lines(overview, platform.documents, platform.settings))
+            view = Lines(overview, platform.documents, platform.settings)
+        stack.enter_context(view)
+        threads = (published.thread, metrics.pushing, view.thread)
+        platform.beside += [metrics, *(thread for thread in threads if thread is not None)]
         yield
 
 

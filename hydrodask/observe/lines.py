@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from hydrodask import clock
+from hydrodask.background import Aside
 from hydrodask.observe.figures import Figures, Newest, amount, span
 from hydrodask.observe.rows import plain
 from hydrodask.observe.watch import Finder, Watch
@@ -33,7 +34,7 @@ class Lines:
     """Writes lines until the block ends.
 
     `write` takes one line without its end; the default is stdout. A reader who has gone away ends
-    the lines, not the run.
+    the lines, not the run, see `Aside`.
     """
 
     def __init__(
@@ -53,10 +54,10 @@ class Lines:
         self._states: dict[tuple[str, int], str] = {}
         self._noted: list[str] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
+        self.thread = Aside("plain lines", self._run, self._stop)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self.thread.start()
         return self
 
     def __exit__(
@@ -66,9 +67,12 @@ class Lines:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._thread.join(CLOSE_S_MAX)
+        self.thread.join(CLOSE_S_MAX)
         self._ticks = 0
-        self._safely(self.tick)
+        try:
+            self.tick()
+        except Exception as late:  # how the run has ended matters more than its last line
+            log.info("the last line could not be written: %s", late)
 
     def tick(self) -> None:
         """Write what is new, and the figures if it is time."""
@@ -101,17 +105,8 @@ class Lines:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if not self._safely(self.tick):
-                return
+            self.tick()
             self._stop.wait(POLL_S)
-
-    def _safely(self, act: Callable[[], None]) -> bool:
-        try:
-            act()
-        except (OSError, ValueError) as error:
-            log.info("nobody reads the lines any more: %s", error)
-            return False
-        return True
 
 
 def figures_line(figures: Figures, open_count: str, now_us: int) -> str:

@@ -20,6 +20,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from hydrodask import clock
+from hydrodask.background import Aside
 from hydrodask.observe.figures import Newest
 from hydrodask.observe.rows import ASCII, Row
 from hydrodask.observe.screen import TREND_WIDTH, Scene, picture
@@ -83,7 +84,7 @@ class LiveView:
 
     Notes
     -----
-    Errors of the view are logged and end it; they never stop the run.
+    Errors end the view; they never stop the run, see `Aside`.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class LiveView:
         self._ticks = 0
         self._logs = HeldLogs()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="live view", daemon=True)
+        self.thread = Aside("live view", self._run, self._stop)
         self._live = Live(
             console=self._console,
             screen=True,
@@ -116,7 +117,7 @@ class LiveView:
     def __enter__(self) -> Self:
         self._logs.hold()
         self._live.start()
-        self._thread.start()
+        self.thread.start()
         return self
 
     def __exit__(
@@ -126,7 +127,7 @@ class LiveView:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._thread.join(CLOSE_S_MAX)
+        self.thread.join(CLOSE_S_MAX)
         self._safely(self._live.stop)
         self._logs.let_go()
         self._safely(self._leave)
@@ -155,8 +156,7 @@ class LiveView:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            if not self._safely(self.refresh):
-                return
+            self.refresh()
             self._stop.wait(REFRESH_S)
 
     def _leave(self) -> None:

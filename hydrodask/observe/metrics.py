@@ -25,6 +25,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from hydrodask import clock
+from hydrodask.background import Aside
 from hydrodask.errors import ConfigError
 from hydrodask.observe.figures import Figures, Newest
 from hydrodask.observe.series import Alarm, Series, counter, every_series
@@ -88,6 +89,8 @@ def latency(overview: Overview) -> Metric:
 class Metrics:
     """The endpoint, and the pushing if `observe.pushgateway` is set, of one run."""
 
+    name = "metrics endpoint"
+
     def __init__(self, overview: Callable[[], Overview], settings: Settings) -> None:
         self._observe = settings.observe
         self.registry = CollectorRegistry()
@@ -102,6 +105,17 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._server: Any = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def trouble(self) -> str:
+        """What has ended the endpoint before it was closed."""
+        there = self._server is None or self._thread is None or self._thread.is_alive()
+        return "" if there else "has ended: nothing is served any more"
+
+    @property
+    def pushing(self) -> Aside | None:
+        """The thread that pushes, if there is one."""
+        return None if self._pusher is None else self._pusher.thread
 
     @property
     def url(self) -> str:
@@ -156,18 +170,18 @@ class Pusher:
         self._timeout_s = min(PUSH_S_MAX, max(every_s, 1.0))
         self._failing = False
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pushgateway", daemon=True)
+        self.thread = Aside("pushes to the Pushgateway", self._run, self._stop)
 
     def start(self) -> None:
         """Begin to push."""
-        self._thread.start()
+        self.thread.start()
 
     def close(self) -> None:
         """Stop, and delete what was pushed, so that no dead run looks alive."""
-        if self._stop.is_set() or self._thread.ident is None:
+        if self._stop.is_set() or self.thread.ident is None:
             return
         self._stop.set()
-        self._thread.join(self._timeout_s + 1)
+        self.thread.join(self._timeout_s + 1)
         try:
             delete_from_gateway(self._gateway, JOB, self._key, timeout=self._timeout_s)
         except _GATEWAY_ERRORS as error:

@@ -8,7 +8,6 @@ hands points over directly. A remote one gets the same points as events of the t
 Nothing comes from other servers. Names from outside are drawn on a canvas or escaped, never HTML.
 """
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, MutableMapping
@@ -21,6 +20,7 @@ from bokeh.models import ColumnDataSource, Div, FactorRange, HoverTool, LinearCo
 from bokeh.plotting import figure
 
 from hydrodask import clock
+from hydrodask.background import Aside
 from hydrodask.channels import SENSORS
 from hydrodask.observe.figures import Figures, part_delay_s
 from hydrodask.reports import Overview
@@ -43,14 +43,12 @@ SPAN_S = 300.0
 Point = dict[str, Any]
 _published: deque[Point] = deque(maxlen=POINTS_MAX)
 
-log = logging.getLogger(__name__)
-
 
 class Publisher:
     """Samples the overview once a second until it is closed, and gives it to the page.
 
     Without `send` the page is in this process; with it, `send` takes each point to the scheduler.
-    Errors are logged and end it; they never stop the run.
+    Errors end it; they never stop the run, see `Aside`.
     """
 
     def __init__(
@@ -63,23 +61,19 @@ class Publisher:
         self._send = send or _published.append
         self._rigs_max = rigs_max
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="hydro page", daemon=True)
-        self._thread.start()
+        self.thread = Aside("dashboard page", self._run, self._stop)
+        self.thread.start()
 
     def close(self) -> None:
         """Stop sampling. May be called twice."""
         self._stop.set()
-        self._thread.join(CLOSE_S_MAX)
+        self.thread.join(CLOSE_S_MAX)
 
     def _run(self) -> None:
-        try:
-            while not self._stop.is_set():
-                now_us = clock.now_us()
-                self._send(point(self._overview(), now_us=now_us, rigs_max=self._rigs_max))
-                self._stop.wait(SAMPLE_S)
-        except Exception:
-            # Whatever the reason, the run is worth more than the page.
-            log.exception("the dashboard page gets no more data; the run goes on")
+        while not self._stop.is_set():
+            now_us = clock.now_us()
+            self._send(point(self._overview(), now_us=now_us, rigs_max=self._rigs_max))
+            self._stop.wait(SAMPLE_S)
 
 
 def publish(

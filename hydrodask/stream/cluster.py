@@ -60,7 +60,7 @@ _FULL = 0.9
 """A worker that had so much of its memory when it was last heard of died of it."""
 
 _ASK_S = 5.0
-"""How long the scheduler is asked for what it knows of a worker's memory."""
+"""Limit of a question to the scheduler: it may be there, and stand still."""
 
 _GONE_MAX = 1000
 """Workers of which it is remembered how much memory they had."""
@@ -117,7 +117,7 @@ class DaskCluster:
                 "the Dask scheduler is gone and did not come back in time; start hydrodask again when it is there"
             )
         try:
-            identity = await self._client.scheduler.identity(n_workers=-1)
+            identity = await asyncio.wait_for(self._client.scheduler.identity(n_workers=-1), _ASK_S)
         except (OSError, TimeoutError) as error:
             raise UnreachableError(f"the Dask scheduler does not answer: {error}") from error
         return self._see(identity["workers"])

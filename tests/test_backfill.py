@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from hydrodask.audit.backfill import backfill, sources_of
+from hydrodask.audit.restore import restore_documents
 from tests.audited import Stored, fine, with_value, wrong
-from tests.delivery import ROOT
+from tests.delivery import ROOT, documents
 
 pytestmark = pytest.mark.integration
 
@@ -87,3 +88,24 @@ def test_command_runs_on_dask(leftover: Stored, tmp_path: Path) -> None:
     assert report["wrong"][0].startswith(f"{gone.path}: missing")
     assert [path for report in json.loads(mended.stdout) for path in report["mended"]] == [gone.path]
     assert not wrong(copy.audit())
+
+
+@pytest.mark.parametrize("kind", ["stored", "leftover"])
+def test_lost_documents_are_rebuilt(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
+    """The store's file is gone: all that the windows imply comes back, and then nothing is wrong."""
+    copy: Stored = request.getfixturevalue(kind).copy(tmp_path)
+    before = {one["_id"]: one for name in ("anomalies", "incidents") for one in documents(copy.settings, name)}
+    for path in copy.settings.data_dir.glob("documents.sqlite*"):
+        path.unlink()
+
+    said = restore_documents(copy.settings, write=False)
+    done = restore_documents(copy.settings, write=True)
+
+    after = {one["_id"]: one for name in ("anomalies", "incidents") for one in documents(copy.settings, name)}
+    assert [one.missing for one in said] == [one.restored for one in done]
+    assert {name: one for name, one in before.items() if not one["provisional"]} == {
+        name: one for name, one in after.items() if not one["provisional"]
+    }
+    assert after
+    assert not any(one.missing for one in restore_documents(copy.settings, write=True))
+    assert fine(copy.audit())

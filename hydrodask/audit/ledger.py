@@ -5,11 +5,12 @@ Rows of a topic come from many partitions, in the order of commits, so the two s
 
 import hashlib
 from array import array
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from hydrodask.records import Int64
+from hydrodask.records import Int64, Outgoing
 
 
 def digest(*parts: bytes | None) -> int:
@@ -45,6 +46,15 @@ class Ledger:
         self._older.append(what if older is None else older)
         self._place.append(place)
         self._at.append(at)
+
+    def want(self, row: tuple[int, ...], record: Callable[[], Outgoing]) -> None:
+        """Take a row, as `add` does, that has to be on a topic of ours; `record` makes what is published of it."""
+        del record
+        self.add(*row)
+
+    def which(self, row: int) -> int:
+        """Return which row it is."""
+        return self._which[row]
 
     def where(self, row: int) -> tuple[int, int]:
         """Return the place and the offset of a row."""

@@ -56,8 +56,8 @@ class Topic:
         return self.parts[place], offset
 
 
-def check_outputs(topic: Topic, result: Result) -> None:
-    """Compare the rows on a topic of ours with those that have to be there."""
+def check_outputs(topic: Topic, result: Result) -> set[int]:
+    """Compare the rows on a topic of ours with those that have to be there; return which are missing."""
     found = _Rows()
     for place, source in enumerate(topic.sources):
         low, high = topic.log.bounds(source)
@@ -77,7 +77,7 @@ def check_outputs(topic: Topic, result: Result) -> None:
         if low:
             result.skip(f"{source[0]}-{source[1]} below offset {low}: the log does not have them any more (retention)")
     result.count(rows=len(found.ledger))
-    _compare(topic, found, result)
+    return _compare(topic, found, result)
 
 
 class _Rows:
@@ -118,8 +118,8 @@ def _unknown_from(topic: Topic) -> dict[str, int]:
     return unknown
 
 
-def _compare(topic: Topic, found: _Rows, result: Result) -> None:
-    """Say what is missing, extra, double or different."""
+def _compare(topic: Topic, found: _Rows, result: Result) -> set[int]:
+    """Say what is missing, extra, double or different; return which are missing."""
     balanced = balance(topic.wanted, found.ledger)
     missing = []
     for row in balanced.missing:
@@ -135,11 +135,13 @@ def _compare(topic: Topic, found: _Rows, result: Result) -> None:
         if revision < unknown.get(sensor, revision + 1):
             extra.append(row)
     _say_all(topic, found.ledger, replace(balanced, missing=missing, extra=extra), "rows", result)
+    return {topic.wanted.which(row) for row in missing}
 
 
 def _say_all(topic: Topic, found: Ledger, balanced: Balance, what: str, result: Result) -> None:
     """Say each kind of difference with its first case."""
-    _say(result, topic.title, f"{what} are missing", [topic.of(row) for row in balanced.missing])
+    missing = f"{what} are missing (was the topic made anew?); `hydrodask backfill --topics --write` publishes them"
+    _say(result, topic.title, missing, [topic.of(row) for row in balanced.missing])
     strange = f"{what} follow from no record" if what == "rows" else f"{what} are of no record that was refused"
     _say(result, topic.title, strange, [topic.at(found, row) for row in balanced.extra])
     twice = [f"{topic.at(found, a)} and {topic.at(found, b)}" for a, b in balanced.double]
@@ -177,8 +179,8 @@ def _parse(check: str, value: bytes) -> tuple[str, int | None, int] | None:
         return None
 
 
-def check_dead(topic: Topic, result: Result) -> None:
-    """Compare the dead letters with the records that were refused."""
+def check_dead(topic: Topic, result: Result) -> set[int]:
+    """Compare the dead letters with the records that were refused; return which are missing."""
     found = Ledger()
     by_source = {part.source: part for part in topic.parts}
     strange, lost = [], False
@@ -200,6 +202,7 @@ def check_dead(topic: Topic, result: Result) -> None:
         result.skip(f"{topic.title}: the log has lost its beginning (retention), so missing letters are not named")
         balanced = replace(balanced, missing=[])
     _say_all(topic, found, balanced, "letters", result)
+    return {topic.wanted.which(row) for row in balanced.missing}
 
 
 def _judged(part: Part, letter: Letter) -> bool:

@@ -43,9 +43,10 @@ def want_dead(part: Part, reject: Reject, dead: Ledger, place: int) -> None:
     """Take note that a committed record has to be among the dead letters, with its bytes and its reason."""
     if reject.offset >= (part.committed or 0):
         return
-    letter = letter_of(dead_letter(part.settings, reject))
+    outgoing = dead_letter(part.settings, reject)
+    letter = letter_of(outgoing)
     which = digest(reject.topic.encode(), b"%d" % reject.partition, b"%d" % reject.offset)
-    dead.add(which, digest(*letter), place, reject.offset)
+    dead.want((which, digest(*letter), place, reject.offset), lambda: outgoing)
 
 
 def letter_of(outgoing: Outgoing) -> tuple[bytes | None, bytes | None, bytes]:

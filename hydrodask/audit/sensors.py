@@ -1,6 +1,7 @@
 """Check what a sensor's partition has come to: windows, profiles and late samples, files, snapshots, topic rows."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from hydrodask.audit.finding import Result, Results
@@ -8,7 +9,7 @@ from hydrodask.audit.ledger import Ledger, digest
 from hydrodask.audit.part import Part, Snapshot
 from hydrodask.audit.replay import KEYS, Done, Operators, in_force, split
 from hydrodask.audit.rows import Comparison, nonempty
-from hydrodask.records import Samples
+from hydrodask.records import Outgoing, Samples
 from hydrodask.stream import snapshot
 from hydrodask.stream.publishing import cycle_rows, older, window_rows
 from hydrodask.window import panes
@@ -99,13 +100,15 @@ def _want(part: Part, done: Done, wanted: dict[str, Ledger], place: int) -> None
         rows = window_rows(done.windows, done.length_us)
         for (key, value), start_us, revision in zip(rows, starts, revisions, strict=True):
             which = row_digest(key, part.sensor, start_us, revision)
-            wanted["analytics"].add(which, digest(key, value), place, revision, digest(key, older(value)))
+            record = partial(Outgoing, part.settings.topic("analytics"), key, value)
+            wanted["analytics"].want((which, digest(key, value), place, revision, digest(key, older(value))), record)
     if "profiles" in wanted and len(done.profiles):
         cycles = done.profiles.cycle.tolist()
         revisions = done.profiles.revision.tolist()
         for (key, value), cycle, revision in zip(cycle_rows(done.profiles), cycles, revisions, strict=True):
             which = row_digest(key, part.sensor, cycle, revision)
-            wanted["profiles"].add(which, digest(key, value), place, revision, digest(key, older(value)))
+            record = partial(Outgoing, part.settings.topic("cycles"), key, value)
+            wanted["profiles"].want((which, digest(key, value), place, revision, digest(key, older(value))), record)
 
 
 def row_digest(rig: bytes, sensor: str, number: int, revision: int) -> int:

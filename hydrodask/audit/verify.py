@@ -50,7 +50,7 @@ class Audit:
 
     def run(self) -> Results:
         """Run every check. Raises RetryableError when broker, lake or store do not answer."""
-        self._gather()
+        self.gather()
         monitored, labelled, judging = (self.parts[flow] for flow in ("monitor", "labels", "alert"))
         wanted = {name: Ledger() for name in ("analytics", "profiles")} if self.log is not None else {}
         dead = Ledger()
@@ -71,7 +71,7 @@ class Audit:
             check_snapshots(part, later.get(part.source), self.results)
         return self.results
 
-    def _gather(self) -> None:
+    def gather(self) -> None:
         """Read commits first, then snapshots, then files: each may only be ahead of the one before it."""
         topics = {self.settings.topic(name): flow for name, flow in FLOWS.items()}
         sources = self.log.sources(topics) if self.log is not None else []
@@ -143,24 +143,29 @@ class Audit:
         check_dead(Topic(self.log, self.log.sources([letters]), everyone, dead), self.results["dead"])
 
     def _documents(self, monitored: list[Part], judging: list[Part]) -> None:
-        """Replay the detector, over the topic if it is all there, else over the lake."""
-        self.say("documents: replaying the detector")
+        """Compare the documents with those that the window rows imply."""
         result, implied = self.results["documents"], docs.Implied()
-        if judging and all(part.log is not None and part.bounds[0] == 0 for part in judging):
-            for part in judging:
-                docs.replay_topic(part, implied, self.results["snapshots"])
-        elif any(part.reach >= INCARNATION for part in monitored) and self.log is None:
+        if any(part.reach >= INCARNATION for part in monitored) and self.log is None:
             result.skip("the embedded broker was started more than once, and forgot rows that nobody had judged yet")
             return
-        else:
-            result.skip("revisions and provisional documents: the window rows are not on their topic any more")
-            docs.replay_lake(monitored, judging, self.settings, implied)
+        self.imply(implied, monitored, judging)
         store = open_documents(self.settings)
         try:
             expire = self.settings.documents.keep is not None
             docs.Comparing(implied, result, lambda: self._moved(judging), expire).run(store)
         finally:
             store.close()
+
+    def imply(self, implied: docs.Implied, monitored: list[Part], judging: list[Part]) -> None:
+        """Replay the detector, over the topic if it is all there, else over the lake."""
+        self.say("documents: replaying the detector")
+        if judging and all(part.log is not None and part.bounds[0] == 0 for part in judging):
+            for part in judging:
+                docs.replay_topic(part, implied, self.results["snapshots"])
+            return
+        what = "revisions and provisional documents: the window rows are not on their topic any more"
+        self.results["documents"].skip(what)
+        docs.replay_lake(monitored, judging, self.settings, implied)
 
 
 def verify(settings: Settings, *, say: Say = lambda _said: None) -> Results:

@@ -1,6 +1,7 @@
 """`hydrodask backfill`: compute derived rows of the lake anew, on Dask, and say or mend what differs."""
 
 import asyncio
+import contextlib
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,9 +20,16 @@ _HELP = """Compute windows, cycle profiles and late samples anew from the raw ro
 The same operators as in the stream, on Dask, one task a partition of a topic. With --write recomputed files take the
 place of those that are missing, damaged or different. Works beside `run`, whose newest rows are not looked at.
 
+With --topics, instead, the final rows, profiles and dead letters that topics of ours lack, as after one was deleted and
+made anew; with --documents the anomalies and incidents that the store lacks. Each is put back exactly once.
+
 Exit code 5 when something differs, or still does after --write.
 
-Example: `hydrodask backfill --write`
+Examples:
+
+    hydrodask backfill --write
+
+    hydrodask backfill --topics --write
 """
 
 
@@ -32,6 +40,8 @@ def add_to(app: typer.Typer) -> None:
 
 def backfill(
     write: Annotated[bool, typer.Option("--write", help="Put recomputed files in place of what differs.")] = False,
+    topics: Annotated[bool, typer.Option("--topics", help="Look at topics of ours instead of the lake.")] = False,
+    documents: Annotated[bool, typer.Option("--documents", help="Look at the documents instead of the lake.")] = False,
     as_json: Json = False,
     profile: Profile = None,
     sets: Sets = None,
@@ -40,6 +50,10 @@ def backfill(
     from hydrodask.cli.datadir import DataDir
 
     effective = settings(profile, sets)
+    if topics or documents:
+        with DataDir(effective.data_dir, "maintenance-lock") if write else contextlib.nullcontext():
+            _restore(effective, topics=topics, documents=documents, write=write, as_json=as_json)
+        return
     if write:
         with DataDir(effective.data_dir, "maintenance-lock"):
             reports = asyncio.run(_run(effective, write=True))
@@ -50,6 +64,27 @@ def backfill(
     else:
         _print(reports, write=write)
     if any(report.left or len(report.mended) < len(report.wrong) for report in reports):
+        raise typer.Exit(5)
+
+
+def _restore(effective: Settings, *, topics: bool, documents: bool, write: bool, as_json: bool) -> None:
+    """Put back what topics and documents lack, topics first."""
+    from hydrodask.audit.restore import restore_documents, restore_topics
+
+    with errors.status("reading …") as status:
+        calls = [restore_topics] * topics + [restore_documents] * documents
+        found = [
+            one for call in calls for one in call(effective, write=write, say=lambda said: status.update(escape(said)))
+        ]
+    if as_json:
+        print_json([asdict(one) for one in found])
+    else:
+        for one in found:
+            done = f", {one.restored:,} put back" if write else ""
+            console.print(f"{escape(one.name)}: {one.missing:,} are missing{done}", highlight=False, soft_wrap=True)
+            for why in one.left:
+                console.print(f"[yellow]left alone:[/] {escape(why)}", highlight=False, soft_wrap=True)
+    if any(one.restored < one.missing or one.left for one in found):
         raise typer.Exit(5)
 
 

@@ -34,7 +34,7 @@ OFFSETS_S_MAX = 5.0
 """Limit for sending offsets. Less than the others: a client that has lost the group's coordinator never sends them."""
 
 
-def transactional_id(kafka: Kafka, slot: int) -> str:
+def transactional_id(kafka: Kafka, slot: int | str) -> str:
     """Return the id of a slot: whoever initialises it last is the only one who can commit."""
     return f"{kafka.group}-{slot}"
 
@@ -52,7 +52,7 @@ class Transactions:
     while a single broker starts again, was found never to get over it.
     """
 
-    def __init__(self, kafka: Kafka, slot: int, *, connect: Callable[..., Producer] = producer) -> None:
+    def __init__(self, kafka: Kafka, slot: int | str, *, connect: Callable[..., Producer] = producer) -> None:
         self._timeout_s = kafka.timeout
         self._end_s = 0.0
         """When the commit that is being made has to be done."""

@@ -1,0 +1,181 @@
+"""Put back what documents and topics of ours lack, each exactly once: what an audit misses is made anew from the lake.
+
+Works beside a running platform. Documents are guarded by their revisions. Rows are published in transactions of a slot
+of its own, and only those of before the commits that the audit has begun with: the platform never publishes them again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hydrodask.audit import documents as docs
+from hydrodask.audit.finding import Results
+from hydrodask.audit.labels import check_labels
+from hydrodask.audit.ledger import Ledger
+from hydrodask.audit.log import Log
+from hydrodask.audit.outputs import Topic, check_dead, check_outputs
+from hydrodask.audit.part import Part
+from hydrodask.audit.records import check_records
+from hydrodask.audit.sensors import check_computed
+from hydrodask.audit.verify import Audit
+from hydrodask.errors import ConfigError, FatalError
+from hydrodask.kafka import consumer
+from hydrodask.records import Outgoing, Upsert
+from hydrodask.settings import Settings
+from hydrodask.store.documents import Documents, open_documents
+from hydrodask.store.topics import Transactions
+
+Say = Callable[[str], None]
+
+BATCH = 5_000
+"""Rows in one transaction, and documents in one write."""
+
+OUTPUTS = {"analytics": "analytics", "profiles": "cycles", "dead": "dead-letter"}
+"""The topic that each check is about, by its short name."""
+
+
+@dataclass(slots=True)
+class Restored:
+    """What was missing in a topic or collection, and how much of it was put back; `left` says what can't be."""
+
+    name: str
+    missing: int = 0
+    restored: int = 0
+    left: list[str] = field(default_factory=list)
+
+
+class _Lacking(Ledger):
+    """Takes wanted rows, and hands on those that are missing."""
+
+    def __init__(self, lacking: set[int], publish: Callable[[Outgoing], None]) -> None:
+        super().__init__()
+        self._lacking, self._publish = lacking, publish
+
+    def want(self, row: tuple[int, ...], record: Callable[[], Outgoing]) -> None:
+        if row[0] in self._lacking:
+            self._lacking.discard(row[0])
+            self._publish(record())
+
+
+class _Sender:
+    """Publishes rows in transactions. Made before the topics are read, it ends what another of its kind has begun."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._transactions = Transactions(settings.kafka, "backfill")
+        self._consumer = consumer(settings.kafka)
+        self._waiting: list[Outgoing] = []
+        self.counts: dict[str, int] = {}
+
+    def publish(self, record: Outgoing) -> None:
+        """Take a row; every so many are a transaction."""
+        self._waiting.append(record)
+        if len(self._waiting) >= BATCH:
+            self.finish()
+
+    def finish(self) -> None:
+        """Commit what waits. Raises FencedError when another backfill has begun."""
+        if self._waiting:
+            self._transactions.commit(self._waiting, [], self._consumer)
+        for record in self._waiting:
+            self.counts[record.topic] = self.counts.get(record.topic, 0) + 1
+        self._waiting = []
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._transactions.close()
+        self._consumer.close()
+
+
+def restore_topics(settings: Settings, *, write: bool, say: Say = lambda _said: None) -> list[Restored]:
+    """Publish the final rows, profiles and dead letters that their topics lack; without `write` only count them.
+
+    Raises ConfigError with an embedded broker, FatalError when a topic is not there.
+    """
+    if settings.kafka.embedded:
+        raise ConfigError("kafka.embedded has value True: the embedded broker's topics are gone when its run ends")
+    sender = _Sender(settings) if write else None
+    log = Log(settings.kafka)
+    try:
+        audit = Audit(settings, log, say)
+        audit.gather()
+        ledgers = {check: Ledger() for check in OUTPUTS}
+        _want(audit, ledgers)
+        lacking = {check: _missing(audit, log, check, ledger) for check, ledger in ledgers.items()}
+        found = {check: Restored(settings.topic(name), len(lacking[check])) for check, name in OUTPUTS.items()}
+        if sender is not None and any(lacking.values()):
+            say("publishing what is missing")
+            _want(audit, {check: _Lacking(rows, sender.publish) for check, rows in lacking.items()})
+            sender.finish()
+            for one in found.values():
+                one.restored = sender.counts.get(one.name, 0)
+    finally:
+        log.close()
+        if sender is not None:
+            sender.close()
+    return list(found.values())
+
+
+def _want(audit: Audit, ledgers: dict[str, Ledger]) -> None:
+    """Compute the rows that have to be on the topics, in the order of each partition's records."""
+    aside = Results()
+    for place, part in enumerate(_judged(audit)):
+        audit.say(f"{part.name}: computing its rows")
+        if part in audit.parts["labels"]:
+            check_labels(part, aside, ledgers["dead"], place)
+            continue
+        check_records(part, aside, ledgers["dead"], place)
+        check_computed(part, aside, ledgers, place)
+
+
+def _judged(audit: Audit) -> list[Part]:
+    """Return the partitions whose records the rows of our topics follow from; those of sensors first."""
+    return [*audit.parts["monitor"], *audit.parts["labels"]]
+
+
+def _missing(audit: Audit, log: Log, check: str, ledger: Ledger) -> set[int]:
+    name = audit.settings.topic(OUTPUTS[check])
+    sources = log.sources([name])
+    if not sources:
+        raise FatalError(f"topic {name} is not there; `hydrodask topics create` makes it")
+    audit.say(f"{name}: rows")
+    if check == "dead":
+        return check_dead(Topic(log, sources, _judged(audit), ledger), audit.results[check])
+    return check_outputs(Topic(log, sources, audit.parts["monitor"], ledger), audit.results[check])
+
+
+def restore_documents(settings: Settings, *, write: bool, say: Say = lambda _said: None) -> list[Restored]:
+    """Store the anomalies and incidents that the window rows imply and that are not there; without `write` count them.
+
+    Components are not among them: they come back with the next cycle of each rig.
+    """
+    log = None if settings.kafka.embedded else Log(settings.kafka)
+    try:
+        audit = Audit(settings, log, say)
+        audit.gather()
+        implied = docs.Implied()
+        audit.imply(implied, audit.parts["monitor"], audit.parts["alert"])
+    finally:
+        if log is not None:
+            log.close()
+    store = open_documents(settings)
+    try:
+        return [_restore(store, implied, collection, write=write) for collection in docs.COLLECTIONS]
+    finally:
+        store.close()
+
+
+def _restore(store: Documents, implied: docs.Implied, collection: str, *, write: bool) -> Restored:
+    wanted = {
+        name: Upsert(collection, name, revision, body)
+        for (kind, name), (revision, body) in implied.documents.items()
+        if kind == collection and implied.judgeable(body)
+    }
+    there = set()
+    for sensor in {str(one.body.get("sensor")) for one in wanted.values()}:
+        found = store.find(collection, {"sensor": sensor}, limit=docs.DOCUMENTS_MAX)
+        there |= {str(body["_id"]) for body in found}
+    missing = [one for name, one in wanted.items() if name not in there]
+    result = Restored(collection, len(missing))
+    for start in range(0, len(missing) if write else 0, BATCH):
+        store.write(missing[start : start + BATCH])
+        result.restored += len(missing[start : start + BATCH])
+    return result

@@ -4,6 +4,7 @@ Source of the ranges: smallest and largest value seen in the UCI condition-monit
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 CYCLE_S = 60
 """Length of one load cycle of the rig, seconds."""
@@ -24,6 +25,28 @@ class Channel:
     def samples_per_cycle(self) -> int:
         """Samples in one load cycle."""
         return self.rate_hz * CYCLE_S
+
+    def far(self, lowest: Any, mean: Any, highest: Any) -> Any:
+        """Say of values (or arrays of them) whether they are far outside `low`..`high`: no rig's fault looks like that.
+
+        By more than the whole range, or less than a third of the smallest value: another unit does.
+
+        >>> CHANNELS["CE"].far(0.2, 0.3, 0.45), CHANNELS["TS1"].far(95.0, 99.0, 105.0), CHANNELS["CE"].far(15, 16, 18)
+        (True, True, False)
+        """
+        span = self.high - self.low
+        return (highest > self.high + span) | (lowest < self.low - span) | ((mean < self.low / 3) & (self.low > 0))
+
+    def doubt(self, lowest: float, highest: float) -> str:
+        """Return a sentence about values that are far outside.
+
+        >>> CHANNELS["CE"].doubt(0.2, 0.45).partition(":")[0]
+        'CE from 0.2 to 0.45 is far outside what rigs have shown, 17 to 48.8 %'
+        """
+        return (
+            f"{self.name} from {lowest:.4g} to {highest:.4g} is far outside what rigs have shown, {self.low:g} to "
+            f"{self.high:g} {self.unit}: is it in another unit, or the sensor broken?"
+        )
 
 
 CHANNELS: dict[str, Channel] = {

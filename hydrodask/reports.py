@@ -3,6 +3,7 @@
 Totals are part of a partition's state, so they are exact over restarts; timings are those of one step.
 """
 
+import re
 from dataclasses import dataclass, field
 
 LATENCY_BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
@@ -80,6 +81,9 @@ class PartitionReport:
     anomalies: dict[tuple[str, str, str], int] = field(default_factory=dict)
     """How often each (rig, sensor, type) was an anomaly, of the rigs in `per_rig`."""
 
+    reasons: dict[str, int] = field(default_factory=dict)
+    """How many dead letters there were by reason, each with the numbers of the first of its kind."""
+
     @property
     def lag(self) -> int:
         """Records between the position and the end of the log."""
@@ -135,3 +139,12 @@ class Overview:
     def total(self, name: str) -> int:
         """Return the sum of one total over all partitions."""
         return sum(p.totals.get(name, 0) for p in self.partitions.values())
+
+
+def kind_of(reason: str) -> str:
+    """Return what reasons of dead letters have in common that differ in numbers and quoted text only.
+
+    >>> kind_of("timestamp is 61.5 s ahead of the broker's") == kind_of("timestamp is -7 s ahead of the broker's")
+    True
+    """
+    return re.sub(r"'[^']*'|[-+.\d]+", "#", reason)[:100]

@@ -131,3 +131,15 @@ def test_clocks_of_producers_do_not_decide_what_is_late_or_dead(kafka: Kafka, tm
     assert len(read(settings, "dead-letter")) == WRONG
     assert (kept.count("TS1"), kept.count("TS2")) == (RIGHT, RIGHT + WRONG)
     assert len(found.late) == 0
+
+
+def test_doctor_names_topics_that_nobody_reads(kafka: Kafka, tmp_path: Path) -> None:
+    """One whose name begins like ours and is none of ours, with the one that it may mean."""
+    settings = settings_of(kafka, tmp_path, "unread")
+    create(settings)
+    admin = clients.admin(settings.kafka)
+    admin.create_topics([NewTopic(settings.topic("PS01"), 1, 1)])[settings.topic("PS01")].result(10)
+
+    found = [finding.text for finding in reach.topics(settings) if finding.state == "warn"]
+
+    assert found == [f"nobody reads topic {settings.topic('PS01')}; did you mean {settings.topic('PS1')}?"]

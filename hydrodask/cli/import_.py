@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.progress import Progress
 
 from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
@@ -63,6 +64,8 @@ def import_(
             Place(rig or folder.resolve().name, start_us),
             progress=lambda sensor: bar.update(task, advance=1, description=sensor),
         )
+    for doubt in done.doubts:
+        errors.print(f"[yellow]{escape(doubt)}[/]", highlight=False, soft_wrap=True)
     if json:
         print_json(asdict(done))
         return

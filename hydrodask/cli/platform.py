@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from flows import FLOWS, Flow
 from hydrodask import clock
@@ -17,9 +18,9 @@ from hydrodask.cli.reckoning import Reckoning
 from hydrodask.cli.telling import Beside, Minder, Teller
 from hydrodask.errors import FatalError, HydrodaskError, RetryableError
 from hydrodask.ingest.concerns import concerns
-from hydrodask.ingest.discover import Discovery
+from hydrodask.ingest.discover import Discovery, Source
 from hydrodask.ingest.embedded import EmbeddedBroker
-from hydrodask.ingest.topics import all_topics, create
+from hydrodask.ingest.topics import all_topics, create, unread
 from hydrodask.observe import page
 from hydrodask.settings import Settings
 from hydrodask.store.documents import Documents, open_documents
@@ -66,6 +67,8 @@ class Platform:
         """What works beside the run: if it ends, that is said, and the run goes on."""
         self._reckoning: Reckoning | None = None
         self._first_ends: dict[tuple[str, int], int] | None = None
+        self._names: frozenset[str] = frozenset()
+        """Every topic of the broker, when it was asked last."""
         self._concerns: list[str] = []
         """What was said of the topics at the start; it stays in view as notes."""
         self.ownership: Ownership
@@ -155,7 +158,7 @@ class Platform:
             self.settings,
             run_id=self.run_id,
             builds={flow.name: flow.build for flow in self.flows},
-            discover=self.discovery.sources,
+            discover=partial(self._discover, asyncio.get_running_loop()),
             fence=self._fence,
             outdone=lambda: self.ownership.newest() > self.run_number,
             run=self.run_number,
@@ -164,6 +167,15 @@ class Platform:
         for one in self._concerns:
             self.coordinator.board.note(one)
         self.source = SourceThread(self.settings, lambda: self.coordinator.board.overview, base=self.base)
+
+    def _discover(self, loop: asyncio.AbstractEventLoop) -> dict[Source, str]:
+        """Return the partitions that there are; topics that begin like ours and nobody reads are said, each once."""
+        found, known = self.discovery.sources(), self._names
+        self._names = self.discovery.names
+        if self._names != known:
+            for said in unread(self.settings, self._names - known).values():
+                loop.call_soon_threadsafe(self.coordinator.board.note, said)  # we are in a thread
+        return found
 
     def _fence_predecessors(self) -> None:
         """Fence the slots that an earlier run of this group may have used: it may be dead, or still be there."""

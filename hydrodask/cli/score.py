@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,6 +33,8 @@ def score(
     from hydrodask.learn.batch import score_folder
 
     done = score_folder(settings(profile, sets), folder, output)
+    for doubt in done["doubts"]:
+        errors.print(f"[yellow]{escape(doubt)}[/]", highlight=False, soft_wrap=True)
     if json:
         print_json(done)
         return

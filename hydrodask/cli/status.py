@@ -8,7 +8,7 @@ from rich.table import Table
 
 from hydrodask import clock
 from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
-from hydrodask.observe.figures import FINE, amount, span
+from hydrodask.observe.figures import FINE, amount, reasons_text, span
 from hydrodask.observe.rows import plain
 from hydrodask.observe.status import liveness, newest_status, places_of
 from hydrodask.observe.watch import OPEN_MAX
@@ -17,6 +17,8 @@ from hydrodask.store.documents import open_documents
 LIMIT_MAX = 2_000
 NAMES_MAX = 10
 """Rigs and sensors that a line names."""
+NOTES_SHOWN = 5
+"""The newest notes of the run."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -74,6 +76,8 @@ def _show(found: dict[str, Any], sentence: str, *, running: bool, open_count: st
             text = f"{text}, [{style}]{_safe(sentence)}[/]"  # noqa: PLW2901 - only this one has a style
         console.print(f"[dim]{name:<11}[/] {text}", highlight=False, soft_wrap=True)
     console.print(partitions(found, limit))
+    for note in found.get("notes", [])[-NOTES_SHOWN:]:
+        console.print(f"[dim]note[/]        {_safe(note)}", highlight=False, soft_wrap=True)
     more = max(0, len(found["partitions"]) - limit) + found["partitions_hidden"]
     if more:
         console.print(f"{more} more partitions; --limit, or --json")
@@ -93,6 +97,8 @@ def _facts(found: dict[str, Any], open_count: str) -> dict[str, str]:
     }
     if silent := found.get("silent"):
         facts["silent"] = _safe(_listed([f"{rig}/{sensor}" for rig, sensor in silent]))
+    if reasons := found.get("dead_reasons"):
+        facts["dead"] = _safe(reasons_text((one["reason"], one["count"]) for one in reasons))
     for rig, said in found.get("components", {}).items():
         facts[_safe(rig)] = _safe(
             ", ".join(f"{name} {one['state']} ({one['probability']:.0%})" for name, one in said.items())

@@ -12,7 +12,7 @@ from hydrodask.doctor.finding import Finding, failed, passed, warned
 from hydrodask.doctor.machine import existing
 from hydrodask.errors import ConfigError, FatalError, HydrodaskError
 from hydrodask.ingest.concerns import concerns
-from hydrodask.ingest.topics import all_topics
+from hydrodask.ingest.topics import all_topics, unread
 from hydrodask.settings import Settings, redacted
 from hydrodask.store.documents import file_of, open_documents
 from hydrodask.store.files import Files
@@ -78,14 +78,17 @@ def broker(settings: Settings, *, at_run: bool = False) -> Finding:
 
 
 def topics(settings: Settings) -> list[Finding]:
-    """Say which of the topics that there are would lose records; nothing without a broker, which `broker` has said."""
+    """Say which topics would lose records, and which nobody reads; nothing without a broker: `broker` has said so."""
     if settings.kafka.embedded:
         return []
     try:
         found = concerns(settings)
+        names = kafka.connect(kafka.admin(settings.kafka), settings.kafka).topics
     except HydrodaskError:
         return []
     warnings = [warned("topics", one.text, one.advice) for one in found]
+    advice = "send to one of `hydrodask topics list`, or give the topic another name"
+    warnings += [warned("topics", said, advice) for said in unread(settings, names).values()]
     return warnings or [passed("topics", "none is compacted, stamped by producers, or short of replicas")]
 
 

@@ -23,6 +23,8 @@ class Discovery:
         self._kafka = kafka
         self._flows = flows
         self._base = base
+        self.names: frozenset[str] = frozenset()
+        """Every topic that the broker had when it was asked last."""
         self._client: Consumer = connect(kafka, **{"queued.min.messages": 1})
 
     def sources(self) -> dict[Source, str]:
@@ -31,6 +33,7 @@ class Discovery:
             topics = self._client.list_topics(timeout=self._kafka.timeout).topics
         except KafkaException as error:
             raise_from(error, f"list the topics of {self._kafka.bootstrap}")
+        self.names = frozenset(topics)
         return {
             (name, partition): flow
             for name, flow in self._flows.items()

@@ -147,6 +147,8 @@ class _Table:
 
     def _add(self, at: int, line: bytes) -> None:
         columns = len(line.split())
+        if at == 0 and columns == self.columns and _is_header(line):
+            return
         if columns != self.columns:
             raise self._problem(len(self), f"has {columns} columns; want {self.columns}")
         if len(self) >= ROWS_MAX:
@@ -155,6 +157,16 @@ class _Table:
 
     def _problem(self, number: int, what: str) -> ConfigError:
         return ConfigError(f"recording: {self.path} row {number + 1} {what}")
+
+
+def _is_header(line: bytes) -> bool:
+    """Say whether a first line is the numbers of the columns, as tables are saved with: no cycle looks like that.
+
+    >>> _is_header(b"0 1 2 3 4"), _is_header(b"1 2 3"), _is_header(b"3 100 0 130 0")
+    (True, True, False)
+    """
+    texts = line.split()
+    return any(texts == [b"%d" % column for column in range(first, first + len(texts))] for first in (0, 1))
 
 
 def _finite(text: bytes) -> float:

@@ -1,8 +1,10 @@
 """The platform's topics: their names, making them, looking at them."""
 
 import logging
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 from hydrodask import clock, kafka
 from hydrodask.channels import SENSORS
@@ -17,6 +19,9 @@ OUTPUTS = ("labels", "analytics", "cycles", DEAD)
 
 TOPICS_MAX = 10_000
 """Topics of one broker that are looked at."""
+
+UNREAD_MAX = 20
+"""Topics that begin like ours and are none that are named: another platform's prefix may begin like ours."""
 
 POLL_S = 0.1
 
@@ -60,6 +65,21 @@ def all_topics(settings: Settings) -> list[TopicSpec]:
     if unknown:
         raise ConfigError(f"topics.each names {', '.join(unknown)}; want some of {', '.join(names)}")
     return [_spec(settings, name) for name in names]
+
+
+def unread(settings: Settings, names: Iterable[str]) -> dict[str, str]:
+    """Return which of a broker's topics begin like ours and are none of ours, and what to say of each.
+
+    >>> unread(Settings(), ["hydraulic-PS01", "hydraulic-PS1", "others"])
+    {'hydraulic-PS01': 'nobody reads topic hydraulic-PS01; did you mean hydraulic-PS1?'}
+    """
+    prefix, ours = settings.topics.prefix, [topic.name for topic in all_topics(settings)]
+    odd = sorted(name for name in names if prefix and name.startswith(prefix) and name not in ours)
+    near = {name: get_close_matches(name, ours, n=1, cutoff=0.9) for name in odd[:UNREAD_MAX]}
+    return {
+        name: f"nobody reads topic {name}" + (f"; did you mean {like[0]}?" if like else "")
+        for name, like in near.items()
+    }
 
 
 def create(settings: Settings) -> list[str]:

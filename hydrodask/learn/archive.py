@@ -46,6 +46,8 @@ class Imported:
     streamed: int = 0
     file_bytes: int = 0
     means_only: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    """A sentence for each sensor whose values are far outside what the table of sensors knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Archive:
         self.folder = folder
         if not folder.is_dir():
             raise ConfigError(f"could not read {folder}: no such folder")
+        self._far: dict[str, tuple[float, float]] = {}
         self.paths = {name: self._find(name) for name in SENSORS}
         numbers, values = read_matrix(self.paths["TS1"])
         self.cycle: Int64 = np.arange(len(values)) if numbers is None else numbers
@@ -87,7 +90,13 @@ class Archive:
         if values.shape[1] not in {CYCLE_S, CHANNELS[sensor].samples_per_cycle}:
             want = f"{CHANNELS[sensor].samples_per_cycle}, or {CYCLE_S} means"
             raise ConfigError(f"{self.paths[sensor]} has {values.shape[1]} values a cycle; want {want}")
+        if CHANNELS[sensor].far(values.min(axis=1), values.mean(axis=1), values.max(axis=1)).any():
+            self._far[sensor] = (float(values.min()), float(values.max()))
         return values
+
+    def doubts(self) -> list[str]:
+        """Return a sentence for each sensor of which values that were read are far outside those of the table."""
+        return [CHANNELS[name].doubt(*span) for name, span in self._far.items()]
 
     def profiles(self, sensor: str, place: Place) -> Iterator[Profiles]:
         """Give the profiles of one sensor, at most `CYCLES_PER_FILE` at a time, in the order of cycles."""
@@ -132,6 +141,7 @@ def import_archive(
     for sensor in SENSORS:
         profiles[sensor] = list(archive.profiles(sensor, place))
         progress(sensor)
+    done.doubts = archive.doubts()
     name = hashlib.sha256(f"{archive.fingerprint()} {place.rig} {place.start_us}".encode()).hexdigest()[:12]
     source = (f"{IMPORTED}{name}", 0)
     for sensor, parts in profiles.items():

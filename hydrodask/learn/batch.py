@@ -50,7 +50,12 @@ def score_folder(settings: Settings, folder: Path, output: Path) -> dict[str, An
     for name in done[0]:
         columns[name] = np.concatenate([part[name] for part in done])
     write_table(output, columns)
-    return {"cycles": len(archive), "models": {t: m.version for t, m in models.items()}, "output": str(output)}
+    return {
+        "cycles": len(archive),
+        "models": {t: m.version for t, m in models.items()},
+        "output": str(output),
+        "doubts": archive.doubts(),
+    }
 
 
 def check_output(output: Path) -> None:

@@ -7,13 +7,16 @@ from functools import cached_property
 
 from hydrodask.channels import SENSORS
 from hydrodask.records import STANDING, WHOLE_RIG
-from hydrodask.reports import LATENCY_BUCKETS_S, Component, Overview, PartitionReport, Reading
+from hydrodask.reports import LATENCY_BUCKETS_S, Component, Overview, PartitionReport, Reading, kind_of
 
 FINE = ("running", "catching up")
 """States of a partition that need nobody."""
 
 STATES = (*FINE, "warning", "stalled", "waiting")
 """Every state of a partition."""
+
+REASONS_SHOWN = 3
+"""Reasons of dead letters that are shown."""
 
 ANALYSED = "alert"
 """The flow that reads window rows; what it has consumed are the analytics messages."""
@@ -109,6 +112,16 @@ class Figures:
             if sensor in counts:
                 counts[sensor] += part.totals.get("late", 0)
         return counts
+
+    @cached_property
+    def reasons(self) -> list[tuple[str, int]]:
+        """The commonest reasons of dead letters, and how many there were of each."""
+        counts: dict[str, tuple[str, int]] = {}
+        for part in self.parts:
+            for reason, count in part.reasons.items():
+                first, before = counts.get(kind_of(reason), (reason, 0))
+                counts[kind_of(reason)] = (first, before + count)
+        return sorted(counts.values(), key=lambda pair: -pair[1])[:REASONS_SHOWN]
 
     @property
     def lag(self) -> int:
@@ -213,6 +226,15 @@ def amount(number: float) -> str:
     ['0', '7', '999', '12,345', '4.37 M']
     """
     return f"{number / 1e6:.2f} M" if number >= 1e6 else f"{number:,.0f}"
+
+
+def reasons_text(reasons: Iterable[tuple[str, int]]) -> str:
+    """Return reasons of dead letters in one line.
+
+    >>> reasons_text([("not JSON", 12), ("rig is empty", 1)])
+    '12 × not JSON; 1 × rig is empty'
+    """
+    return "; ".join(f"{amount(count)} × {reason}" for reason, count in reasons)
 
 
 @dataclass

@@ -13,10 +13,10 @@ from typing import Self
 
 from hydrodask import clock
 from hydrodask.background import Aside
-from hydrodask.observe.figures import Figures, Newest, amount, span
+from hydrodask.observe.figures import Figures, Newest, amount, reasons_text, span
 from hydrodask.observe.rows import plain
 from hydrodask.observe.watch import Finder, Watch
-from hydrodask.reports import Overview
+from hydrodask.reports import Overview, kind_of
 from hydrodask.settings import Settings
 
 POLL_S = 1.0
@@ -53,6 +53,7 @@ class Lines:
         self._ticks = 0
         self._states: dict[tuple[str, int], str] = {}
         self._noted: list[str] = []
+        self._kinds: set[str] = set()
         self._stop = threading.Event()
         self.thread = Aside("plain lines", self._run, self._stop)
 
@@ -82,7 +83,7 @@ class Lines:
             self._write(plain(text))
         if self._ticks % LINE_EVERY == 0:
             self._write(figures_line(self._newest(), self._watch.open_count, self._now_us()))
-        for text in self._notes():
+        for text in (*self._notes(), *self._reasons()):
             self._write(plain(text))
         self._ticks += 1
 
@@ -90,6 +91,11 @@ class Lines:
         """Return the notes that are new: what was ignored at a start, which slot was lost."""
         before, self._noted = self._noted, self._newest().overview.notes
         return [note for note in self._noted if note not in before]
+
+    def _reasons(self) -> list[str]:
+        """Return a line with the commonest reasons of dead letters, when they are others than before."""
+        before, self._kinds = self._kinds, {kind_of(reason) for reason, _ in self._newest().reasons}
+        return [f"dead letters: {reasons_text(self._newest().reasons)}"] if self._kinds - before else []
 
     def _changes(self) -> list[str]:
         """Return a line for each partition whose trouble is new or over."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hydrodask.channels import CHANNELS, SENSORS
-from hydrodask.observe.figures import Figures, amount, latency_s, span
+from hydrodask.observe.figures import Figures, amount, latency_s, reasons_text, span
 from hydrodask.observe.rows import (
     Row,
     bar,
@@ -107,6 +107,8 @@ def warnings(scene: Scene) -> list[Row]:
     if len(troubled) > WARNINGS_MAX:
         more = len(troubled) - WARNINGS_MAX
         rows.append([(f"⚠ {more} more partitions; see hydrodask status", "bold yellow")])
+    if scene.figures.reasons:
+        rows.append([("⚠ dead: ", "bold yellow"), (plain(reasons_text(scene.figures.reasons)), "")])
     if scene.watch.trouble:
         rows.append([("⚠ documents: ", "bold yellow"), (plain(scene.watch.trouble), "")])
     rows += [[("⚠ ", "bold yellow"), (plain(text), "")] for text in scene.messages[-2:]]

@@ -67,6 +67,7 @@ def status_document(
         "steps": overview.steps,
         "progress": overview.progress,
         "totals": {name: overview.total(name) for name in TOTALS},
+        "dead_reasons": [{"reason": reason, "count": count} for reason, count in figures.reasons],
         "partitions": [_partition(part, now_us) for part in parts[:PARTITIONS_MAX]],
         "partitions_hidden": max(0, len(parts) - PARTITIONS_MAX),
         "silent": [list(key) for key in sorted(figures.silent)],

@@ -104,6 +104,8 @@ def _text(path: Path) -> Float64:
             rows += [list(map(float, line.split()))] if line.strip() else []
         except ValueError as error:
             raise ValueError(f"row {number}: {error}") from error
+    if len(rows) > 1 and any(rows[0] == list(range(first, first + len(rows[0]))) for first in (0, 1)):
+        del rows[0]  # the numbers of the columns, as tables are saved with: no cycle looks like that
     if len({len(row) for row in rows}) != 1:
         raise ValueError("its rows have different numbers of values, or there are none")
     return np.array(rows, np.float64)

@@ -13,6 +13,7 @@ from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
 from hydrodask.store.output import FileOutput
+from hydrodask.stream.reasons import Reasons
 
 
 class Stateful(Protocol):
@@ -59,6 +60,8 @@ class Context:
     """Add what they know to a report."""
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """Counts that are part of the state."""
+    reasons: Reasons = field(default_factory=Reasons)
+    """Why records are dead letters; part of the state."""
     notes: list[str] = field(default_factory=list)
     """What people should know of this partition, for the next report."""
     stage_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))

@@ -18,7 +18,7 @@ from hydrodask.store.output import FileOutput
 from hydrodask.store.schemas import late_table, profiles_table, windows_table
 from hydrodask.stream import publishing
 from hydrodask.stream.context import Context
-from hydrodask.stream.noticing import Rates, Unprofiled
+from hydrodask.stream.noticing import Ranges, Rates, Unprofiled
 from hydrodask.window import CycleProfiles, SlidingWindows
 from hydrodask.window.geometry import METADATA, Geometry
 
@@ -63,7 +63,9 @@ class Decode(Node):
 def dead_letters(ctx: Context, rejects: list[Reject]) -> None:
     """Count rejects and send them to the dead letters."""
     if rejects:
-        ctx.totals["dead"] += sum(r.offset >= ctx.counted for r in rejects)
+        fresh = [r.reason for r in rejects if r.offset >= ctx.counted]
+        ctx.totals["dead"] += len(fresh)
+        ctx.reasons.add(fresh)
         if not ctx.quiet:
             ctx.outbox.extend(publishing.dead_letter(ctx.settings, r) for r in rejects)
 
@@ -81,6 +83,7 @@ class SlidingWindowsNode(Node):
             lateness_us=round(window.lateness * 1e6),
         )
         self.late = Stream()
+        self.ranges = Ranges(ctx)
         super().__init__(upstream, ctx)
         ctx.states["windows"] = self.windows
         ctx.inspectors.append(self.inspect)
@@ -91,6 +94,7 @@ class SlidingWindowsNode(Node):
         with self.ctx.timed("windows"):
             final, late = self.windows.consume(x)
             self.ctx.totals["windows"] += len(final)
+            self.ranges.look(final)
         if len(late.samples):
             self.late.emit(late)
         return self._emit(final, metadata=metadata) if len(final) else []

@@ -1,11 +1,11 @@
-"""What is said once of a sensor's partition in a run: rates that are not the table's, samples that no profile takes."""
+"""What is said once of a sensor's partition in a run: rates and values unlike the table's, what no profile takes."""
 
 import logging
 
 import numpy as np
 
 from hydrodask.channels import CHANNELS, CYCLE_S
-from hydrodask.records import Bool, Samples
+from hydrodask.records import Bool, Samples, Windows
 from hydrodask.rigs import RIGS
 from hydrodask.stream.context import Context
 from hydrodask.window.cycles import LEFT, CycleProfiles
@@ -54,6 +54,24 @@ class Rates:
             f"{RIGS.name(rig)} sends {self._ctx.sensor} at {rate_hz:g} Hz, the table of sensors says "
             f"{self._table_hz:g} Hz: what is missing is told by the records' own rate{more}",
         )
+
+
+class Ranges:
+    """Says once of a sensor's partition that values are far outside what the table of sensors knows."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._channel = CHANNELS.get(ctx.sensor)
+
+    def look(self, final: Windows) -> None:
+        """Look at windows that are final."""
+        if self._channel is None or not len(final):
+            return
+        far = np.flatnonzero(self._channel.far(final.low, final.mean, final.high))
+        if len(far):
+            at = int(far[0])
+            say(self._ctx, f"{RIGS.name(int(final.rig[at]))}: {self._channel.doubt(final.low[at], final.high[at])}")
+            self._channel = None
 
 
 class Unprofiled:

@@ -189,6 +189,7 @@ class Partition:
             "flow": self.ctx.flow,
             "consumed": self.consumed,
             "totals": dict(self.ctx.totals),
+            "reasons": dict(self.ctx.reasons.counts),
             "nodes": {name: node.snapshot() for name, node in self.ctx.states.items()},
             "files": {name: output.snapshot(self.position) for name, output in self.ctx.files.items()},
         }
@@ -211,6 +212,7 @@ class Partition:
         )  # fmt: skip
         report.unread_ms = max(filter(None, (self.newest_ms, self.caught_up_ms)), default=None)
         report.totals = dict(ctx.totals)
+        report.reasons = dict(ctx.reasons.counts)
         report.totals["consumed"] = self.consumed
         report.totals["files"] = sum(f.files for f in ctx.files.values())
         report.totals["file_bytes"] = sum(f.file_bytes for f in ctx.files.values())
@@ -240,6 +242,7 @@ class Partition:
             for name, output in self.ctx.files.items():
                 output.restore(state["files"][name])  # type: ignore[index]
             self.ctx.totals.update(state["totals"])  # type: ignore[call-overload]
+            self.ctx.reasons.restore(state.get("reasons", {}))  # type: ignore[arg-type]  # older ones have none
             self.consumed = state["consumed"]  # type: ignore[assignment]
         except (ValueError, KeyError, TypeError, IntegrityError) as error:
             source = f"{self.ctx.topic}-{self.ctx.partition}"

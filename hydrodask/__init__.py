@@ -16,8 +16,9 @@ cli         arguments → exit code: one small module a command; `platform` puts
 settings    configuration: typed, layered, checked once
 services    real servers on this machine, for those who have no cluster
 doctor      checks of everything that a run needs
-clock, errors, kafka, rigs, blobs, background, kernels, durable   below all: time, errors by what to do, Kafka clients,
-            names as numbers, bytes as columns, calls that nobody waits for, compiled functions, names that stay
+clock, errors, kafka, rigs, keys, blobs, background, kernels, durable   below all: time, errors by what to do, Kafka
+            clients, names as numbers, who is there, bytes as columns, calls that nobody waits for, compiled functions,
+            names that stay
 failpoints  below all, too: places at which a process can be made to die
 
 `flows/` beside this package holds the graphs themselves. Imports go one way:

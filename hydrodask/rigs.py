@@ -35,6 +35,10 @@ class RigTable:
         known = self._codes.get(name)
         return self._add(name) if known is None else known
 
+    def known(self, name: str) -> int | None:
+        """Return the code of `name`, None if it has none."""
+        return self._codes.get(name)
+
     def name(self, code: int) -> str:
         """Return the name of `code`."""
         return self.names[code]

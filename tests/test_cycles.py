@@ -325,8 +325,10 @@ def test_state_of_before_reasons_were_kept_goes_on() -> None:
     records = [Record("a", at * US // 100, 1.0, at, 0, at, 100.0) for at in range(600)]
     one.consume(samples_of(records[:300], rigs))
     state = one.snapshot()
-    old = {name: value for name, value in state.items() if name not in ("left", "over", "rates")}
-    two.restore(old | {"missed": 3, "ints": state["ints"][:, :4]})
+    new = ("left", "over", "rates", "ages", "border", "one", "ones", "more")
+    old = {name: value for name, value in state.items() if name not in new}
+    parts = one._parts[:1, 0].copy()
+    two.restore(old | {"missed": 3, "ints": state["ints"][:, :4], "parts": parts})
 
     rows, wanted = (each.consume(samples_of(records[300:], rigs)) for each in (two, one))
 

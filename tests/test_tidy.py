@@ -85,6 +85,7 @@ BASE = {
     "clock",
     "channels",
     "rigs",
+    "keys",
     "blobs",
     "background",
     "settings",

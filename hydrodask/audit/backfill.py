@@ -68,7 +68,7 @@ def backfill(settings: Settings, source: Source, write: bool) -> Report:
         )
         return report
     menders = [_Mender(part, folder, report, write=write) for folder in COMPUTED]
-    operators = Operators(source, part.sensor, part.turns)
+    operators = Operators(source, part.sensor, part.turns, part.history)
     end = part.begin
     for samples in raw_samples(part.lake, usable, part.sensor):
         report.samples += len(samples)

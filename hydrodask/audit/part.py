@@ -9,7 +9,7 @@ from hydrodask.audit.chain import Chains, end_of, usable_part
 from hydrodask.audit.files import order_column, rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.log import Log
-from hydrodask.audit.replay import decoder_of, raw_samples, turns_of
+from hydrodask.audit.replay import History, Intake, history_in, raw_samples, split, turns_of
 from hydrodask.audit.rows import Where, below, from_on
 from hydrodask.records import Samples
 from hydrodask.settings import Settings
@@ -87,22 +87,25 @@ class Part:
         if links and (not usable or usable[0].first > self.begin):
             why.skip(f"{self.name}: the beginning of raw/ is missing or damaged, so nothing can be computed from it")
             return
-        yield from raw_samples(self.lake, usable, self.sensor)
+        intake = self.intake()
+        for samples in raw_samples(self.lake, usable, self.sensor):
+            intake.take(samples)
+            yield samples
         end = self.covered = end_of(usable) if usable else self.begin
         if len(usable) < len(links):
             why.skip(f"{self.name} from offset {end} on: raw/ has a gap or a damaged file there")
         elif end < self.reach:
-            yield from self._tail(end, why)
+            yield from self._tail(end, intake, why)
 
-    def _tail(self, start: int, why: Result) -> Iterator[Samples]:
+    def _tail(self, start: int, intake: Intake, why: Result) -> Iterator[Samples]:
         """Yield what no raw file holds yet, from the log."""
         low, high = self.bounds
         if self.log is None or low > start:
             why.skip(f"{self.name} from offset {start} on: no raw file holds them, and the log is not there any more")
             return
-        decoder = decoder_of(self.settings, self.sensor)
         for messages in self.log.messages(self.source, start, min(high, self.reach)):
-            yield decoder.decode(messages)[0]
+            for samples, _rejects in intake.decode(messages):
+                yield samples
         self.covered = self.reach
 
     def stored(self, folder: str, limit: int) -> Iterator[Where]:
@@ -121,6 +124,19 @@ class Part:
         end = end_of(self.chains.get(folder, []))
         newest = self.newest
         return end if newest is None or folder == "raw" else max(end, newest.offset)
+
+    @property
+    def history(self) -> History:
+        """Since which offset which terms were in force for rigs, as the newest snapshot says."""
+        return history_in(self.settings, self.snapshots[-1].state if self.snapshots else {})
+
+    def intake(self, start: int = 0) -> Intake:
+        """Return who decodes and lets in, as it was at offset `start`: what the raw rows below it say."""
+        intake = Intake(self.settings, self.sensor, self.history)
+        if start > self.begin:
+            for samples in raw_samples(self.lake, usable_part(self.chains.get("raw", [])), self.sensor):
+                intake.take(split(samples, start)[0])
+        return intake
 
     @property
     def newest(self) -> Snapshot | None:

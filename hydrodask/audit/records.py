@@ -4,7 +4,7 @@ from hydrodask.audit.chain import end_of
 from hydrodask.audit.finding import Results
 from hydrodask.audit.ledger import Ledger, digest
 from hydrodask.audit.part import Part
-from hydrodask.audit.replay import KEYS, decoder_of
+from hydrodask.audit.replay import KEYS
 from hydrodask.audit.rows import Comparison, below, from_on, nonempty
 from hydrodask.records import Outgoing, Reject
 from hydrodask.store.schemas import samples_table
@@ -26,13 +26,14 @@ def check_records(part: Part, results: Results, dead: Ledger, place: int) -> Non
         result.skip(f"{part.name} below offset {low}: the log does not have them any more (retention)")
     stored = ((path, from_on(rows, "offset", start)) for path, rows in part.stored("raw", max(end, start)))
     comparison = Comparison(nonempty(stored), KEYS["raw"], filed)
-    decoder = decoder_of(part.settings, part.sensor)
+    intake = part.intake(start)
     for messages in part.log.messages(part.source, start, end):
-        samples, rejects = decoder.decode(messages)
-        comparison.expect(below(samples_table(samples), "offset", end))
-        result.count(records=messages.values.full, dead=len(rejects))
-        for reject in rejects:
-            want_dead(part, reject, dead, place)
+        result.count(records=messages.values.full)
+        for samples, rejects in intake.decode(messages):
+            comparison.expect(below(samples_table(samples), "offset", end))
+            result.count(dead=len(rejects))
+            for reject in rejects:
+                want_dead(part, reject, dead, place)
     found = comparison.finish()
     result.count(kept=found.equal, waiting=found.waiting)
     if found.wrong:

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from hydrodask.audit.files import Link, rows_of
-from hydrodask.decode import Decoder
-from hydrodask.records import Late, Profiles, Samples, Windows
+from hydrodask.decode import Census, Decoder
+from hydrodask.decode.census import history_of
+from hydrodask.keys import Terms
+from hydrodask.records import Int64, Late, Messages, Profiles, Reject, Samples, Windows
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
@@ -20,6 +23,8 @@ from hydrodask.window import CycleProfiles, SlidingWindows
 from hydrodask.window.geometry import Geometry
 
 Source = tuple[str, int]
+History = list[tuple[int, Terms]]
+"""Since which offset which terms were in force."""
 
 
 @dataclass(slots=True)
@@ -33,15 +38,29 @@ class Done:
     """Of these windows."""
 
 
+def by_terms(offsets: Int64, history: list[tuple[int, Terms]]) -> Iterator[slice]:
+    """Yield runs of offsets that other terms do not interrupt."""
+    places = np.searchsorted(offsets, [since for since, _ in history]).tolist()
+    for start, end in pairwise(sorted({0, *places, len(offsets)})):
+        yield slice(start, end)
+
+
+def terms_at(history: list[tuple[int, Terms]], offset: int) -> Terms:
+    """Return the terms that were in force at an offset."""
+    return next((terms for since, terms in reversed(history) if since <= offset), history[0][1])
+
+
 class Operators:
     """The stateful operators of one sensor's partition, from nothing on, through every turn of their windows.
 
     At a turn windows are those that there would be had they had this length and slide all the time, and the lateness
-    counts from there on. So each window is whole; those that were final before the turn are not there again.
+    counts from there on. So each window is whole; those that were final before the turn are not there again. `history`
+    says which terms for rigs were in force.
     """
 
-    def __init__(self, source: Source, sensor: str, turns: Sequence[Turn]) -> None:
-        self._sensor, self._partition = sensor, source[1]
+    def __init__(self, source: Source, sensor: str, turns: Sequence[Turn], history: History) -> None:
+        self._sensor, self._partition, self._history = sensor, source[1], history
+        self._census = Census(history[0][1])
         first = turns[0].geometry.lateness_us
         self._turns = [
             (turn, _windows(sensor, turn.geometry, first, max(t.geometry.lateness_us for t in turns[: place + 1])))
@@ -51,12 +70,12 @@ class Operators:
         self._profiles = CycleProfiles(sensor, lateness_us=first)
 
     def consume(self, samples: Samples) -> Iterator[Done]:
-        """Take samples in offset order; yield what became final, by turns."""
+        """Take samples in offset order; yield what became final, by turns and terms."""
         while self._turns and len(samples) and int(samples.offset[-1]) >= self._turns[0][0].offset:
             before, samples = split(samples, self._turns[0][0].offset)
-            yield self._take(before)
+            yield from self._by_terms(before)
             self.reach(self._turns[0][0].offset)
-        yield self._take(samples)
+        yield from self._by_terms(samples)
 
     def reach(self, offset: int) -> None:
         """Take note that every sample below `offset` has been taken."""
@@ -71,7 +90,18 @@ class Operators:
             self._profiles = CycleProfiles(self._sensor, lateness_us=lateness_us)
             self._profiles.restore(state)
 
+    def _by_terms(self, samples: Samples) -> Iterator[Done]:
+        for which in by_terms(samples.offset, self._history):
+            part = samples.take(which)
+            terms = terms_at(self._history, int(part.offset[0]))
+            self._census.comply(terms)
+            self._profiles.comply(terms)
+            for windows in (self._windows, *(later for _, later in self._turns)):
+                windows.comply(terms)
+            yield self._take(part)
+
     def _take(self, samples: Samples) -> Done:
+        self._census.take(samples)
         final, late = self._windows.consume(samples)
         for _, later in self._turns:
             later.consume(samples)
@@ -87,7 +117,8 @@ class Operators:
 
     def states(self) -> dict[str, dict[str, Any]]:
         """Return the state of each operator by the name that snapshots give it."""
-        return {"windows": self._windows.snapshot(), "cycles": self._profiles.snapshot()}
+        windows, cycles = self._windows.snapshot(), self._profiles.snapshot()
+        return {"windows": windows, "cycles": cycles, "rigs": self._census.there()}
 
 
 def _windows(sensor: str, geometry: Geometry, lateness_us: int, room_us: int) -> SlidingWindows:
@@ -109,6 +140,12 @@ def turns_of(settings: Settings, source: Source) -> list[Turn]:
     """Return the turns of a partition's windows; where nothing says so, the windows are those of the settings."""
     found = turns.found(Files(settings.snapshots_url), source)
     return found or [Turn(0, Geometry.of(settings.window))]
+
+
+def history_in(settings: Settings, state: dict[str, Any]) -> History:
+    """Return since which offset which terms were in force, as a snapshot says; else those of the settings, always."""
+    rigs = state.get("nodes", {}).get("rigs")
+    return [(0, Terms.of(settings.limits))] if rigs is None else history_of(rigs)
 
 
 def in_force(there: Sequence[Turn], offset: int) -> Geometry:
@@ -142,6 +179,27 @@ def decoder_of(settings: Settings, sensor: str) -> Decoder:
         rig_bytes_max=settings.limits.rig_bytes,
         first=settings.step.decoder,
     )
+
+
+class Intake:
+    """Decoder and census of a sensor's partition, as the flow had them at each offset."""
+
+    def __init__(self, settings: Settings, sensor: str, history: History) -> None:
+        self._history = history
+        self._decoder = decoder_of(settings, sensor)
+        self._census = Census(history[0][1])
+
+    def take(self, samples: Samples) -> None:
+        """Take samples that are known to have been taken, those of raw files."""
+        for part in by_terms(samples.offset, self._history):
+            self._census.comply(terms_at(self._history, int(samples.offset[part.start])))
+            self._census.take(samples.take(part))
+
+    def decode(self, messages: Messages) -> Iterator[tuple[Samples, list[Reject]]]:
+        """Yield samples and rejects."""
+        for part in by_terms(messages.offsets, self._history):
+            self._census.comply(terms_at(self._history, int(messages.offsets[part.start])))
+            yield self._decoder.decode(messages.take(part), self._census)
 
 
 def raw_samples(lake: Lake, links: list[Link], sensor: str) -> Iterator[Samples]:

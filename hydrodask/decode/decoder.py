@@ -13,6 +13,7 @@ import numpy as np
 from hydrodask.blobs import Blobs
 from hydrodask.clock import parse_iso
 from hydrodask.decode import canonical, flat, general
+from hydrodask.decode.census import Census
 from hydrodask.decode.rigs import find_rigs
 from hydrodask.records import Bool, Bytes, Int64, Messages, Reject, Samples
 from hydrodask.rigs import RIGS, RigTable
@@ -55,8 +56,11 @@ class Decoder:
         self._parsers: list[tuple[_Parser, Bytes]] = parsers[DECODERS.index(first) :]
         self._rigs = rigs
 
-    def decode(self, messages: Messages) -> tuple[Samples, list[Reject]]:
-        """Return the samples and the rejects, each in offset order. Tombstones are neither."""
+    def decode(self, messages: Messages, census: Census | None = None) -> tuple[Samples, list[Reject]]:
+        """Return the samples and the rejects, each in offset order. Tombstones are neither.
+
+        With a `census` samples of rigs that are too many are rejects, too, and their names get no codes.
+        """
         columns = _Columns(len(messages))
         left = np.flatnonzero(messages.values.present)
         for parse, known in self._parsers:
@@ -65,6 +69,7 @@ class Decoder:
         self._name_rigs(messages.values.data, columns)
         reasons = self._general(messages.values, left, columns) if len(left) else {}
         self._refuse(columns, messages.timestamps_ms, reasons)
+        self._settle_rigs(columns, messages.offsets, census, reasons)
         return self._samples(messages, columns), self._rejects(messages, reasons)
 
     def _parse(self, parse: _Parser, known: Bytes, values: Blobs, left: Int64, columns: "_Columns") -> Int64:
@@ -85,12 +90,12 @@ class Decoder:
         return places
 
     def _name_rigs(self, data: Bytes, columns: "_Columns") -> None:
-        """Fill in the rigs' codes of what was parsed; a name that is seen for the first time gets one."""
+        """Fill in the rigs' codes of what was parsed; a name without one waits in `columns.names`."""
         table = (self._rigs.pool, self._rigs.spans, self._rigs.slots)
         if find_rigs(data, columns.spans, columns.good, table, self._default_rig, columns.rig):
             for i in np.flatnonzero(columns.good & (columns.rig < 0)):
                 start, end = columns.spans[i, :2]
-                columns.rig[i] = self._rigs.code(data[start:end].tobytes().decode())
+                columns.rig[i] = columns.waiting(data[start:end].tobytes().decode())
 
     def _general(self, values: Blobs, left: Int64, columns: "_Columns") -> dict[int, str]:
         """Decode the places in `left` one by one; return the reasons of those that can't be."""
@@ -104,7 +109,7 @@ class Decoder:
         columns.good[at] = True
         columns.ints[at, 0], columns.ints[at, 1], columns.ints[at, 2] = done.cycle, done.sample_idx, done.time_us
         columns.floats[at, 0], columns.floats[at, 1] = done.value, done.rate_hz
-        columns.rig[at] = [self._default_rig if name is None else self._rigs.code(name) for name in done.rig]
+        columns.rig[at] = [self._default_rig if name is None else self._code(name, columns) for name in done.rig]
         return {int(left[place]): reason for place, reason in done.reasons.items()}
 
     def _refuse(self, columns: "_Columns", timestamps_ms: Int64, reasons: dict[int, str]) -> None:
@@ -124,6 +129,27 @@ class Decoder:
         for i in np.flatnonzero((np.abs(columns.floats[:, 0]) > VALUE_MAX) & columns.good):
             columns.good[i] = False
             reasons[int(i)] = f"value not finite: the square of {columns.floats[i, 0]:g} would overflow statistics"
+
+    def _code(self, name: str, columns: "_Columns") -> int:
+        known = self._rigs.known(name)
+        return columns.waiting(name) if known is None else known
+
+    def _settle_rigs(self, columns: "_Columns", offsets: Int64, census: Census | None, reasons: dict[int, str]) -> None:
+        """Give codes to names that have none, as far as there is room for them."""
+        if census is None:
+            for i in np.flatnonzero(columns.good & (columns.rig < 0)).tolist():
+                columns.rig[i] = self._rigs.code(columns.names[-2 - columns.rig[i]])
+            return
+        every = bool(columns.good.all())
+        places = np.flatnonzero(columns.good)
+        codes = columns.rig if every else columns.rig[places]
+        refused = census.admit(codes, columns.names, columns.ints[places, 2], offsets[places])
+        if not every:
+            columns.rig[places] = codes
+        for i in places[refused].tolist():
+            columns.good[i] = False
+            name = columns.names[-2 - columns.rig[i]] if columns.rig[i] < 0 else self._rigs.name(int(columns.rig[i]))
+            reasons[i] = f"rig {name[:40]!r} is one too many: limits.rigs is {census.rigs_max} a partition"
 
     def _samples(self, messages: Messages, columns: "_Columns") -> Samples:
         every = bool(columns.good.all())
@@ -159,3 +185,9 @@ class _Columns:
         self.spans = np.zeros((n, 4), np.int64)
         self.rig = np.zeros(n, np.int32)
         self.good = np.zeros(n, np.bool_)
+        self.names: list[str] = []
+
+    def waiting(self, name: str) -> int:
+        """Return what stands for a name that has no code yet."""
+        self.names.append(name)
+        return -1 - len(self.names)

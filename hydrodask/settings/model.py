@@ -233,6 +233,8 @@ class Limits(Section):
 
     record_bytes: Count = 65_536
     rig_bytes: Count = 128
+    rigs: Count = 10_000
+    rig_silence: PositiveDuration = 86_400.0
 
 
 class Settings(Section):

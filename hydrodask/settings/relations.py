@@ -28,6 +28,12 @@ def _of_time(settings: "Settings") -> Iterator[str]:
             f"documents.keep_removed ({documents.keep_removed:g} s) must be at least twice step.time_max "
             f"({step.time_max:g} s): a worker that was given up may write so late, and bring back what was removed"
         )
+    window_s = settings.window.length + settings.window.lateness
+    if settings.limits.rig_silence < window_s:
+        yield (
+            f"limits.rig_silence ({settings.limits.rig_silence:g} s) must be at least window.length + window.lateness "
+            f"({window_s:g} s): a rig that is forgotten has no open windows any more"
+        )
     replayed_s = settings.lake.roll_age + step.snapshot_every + step.patience
     if settings.topics.retention < replayed_s:
         yield (

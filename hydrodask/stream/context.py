@@ -62,6 +62,8 @@ class Context:
     """Counts that are part of the state."""
     reasons: Reasons = field(default_factory=Reasons)
     """Why records are dead letters; part of the state."""
+    unsettled: bool = False
+    """Whether raw rows that wait can't be had from the log again: rigs were refused or have gone since."""
     notes: list[str] = field(default_factory=list)
     """What people should know of this partition, for the next report."""
     stage_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 from streamz import Stream
 
-from hydrodask.decode import Decoder
+from hydrodask.decode import Census, Decoder
+from hydrodask.keys import Terms
 from hydrodask.records import Late, Messages, Outgoing, Profiles, Reject, Samples, Windows
 from hydrodask.reports import PartitionReport, Reading
 from hydrodask.rigs import RIGS
@@ -18,7 +19,7 @@ from hydrodask.store.output import FileOutput
 from hydrodask.store.schemas import late_table, profiles_table, windows_table
 from hydrodask.stream import publishing
 from hydrodask.stream.context import Context
-from hydrodask.stream.noticing import Ranges, Rates, Unprofiled
+from hydrodask.stream.noticing import Crowd, Ranges, Rates, Unprofiled
 from hydrodask.window import CycleProfiles, SlidingWindows
 from hydrodask.window.geometry import METADATA, Geometry
 
@@ -48,16 +49,30 @@ class Decode(Node):
             rig_bytes_max=settings.limits.rig_bytes,
             first=settings.step.decoder,
         )
+        self.census = Census(Terms.of(settings.limits))
         self.rates = Rates(ctx, settings.observe.rigs_max)
+        self.crowd = Crowd(ctx, self.census)
         super().__init__(upstream, ctx)
-        ctx.refeed.append(self._emit)
+        ctx.states["rigs"] = self.census
+        ctx.inspectors.append(self.inspect)
+        ctx.refeed.append(self.again)
 
     def update(self, x: Messages, who: object = None, metadata: object = None) -> Any:
         with self.ctx.timed("decode"):
-            samples, rejects = self.decoder.decode(x)
+            samples, rejects = self.decoder.decode(x, self.census)
             dead_letters(self.ctx, rejects)
             self.rates.look(samples)
+            self.crowd.look()
         return self._emit(samples, metadata=metadata)
+
+    def again(self, x: Samples) -> Any:
+        """Take samples from raw/, which have been let in once."""
+        self.census.take(x)
+        return self._emit(x)
+
+    def inspect(self, report: PartitionReport) -> None:
+        """Add how many records were of rigs that were too many."""
+        report.totals["refused"] = self.census.refused
 
 
 def dead_letters(ctx: Context, rejects: list[Reject]) -> None:
@@ -78,6 +93,7 @@ class SlidingWindowsNode(Node):
         window = ctx.settings.window
         self.windows = SlidingWindows(
             ctx.sensor,
+            terms=Terms.of(ctx.settings.limits),
             length_us=round(window.length * 1e6),
             slide_us=round(window.slide * 1e6),
             lateness_us=round(window.lateness * 1e6),
@@ -141,7 +157,11 @@ class CycleProfilesNode(Node):
     """Samples → Profiles, each once its cycle is complete or over."""
 
     def __init__(self, upstream: Stream, ctx: Context) -> None:
-        self.profiles = CycleProfiles(ctx.sensor, lateness_us=round(ctx.settings.window.lateness * 1e6))
+        self.profiles = CycleProfiles(
+            ctx.sensor,
+            lateness_us=round(ctx.settings.window.lateness * 1e6),
+            terms=Terms.of(ctx.settings.limits),
+        )
         self.unprofiled = Unprofiled(ctx, self.profiles)
         super().__init__(upstream, ctx)
         ctx.states["cycles"] = self.profiles

@@ -5,6 +5,7 @@ import logging
 import numpy as np
 
 from hydrodask.channels import CHANNELS, CYCLE_S
+from hydrodask.decode import Census
 from hydrodask.records import Bool, Samples, Windows
 from hydrodask.rigs import RIGS
 from hydrodask.stream.context import Context
@@ -72,6 +73,27 @@ class Ranges:
             at = int(far[0])
             say(self._ctx, f"{RIGS.name(int(final.rig[at]))}: {self._channel.doubt(final.low[at], final.high[at])}")
             self._channel = None
+
+
+class Crowd:
+    """Says once that there are more rigs than a partition has room for, and that old records can't be taken anew."""
+
+    def __init__(self, ctx: Context, census: Census) -> None:
+        self._ctx = ctx
+        self._census = census
+        self._said = False
+
+    def look(self) -> None:
+        """Look at what the census has decided."""
+        if self._census.unsettled:
+            self._ctx.unsettled, self._census.unsettled = True, False
+        if self._census.refused and not self._said:
+            self._said = True
+            say(
+                self._ctx,
+                f"more than {self._census.rigs_max:,} rigs: records of others are dead letters; look for a producer "
+                "that makes up names, or raise limits.rigs",
+            )
 
 
 class Unprofiled:

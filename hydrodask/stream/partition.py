@@ -1,6 +1,7 @@
 """One graph on one partition: opening it at the right place, feeding it, and what it reports."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from streamz import Stream
@@ -160,9 +161,11 @@ class Partition:
     def _first(self) -> list[FileOutput]:
         """Return what has to be in files before anything that follows from it, a snapshot included.
 
-        That is raw/, where the log goes with its broker: nothing else would give its rows back.
+        That is raw/, where the log goes with its broker: nothing else would give its rows back. And where rigs were
+        refused or have gone since: a restart could not let in its rows as they were let in.
         """
-        return [f for f in self.ctx.files.values() if f.waiting and not f.keep] if self._forgetful else []
+        needed = self._forgetful or self.ctx.unsettled
+        return [f for f in self.ctx.files.values() if f.waiting and not f.keep] if needed else []
 
     def _write(self, outputs: list[FileOutput]) -> None:
         for output in dict.fromkeys(outputs):
@@ -181,6 +184,7 @@ class Partition:
         """
         if self.position == self.committed == self.emitted and self.position != self.snapshot_offset:
             self._write(self._first())
+            self.ctx.unsettled = False
             self.pin(now_s)
 
     def pin(self, now_s: float) -> None:
@@ -237,8 +241,10 @@ class Partition:
     def _restore(self, offset: int, state: dict[str, object]) -> int:
         """Restore nodes and outputs; a snapshot that does not fit is not used, and that is said."""
         try:
+            nodes: dict[str, Any] = state["nodes"]  # type: ignore[assignment]
             for name, node in self.ctx.states.items():
-                node.restore(state["nodes"][name])  # type: ignore[index]
+                older = None if name in nodes else getattr(node, "of_before", None)
+                node.restore(older(nodes) if older else nodes[name])
             for name, output in self.ctx.files.items():
                 output.restore(state["files"][name])  # type: ignore[index]
             self.ctx.totals.update(state["totals"])  # type: ignore[call-overload]

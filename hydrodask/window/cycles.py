@@ -1,14 +1,15 @@
 """Cycle profiles per rig: sixty one-second segments a cycle, each with count, mean, M2, least and largest value."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from hydrodask.channels import CHANNELS
-from hydrodask.records import Float64, Int64, Profiles, Samples
+from hydrodask.keys import Gone, Keys, Terms
+from hydrodask.records import Float64, Int32, Int64, Profiles, Samples
 from hydrodask.rigs import RIGS, RigTable
 from hydrodask.window import segments as kernel
-from hydrodask.window.keys import Keys
 
 _ROWS = 256
 """Profiles that one call of the kernel can write before Python takes them away."""
@@ -18,6 +19,10 @@ _NEVER = -(2**62)
 LEFT = ("index", "done", "time")
 """Why a sample is in no profile: its `sample_idx` is outside the cycle at its rate; its cycle is done; its time
 contradicts its `sample_idx`."""
+
+
+_Rows = tuple[Int32, Int64, Float64, Float64]
+"""Codes of rigs, and the columns of the kernel: ints, rates, segments."""
 
 
 class CycleProfiles:
@@ -30,15 +35,23 @@ class CycleProfiles:
     """
 
     def __init__(
-        self, sensor: str, *, lateness_us: int, length_us: int = 60_000_000, segments: int = 60, rigs: RigTable = RIGS
+        self,
+        sensor: str,
+        *,
+        lateness_us: int,
+        length_us: int = 60_000_000,
+        segments: int = 60,
+        rigs: RigTable = RIGS,
+        terms: Terms = Terms(),  # noqa: B008 - it is immutable
     ) -> None:
         self.sensor = sensor
         self.next_offset = 0
         self.left: Int64 = np.zeros(len(LEFT), np.int64)
         self._geometry = (np.int64(length_us), np.int64(segments), np.int64(lateness_us))
-        self._keys = Keys(rigs)
+        self._keys = Keys(rigs, terms)
         self._rows = (np.zeros((_ROWS, 5), np.int64), np.zeros(_ROWS), np.zeros((_ROWS, segments, 5)))
-        self._grow(1)
+        self._newest: Int64 = np.zeros(0, np.int64)
+        self._resize(1)
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -56,11 +69,25 @@ class CycleProfiles:
     def consume(self, samples: Samples) -> Profiles:
         """Take samples in offset order, skipping what was taken already; return the profiles that are done."""
         samples = samples.after(self.next_offset)
-        slots = self._keys.slots(samples.rig)
+        parts: list[_Rows] = []
+        for step in self._keys.follow(samples.rig, samples.time_us):
+            if isinstance(step, Gone):
+                parts += self._leave(step.slots, int(samples.offset[step.place]))
+            else:
+                parts += self._run(samples.take(slice(step.start, step.end)), step.slots)
+        if len(samples):
+            self.next_offset = int(samples.offset[-1]) + 1
+        return self._columns(parts)
+
+    def comply(self, terms: Terms) -> None:
+        """Go by other terms from the next sample on."""
+        self._keys.terms = terms
+
+    def _run(self, samples: Samples, slots: Int64) -> Iterator[_Rows]:
+        """Take samples of rigs that stay."""
         if len(self._keys) > len(self._newest):
-            self._grow(len(self._keys))
+            self._resize(max(len(self._keys), 2 * len(self._newest)), np.zeros(0, np.int64))
         where = np.zeros(2, np.int64)
-        parts = []
         while where[0] < len(samples):
             where[1] = 0
             kernel.consume(
@@ -68,27 +95,52 @@ class CycleProfiles:
                 samples.offset, self._geometry, self._state(), self.left, self._rows, where,
             )  # fmt: skip
             if where[1]:
-                parts.append(tuple(column[: where[1]].copy() for column in self._rows))
-        if len(samples):
-            self.next_offset = int(samples.offset[-1]) + 1
-        return self._columns(parts)
+                yield self._taken(int(where[1]))
+
+    def _leave(self, gone: Int64, offset: int) -> Iterator[_Rows]:
+        """Make the profiles of rigs that are gone done, the older one first, and forget the rigs."""
+        row, length = 0, self._geometry[0]
+        for k in gone.tolist():
+            for at in sorted(range(2), key=lambda at: self._ints[k, at, kernel.START]):
+                if self._ints[k, at, kernel.USED]:
+                    row = kernel.finish(k, at, length, self._state(), self._rows, row, 0, offset)
+            if row + 2 >= _ROWS:
+                yield self._taken(row)
+                row = 0
+        if row:
+            yield self._taken(row)
+        self._resize(max(1, len(self._keys) - len(gone)), gone)
+
+    def _taken(self, count: int) -> _Rows:
+        """Take the first rows away from the kernel, with codes for slots, which change."""
+        ints, rates, parts = self._rows
+        rig = self._keys.codes(ints[:count, 0])
+        return rig, ints[:count].copy(), rates[:count].copy(), parts[:count].copy()
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state after `next_offset`: equal records give equal bytes. Only open cycles are kept."""
+        """Return the state after `next_offset`: equal records give equal bytes.
+
+        Only segments of open cycles are kept, and only the value of a segment that has one.
+        """
         count = len(self)
         used = np.argwhere(self._ints[:count, :, kernel.USED] == 1)
+        parts = self._parts[used[:, 0], used[:, 1]].reshape(-1, 5)
+        one, more = np.flatnonzero(parts[:, kernel.COUNT] == 1), np.flatnonzero(parts[:, kernel.COUNT] > 1)
         return {
             "next_offset": self.next_offset,
             "left": self.left.copy(),
             "geometry": [int(g) for g in self._geometry],
-            "rigs": self._keys.names,
+            **self._keys.snapshot(),
             "newest": self._newest[:count].copy(),
             "closed": self._closed[:count].copy(),
-            "over": self._over[:count].copy(),
-            "places": used,
+            "over": self._over[:count].astype(np.int8),
+            "places": used.astype(np.int32),
             "ints": self._ints[used[:, 0], used[:, 1]],
             "rates": self._rates[used[:, 0], used[:, 1]],
-            "parts": self._parts[used[:, 0], used[:, 1]],
+            "one": one.astype(np.int32),
+            "ones": parts[one, kernel.LOW],
+            "more": more.astype(np.int32),
+            "parts": parts[more],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -97,39 +149,38 @@ class CycleProfiles:
             raise ValueError(f"profiles (length, segments, lateness) were {state['geometry']}, are {self._geometry}")
         state = _of_now(state, self.sensor)
         self.next_offset, self.left = state["next_offset"], state["left"].copy()
-        self._keys.restore(state["rigs"])
-        self._grow(max(1, len(self)), fresh=True)
+        self._keys.restore(state)
+        self._resize(max(1, len(self)), np.arange(len(self._newest)))
         count, used = len(self), state["places"]
         self._newest[:count], self._closed[:count], self._over[:count] = state["newest"], state["closed"], state["over"]
         self._ints[used[:, 0], used[:, 1]] = state["ints"]
         self._rates[used[:, 0], used[:, 1]] = state["rates"]
-        self._parts[used[:, 0], used[:, 1]] = state["parts"]
+        self._parts[used[:, 0], used[:, 1]] = _dense(state, len(used), int(self._geometry[1]))
 
     def _state(self) -> tuple[Int64, Int64, Int64, Int64, Float64, Float64]:
         return self._newest, self._closed, self._over, self._ints, self._rates, self._parts
 
-    def _grow(self, count: int, *, fresh: bool = False) -> None:
-        """Make room for `count` keys, keeping what is there unless `fresh`."""
-        old = 0 if fresh else len(getattr(self, "_newest", ()))
-        size = max(count, 2 * old)
+    def _resize(self, size: int, gone: Int64 | None = None) -> None:
+        """Make room for `size` keys, keeping what is there but those that are `gone`."""
         newest, closed = np.full(size, _NEVER, np.int64), np.full(size, _NEVER, np.int64)
         over, ints = np.zeros(size, np.int64), np.zeros((size, 2, 5), np.int64)
         rates, parts = np.zeros((size, 2)), np.zeros((size, 2, int(self._geometry[1]), 5))
-        if old:
-            newest[:old], closed[:old], over[:old], ints[:old], rates[:old], parts[:old] = self._state()
+        if gone is not None:
+            stay = np.delete(np.arange(len(self._newest)), gone)[:size]
+            for fresh, old in zip((newest, closed, over, ints, rates, parts), self._state(), strict=True):
+                fresh[: len(stay)] = old[stay]
         self._newest, self._closed, self._over = newest, closed, over
         self._ints, self._rates, self._parts = ints, rates, parts
 
-    def _columns(self, runs: list[tuple[Any, ...]]) -> Profiles:
+    def _columns(self, runs: list[_Rows]) -> Profiles:
         segments = int(self._geometry[1])
-        ints = np.concatenate([r[0] for r in runs]) if runs else np.zeros((0, 5), np.int64)
-        rates = np.concatenate([r[1] for r in runs]) if runs else np.zeros(0)
-        parts = np.concatenate([r[2] for r in runs]) if runs else np.zeros((0, segments, 5))
+        none = (np.zeros(0, np.int32), np.zeros((0, 5), np.int64), np.zeros(0), np.zeros((0, segments, 5)))
+        rig, ints, rates, parts = (np.concatenate(columns) for columns in zip(*(runs or [none]), strict=True))
         count = parts[:, :, kernel.COUNT].astype(np.int32)
         parts[count == 0] = np.nan
         return Profiles(
             self.sensor,
-            rig=self._keys.codes(ints[:, 0]) if len(ints) else np.zeros(0, np.int32),
+            rig=rig,
             cycle=ints[:, 1],
             start_us=ints[:, 2],
             complete=ints[:, 3] == 1,
@@ -141,6 +192,19 @@ class CycleProfiles:
             high=parts[:, :, kernel.HIGH],
             rate_hz=rates,
         )
+
+
+def _dense(state: dict[str, Any], cycles: int, segments: int) -> Float64:
+    """Return the segments of a snapshot's open cycles; an older one has all of them."""
+    if "ones" not in state:
+        return np.asarray(state["parts"])
+    parts = np.zeros((cycles * segments, 5))
+    parts[state["more"]] = state["parts"]
+    parts[state["one"], kernel.COUNT] = 1.0
+    parts[state["one"], kernel.MEAN] = 0.0 + state["ones"]  # as the kernel adds it: -0 becomes 0
+    for column in (kernel.LOW, kernel.HIGH):
+        parts[state["one"], column] = state["ones"]
+    return parts.reshape(cycles, segments, 5)
 
 
 def _of_now(state: dict[str, Any], sensor: str) -> dict[str, Any]:

@@ -1,24 +1,29 @@
 """Sliding windows of event time per rig: what the pane kernel does, as columns in and columns out."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from hydrodask.channels import CHANNELS
+from hydrodask.keys import Gone, Keys, Terms
 from hydrodask.records import Bool, Float64, Int64, Late, Samples, Windows
 from hydrodask.rigs import RIGS, RigTable
 from hydrodask.window import panes as kernel
-from hydrodask.window.keys import Keys
 
 _ROWS = 8192
 """Rows that one call of the kernel can write before Python takes them away."""
+
+
+_INTS, _FLOATS = np.zeros(0, np.int64), np.zeros(0)
 
 
 class SlidingWindows:
     """Windows `[start, start + length)`, start a multiple of `slide`, per rig of one sensor's partition.
 
     The watermark of a rig is its largest event time so far minus `lateness`, in record order; a window is final once
-    its end is at or below it. Statistics: Welford in offset order inside a pane, Chan's merge in pane order.
+    its end is at or below it. Statistics: Welford in offset order inside a pane, Chan's merge in pane order. The
+    windows of a rig that is gone, by `terms`, are final.
     """
 
     def __init__(
@@ -30,6 +35,7 @@ class SlidingWindows:
         lateness_us: int,
         room_us: int = 0,
         rigs: RigTable = RIGS,
+        terms: Terms = Terms(),  # noqa: B008 - it is immutable
     ) -> None:
         """`room_us` is the largest lateness that `go_over` may be told of."""
         self.sensor = sensor
@@ -39,7 +45,7 @@ class SlidingWindows:
         self._span = length_us // slide_us
         self._geometry = (np.int64(slide_us), np.int64(self._span), np.int64(lateness_us))
         self._ring = self._span + -(-max(lateness_us, room_us) // slide_us) + 1
-        self._keys = Keys(rigs)
+        self._keys = Keys(rigs, terms)
         self._allot()
 
     def _allot(self) -> None:
@@ -48,7 +54,7 @@ class SlidingWindows:
         self._pane_of: Int64 = np.zeros((0, self._ring), np.int64)
         self._panes: Float64 = np.zeros((0, self._ring, kernel.COLUMNS))
         self._dirty: Bool = np.zeros((0, self._ring), np.bool_)
-        self._grow(16)
+        self._resize(16)
         self._rows = (np.zeros((_ROWS + 2 * self._ring, 5), np.int64), np.zeros((_ROWS + 2 * self._ring, 5)))
 
     def __len__(self) -> int:
@@ -69,19 +75,14 @@ class SlidingWindows:
     def consume(self, samples: Samples) -> tuple[Windows, Late]:
         """Take samples in offset order, skipping what was taken already; return final windows and late samples."""
         samples = samples.after(self.next_offset)
-        slots = self._keys.slots(samples.rig)
-        if len(self._keys) > len(self._state):
-            self._grow(len(self._keys))
         late_us = np.zeros(len(samples), np.int64)
-        where = np.zeros(2, np.int64)
-        parts = []
-        while where[0] < len(samples):
-            where[1] = 0
-            kernel.consume(
-                slots, samples.time_us, samples.value, samples.rate_hz, samples.offset, self._geometry, *self._arrays(),
-                late_us, self._rows, where,
-            )  # fmt: skip
-            parts.append(self._take(int(where[1])))
+        parts: list[Windows] = []
+        for step in self._keys.follow(samples.rig, samples.time_us):
+            if isinstance(step, Gone):
+                parts += self._leave(step.slots, int(samples.offset[step.place]))
+            else:
+                which = slice(step.start, step.end)
+                parts += self._run(samples.take(which), step.slots, late_us[which])
         late = late_us >= 0
         lost = int(late.sum())
         self.late += lost
@@ -90,6 +91,36 @@ class SlidingWindows:
             self.next_offset = int(samples.offset[-1]) + 1
         chosen = samples.take(late) if lost else samples.take(slice(0, 0))
         return _join(self.sensor, parts), Late(chosen, late_us[late])
+
+    def comply(self, terms: Terms) -> None:
+        """Go by other terms from the next sample on."""
+        self._keys.terms = terms
+
+    def _run(self, samples: Samples, slots: Int64, late_us: Int64) -> Iterator[Windows]:
+        """Take samples of rigs that stay."""
+        if len(self._keys) > len(self._state):
+            self._resize(max(len(self._keys), 2 * len(self._state)))
+        where = np.zeros(2, np.int64)
+        while where[0] < len(samples):
+            where[1] = 0
+            kernel.consume(
+                slots, samples.time_us, samples.value, samples.rate_hz, samples.offset, self._geometry, *self._arrays(),
+                late_us, self._rows, where,
+            )  # fmt: skip
+            yield self._take(int(where[1]))
+
+    def _leave(self, gone: Int64, offset: int) -> Iterator[Windows]:
+        """Make the windows of rigs that are gone final, and forget the rigs."""
+        row = 0
+        for k in gone.tolist():
+            _oldest, newest = kernel.bounds_of(k, self._pane_of)
+            if newest != kernel.NEVER:
+                row = kernel.close(k, newest + self._span, self._span, *self._arrays(), self._rows, row, offset)
+            if row > _ROWS:
+                yield self._take(row)
+                row = 0
+        yield self._take(row)
+        self._resize(max(16, len(self._keys) - len(gone)), gone)
 
     def updates(self, revision: int) -> Windows:
         """Return the open windows that changed since the last call, as they are now."""
@@ -126,15 +157,18 @@ class SlidingWindows:
     def snapshot(self) -> dict[str, Any]:
         """Return the state after `next_offset`: equal records give equal bytes."""
         count = len(self)
+        used = np.flatnonzero(self._pane_of[:count] != kernel.NEVER)  # most rigs of many have few
         return {
             "next_offset": self.next_offset,
             "kept": self.kept,
             "late": self.late,
             "geometry": [int(g) for g in self._geometry],
-            "rigs": self._keys.names,
+            **self._keys.snapshot(),
             "state": self._state[:count].copy(),
-            "pane_of": self._pane_of[:count].copy(),
-            "panes": self._panes[:count].copy(),
+            "ring": self._ring,
+            "places": used.astype(np.int32),
+            "pane_of": self._pane_of[:count].ravel()[used],
+            "panes": self._panes[:count].reshape(-1, kernel.COLUMNS)[used],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -142,30 +176,28 @@ class SlidingWindows:
         if state["geometry"] != [int(g) for g in self._geometry]:
             raise ValueError(f"windows (slide, span, lateness) were {state['geometry']}, are {self._geometry}")
         self.next_offset, self.kept, self.late = state["next_offset"], state["kept"], state["late"]
-        self._keys.restore(state["rigs"])
-        self._ring = state["pane_of"].shape[1]  # it may have had room for more lateness than there is now
+        self._keys.restore(state)
+        self._ring = int(state.get("ring") or state["pane_of"].shape[1])  # there may have been room for more lateness
         self._allot()
-        self._grow(max(16, len(self)))
         count = len(self)
-        self._state[:count], self._pane_of[:count] = state["state"], state["pane_of"]
-        panes = state["panes"]
-        self._panes[:count, :, : panes.shape[2]] = panes
-        if panes.shape[2] <= kernel.RATE:  # of before rates were kept: then the table's counted
-            self._panes[:count, :, kernel.RATE][panes[:, :, kernel.COUNT] > 0] = CHANNELS[self.sensor].rate_hz
-        self._dirty[:] = False
+        self._resize(max(16, count))
+        places, pane_of, panes = _sparse(state, self.sensor)
+        self._state[:count] = state["state"]
+        self._pane_of.reshape(-1)[places] = pane_of
+        self._panes.reshape(-1, kernel.COLUMNS)[places] = panes
 
     def _arrays(self) -> tuple[Int64, Int64, Float64, Any]:
         return self._state, self._pane_of, self._panes, self._dirty
 
-    def _grow(self, count: int) -> None:
-        """Make room for `count` keys, twice as much as there was at least, keeping what is there."""
-        size = max(count, 2 * len(self._state))
+    def _resize(self, size: int, gone: Int64 = _INTS) -> None:
+        """Make room for `size` keys, keeping what is there but those that are `gone`."""
         state = np.full((size, 2), kernel.NEVER, np.int64)
         pane_of = np.full((size, self._ring), kernel.NEVER, np.int64)
         panes, dirty = np.zeros((size, self._ring, kernel.COLUMNS)), np.zeros((size, self._ring), np.bool_)
-        kept = len(self._state)
-        state[:kept], pane_of[:kept] = self._state, self._pane_of
-        panes[:kept], dirty[:kept] = self._panes, self._dirty
+        stay = np.delete(np.arange(len(self._state)), gone)[:size]
+        kept = len(stay)
+        state[:kept], pane_of[:kept] = self._state[stay], self._pane_of[stay]
+        panes[:kept], dirty[:kept] = self._panes[stay], self._dirty[stay]
         self._state, self._pane_of, self._panes, self._dirty = state, pane_of, panes, dirty
 
     def _take(self, count: int) -> Windows:
@@ -187,6 +219,20 @@ class SlidingWindows:
         )
 
 
+def _sparse(state: dict[str, Any], sensor: str) -> tuple[Int64, Int64, Float64]:
+    """Return the panes of a snapshot that hold samples: where they are, which, and what they hold.
+
+    An older one has all of them, and a still older one no rates: then the table's counted.
+    """
+    panes = state["panes"]
+    if "places" in state:
+        return state["places"], state["pane_of"], panes
+    if panes.shape[2] <= kernel.RATE:
+        panes = np.concatenate([panes, np.full((*panes.shape[:2], 1), float(CHANNELS[sensor].rate_hz))], axis=2)
+    places = np.flatnonzero(state["pane_of"] != kernel.NEVER)
+    return places, state["pane_of"].ravel()[places], panes.reshape(-1, kernel.COLUMNS)[places]
+
+
 def _join(sensor: str, parts: list[Windows]) -> Windows:
     """Return several runs of rows as one."""
     if len(parts) == 1:
@@ -197,5 +243,4 @@ def _join(sensor: str, parts: list[Windows]) -> Windows:
     return Windows(sensor, *(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
 
-_INTS, _FLOATS = np.zeros(0, np.int64), np.zeros(0)
 _EMPTY = (_INTS, _INTS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, np.zeros(0, np.bool_), _INTS, _FLOATS)

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from hydrodask import clock
 from hydrodask import kafka as clients
 from hydrodask.audit.restore import restore_topics
 from hydrodask.audit.verify import verify
+from hydrodask.channels import CHANNELS
+from hydrodask.ingest.feed import open_recording
+from hydrodask.ingest.publisher import Publisher, producer_for
 from hydrodask.ingest.topics import create
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
-from tests.audited import BAD, run_real, wrong
-from tests.delivery import read, until
+from tests.audited import BAD, fine, run_real, wrong
+from tests.delivery import CYCLES, Driver, Progress, read, sets_of, settings_of, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
@@ -51,3 +55,55 @@ def test_rows_that_a_new_topic_lacks_are_published_once(kafka: Kafka, recording:
     after = {name: finals(settings, name) for name in names}
     assert after == before
     assert not {"analytics", "profiles", "dead"} & set(wrong(verify(settings)))
+
+
+def bad(settings: Settings, first: int, count: int) -> None:
+    """Publish records of PS1 that nobody can use."""
+    client = clients.producer(settings.kafka)
+    for number in range(first, first + count):
+        client.produce(settings.topic("PS1"), b'{"bad": %d}' % number, b"rig-1")
+    assert client.flush(10) == 0
+
+
+def publish_samples(settings: Settings, recording: Path) -> int:
+    """Publish a recording, and make no topics; return how many records are not of PS1."""
+    publisher = Publisher(producer_for(settings.kafka), settings.topic, speed=None)
+    summary = publisher.run(open_recording(settings, recording, clock.now_us()))
+    assert not summary.failed, summary
+    return summary.published - CYCLES * CHANNELS["PS1"].samples_per_cycle
+
+
+def letters(settings: Settings) -> list[bytes]:
+    """Return the dead letters."""
+    return read(settings, "dead-letter", parse=False)
+
+
+def test_outputs_wait_for_a_topic_that_is_gone_and_nothing_else_does(kafka: Kafka, short: Path, tmp_path: Path) -> None:
+    """Dead letters are deleted in mid-run: said once, others go on; made anew, it gets what waited, each once."""
+    sets = sets_of(kafka, tmp_path, "waits", "step.trigger=200ms")
+    settings = settings_of(kafka, tmp_path, "waits")
+    create(settings)
+    with Driver(sets, tmp_path / "log") as driver:
+        bad(settings, 0, 5)
+        until(lambda: len(letters(settings)) == 5, "the first are dead letters")
+        delete(settings, "dead-letter")
+        bad(settings, 5, 5)
+        until(lambda: "topic waits-dead-letter is gone; `hydrodask topics create`" in driver.output, "it says so")
+        total = publish_samples(settings, short)
+        with Progress(settings) as progress:
+            until(
+                lambda: sum(progress.offsets().values()) == total + 5,
+                "all partitions but that of bad records go on",
+            )
+            assert progress.offsets()["PS1"] == 5
+            create(settings)
+            until(lambda: len(letters(settings)) == 5, "those that waited are published")
+            until(lambda: not any(progress.ends()[n] - at for n, at in progress.offsets().items()), "all is read")
+        until(lambda: "was made anew, without what was published before" in driver.output, "it says what is missing")
+        done = restore_topics(settings, write=True)
+        assert driver.process.poll() is None
+        assert driver.stop() == 0
+
+    assert [one.restored for one in done] == [0, 0, 5]
+    assert sorted(letters(settings)) == [b'{"bad": %d}' % number for number in range(10)]
+    assert fine(verify(settings))

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from hydrodask import clock
 from hydrodask.records import Change, Outgoing, Samples
-from hydrodask.reports import PartitionReport
+from hydrodask.reports import PartitionReport, StepReport
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
@@ -77,6 +77,14 @@ class Context:
     def sensor(self) -> str:
         """The sensor whose topic this is."""
         return self.topic.removeprefix(self.settings.topics.prefix)
+
+    def hand_over(self, report: StepReport) -> None:
+        """Add how long stages took, and notes, to a step's report; each is said once."""
+        for stage, seconds in self.stage_s.items():
+            report.stage_s[stage] = report.stage_s.get(stage, 0.0) + seconds
+        report.notes += [f"{self.topic}-{self.partition}: {note}" for note in self.notes]
+        self.stage_s.clear()
+        self.notes.clear()
 
     def now_s(self) -> float:
         """Return seconds on the clock that files are aged by."""

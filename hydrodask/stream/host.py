@@ -16,6 +16,7 @@ from hydrodask.stream.context import Context
 from hydrodask.stream.failures import Failures
 from hydrodask.stream.latency import Latencies
 from hydrodask.stream.order import Order
+from hydrodask.stream.outlets import Outlets
 from hydrodask.stream.ownership import Ownership
 from hydrodask.stream.partition import Partition
 from hydrodask.stream.surroundings import REAL, Surroundings
@@ -44,6 +45,7 @@ class Host:
         self._committed_at_s = clock.monotonic_s()
         self._refused_since_s: float | None = None
         self._latencies = Latencies()
+        self._outlets = Outlets(order.settings.kafka, surroundings.identities, order.settings.step.patience)
         self._report = self._new_report()
         with ExitStack() as held:
             self._transactions = self._own(order, held)
@@ -171,6 +173,7 @@ class Host:
             left_s = max(0.0, min(deadline_s, max(due_s, clock.monotonic_s())) - clock.monotonic_s())
             if sum(p.pending for p in self.partitions.values()) > PENDING_MAX:
                 self._commit()
+                self._outlets.insist()
             started_s = clock.monotonic_s()
             batches = self._reader.poll(rows_max, left_s)
             self._report.stage_s["poll"] = self._report.stage_s.get("poll", 0.0) + clock.monotonic_s() - started_s
@@ -213,8 +216,7 @@ class Host:
             return False
         self._commit()
         for partition in self.partitions.values():
-            behind = partition.position - partition.snapshot_offset
-            if partition.due(now_s, every_s=step.snapshot_every) or (embedded and behind >= rows_max):
+            if partition.due(now_s, every_s=step.snapshot_every, behind_max=rows_max):
                 self._save(partition)
         self._get_through()
         return True
@@ -232,10 +234,11 @@ class Host:
         """Publish what waits: documents, then records and offsets in one transaction."""
         now_s = clock.monotonic_s()
         every_s = self.settings.window.emit_every if emit_every_s is None else emit_every_s
-        for partition in self.partitions.values():
+        for partition in filter(self._outlets.open_to, self.partitions.values()):
             with self._failures.of(partition):
                 partition.tick(now_s, every_s=every_s)
-        changes = [c for p in self.partitions.values() for c in p.ctx.changes]
+        ready = self._outlets.ready(self.partitions.values())
+        changes = [c for p in ready for c in p.ctx.changes]
         failpoint("commit.begun")
         if changes:
             if self._documents is None:
@@ -243,12 +246,11 @@ class Host:
                 self._held.callback(self._documents.close)
             self._documents.write(changes)
             failpoint("commit.documents_written")
-        moved = {source: p.mark for source, p in self.partitions.items() if p.mark != p.marked}
-        outgoing = [record for p in self.partitions.values() for record in p.ctx.outbox]
-        if moved or outgoing:
-            offsets = [self._reader.mark(source, *mark) for source, mark in moved.items()]
+        offsets = [self._reader.mark(p.ctx.source, *p.mark) for p in ready if p.mark != p.marked]
+        outgoing = [record for p in ready for record in p.ctx.outbox]
+        if offsets or outgoing:
             self._transactions.commit(outgoing, offsets, self._reader.consumer)
-        for partition in self.partitions.values():
+        for partition in ready:
             partition.commit()
         failpoint("commit.noted")
         self._committed_at_s = clock.monotonic_s()
@@ -264,6 +266,7 @@ class Host:
             with self._failures.of(partition, stores=True):
                 partition.roll(clock.monotonic_s(), rows_max=1, age_s_max=0.0)
             self._save(partition)
+        self._outlets.insist()
 
     def _wait(self, error: RetryableError) -> None:
         """Take note that a broker or store refuses; give up once patience is over."""
@@ -281,16 +284,13 @@ class Host:
         report = self._report
         for source, partition in self.partitions.items():
             part = partition.report(self._reader.end(source))
-            if report.waiting:
-                part.state, part.advice = "waiting", report.waiting
+            if waits := report.waiting or self._outlets.advice(source):
+                part.state, part.advice = "waiting", waits
             elif part.lag > self.settings.step.rows_max:
                 part.state = "catching up"
             report.partitions.append(part)
-            for stage, seconds in partition.ctx.stage_s.items():
-                report.stage_s[stage] = report.stage_s.get(stage, 0.0) + seconds
-            partition.ctx.stage_s.clear()
-            report.notes += [f"{source[0]}-{source[1]}: {note}" for note in partition.ctx.notes]
-            partition.ctx.notes.clear()
+            partition.ctx.hand_over(report)
+        report.notes += self._outlets.take_notes()
         report.commit_age_s = clock.monotonic_s() - self._committed_at_s
         report.seconds = clock.monotonic_s() - started_s
         return report

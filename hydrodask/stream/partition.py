@@ -172,8 +172,10 @@ class Partition:
             with self.ctx.timed("archive"):
                 output.roll(self.position)
 
-    def due(self, now_s: float, *, every_s: float) -> bool:
+    def due(self, now_s: float, *, every_s: float, behind_max: int) -> bool:
         """Say whether it is time for a snapshot: where raw/ has to come first, with its files and no file more."""
+        if self._forgetful and self.position - self.snapshot_offset >= behind_max:
+            return True  # what is not in one holds the publisher back
         raw = [f.first for f in self.ctx.files.values() if not f.keep] if self._forgetful else []
         return max(raw) > self.snapshot_offset if raw else now_s - self.snapshot_at_s >= every_s
 

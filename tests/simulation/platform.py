@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -44,6 +44,13 @@ FLOW_OF = {
 }
 _load_rules = cache(load_rules)
 BUILDS = {flow.name: flow.build for flow in FLOWS}
+
+
+class Forever:
+    """Ids of topics that nobody deletes."""
+
+    def of(self, topics: Iterable[str]) -> dict[str, str]:
+        return {topic: f"simulated/{topic}" for topic in topics}
 
 
 class FakeCluster:
@@ -174,6 +181,7 @@ class Platform:
             producer=self.broker.producer,
             files=self.disk.at,
             documents=lambda _settings: self.documents,
+            identities=lambda _kafka: Forever(),  # type: ignore[arg-type, return-value]
         )
         self.settings = settings_of(dict(schedule.sets))
         self.overview: Overview

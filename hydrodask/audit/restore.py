@@ -22,7 +22,9 @@ from hydrodask.kafka import consumer
 from hydrodask.records import Outgoing, Upsert
 from hydrodask.settings import Settings
 from hydrodask.store.documents import Documents, open_documents
+from hydrodask.store.files import Files
 from hydrodask.store.topics import Transactions
+from hydrodask.stream import spread
 
 Say = Callable[[str], None]
 
@@ -60,7 +62,8 @@ class _Sender:
     """Publishes rows in transactions. Made before the topics are read, it ends what another of its kind has begun."""
 
     def __init__(self, settings: Settings) -> None:
-        self._transactions = Transactions(settings.kafka, "backfill")
+        kept = spread.load(settings, Files(settings.snapshots_url))
+        self._transactions = Transactions(settings.kafka, "backfill", spread=kept)
         self._consumer = consumer(settings.kafka)
         self._waiting: list[Outgoing] = []
         self.counts: dict[str, int] = {}

@@ -20,13 +20,13 @@ from hydrodask.errors import FatalError, HydrodaskError, RetryableError
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.discover import Discovery, Source
 from hydrodask.ingest.embedded import EmbeddedBroker
-from hydrodask.ingest.topics import all_topics, create, unread
+from hydrodask.ingest.topics import all_topics, create, partitions, unread
 from hydrodask.observe import page
 from hydrodask.settings import Settings
 from hydrodask.store.documents import Documents, open_documents
 from hydrodask.store.files import Files
 from hydrodask.store.topics import fence
-from hydrodask.stream import turns
+from hydrodask.stream import spread, turns
 from hydrodask.stream.cluster import DaskCluster
 from hydrodask.stream.coordinator import Coordinator
 from hydrodask.stream.ownership import Ownership
@@ -102,7 +102,7 @@ class Platform:
             if not self.settings.kafka.embedded:
                 made = await asyncio.to_thread(create, self.settings)
                 say(f"broker {self.settings.kafka.bootstrap}: {len(made)} topics created")
-                self._concerns = [f"warning: {one}" for one in await asyncio.to_thread(concerns, self.settings)]
+                self._concerns = [f"warning: {one}" for one in await asyncio.to_thread(self._look_at_topics)]
                 for one in self._concerns:
                     say(one)
             self.ownership = Ownership(Files(self.settings.snapshots_url), self.settings.kafka.group)
@@ -113,6 +113,12 @@ class Platform:
             self._build()
             stack.callback(self.discovery.close)
             yield
+
+    def _look_at_topics(self) -> list[str]:
+        """Return what is amiss with the topics, and keep how rows of ours are spread over theirs."""
+        files = Files(self.settings.snapshots_url)
+        kept = spread.settle(self.settings, files, partitions(self.settings))
+        return [*map(str, concerns(self.settings)), *kept]
 
     async def run(self, *, seconds: float | None, until_idle: bool) -> None:
         """Run until told to stop, `seconds` from the first record on, or until the source has ended and is stored."""

@@ -113,6 +113,11 @@ def create(settings: Settings) -> list[str]:
     return made
 
 
+def partitions(settings: Settings) -> dict[str, int]:
+    """Return how many partitions each topic of the brokers has; raises UnreachableError."""
+    return {name: count for name, (count, _) in _known(kafka.admin(settings.kafka), settings).items()}
+
+
 def list_topics(settings: Settings) -> list[TopicInfo]:
     """Return those of `all_topics` that the broker has, in that order; raises UnreachableError."""
     admin = kafka.admin(settings.kafka)

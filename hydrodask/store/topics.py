@@ -1,8 +1,10 @@
 """Publish output records and source offsets in one Kafka transaction, and fence those who must not any more."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import NoReturn
 
 from hydrodask import clock
@@ -44,6 +46,15 @@ def fence(kafka: Kafka, slot: int, *, connect: Callable[..., Producer] = produce
     Transactions(kafka, slot, connect=connect).close()
 
 
+def partition_of(key: bytes, count: int) -> int:
+    """Return the partition that librdkafka chooses for a key of a topic with so many, as long as it has no more.
+
+    >>> partition_of(b"rig-1", 1), partition_of(b"rig-2", 3)
+    (0, 2)
+    """
+    return zlib.crc32(key) % count
+
+
 class Transactions:
     """The transactional producer of one slot. A commit is all or nothing and may be repeated after a RetryableError.
 
@@ -52,7 +63,16 @@ class Transactions:
     while a single broker starts again, was found never to get over it.
     """
 
-    def __init__(self, kafka: Kafka, slot: int | str, *, connect: Callable[..., Producer] = producer) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        slot: int | str,
+        *,
+        connect: Callable[..., Producer] = producer,
+        spread: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """`spread` says over how many of its partitions the keys of a topic go; others leave that to the client."""
+        self._spread = spread
         self._timeout_s = kafka.timeout
         self._end_s = 0.0
         """When the commit that is being made has to be done."""
@@ -113,16 +133,22 @@ class Transactions:
         """Hand records to the client. A record that can't be delivered fails the transaction, not a callback."""
         produce = self._producer.produce
         for record in outgoing:
+            partition = self._partition(record)
             for _ in range(_FULL_QUEUE_WAITS_MAX):
                 try:
-                    produce(
-                        record.topic, record.value, record.key, record.partition, headers=record.headers or None
-                    )  # fmt: skip
+                    produce(record.topic, record.value, record.key, partition, headers=record.headers or None)
                     break
                 except BufferError:
                     self._producer.poll(0.1)
             else:
                 raise BufferError("the producer's queue stayed full")
+
+    def _partition(self, record: Outgoing) -> int:
+        """Return where a record goes; -1: the client decides."""
+        count = self._spread.get(record.topic)
+        if record.partition >= 0 or count is None or not record.key:
+            return record.partition
+        return partition_of(record.key, count)
 
     def _send_offsets(self, offsets: list[TopicPartition], group: object, what: str) -> None:
         """Add offsets to the transaction. Raises StartOverError when there is no answer.

@@ -84,7 +84,7 @@ class Host:
         ownership = Ownership(self._snapshots, order.settings.kafka.group)
         if order.run:
             ownership.use(order.slot)
-        transactions = Transactions(order.settings.kafka, order.slot, connect=self._surroundings.producer)
+        transactions = self._surroundings.transactions(order.settings, order.slot, self._snapshots)
         held.callback(transactions.close)
         failpoint("open.initialised")
         if order.run:

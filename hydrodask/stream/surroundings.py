@@ -11,6 +11,8 @@ from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 from hydrodask.store.documents import Documents, open_documents
 from hydrodask.store.files import Files
+from hydrodask.store.topics import Transactions
+from hydrodask.stream import spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,11 @@ class Surroundings:
     def reader(self, kafka: Kafka, *, base: int) -> Reader:
         """Return a reader of the group's partitions."""
         return Reader(kafka, base=base, connect=self.consumer, fetch=self.fetcher)
+
+    def transactions(self, settings: Settings, slot: int, snapshots: Files) -> Transactions:
+        """Return the producer of a slot, which spreads rigs as the files beside the snapshots say."""
+        kept = spread.load(settings, snapshots)
+        return Transactions(settings.kafka, slot, connect=self.producer, spread=kept)
 
 
 REAL = Surroundings()

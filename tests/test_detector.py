@@ -452,6 +452,13 @@ def test_rule_that_stays_keeps_its_incident() -> None:
     assert found["baseline:avg_value"] == ("open", 2)
 
 
+def test_detector_by_criteria_has_their_digest() -> None:
+    """Also where they say more than rules, baselines and coverage: after a restart documents name the same digest."""
+    criteria = Criteria((rule(),), QUIET, 0.9, 60.0, slide_s=5.0, silent_after_s=30.0)
+
+    assert Detector.by(criteria).criteria.digest == criteria.digest
+
+
 def test_digest_is_of_the_content() -> None:
     """Other order, same digest; another message, threshold or coverage, another one."""
     low, high = rule(name="a"), rule(name="b")

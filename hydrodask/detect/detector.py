@@ -86,6 +86,7 @@ class Detector:
             coverage_min=criteria.coverage_min,
             window_s=criteria.window_s,
         )
+        made._judge_by(criteria)  # all of them: what was made from its parts has another digest
         made.since = since
         return made
 

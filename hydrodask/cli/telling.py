@@ -56,6 +56,7 @@ class Teller:
         self.trouble = ""
         self._platform = platform
         self._slots = 0
+        self._over = False
 
     async def run(self) -> None:
         """Write every `STATUS_EVERY_S`, until it is cancelled."""
@@ -67,8 +68,11 @@ class Teller:
 
     def write(self, state: str | None) -> None:
         """Write once; the last time with how the run has ended."""
-        # Before anything is read: a slow thread of `run` may write last, and must not win over the end.
+        # In this order: a slow thread of `run` may begin or write last, and must not win over the end.
+        self._over = self._over or state is not None
         now_us = clock.now_us()
+        if state is None and self._over:
+            return
         self._safely(lambda: self._write(state, now_us))
         if state is not None and self.trouble:
             log.warning("%s: %s", self.name, self.trouble)  # nobody looks after it any more

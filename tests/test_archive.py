@@ -176,6 +176,16 @@ def test_what_the_stream_has_stored_stays(recording: Path, stream: Streamed, tmp
     assert not any(stored(tmp_path, "CE")["complete"].to_pylist())
 
 
+def test_cycles_with_another_start_are_said(tmp_path: Path) -> None:
+    """Another zone, say: they are other cycles, and whoever did not mean that learns of it."""
+    folder = write_archive(tmp_path / "archive")
+    brought_in(folder, tmp_path / "lake")
+
+    again = brought_in(folder, tmp_path / "lake", Place("rig-1", START_US + 8 * 3600 * 1_000_000))
+
+    assert (again.moved, again.files) == (3, 18)
+
+
 def test_nothing_is_stored_of_a_folder_with_a_bad_value(tmp_path: Path) -> None:
     """It is in the last row of the last sensor: everything is read before anything is written."""
     folder = write_archive(tmp_path / "archive", cycles=8)

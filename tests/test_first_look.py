@@ -163,3 +163,48 @@ def test_score_looks_at_its_output_first(tmp_path: Path, output: str) -> None:
     assert done.returncode == 2, done.stderr
     assert f"--output has value '{path}'" in done.stderr
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("command", ["verify", "compact", "backfill"])
+def test_where_no_lake_is_nothing_is_fine(tmp_path: Path, command: str) -> None:
+    """A wrong data_dir must not pass for a lake in which all is well."""
+    done = hydrodask(command, *data_in(tmp_path))
+
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"there is no lake at {tmp_path}/data/lake" in done.stderr
+
+
+def test_run_publishes_its_source_to_no_broker_that_nobody_named(tmp_path: Path) -> None:
+    """As `simulate` and `replay`: the default's address is no name that anybody gave."""
+    done = hydrodask("run", *data_in(tmp_path), "--set", "kafka.embedded=false", "--for", "1s")
+
+    assert done.returncode == 3, done.stderr
+    assert "no broker is named" in done.stderr
+
+
+def test_a_folder_without_its_kind_is_understood(tmp_path: Path) -> None:
+    """The message says how to name it."""
+    done = hydrodask("run", "--source", str(tmp_path), *data_in(tmp_path))
+
+    assert done.returncode == 3
+    assert f"did you mean recording:{tmp_path}?" in done.stderr
+
+
+def test_a_name_that_no_sensor_has_is_said(tmp_path: Path) -> None:
+    """Nothing is found of it, and the sensors that there are get listed."""
+    done = hydrodask("incidents", "--sensor", "PS99", *data_in(tmp_path))
+
+    assert "No incidents of sensor 'PS99' in " in done.stdout
+    assert "Sensors are PS1, " in done.stdout
+
+
+@pytest.mark.parametrize("rig", ["", "x" * 200, "a\tb"])
+@pytest.mark.parametrize("command", [["import"], ["replay", "--bootstrap", "127.0.0.1:1"]])
+def test_a_rig_s_name_is_one_that_the_stream_would_take(tmp_path: Path, command: list[str], rig: str) -> None:
+    """Or its cycles would be dead letters, or of a rig that nobody can name."""
+    folder = write_recording(tmp_path / "recording")
+    done = hydrodask(*command, str(folder), "--rig", rig, *data_in(tmp_path))
+
+    assert done.returncode == 2, done.stderr
+    assert "--rig has value" in done.stderr
+    assert not (tmp_path / "data").exists()

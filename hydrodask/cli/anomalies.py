@@ -44,7 +44,7 @@ def anomalies(
         print_json(found)
         return
     if not found:
-        none_found("anomalies", effective)
+        none_found("anomalies", effective, where)
         return
     table = Table("window", "sensor", "what", title="Anomalies (event time, UTC)", show_lines=True)
     for one in found:

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, need_lake, print_json, settings
 from hydrodask.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def backfill(
         with DataDir(effective.data_dir, "maintenance-lock") if write else contextlib.nullcontext():
             _restore(effective, topics=topics, documents=documents, write=write, as_json=as_json)
         return
+    need_lake(effective)
     if write:
         with DataDir(effective.data_dir, "maintenance-lock"):
             reports = asyncio.run(_run(effective, write=True))

@@ -2,14 +2,18 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from hydrodask.channels import SENSORS
+from hydrodask.errors import UsageError
+from hydrodask.records import WHOLE_RIG
 from hydrodask.settings import Settings, load, redacted
-from hydrodask.settings.model import duration_s
+from hydrodask.settings.model import Kafka, duration_s
 
 Profile = Annotated[str | None, typer.Option("--profile", help="Name of a file in conf/profiles.", show_default=False)]
 Sets = Annotated[
@@ -47,11 +51,40 @@ def seconds(text: str | None, option: str = "--for") -> float | None:
         ) from error
 
 
-def none_found(what: str, effective: Settings) -> None:
-    """Say that there are no documents of a kind, and where that is: it may be the wrong place."""
+def check_rig_option(rig: str | None, effective: Settings) -> None:
+    """Raise UsageError for a rig's name that the stream would not take either."""
+    from hydrodask.decode.general import check_rig
+
+    try:
+        check_rig(rig, effective.limits.rig_bytes)
+    except ValueError as error:
+        raise UsageError(f"--rig has value {str(rig)[:60]!r}: {error}") from error
+
+
+def none_found(what: str, effective: Settings, wanted: Mapping[str, object]) -> None:
+    """Say that there are no documents of a kind, and where that is: it may be the wrong place, or name."""
     where = escape(redacted(effective.documents_url))
-    text = f"No {what} in {where}; those of a run with a profile show with the same --profile."
+    only = "".join(f" of {name} {escape(repr(value))}" for name, value in wanted.items())
+    text = f"No {what}{only} in {where}; those of a run with a profile show with the same --profile."
+    if wanted.get("sensor", WHOLE_RIG) not in (WHOLE_RIG, *SENSORS):
+        text += f" Sensors are {', '.join(SENSORS)}."
     console.print(text, highlight=False, soft_wrap=True)
+
+
+def need_lake(effective: Settings) -> None:
+    """Raise UsageError when there is no lake where the settings say: nothing wrong would be found, or done, there."""
+    from hydrodask.store.files import Files
+
+    if not Files(effective.lake_url).exists():
+        raise UsageError(
+            f"there is no lake at {redacted(effective.lake_url)}; give the --profile and --set of the run that wrote "
+            "it, in the same folder"
+        )
+
+
+def broker_is_named(effective: Settings, origins: Mapping[str, str]) -> bool:
+    """Say whether somebody has named the broker: who listens at the default's address may be anybody's."""
+    return origins["kafka.bootstrap"] != "default" or effective.kafka.bootstrap != Kafka().bootstrap
 
 
 def moment(iso: str) -> str:

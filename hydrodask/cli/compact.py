@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, seconds, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, need_lake, print_json, seconds, settings
 
 if TYPE_CHECKING:
     from hydrodask.audit.compaction import Compaction
@@ -49,6 +49,7 @@ def compact(
     from hydrodask.cli.datadir import DataDir
 
     effective = settings(profile, sets)
+    need_lake(effective)
     if dry_run:
         _tell(Compaction(effective, rows_max=rows, in_place=in_place), as_json=as_json)
         return

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
+from hydrodask.cli.common import Json, Profile, Sets, check_rig_option, console, errors, print_json, settings
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder with PS1.txt … profile.txt, or the same as Parquet.")
@@ -51,6 +51,8 @@ def import_(
     from hydrodask.store.lake import Lake
 
     effective = settings(profile, sets)
+    name = folder.resolve().name if rig is None else rig
+    check_rig_option(name, effective)
     try:
         start_us = parse_iso(start or RECORDING_START)
     except ValueError as error:
@@ -61,10 +63,11 @@ def import_(
         done = import_archive(
             archive,
             Lake(effective.lake_url),
-            Place(rig or folder.resolve().name, start_us),
+            Place(name, start_us),
             progress=lambda sensor: bar.update(task, advance=1, description=sensor),
         )
-    for doubt in done.doubts:
+    moved = f"{done.moved} of these cycles were imported with another start before, and are there with both"
+    for doubt in (*done.doubts, *([moved] if done.moved else [])):
         errors.print(f"[yellow]{escape(doubt)}[/]", highlight=False, soft_wrap=True)
     if json:
         print_json(asdict(done))

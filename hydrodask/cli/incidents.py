@@ -46,7 +46,7 @@ def incidents(
         print_json(found)
         return
     if not found:
-        none_found("incidents", effective)
+        none_found("incidents", effective, where)
         return
     table = Table("opened", "resolved", "what", title="Incidents (event time, UTC)", show_lines=True)
     for one in found:

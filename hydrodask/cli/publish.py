@@ -9,14 +9,13 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from hydrodask.cli.common import console, errors, print_json
+from hydrodask.cli.common import broker_is_named, console, errors, print_json
 from hydrodask.clock import US_PER_S, iso
 from hydrodask.errors import ConfigError, FatalError, HydrodaskError
 from hydrodask.ingest import topics
 from hydrodask.ingest.feed import Feed, parse_speed
 from hydrodask.ingest.publisher import Publisher, Summary, producer_for
 from hydrodask.settings import Settings, load
-from hydrodask.settings.model import Kafka
 
 Bootstrap = Annotated[
     str | None,
@@ -46,11 +45,11 @@ def to_named_broker(profile: str | None, sets: list[str] | None, bootstrap: str 
     Raises ConfigError when nobody has named a broker: who listens at the default's address may be anybody's.
     """
     settings, origins = load(profile=profile, sets=sets or ())
-    where = settings.kafka.bootstrap
-    if not bootstrap and origins["kafka.bootstrap"] == "default" and where == Kafka().bootstrap:
+    if not bootstrap and not broker_is_named(settings, origins):
         raise ConfigError(
-            f"no broker is named, and records are not published to whoever listens at {where}: give --bootstrap "
-            "HOST:PORT, a --profile that names one, or kafka.bootstrap by --set or HYDRODASK_KAFKA__BOOTSTRAP"
+            f"no broker is named, and records are not published to whoever listens at {settings.kafka.bootstrap}: "
+            "give --bootstrap HOST:PORT, a --profile that names one, or kafka.bootstrap by --set or "
+            "HYDRODASK_KAFKA__BOOTSTRAP"
         )
     return with_options(settings, bootstrap, **source)
 

@@ -7,7 +7,7 @@ import typer
 
 from hydrodask import clock
 from hydrodask.cli import publish as shared
-from hydrodask.cli.common import For, Json, Profile, Sets, seconds
+from hydrodask.cli.common import For, Json, Profile, Sets, check_rig_option, seconds
 from hydrodask.ingest.feed import RECORDING_START, open_recording
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder with PS1.txt … SE.txt and profile.txt.")]
@@ -47,6 +47,7 @@ def replay(
     Example: `hydrodask replay recording/ --bootstrap 127.0.0.1:9092 --speed max --repeat 6`
     """
     effective = shared.to_named_broker(profile, sets, bootstrap, speed=speed, start=start)
+    check_rig_option(rig, effective)
     until_s = seconds(duration)
     feed = open_recording(effective, folder, clock.now_us(), repeat=repeat, rig=rig)
     feed.check()

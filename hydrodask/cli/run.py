@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from hydrodask.cli.common import For, Profile, Sets, errors
+from hydrodask.cli.common import For, Profile, Sets, broker_is_named, errors
 from hydrodask.cli.common import seconds as seconds_of
+from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings, load
 
 _HELP = """Start broker (if embedded), topics, Dask cluster (if none is given) and all streaming flows.
@@ -49,7 +50,12 @@ def run(
 
     options = {"cluster.address": cluster, "source.kind": source, "source.speed": speed}
     chosen = [f"{key}={json.dumps(value)}" for key, value in options.items() if value is not None]
-    settings = load(profile=profile, sets=[*(sets or ()), *chosen])[0]
+    settings, origins = load(profile=profile, sets=[*(sets or ()), *chosen])
+    if not settings.kafka.embedded and settings.source.kind != "none" and not broker_is_named(settings, origins):
+        raise ConfigError(
+            f"no broker is named, and a source is not published to whoever listens at {settings.kafka.bootstrap}: "
+            "set kafka.bootstrap, or --source none"
+        )
     seconds = seconds_of(duration)
     go_on(named(settings), _say)
     asyncio.run(_run(settings, seconds=seconds, until_idle=until_idle))

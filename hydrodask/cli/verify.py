@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from rich.markup import escape
 
-from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, need_lake, print_json, settings
 
 if TYPE_CHECKING:
     from hydrodask.audit.finding import Result, Results
@@ -32,6 +32,8 @@ def verify(as_json: Json = False, profile: Profile = None, sets: Sets = None) ->
     from hydrodask.audit.verify import verify as audit
 
     effective = settings(profile, sets)
+    if effective.kafka.embedded:  # else topics may have what the lake lacks
+        need_lake(effective)
     with errors.status("reading …") as status:
         results = audit(effective, say=lambda said: status.update(escape(said)))
     if as_json:

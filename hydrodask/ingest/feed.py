@@ -64,7 +64,9 @@ def open_feed(settings: Settings, now_us: int) -> Feed | None:
         return open_recording(settings, Path(folder), now_us)
     if kind == "simulator" and not folder:
         return open_simulator(settings, now_us)
-    raise ConfigError(f"source.kind has value {settings.source.kind!r}; want simulator, recording:DIR or none")
+    there = Path(folder or kind)
+    hint = f"; did you mean recording:{there}?" if there.is_dir() and there.name else ""
+    raise ConfigError(f"source.kind has value {settings.source.kind!r}; want simulator, recording:DIR or none{hint}")
 
 
 def check_feed(settings: Settings, now_us: int) -> str:

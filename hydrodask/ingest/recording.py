@@ -35,7 +35,8 @@ class Recording:
         if repeat < 1:
             raise ConfigError(f"repeat has value {repeat}; want 1 or more")
         if not path.is_dir():
-            raise ConfigError(f"could not read the recording {path}: no such folder")
+            what = "it is a file; name the folder" if path.exists() else "no such folder"
+            raise ConfigError(f"could not read the recording {path}: {what}")
         self.start_us = start_us
         self.rig = rig
         self._files = {c.name: _Table(path / f"{c.name}.txt", c.samples_per_cycle) for c in CHANNELS.values()}

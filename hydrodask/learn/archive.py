@@ -33,7 +33,8 @@ CYCLE_US = CYCLE_S * US_PER_S
 class Imported:
     """What an import did. `files` were written, `replaced` of them over others; `known` hold what was there already.
 
-    `streamed` cycles differ from what the stream has stored, and were left out.
+    `streamed` cycles differ from what the stream has stored, and were left out; `moved` ones another import has brought
+    with another start.
     """
 
     rig: str
@@ -44,6 +45,7 @@ class Imported:
     known: int = 0
     replaced: int = 0
     streamed: int = 0
+    moved: int = 0
     file_bytes: int = 0
     means_only: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
@@ -64,7 +66,8 @@ class Archive:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         if not folder.is_dir():
-            raise ConfigError(f"could not read {folder}: no such folder")
+            what = "it is a file; name the folder" if folder.exists() else "no such folder"
+            raise ConfigError(f"could not read {folder}: {what}")
         self._far: dict[str, tuple[float, float]] = {}
         self.paths = {name: self._find(name) for name in SENSORS}
         numbers, values = read_matrix(self.paths["TS1"])
@@ -163,6 +166,7 @@ def _count(done: Imported, merged: Merged) -> None:
     done.known += merged.known
     done.replaced += merged.replaced
     done.streamed = max(done.streamed, merged.streamed)
+    done.moved = max(done.moved, merged.moved)
     done.file_bytes += merged.file_bytes
 
 

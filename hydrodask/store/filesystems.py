@@ -86,7 +86,11 @@ class FileSystem:
 
     def exists(self, path: str) -> bool:
         """Say whether there is a file or folder of that name."""
-        return bool(self.fs.exists(path))
+        try:
+            self.fs.info(path)  # fsspec's own `exists` takes a server that is down for an answer
+        except FileNotFoundError:
+            return False
+        return True
 
     def remove(self, path: str) -> None:
         """Delete a file. Raises FileNotFoundError, or not, when it is not there."""

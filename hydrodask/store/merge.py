@@ -25,13 +25,15 @@ _KEPT = ("partition", "revision")
 class Merged:
     """What became of rows: files that were written, of these `replaced`, and files that hold them already (`known`).
 
-    `streamed` counts rows that differ from what the stream has stored, which stays.
+    `streamed` counts rows that differ from what the stream has stored, which stays; `moved` those whose cycle another
+    import has brought with another start.
     """
 
     files: int = 0
     known: int = 0
     replaced: int = 0
     streamed: int = 0
+    moved: int = 0
     file_bytes: int = 0
 
 
@@ -64,8 +66,10 @@ class Folder:
 
     def _compare(self, file: Named, table: pa.Table, wanted: dict[tuple[str, int, int], int], done: Merged) -> None:
         """Take what a file holds out of `wanted`, and put into it what is newer."""
-        there = self._read(file, ["rig", "cycle", self._start])
-        both = {place: wanted.pop(key) for place, key in enumerate(self._keys(there)) if key in wanted}
+        there = self._keys(self._read(file, ["rig", "cycle", self._start]))
+        both = {place: wanted.pop(key) for place, key in enumerate(there) if key in wanted}
+        if file.topic.startswith(IMPORTED):
+            done.moved += len({key[:2] for key in there} & {key[:2] for key in wanted})
         if not both:
             return
         old = self._read(file)

@@ -49,8 +49,8 @@ def consume_all(bootstrap: str, *sets: str, broker_pids: set[int] = frozenset())
 
 
 async def _run(settings: Settings, folder: Path, broker_pids: set[int]) -> Measured:
-    with DataDir(folder) as data_dir:
-        platform = Platform(settings, data_dir=data_dir)
+    with DataDir(folder):
+        platform = Platform(settings)
         began_s = clock.monotonic_s()
         async with platform.started(lambda _text: None):
             measured = Measured(start_s=clock.monotonic_s() - began_s)

@@ -36,6 +36,8 @@ NAMES = (
     "snapshot.pruned",
     "close.committed",  # a partition is to be given away: committed, not yet snapshotted
     "close.done",  # it is not hosted any more, and nobody knows
+    "end.begun",  # a log has ended: what was taken of it is in memory
+    "end.stored",  # it is in files and in the last snapshot of that log
     "step.begun",
     "step.done",  # the report is on its way
     "drive.ordered",  # the driver is to send a step

@@ -176,6 +176,11 @@ class Keys:
             self._slot_of[:] = -1
             self._slot_of[codes] = np.arange(len(codes))
 
+    def forget(self) -> None:
+        """Know no rig, and no border."""
+        self._slot_of[:], self._codes = -1, []
+        self._turns, self._border = 0, _NEVER
+
     def snapshot(self) -> dict[str, Any]:
         """Return who is there, for how many borders each was silent, and where the next one is."""
         ages = (self._turns - self._heard[: len(self)]).astype(np.int8)

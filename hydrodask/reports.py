@@ -59,6 +59,9 @@ class PartitionReport:
     committed: int = 0
     durable: int = 0
     end: int = 0
+    log: str = ""
+    base: int = 0
+    logs: int = 1
     watermark_us: int | None = None
     newest_ms: int | None = None
     unread_ms: int | None = None

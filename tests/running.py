@@ -107,8 +107,8 @@ def run_to_idle(
     """
 
     async def run() -> Overview:
-        with DataDir(settings.data_dir) as data_dir:
-            platform = Platform(settings, data_dir=data_dir)
+        with DataDir(settings.data_dir):
+            platform = Platform(settings)
             async with platform.started(lambda _said: None):
                 await asyncio.to_thread(publish, platform.settings.kafka)
                 await asyncio.wait_for(platform.run(seconds=None, until_idle=True), 90)

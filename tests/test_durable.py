@@ -13,7 +13,8 @@ from hydrodask.services.processes import Process, save
 from hydrodask.services.security import write_secret
 from hydrodask.store.exchange import exchange
 from hydrodask.store.files import Files
-from hydrodask.stream import snapshot
+from hydrodask.stream import incarnation, snapshot
+from hydrodask.stream.incarnation import Incarnation
 from hydrodask.stream.ownership import Ownership
 
 
@@ -81,10 +82,10 @@ def remember(folder: Path) -> None:
     ownership.use(0)
 
 
-def count_starts(folder: Path) -> None:
-    """Start an embedded broker twice."""
-    with DataDir(folder / "data") as data_dir:
-        assert [data_dir.next_base() for _ in range(2)] == [0, 10**9]
+def lock(folder: Path) -> None:
+    """Make a data directory, and put a log on record in it."""
+    with DataDir(folder / "data"):
+        assert incarnation.put(Files(str(folder / "data")), ("hydraulic-PS1", 0), 0, Incarnation(log="c/t"))
 
 
 def serve(folder: Path) -> None:
@@ -93,7 +94,7 @@ def serve(folder: Path) -> None:
     write_secret(folder / "secret", b"x")
 
 
-@pytest.mark.parametrize("act", [put, remember, count_starts, serve], ids=lambda act: act.__name__)
+@pytest.mark.parametrize("act", [put, remember, lock, serve], ids=lambda act: act.__name__)
 def test_no_name_is_lost(disk: Disk, tmp_path: Path, act: Callable[[Path], None]) -> None:
     """Whatever counts on a name may count on it after a power cut."""
     act(tmp_path)

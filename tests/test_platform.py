@@ -64,8 +64,8 @@ def run(folder: Path, act: Act) -> Platform:
         finally:
             platform.documents.close()
 
-    with DataDir(folder) as data_dir:
-        platform = Platform(SETTINGS.model_copy(update={"data_dir": folder}), data_dir=data_dir)
+    with DataDir(folder):
+        platform = Platform(SETTINGS.model_copy(update={"data_dir": folder}))
         asyncio.run(asyncio.wait_for(go(), 30))
     return platform
 
@@ -81,7 +81,7 @@ def furnish(platform: Platform, cluster: FakeCluster) -> None:
         discover=lambda: SOURCES,
         fence=cluster.fence,
     )
-    platform.source = SourceThread(platform.settings, lambda: platform.coordinator.board.overview, base=0)
+    platform.source = SourceThread(platform.settings, lambda: platform.coordinator.board.overview)
 
 
 def said(folder: Path) -> str:
@@ -110,8 +110,8 @@ def test_the_time_of_a_run_begins_with_its_first_record(tmp_path: Path) -> None:
         await platform.run(seconds=0.05, until_idle=False)
         platform.documents.close()
 
-    with DataDir(tmp_path) as data_dir:
-        platform = Platform(SETTINGS.model_copy(update={"data_dir": tmp_path}), data_dir=data_dir)
+    with DataDir(tmp_path):
+        platform = Platform(SETTINGS.model_copy(update={"data_dir": tmp_path}))
         asyncio.run(asyncio.wait_for(go(), 30))
 
     assert platform.coordinator.board.overview.steps > 1
@@ -245,7 +245,7 @@ def test_a_source_that_dies_is_an_error(tmp_path: Path) -> None:
     with EmbeddedBroker(all_topics(settings)) as broker:
         kafka = settings.kafka.model_copy(update={"bootstrap": broker.bootstrap})
         settings = settings.model_copy(update={"kafka": kafka})
-        source = SourceThread(settings, lambda: Overview("r", clock.now_us()), base=0)
+        source = SourceThread(settings, lambda: Overview("r", clock.now_us()))
         (tmp_path / "PS1.txt").unlink()
         source._run()
 
@@ -269,8 +269,8 @@ def test_points_of_the_page_go_to_a_scheduler_that_is_not_ours(tmp_path: Path, f
     async def go(address: str) -> Sequence[tuple[float, object]]:
         observe = Observe(metrics="127.0.0.1:0")
         settings = Settings(data_dir=tmp_path, cluster=Cluster(address=address), observe=observe)
-        with DataDir(tmp_path) as data_dir:
-            platform = Platform(settings, data_dir=data_dir)
+        with DataDir(tmp_path):
+            platform = Platform(settings)
         furnish(platform, FakeCluster())
         platform.cluster = await DaskCluster.start(settings.cluster)
         events: Sequence[tuple[float, object]] = ()

@@ -9,6 +9,8 @@ import pytest
 from hydrodask import clock
 from hydrodask.background import in_time
 from hydrodask.errors import RetryableError, StartOverError
+from hydrodask.ingest.commits import Commit
+from hydrodask.ingest.mark import Mark
 from hydrodask.ingest.reader import Reader
 from hydrodask.kafka import KafkaError, KafkaException, TopicPartition
 from hydrodask.settings.model import Kafka
@@ -80,7 +82,7 @@ def test_an_undecided_offset_is_settled_by_an_aborted_transaction(client: MagicM
     reader = Reader(Kafka(embedded=False), connect=lambda *_: consumer, fetch=lambda *_: MagicMock())
     slot = Transactions(Kafka(), 0, connect=lambda *_, **__: client)
 
-    assert reader.committed(("hydraulic-PS1", 0), slot.settle) == (7, 3)
+    assert reader.commits.of(("hydraulic-PS1", 0), slot.settle)[0] == Commit(7, Mark(None, emitted=3))
 
     named = client.send_offsets_to_transaction.call_args.args[0]
     assert [(p.topic, p.partition) for p in named] == [("hydraulic-PS1", 0)]

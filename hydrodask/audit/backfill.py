@@ -11,14 +11,15 @@ import pyarrow as pa
 from hydrodask.audit.chain import arrange, usable_part
 from hydrodask.audit.files import Link, inspect, order_column, rows_of
 from hydrodask.audit.finding import Result
-from hydrodask.audit.part import Part, load_snapshots
-from hydrodask.audit.replay import KEYS, Operators, in_force, raw_samples
+from hydrodask.audit.part import Part, known_logs, load_snapshots
+from hydrodask.audit.replay import KEYS, Operators, crossing, in_force, raw_samples
 from hydrodask.audit.rows import Comparison, Difference, below, from_on
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
-from hydrodask.store.lake import Lake, encode_range
+from hydrodask.store.lake import LOG, Lake, encode_range
 from hydrodask.store.listing import file_name, named
 from hydrodask.store.schemas import FOLDERS, empty
+from hydrodask.stream.incarnation import Incarnation, Seam
 from hydrodask.window.geometry import METADATA
 
 Source = tuple[str, int]
@@ -70,10 +71,14 @@ def backfill(settings: Settings, source: Source, write: bool) -> Report:
     menders = [_Mender(part, folder, report, write=write) for folder in COMPUTED]
     operators = Operators(source, part.sensor, part.turns, part.history)
     end = part.begin
-    for samples in raw_samples(part.lake, usable, part.sensor):
-        report.samples += len(samples)
+    for samples in crossing(raw_samples(part.lake, usable, part.sensor), part.seams if usable else []):
+        if isinstance(samples, Seam):
+            parts = operators.cross(samples)
+        else:
+            report.samples += len(samples)
+            parts = operators.consume(samples)
         end = usable[-1].end or end
-        for done in operators.consume(samples):
+        for done in parts:
             tables = operators.tables(done)
             for mender in menders:
                 mender.expect(tables[mender.folder])
@@ -91,7 +96,9 @@ def sources_of(settings: Settings) -> list[Source]:
 
 def _part(settings: Settings, source: Source, doubts: Result) -> Part:
     lake = Lake(settings.lake_url)
-    part = Part(settings, source, lake, {}, load_snapshots(Files(settings.snapshots_url), source, doubts))
+    snapshots = Files(settings.snapshots_url)
+    part = Part(settings, source, lake, {}, load_snapshots(snapshots, source, doubts))
+    part.known = known_logs(snapshots, source, part.snapshots, None)
     below_sensor = [f"{folder}/sensor={part.sensor}" for folder in FOLDERS if folder != "labels"]
     found = (named(path) for folder in below_sensor for path in lake.files.names(folder))
     arranged = arrange([file for file in found if file is not None and file.source == source], doubts)
@@ -136,6 +143,11 @@ class _Mender:
         due = from_on(due, self._column, span.first)
         counts = self._report.rows
         counts[self.folder] = counts.get(self.folder, 0) + due.num_rows
+        if any(start < span.end and span.first < end for start, end in self._part.holes):
+            self._report.left.append(
+                f"{self.folder}/ from {span.first} to {span.end}: raw/ lacks records of an earlier log"
+            )
+            return
         path, what = self._judge(span, due)
         if what:
             self._report.wrong.append(f"{path}: {what}")
@@ -155,6 +167,7 @@ class _Mender:
     def _put(self, path: str, span: Span, due: pa.Table) -> None:
         """Put the recomputed file in its place; a hole may have been filled by another meanwhile."""
         says = {METADATA: in_force(self._part.turns, span.end - 1).encoded} if self.folder == "windows" else {}
+        says |= log_of(self._part.known, span.end)
         files, data = self._part.lake.files, encode_range(due.combine_chunks(), span.first, span.end, says)
         if span.link is not None:
             files.replace(path, data)
@@ -191,3 +204,8 @@ def _spans(part: Part, folder: str, report: Report) -> Iterator[Span]:
         position = end
     if newest > position:
         yield Span(position, newest, None)
+
+
+def log_of(known: list[Incarnation], end: int) -> dict[bytes, bytes]:
+    """Return what a file says of the log of its newest rows, those below `end`."""
+    return next(({LOG: one.text.encode()} for one in reversed(known) if one.base < end), {})

@@ -35,7 +35,7 @@ from hydrodask.errors import FatalError, IntegrityError
 from hydrodask.settings import Settings
 from hydrodask.store.exchange import can_exchange, exchange
 from hydrodask.store.files import Files
-from hydrodask.store.lake import Lake, encode_range
+from hydrodask.store.lake import LOG, Lake, encode_range
 from hydrodask.store.listing import Named, named
 from hydrodask.store.schemas import FOLDERS
 from hydrodask.window.geometry import METADATA
@@ -251,8 +251,9 @@ class Compaction:
     def _write(self, files: Files, run: Run) -> None:
         first, end = run.links[0].first, run.links[-1].end
         assert end is not None  # noqa: S101 - only files with known ends are in runs
-        windows = run.links[0].windows
-        data = encode_range(run.rows(self.lake), first, end, {} if windows is None else {METADATA: windows})
+        windows, log = run.links[0].windows, run.links[-1].log
+        says = ({} if windows is None else {METADATA: windows}) | ({LOG: log} if log else {})
+        data = encode_range(run.rows(self.lake), first, end, says)
         if not files.put_if_absent(run.path, data):
             raise IntegrityError(f"{run.path} is there already; run `hydrodask verify`, and move it away")
         self.done.small += len(run.links)

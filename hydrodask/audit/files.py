@@ -12,7 +12,7 @@ from hydrodask.audit.finding import Result
 from hydrodask.audit.rows import RATE
 from hydrodask.errors import RetryableError
 from hydrodask.store import seal
-from hydrodask.store.lake import Lake
+from hydrodask.store.lake import LOG, Lake
 from hydrodask.store.listing import Named
 from hydrodask.store.schemas import empty
 from hydrodask.window.geometry import METADATA
@@ -30,6 +30,8 @@ class Link:
     usable: bool
     windows: bytes | None = None
     """What a file of `windows/` says of its windows' geometry; one of an older release says nothing."""
+    log: bytes = b""
+    """What it says of the log that its newest rows are of."""
 
     @property
     def first(self) -> int:
@@ -66,7 +68,8 @@ def inspect(lake: Lake, named: Named, sensor: str | None, result: Result) -> Lin
     for problem in problems:
         result.found(named.path, problem)
     usable = intact is True and not problems
-    return Link(named, end, table.num_rows, usable=usable, windows=metadata.get(METADATA))
+    windows, log = metadata.get(METADATA), metadata.get(LOG, b"")
+    return Link(named, end, table.num_rows, usable=usable, windows=windows, log=log)
 
 
 def read_bytes(lake: Lake, path: str) -> bytes:

@@ -1,12 +1,15 @@
 """Read partitions of topics from one offset to another, read committed, and what a group has committed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from hydrodask import clock
 from hydrodask.blobs import Blobs
 from hydrodask.errors import RetryableError
+from hydrodask.ingest.commits import Commit, Commits
+from hydrodask.ingest.identity import Identities
+from hydrodask.ingest.mark import parse
 from hydrodask.kafka import (
     OFFSET_INVALID,
     KafkaError,
@@ -19,6 +22,7 @@ from hydrodask.kafka import (
 )
 from hydrodask.records import Messages
 from hydrodask.settings.model import Kafka
+from hydrodask.stream.incarnation import Incarnation, same
 
 Source = tuple[str, int]
 
@@ -39,6 +43,13 @@ class Log:
         self._reader = consumer(kafka)
         # Asked where a log ends, a read-committed client names the last stable offset, which an open transaction holds.
         self._asker = consumer(kafka, **{"isolation.level": "read_uncommitted"})
+        self._commits = Commits(kafka)
+        self.identities = Identities(kafka)
+        self._logs: dict[Source, Incarnation] = {}
+
+    def know(self, source: Source, one: Incarnation) -> None:
+        """Take note of which log is read: from now on offsets of `source` are ours, the broker's plus its base."""
+        self._logs[source] = one
 
     def sources(self, topics: Iterable[str]) -> list[Source]:
         """Return the partitions of those topics that there are."""
@@ -60,31 +71,52 @@ class Log:
             low, high = self._asker.get_watermark_offsets(TopicPartition(*source), self._kafka.timeout)
         except KafkaException as error:
             raise_from(error, f"read the bounds of {source[0]}-{source[1]}")
-        return low, high
+        base = self._base(source)
+        return low + base, high + base
 
     def committed(self, sources: Iterable[Source]) -> dict[Source, int]:
-        """Return the committed offsets of the group, without those that there are not.
+        """Return the offsets that hydrodask has committed in the logs that there are now."""
+        return self.counted(self.commits(sources))
+
+    def counted(self, commits: Mapping[Source, Commit]) -> dict[Source, int]:
+        """Return commits as we count, those of other logs left out."""
+        found = {}
+        for source, one in commits.items():
+            mark, log = one.mark, self._logs.get(source)
+            if mark is None:
+                continue
+            if log is None or (
+                not log.base if mark.log is None else (same(mark.log, log.log) and mark.base == log.base)
+            ):
+                found[source] = one.offset + (log.base if log else mark.base)
+        return found
+
+    def commits(self, sources: Iterable[Source]) -> dict[Source, Commit]:
+        """Return the commits of ours, without those that there are not.
 
         A run that was killed between sending its offsets and committing them leaves them open: the broker gives none of
         that slot's until it has aborted the transaction, so this waits as long as that may take.
         """
         wanted = [TopicPartition(*source) for source in sources]
-        if not wanted:
-            return {}
-        try:
-            found = self._reader.committed(wanted, self._stuck_s)
-        except KafkaException as error:
-            raise_from(error, f"read the committed offsets of group {self._kafka.group}")
-        for one in found:
-            if one.error is not None:
-                raise translate(one.error, f"read the committed offset of {one.topic}-{one.partition}")
-        return {(p.topic, p.partition): p.offset for p in found if p.offset != OFFSET_INVALID}
+        found: dict[Source, Commit] = {}
+        for client in self._commits.groups if wanted else ():  # marks last: they count
+            try:
+                answers = client.committed(wanted, self._stuck_s)
+            except KafkaException as error:
+                raise_from(error, f"read the committed offsets of group {self._kafka.group}")
+            for one in answers:
+                if one.error is not None:
+                    raise translate(one.error, f"read the committed offset of {one.topic}-{one.partition}")
+                if one.offset != OFFSET_INVALID and (mark := parse(one.metadata)) is not None:
+                    found[one.topic, one.partition] = Commit(one.offset, mark)
+        return found
 
     def read(self, source: Source, start: int, end: int) -> Iterator[list[Message]]:
-        """Yield the messages from `start` to `end`, committed ones only, in batches.
+        """Yield the messages from `start` to `end`, committed ones only, in batches, as the broker counts.
 
         Raises RetryableError when the log loses records meanwhile, or an open transaction hides the rest.
         """
+        start, end = (max(0, offset - self._base(source)) for offset in (start, end))
         if start >= end:
             return
         self._reader.assign([TopicPartition(*source, start)])
@@ -107,12 +139,18 @@ class Log:
     def messages(self, source: Source, start: int, end: int) -> Iterator[Messages]:
         """Yield what `read` yields, as the graphs take it."""
         for batch in self.read(source, start, end):
-            yield as_messages(source, batch)
+            messages = as_messages(source, batch)
+            messages.offsets += self._base(source)
+            yield messages
 
     def close(self) -> None:
         """Let go of the connections."""
         self._reader.close()
         self._asker.close()
+        self._commits.close()
+
+    def _base(self, source: Source) -> int:
+        return self._logs[source].base if source in self._logs else 0
 
     def _consume(self, source: Source) -> list[Message]:
         """Return messages and ends of partitions."""

@@ -129,10 +129,12 @@ def _compare(topic: Topic, found: _Rows, result: Result) -> set[int]:
             missing.append(row)
     # Asked only now that the topic has been read: whoever has committed nothing since has published nothing since.
     unknown = _unknown_from(topic)
+    holes = [(part.sensor, *hole) for part in topic.parts for hole in part.holes]
     extra = []
     for row in balanced.extra:
         sensor, revision = found.of(row)
-        if revision < unknown.get(sensor, revision + 1):
+        gone = any(sensor == of and start <= revision < end for of, start, end in holes)
+        if revision < unknown.get(sensor, revision + 1) and not gone:
             extra.append(row)
     _say_all(topic, found.ledger, replace(balanced, missing=missing, extra=extra), "rows", result)
     return {topic.wanted.which(row) for row in missing}

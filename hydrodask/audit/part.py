@@ -9,13 +9,15 @@ from hydrodask.audit.chain import Chains, end_of, usable_part
 from hydrodask.audit.files import order_column, rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.log import Log
-from hydrodask.audit.replay import History, Intake, history_in, raw_samples, split, turns_of
-from hydrodask.audit.rows import Where, below, from_on
+from hydrodask.audit.replay import History, Intake, crossing, history_in, raw_samples, split, turns_of
+from hydrodask.audit.rows import Where, below, from_on, outside
+from hydrodask.ingest.mark import Mark
 from hydrodask.records import Samples
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, unpack
-from hydrodask.stream import snapshot
+from hydrodask.stream import incarnation, snapshot
+from hydrodask.stream.incarnation import Incarnation, Seam
 from hydrodask.stream.turns import Turn
 
 Source = tuple[str, int]
@@ -44,6 +46,8 @@ class Part:
     chains: Chains
     snapshots: list[Snapshot] = field(default_factory=list)
     committed: int | None = None
+    known: list[Incarnation] = field(default_factory=list)
+    """The logs that the topic's name has stood for."""
     log: Log | None = None
     bounds: tuple[int, int] = (0, 0)
     covered: int = 0
@@ -63,6 +67,21 @@ class Part:
     def turns(self) -> list[Turn]:
         """Which windows its samples have gone into, from which offset on."""
         return turns_of(self.settings, self.source)
+
+    @property
+    def base(self) -> int:
+        """Our offset of the first record of the log that there is now."""
+        return self.known[-1].base if self.known else 0
+
+    @property
+    def seams(self) -> list[Seam]:
+        """Where one log has followed another."""
+        return incarnation.seams(self.known, -1)
+
+    @property
+    def holes(self) -> list[tuple[int, int]]:
+        """The offsets of earlier logs of which not all was stored before they were gone."""
+        return [seam.hole for seam in self.seams if seam.hole is not None]
 
     @property
     def begin(self) -> int:
@@ -88,14 +107,17 @@ class Part:
             why.skip(f"{self.name}: the beginning of raw/ is missing or damaged, so nothing can be computed from it")
             return
         intake = self.intake()
-        for samples in raw_samples(self.lake, usable, self.sensor):
-            intake.take(samples)
-            yield samples
+        for samples in crossing(raw_samples(self.lake, usable, self.sensor), self.seams):
+            if isinstance(samples, Seam):
+                intake.cross(samples)
+            else:
+                intake.take(samples)
+                yield samples
         end = self.covered = end_of(usable) if usable else self.begin
         if len(usable) < len(links):
             why.skip(f"{self.name} from offset {end} on: raw/ has a gap or a damaged file there")
         elif end < self.reach:
-            yield from self._tail(end, intake, why)
+            yield from self._tail(max(end, self.base), intake, why)
 
     def _tail(self, start: int, intake: Intake, why: Result) -> Iterator[Samples]:
         """Yield what no raw file holds yet, from the log."""
@@ -113,11 +135,12 @@ class Part:
         column = order_column(folder)
         for link in self.chains.get(folder, []):
             if link.usable:
-                yield link.path, below(rows_of(self.lake, link), column, limit)
+                yield link.path, outside(below(rows_of(self.lake, link), column, limit), column, self.holes)
         end = end_of(self.chains.get(folder, []))
         newest = self.newest
         if newest is not None and (waiting := newest.state["files"].get(folder, {}).get("waiting")):
-            yield newest.path, below(from_on(unpack(waiting), column, end), column, limit)
+            rows = below(from_on(unpack(waiting), column, end), column, limit)
+            yield newest.path, outside(rows, column, self.holes)
 
     def stored_to(self, folder: str) -> int:
         """Return the offset up to which rows must be in files or in the newest snapshot."""
@@ -134,8 +157,12 @@ class Part:
         """Return who decodes and lets in, as it was at offset `start`: what the raw rows below it say."""
         intake = Intake(self.settings, self.sensor, self.history)
         if start > self.begin:
-            for samples in raw_samples(self.lake, usable_part(self.chains.get("raw", [])), self.sensor):
-                intake.take(split(samples, start)[0])
+            raw = raw_samples(self.lake, usable_part(self.chains.get("raw", [])), self.sensor)
+            for samples in crossing(raw, [seam for seam in self.seams if seam.base <= start]):
+                if isinstance(samples, Seam):
+                    intake.cross(samples)
+                else:
+                    intake.take(split(samples, start)[0])
         return intake
 
     @property
@@ -160,3 +187,11 @@ def load_snapshots(files: Files, source: Source, result: Result) -> list[Snapsho
             result.found(path, f"it can't be used: {error}")
         result.count(snapshots=1)
     return sorted(found, key=lambda s: s.offset)
+
+
+def known_logs(files: Files, source: Source, snapshots: list[Snapshot], mark: Mark | None) -> list[Incarnation]:
+    """Return the logs that a partition has read: those on record, and those that snapshots and marks name."""
+    named = [incarnation.of_text(taken.state.get("log", "")) for taken in snapshots]
+    if mark is not None and mark.log is not None:
+        named.append(Incarnation(log=mark.log, base=mark.base))
+    return incarnation.joined(incarnation.read(files, source)[0], named)

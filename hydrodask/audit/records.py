@@ -20,10 +20,15 @@ def check_records(part: Part, results: Results, dead: Ledger, place: int) -> Non
     low, high = part.bounds
     begin, filed = part.begin, end_of(part.chains.get("raw", []))
     start, end = max(low, begin), min(high, max(part.committed or 0, filed))
-    if low > filed and (part.committed or 0) > filed:
-        result.found(part.name, f"offsets {filed} to {low} are in no raw file, and the log has lost them (retention)")
+    due = max(filed, part.base)
+    if low > due and (part.committed or 0) > due:
+        result.found(part.name, f"offsets {due} to {low} are in no raw file, and the log has lost them (retention)")
+    for seam in part.seams:
+        if seam.hole:
+            result.skip(f"{part.name} from offset {seam.stored} on: gone with an earlier log, and not all of it stored")
     if low > begin:
-        result.skip(f"{part.name} below offset {low}: the log does not have them any more (retention)")
+        why = "they are of an earlier log" if begin < part.base else "the log does not have them any more (retention)"
+        result.skip(f"{part.name} below offset {low}: {why}")
     stored = ((path, from_on(rows, "offset", start)) for path, rows in part.stored("raw", max(end, start)))
     comparison = Comparison(nonempty(stored), KEYS["raw"], filed)
     intake = part.intake(start)

@@ -18,6 +18,7 @@ from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
 from hydrodask.store.schemas import late_table, profiles_table, samples_of, windows_table
 from hydrodask.stream import turns
+from hydrodask.stream.incarnation import Seam
 from hydrodask.stream.turns import Turn
 from hydrodask.window import CycleProfiles, SlidingWindows
 from hydrodask.window.geometry import Geometry
@@ -107,6 +108,19 @@ class Operators:
             later.consume(samples)
         return Done(final, late, self._profiles.consume(samples), self._now.geometry.length_us)
 
+    def cross(self, seam: Seam) -> Iterator[Done]:
+        """Begin anew with another log, as the stream does; yield what is final because the one before has ended."""
+        self.reach(seam.base - 1)
+        if seam.keeps:
+            return
+        self._census.end(seam.base - 1)
+        for _, later in self._turns:
+            later.end(seam.base - 1)
+        late = Late(_nothing(self._sensor), np.zeros(0, np.int64))
+        windows, profiles = self._windows.end(seam.base - 1), self._profiles.end(seam.base - 1)
+        if seam.whole:
+            yield Done(windows, late, profiles, self._now.geometry.length_us)
+
     def tables(self, done: Done) -> dict[str, pa.Table]:
         """Return what became final as rows of the lake, by folder."""
         return {
@@ -159,6 +173,11 @@ def split(samples: Samples, offset: int) -> tuple[Samples, Samples]:
     return samples.take(slice(0, place)), samples.take(slice(place, None))
 
 
+def _nothing(sensor: str) -> Samples:
+    ints, floats = np.zeros(0, np.int64), np.zeros(0)
+    return Samples(sensor, "", 0, ints.astype(np.int32), ints, ints, floats, ints, floats, ints)
+
+
 KEYS = {
     "raw": ("offset",),
     "windows": ("revision", "window_start"),
@@ -195,6 +214,11 @@ class Intake:
             self._census.comply(terms_at(self._history, int(samples.offset[part.start])))
             self._census.take(samples.take(part))
 
+    def cross(self, seam: Seam) -> None:
+        """Begin anew with another log."""
+        if not seam.keeps:
+            self._census.end(seam.base - 1)
+
     def decode(self, messages: Messages) -> Iterator[tuple[Samples, list[Reject]]]:
         """Yield samples and rejects."""
         for part in by_terms(messages.offsets, self._history):
@@ -206,3 +230,17 @@ def raw_samples(lake: Lake, links: list[Link], sensor: str) -> Iterator[Samples]
     """Yield the samples of raw files, one file at a time."""
     for link in links:
         yield samples_of(rows_of(lake, link), sensor, link.named.source)
+
+
+def crossing(samples: Iterator[Samples], seams: list[Seam]) -> Iterator[Samples | Seam]:
+    """Yield samples, and each seam between those below it and the others."""
+    left = list(seams)
+    for run in samples:
+        rest = run
+        while left and len(rest) and int(rest.offset[-1]) >= left[0].base:
+            place = int(np.searchsorted(rest.offset, left[0].base))
+            yield rest.take(slice(0, place))
+            yield left.pop(0)
+            rest = rest.take(slice(place, None))
+        yield rest
+    yield from left

@@ -133,6 +133,13 @@ def from_on(table: pa.Table, column: str, start: int) -> pa.Table:
     return table if not table.num_rows else table.filter(pc.greater_equal(table.column(column), start))
 
 
+def outside(table: pa.Table, column: str, holes: Iterable[tuple[int, int]]) -> pa.Table:
+    """Return the rows whose `column` is in none of `holes`, each from an offset up to another."""
+    for start, end in holes:
+        table = pa.concat_tables([below(table, column, start), from_on(table, column, end)])
+    return table
+
+
 def nonempty(rows: Iterable[Where]) -> Iterator[Where]:
     """Leave out what has no rows."""
     return (one for one in rows if one[1].num_rows)

@@ -4,7 +4,7 @@ Reads only. While the platform runs, the audit is of what was committed when it 
 after the commits were read, so whatever was committed has to be there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from hydrodask.audit import documents as docs
@@ -16,11 +16,13 @@ from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
 from hydrodask.audit.log import Log, Source
 from hydrodask.audit.outputs import Topic, check_dead, check_outputs
-from hydrodask.audit.part import Part, load_snapshots
+from hydrodask.audit.part import Part, known_logs, load_snapshots
 from hydrodask.audit.records import check_records
 from hydrodask.audit.sensors import check_computed
 from hydrodask.audit.states import check_snapshots
 from hydrodask.channels import SENSORS
+from hydrodask.ingest.commits import Commit
+from hydrodask.ingest.mark import Mark
 from hydrodask.settings import Settings
 from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
@@ -28,12 +30,10 @@ from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, named
 from hydrodask.store.merge import IMPORTED
 from hydrodask.store.schemas import FOLDERS
+from hydrodask.stream.incarnation import SPAN, same
 
 FLOWS = {**dict.fromkeys(SENSORS, "monitor"), "labels": "labels", "analytics": "alert"}
 """The short name of each topic that a flow reads, and the flow."""
-
-INCARNATION = 10**9
-"""Offsets that one start of the embedded broker may use: `DATA_DIR/embedded-broker.json` counts the starts."""
 
 Say = Callable[[str], None]
 
@@ -75,21 +75,30 @@ class Audit:
         """Read commits first, then snapshots, then files: each may only be ahead of the one before it."""
         topics = {self.settings.topic(name): flow for name, flow in FLOWS.items()}
         sources = self.log.sources(topics) if self.log is not None else []
-        committed = self._committed(sources)
+        commits = self.log.commits(sources) if self.log is not None else {}
         snapshots = Files(self.settings.snapshots_url)
         lake = Lake(self.settings.lake_url)
         there = set(sources) | {s for s in _of_snapshots(snapshots) if s[0] in topics}
         states = {source: load_snapshots(snapshots, source, self.results["snapshots"]) for source in sorted(there)}
+        logs = {source: known_logs(snapshots, source, states[source], _mark(commits, source)) for source in states}
+        for source in self.log.sources([self.settings.topic("cycles")]) if self.log is not None else []:
+            logs[source] = known_logs(snapshots, source, [], None)
+        for source, known in logs.items():
+            if known and self.log is not None:
+                self.log.know(source, known[-1])
+        committed = self.log.counted(commits) if self.log is not None else {}
+        there_now = self.log.identities.of({topic for topic, _ in sources}) if self.log is not None else {}
         arranged = arrange(self._listed(lake, set(topics)), self.results["files"])
         self.parts = {"monitor": [], "labels": [], "alert": []}
         for source in sorted(there | arranged.keys(), key=lambda s: (list(topics).index(s[0]), s[1])):
             self.say(f"{source[0]}-{source[1]}: files")
-            part = Part(self.settings, source, lake, {}, states.get(source, []))
+            part = Part(self.settings, source, lake, {}, states.get(source, []), known=logs.get(source, []))
             part.chains = {f: self._links(part, files) for f, files in arranged.get(source, {}).items()}
             check_beginnings(source, part.chains, self.results["chain"])
             newest = part.snapshots[-1].offset if part.snapshots else None
             part.committed = committed.get(source, newest)
-            if self.log is not None and source in sources:
+            there_yet = not part.known or same(part.known[-1].log, there_now.get(source[0], ""))
+            if self.log is not None and source in sources and there_yet:
                 part.log, part.bounds = self.log, self.log.bounds(source)
             self.parts[topics[source[0]]].append(part)
 
@@ -145,7 +154,7 @@ class Audit:
     def _documents(self, monitored: list[Part], judging: list[Part]) -> None:
         """Compare the documents with those that the window rows imply."""
         result, implied = self.results["documents"], docs.Implied()
-        if any(part.reach >= INCARNATION for part in monitored) and self.log is None:
+        if any(part.reach >= SPAN for part in monitored) and self.log is None:
             result.skip("the embedded broker was started more than once, and forgot rows that nobody had judged yet")
             return
         self.imply(implied, monitored, judging)
@@ -177,6 +186,10 @@ def verify(settings: Settings, *, say: Say = lambda _said: None) -> Results:
         return Audit(settings, log, say).run()
     finally:
         log.close()
+
+
+def _mark(commits: Mapping[Source, Commit], source: Source) -> Mark | None:
+    return commits[source].mark if source in commits else None
 
 
 def _of_snapshots(snapshots: Files) -> set[Source]:

@@ -1,7 +1,6 @@
-"""The data directory: one run at a time, and how often its embedded broker was started."""
+"""The data directory: one run at a time."""
 
 import fcntl
-import json
 import os
 from pathlib import Path
 from types import TracebackType
@@ -9,9 +8,6 @@ from typing import Self
 
 from hydrodask import durable
 from hydrodask.errors import ConfigError
-
-INCARNATION_OFFSETS = 10**9
-"""Offsets that one start of the embedded broker may use; the next start's begin there."""
 
 _WHO = {"lock": "run", "maintenance-lock": "import, compact or backfill"}
 
@@ -51,10 +47,3 @@ class DataDir:
         self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         self._lock.close()
-
-    def next_base(self) -> int:
-        """Return the offset that a new embedded broker's first record gets, larger than any before."""
-        path = self.path / "embedded-broker.json"
-        starts = json.loads(path.read_text())["starts"] if path.exists() else 0
-        durable.replace(path, json.dumps({"starts": starts + 1}).encode())
-        return int(starts) * INCARNATION_OFFSETS

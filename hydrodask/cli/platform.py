@@ -12,7 +12,6 @@ from functools import partial
 
 from flows import FLOWS, Flow
 from hydrodask import clock
-from hydrodask.cli.datadir import DataDir
 from hydrodask.cli.publishing import SourceThread
 from hydrodask.cli.reckoning import Reckoning
 from hydrodask.cli.telling import Beside, Minder, Teller
@@ -20,6 +19,7 @@ from hydrodask.errors import FatalError, HydrodaskError, RetryableError
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.discover import Discovery, Source
 from hydrodask.ingest.embedded import EmbeddedBroker
+from hydrodask.ingest.identity import Identities
 from hydrodask.ingest.topics import all_topics, create, partitions, unread
 from hydrodask.observe import page
 from hydrodask.settings import Settings
@@ -53,9 +53,8 @@ RUNS_MAX = 1000
 class Platform:
     """What `run` runs. `settings` are the effective ones: with an embedded broker its address is filled in."""
 
-    def __init__(self, settings: Settings, *, data_dir: DataDir, flows: Sequence[Flow] = FLOWS) -> None:
+    def __init__(self, settings: Settings, *, flows: Sequence[Flow] = FLOWS) -> None:
         self.flows = flows
-        self.base = data_dir.next_base() if settings.kafka.embedded else 0
         self.settings = settings
         self.run_id = uuid.uuid4().hex[:12]
         self.links: dict[str, str] = {}
@@ -77,6 +76,7 @@ class Platform:
         self.coordinator: Coordinator
         self.source: SourceThread
         self.discovery: Discovery
+        self.identities: Identities
 
     @asynccontextmanager
     async def started(self, say: Callable[[str], None]) -> AsyncIterator[None]:
@@ -158,7 +158,8 @@ class Platform:
 
     def _build(self) -> None:
         topics = {self.settings.topic(name): flow.name for flow in self.flows for name in flow.topics}
-        self.discovery = Discovery(self.settings.kafka, topics, base=self.base)
+        self.discovery = Discovery(self.settings.kafka, topics)
+        self.identities = Identities(self.settings.kafka)
         self.coordinator = Coordinator(
             self.cluster,
             self.settings,
@@ -168,11 +169,10 @@ class Platform:
             fence=self._fence,
             outdone=lambda: self.ownership.newest() > self.run_number,
             run=self.run_number,
-            base=self.base,
         )
         for one in self._concerns:
             self.coordinator.board.note(one)
-        self.source = SourceThread(self.settings, lambda: self.coordinator.board.overview, base=self.base)
+        self.source = SourceThread(self.settings, lambda: self.coordinator.board.overview)
 
     def _discover(self, loop: asyncio.AbstractEventLoop) -> dict[Source, str]:
         """Return the partitions that there are; topics that begin like ours and nobody reads are said, each once."""
@@ -257,7 +257,8 @@ class Platform:
 
     async def _settled(self) -> bool:
         try:
-            return self.coordinator.settled(await self._ends())
+            logs = await asyncio.to_thread(self.identities.of, [topic for topic, _ in self.coordinator.sources])
+            return self.coordinator.settled(await self._ends(), logs)
         except RetryableError as error:
             self.coordinator.board.note(str(error))
             return False

@@ -21,7 +21,7 @@ class SourceThread:
     On the embedded broker it waits while a partition holds too much that a restart would need.
     """
 
-    def __init__(self, settings: Settings, overview: Callable[[], Overview], *, base: int) -> None:
+    def __init__(self, settings: Settings, overview: Callable[[], Overview]) -> None:
         self.feed: Feed | None = open_feed(settings, clock.now_us())
         self.summary: Summary | None = None
         self.error: HydrodaskError | None = None
@@ -30,7 +30,6 @@ class SourceThread:
         self._publisher: Publisher | None = None
         self._settings = settings
         self._overview = overview
-        self._base = base
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
@@ -97,7 +96,7 @@ class SourceThread:
         """Say whether the embedded broker holds too much: what it drops, nobody gets back."""
         durable: dict[str, int] = {}
         for (topic, _), part in self._overview().partitions.items():
-            durable[topic] = durable.get(topic, 0) + max(0, part.durable - self._base)
+            durable[topic] = durable.get(topic, 0) + max(0, part.durable - part.base)
         most = self._settings.source.unconsumed_max
         counts = self._publisher.counts if self._publisher else {}
         return any(counts.get(topic, 0) - durable.get(topic, 0) > most for topic in map(self._settings.topic, SENSORS))

@@ -67,9 +67,9 @@ async def _run(settings: Settings, *, seconds: float | None, until_idle: bool) -
     from hydrodask.cli.watching import watching
     from hydrodask.doctor import go_on, places
 
-    with DataDir(settings.data_dir) as data_dir:
+    with DataDir(settings.data_dir):
         go_on(places(settings, at_run=True), _say)
-        platform = Platform(settings, data_dir=data_dir)
+        platform = Platform(settings)
         async with platform.started(_say):
             with watching(platform, terminal=sys.stdout.isatty()):
                 await platform.run(seconds=seconds, until_idle=until_idle)

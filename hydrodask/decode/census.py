@@ -61,6 +61,11 @@ class Census:
         if len(samples):
             self.next_offset = int(samples.offset[-1]) + 1
 
+    def end(self, revision: int) -> None:
+        """Know no rig any more, for the log has ended; counts stay."""
+        self._keys.forget()
+        self.next_offset = revision + 1
+
     def comply(self, terms: Terms) -> None:
         """Go by other terms from the next record on."""
         self._keys.terms = terms

@@ -16,13 +16,11 @@ class Discovery:
         kafka: Kafka,
         flows: Mapping[str, str],
         *,
-        base: int = 0,
         connect: Callable[..., Consumer] = consumer,
     ) -> None:
-        """`flows` maps a topic's full name to the name of its flow; `base` as in `Reader`."""
+        """`flows` maps a topic's full name to the name of its flow."""
         self._kafka = kafka
         self._flows = flows
-        self._base = base
         self.names: frozenset[str] = frozenset()
         """Every topic that the broker had when it was asked last."""
         self._client: Consumer = connect(kafka, **{"queued.min.messages": 1})
@@ -42,14 +40,14 @@ class Discovery:
         }
 
     def ends(self, sources: Iterable[Source]) -> dict[Source, int]:
-        """Return the end of each log: the offset that the next record gets."""
+        """Return the end of each log: the offset that the broker gives the next record."""
         ends = {}
         for topic, partition in sources:
             try:
                 _low, high = self._client.get_watermark_offsets(TopicPartition(topic, partition), self._kafka.timeout)
             except KafkaException as error:
                 raise_from(error, f"read the end of {topic}-{partition}")
-            ends[topic, partition] = high + self._base
+            ends[topic, partition] = high
         return ends
 
     def close(self) -> None:

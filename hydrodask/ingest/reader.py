@@ -1,7 +1,8 @@
 """Read assigned partitions: one long-lived consumer, manual assignment, whole batches.
 
-Offsets that leave this module are ours: the broker's plus `base`, which is 0 on a real broker. An embedded broker
-forgets everything when it stops, and counts from 0 again; the base keeps offsets growing over such restarts.
+Offsets that leave this module are ours: the broker's plus the `base` of the log that a source is read from. A topic
+that is made anew counts from 0 again, and so does an embedded broker; the base keeps offsets growing, see
+`stream.incarnation`.
 """
 
 import logging
@@ -11,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hydrodask.background import in_background
-from hydrodask.errors import HydrodaskError, RetryableError
+from hydrodask.errors import HydrodaskError
+from hydrodask.ingest.commits import Commits
 from hydrodask.ingest.fetcher import Event, Fetcher, Source
 from hydrodask.kafka import (
-    OFFSET_INVALID,
     Consumer,
     KafkaError,
     KafkaException,
@@ -32,10 +33,6 @@ __all__ = ["Reader", "Source"]
 
 log = logging.getLogger(__name__)
 
-UNDECIDED_S_MAX = 5.0
-"""How long a committed offset may stay undecided before it is settled, s."""
-
-_EMITTED = "emitted="
 _REFUSED = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 _NO_HOLE = (KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, *_REFUSED)
 
@@ -50,6 +47,7 @@ class Reading:
     """All that is known of one source that is read. `end` is its log's end as last seen."""
 
     position: int
+    base: int
     end: int = 0
     adrift: bool = False
     """Its position is not in the log any more, or was passed over with an error: it has to be assigned anew."""
@@ -70,50 +68,39 @@ class Reader:
         self,
         kafka: Kafka,
         *,
-        base: int = 0,
         connect: Callable[..., Consumer] = consumer,
         fetch: Callable[[Kafka], Fetcher] = fetcher,
     ) -> None:
-        self.consumer: Consumer = connect(kafka)
+        self.commits = Commits(kafka, connect=connect)
+        self.consumer: Consumer = self.commits.shown
         self._readings: dict[Source, Reading] = {}
         self._trouble: HydrodaskError | None = None
-        self._fetcher = fetch(kafka)
+        self._fetch, self._fetcher = fetch, fetch(kafka)
         self._kafka = kafka
-        self._base = base
-
-    def committed(
-        self, source: Source, settle: Callable[[list[TopicPartition], Consumer], None]
-    ) -> tuple[int | None, int | None]:
-        """Return what `mark` made of the group's committed offset; None twice when there is none.
-
-        An offset that stays undecided is settled once, by `settle`. Raises UnreachableError, or RetryableError while
-        it is being decided.
-        """
-        try:
-            return self._committed(source, min(UNDECIDED_S_MAX, self._kafka.timeout))
-        except RetryableError as error:
-            log.warning("%s; settling it", error)
-            settle([TopicPartition(*source, 0)], self.consumer)
-        return self._committed(source, self._kafka.timeout)
-
-    def mark(self, source: Source, position: int, emitted: int) -> TopicPartition:
-        """Return what to commit for `source`: the broker's offset, and up to where open windows were published."""
-        return TopicPartition(*source, position - self._base, f"{_EMITTED}{emitted - self._base}")
 
     def bounds(self, source: Source) -> tuple[int, int]:
-        """Return the first offset that the log still has, and its end."""
+        """Return the first offset that the log still has, and its end, as the broker counts."""
         try:
-            low, high = self._watermarks(source)
+            return self._watermarks(source)
         except KafkaException as error:
             raise_from(error, f"read the bounds of {source[0]}-{source[1]}")
-        return low + self._base, high + self._base
 
-    def assign(self, source: Source, offset: int) -> None:
-        """Read `source` from `offset` on. Raises RetryableError, and then `reads` says no."""
+    def assign(self, source: Source, offset: int, base: int = 0) -> None:
+        """Read `source` from `offset` on, the broker's plus `base`. Raises RetryableError: then `reads` says no."""
         before = self._readings.get(source)
         self.unassign(source)
-        self._fetcher.assign(source, max(0, offset - self._base))
-        self._readings[source] = Reading(offset, trouble=before.trouble if before else None)
+        self._fetcher.assign(source, max(0, offset - base))
+        self._readings[source] = Reading(offset, base, trouble=before.trouble if before else None)
+
+    def renew(self) -> None:
+        """Begin anew with another client, which reads nothing yet.
+
+        One that has read a topic which was made anew reads nothing of the new one, without an error, if the old one had
+        a leader epoch above 0; assigning it anew is not enough.
+        """
+        old, self._fetcher = self._fetcher, self._fetch(self._kafka)
+        in_background(old.close)
+        self._readings.clear()
 
     def unassign(self, source: Source) -> None:
         """Stop reading `source`. Raises RetryableError, and then nothing of it is returned any more all the same."""
@@ -146,7 +133,7 @@ class Reader:
                 runs[at] = run.take(slice(0, int(np.searchsorted(run.offsets, errors[run.topic, run.partition]))))
         runs = [run for run in runs if len(run)]
         for run in runs:
-            run.offsets += self._base
+            run.offsets += self._readings[run.topic, run.partition].base
             self._reach((run.topic, run.partition), int(run.offsets[-1]) + 1)
         for event in events:
             self._heed(event)
@@ -173,24 +160,13 @@ class Reader:
             return 0
         high = self._fetcher.end(source)
         if high >= 0:
-            reading.end = max(reading.end, high + self._base)
+            reading.end = max(reading.end, high + reading.base)
         return reading.end
 
     def close(self) -> None:
         """Let go of the connections. Does not wait."""
-        in_background(self._fetcher.close, self.consumer.close)
-
-    def _committed(self, source: Source, limit_s: float) -> tuple[int | None, int | None]:
-        try:
-            found = self.consumer.committed([TopicPartition(*source)], limit_s)[0]
-        except KafkaException as error:
-            raise_from(error, f"read the committed offset of {source[0]}-{source[1]}")
-        if found.error is not None:
-            raise translate(found.error, f"read the committed offset of {source[0]}-{source[1]}")
-        if found.offset == OFFSET_INVALID:
-            return None, None
-        said = (found.metadata or "").removeprefix(_EMITTED)  # an offset that somebody else has set says nothing
-        return found.offset + self._base, int(said) + self._base if said.isdigit() else None
+        in_background(self._fetcher.close)
+        self.commits.close()
 
     def _watermarks(self, source: Source) -> tuple[int, int]:
         """Return the broker's bounds of `source`, which may be newer than what the client knows of its topic.
@@ -223,8 +199,8 @@ class Reader:
             log.warning("reading %s-%s: %s", *source, event.text)
         elif reading is None and source[0]:
             log.debug("what %s-%s says comes too late: %s", *source, event.text)
-        elif event.code == KafkaError._PARTITION_EOF:
-            self._reach(source, event.offset + self._base)
+        elif event.code == KafkaError._PARTITION_EOF and reading is not None:
+            self._reach(source, event.offset + reading.base)
         else:
             self._mind(event, reading)
 

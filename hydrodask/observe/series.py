@@ -154,7 +154,11 @@ _TOTALS: tuple[tuple[str, str, str], ...] = (
     ("kept", "kept", "Records that were used."),
     ("late", "late", "Samples whose windows were all final."),
     ("dead_letters", "dead", "Records that could not be used."),
-    ("lost_records", "lost", "Records that retention removed before they were read."),
+    (
+        "lost_records",
+        "lost",
+        "Records that were gone from the log before they were stored: retention, or a topic made anew.",
+    ),
     ("windows", "windows", "Final windows."),
     ("cycles", "cycles", "Cycle profiles."),
     ("incidents", "incidents", "Incidents opened."),
@@ -176,6 +180,8 @@ def topic_series(figures: Figures, now_us: int) -> Iterator[Series]:
         values: list[Value] = [((flows[topic], topic), count) for topic, count in sums.items()]
         yield Series("counter", f"hydrodask_{name}", text, labels, values)
     yield _unprofiled(figures)
+    text = "Logs that the topic's name has stood for: one more each time that it was made anew."
+    yield _worst("hydrodask_log_incarnations", text, figures, lambda part: float(part.logs))
     text = "How old the oldest record that is not read can be; 0 when there is none."
     yield _worst("hydrodask_lag_seconds", text, figures, lambda part: part_lag_s(part, now_us))
     text = "Broker time of the newest record read, less the smallest watermark."

@@ -21,6 +21,9 @@ from hydrodask.store.listing import Named, current, named, readable
 from hydrodask.store.schemas import FOLDERS, empty
 
 _END, _FIRST = b"hydrodask.end", b"hydrodask.first"
+LOG = b"hydrodask.log"
+"""Of which log the newest rows of a file are: its identity and base."""
+
 _NO_METADATA: Mapping[bytes, bytes] = {}
 _DELTA = ("cycle", "sample_idx", "timestamp", "offset", "late_us", "revision", "window_start", "window_end")
 _SPLIT = ("avg_value", "stddev_value")
@@ -59,7 +62,7 @@ class Lake:
     ) -> Written:
         """Store `table`, what came of offsets `first` to `end` of `source` (topic, partition), unless another did.
 
-        Blocks until it is on disk. Raises RetryableError when the file system refuses.
+        `metadata` is kept with it. Blocks until it is on disk. Raises RetryableError when the file system refuses.
         """
         path = f"{folder}/{_name(source, first)}"
         data = encode_range(table, first, end, metadata)
@@ -140,19 +143,26 @@ class Lake:
 
     def end(self, folder: str, source: tuple[str, int]) -> int:
         """Return where the newest file of `source` at any depth below `folder` ends, 0 without files."""
+        return self.newest(folder, source)[0]
+
+    def newest(self, folder: str, source: tuple[str, int]) -> tuple[int, str]:
+        """Return what `end` does, and of which log that file's newest rows are; nothing where it does not say so."""
         stem = f"{source[0]}-{source[1]}-"
         firsts = {}
         for path in self.files.names(folder):
             first = path.rsplit("/", 1)[-1].removesuffix(".parquet").removeprefix(stem)
             if first.isdigit():  # else it is of another topic, whose name may begin alike
                 firsts[int(first)] = path
-        return self.end_of(firsts[max(firsts)]) if firsts else 0
+        return self._said(firsts[max(firsts)]) if firsts else (0, "")
 
     def end_of(self, path: str) -> int:
         """Return the end that a file's metadata names. Raises IntegrityError when it has none."""
+        return self._said(path)[0]
+
+    def _said(self, path: str) -> tuple[int, str]:
         try:
             metadata = pq.read_metadata(io.BytesIO(self.files.read(path))).metadata or {}
-            return int(metadata[_END])
+            return int(metadata[_END]), metadata.get(LOG, b"").decode()
         except (pa.ArrowInvalid, KeyError, ValueError) as error:
             raise IntegrityError(
                 f"{path} in {self.files.url} is no file of ours or is damaged ({error}); move it away and run again"

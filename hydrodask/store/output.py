@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from hydrodask.failpoints import failpoint
 from hydrodask.records import Samples
-from hydrodask.store.lake import Lake, pack, unpack
+from hydrodask.store.lake import LOG, Lake, pack, unpack
 from hydrodask.store.schemas import samples_table
 
 FolderOf = Callable[[pa.Table], str]
@@ -47,6 +47,8 @@ class FileOutput:
         self.waiting = 0
         self.since_s: float | None = None
         self.keep = keep
+        self.log = ""
+        """Which log the next file's rows are of: its identity and base."""
         self._lake = lake
         self._source = source
         self._folder_of = folder_of
@@ -116,7 +118,8 @@ class FileOutput:
             return
         failpoint("roll.begun")
         table = pa.concat_tables(self._tables, promote_options="default")
-        written = self._lake.put(self._folder_of(table), self._source, self.first, end, table, metadata=self._metadata)
+        metadata = {**self._metadata, **({LOG: self.log.encode()} if self.log else {})}
+        written = self._lake.put(self._folder_of(table), self._source, self.first, end, table, metadata=metadata)
         if written.ours:
             self.files += 1
             self.file_bytes += written.file_bytes

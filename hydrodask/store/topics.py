@@ -83,8 +83,8 @@ class Transactions:
         except KafkaException as error:
             raise_from(error, f"initialise transactional id {self._id} on {kafka.bootstrap}")
 
-    def commit(self, outgoing: Sequence[Outgoing], offsets: Sequence[TopicPartition], consumer: Consumer) -> None:
-        """Publish `outgoing` and commit `offsets` for the group of `consumer`, together. Blocks."""
+    def commit(self, outgoing: Sequence[Outgoing], offsets: Sequence[TopicPartition], *groups: Consumer) -> None:
+        """Publish `outgoing` and commit `offsets` for the group of each of these clients, together. Blocks."""
         self._end_s = clock.monotonic_s() + self._timeout_s
         what = f"commit {len(outgoing)} records and {len(offsets)} offsets as {self._id}"
         try:
@@ -93,14 +93,14 @@ class Transactions:
             self._produce(outgoing)
             failpoint("transaction.produced")
             if offsets:
-                self._send_offsets(list(offsets), consumer.consumer_group_metadata(), what)
+                self._send_offsets(list(offsets), groups, what)
                 failpoint("transaction.offsets_sent")
             self._finish()
             failpoint("transaction.committed")
         except (KafkaException, BufferError) as error:
             self._give_up(error, what)
 
-    def settle(self, offsets: Sequence[TopicPartition], consumer: Consumer) -> None:
+    def settle(self, offsets: Sequence[TopicPartition], groups: Sequence[Consumer]) -> None:
         """Decide what an earlier owner of the slot left undecided about `offsets`, by a transaction that is aborted.
 
         A broker that is killed may come back with offsets in a transaction that nothing ends: seen with Kafka 4.4.0,
@@ -111,7 +111,7 @@ class Transactions:
         what = f"settle {len(offsets)} offsets as {self._id}"
         try:
             self._producer.begin_transaction()
-            self._send_offsets(list(offsets), consumer.consumer_group_metadata(), what)
+            self._send_offsets(list(offsets), groups, what)
             self._producer.abort_transaction(self._left_s())
         except KafkaException as error:
             self._give_up(error, what)
@@ -150,15 +150,20 @@ class Transactions:
             return record.partition
         return partition_of(record.key, count)
 
-    def _send_offsets(self, offsets: list[TopicPartition], group: object, what: str) -> None:
-        """Add offsets to the transaction. Raises StartOverError when there is no answer.
+    def _send_offsets(self, offsets: list[TopicPartition], groups: Sequence[Consumer], what: str) -> None:
+        """Add offsets of each group to the transaction. Raises StartOverError when there is no answer.
 
         librdkafka (2.16) does not keep the limit that it is given. With a broker missing in the metadata for a while,
         as when a single one starts again, it may wait for ever for the group's coordinator (its issues 5456 and 5511).
         """
         limit_s = min(OFFSETS_S_MAX, self._left_s())
+
+        def send() -> None:
+            for group in groups:
+                self._producer.send_offsets_to_transaction(offsets, group.consumer_group_metadata(), limit_s)
+
         try:
-            in_time(partial(self._producer.send_offsets_to_transaction, offsets, group, limit_s), limit_s)
+            in_time(send, limit_s)
         except TimeoutError as error:
             raise StartOverError(f"could not {what}: offsets were not sent within {limit_s:.3g} s") from error
 

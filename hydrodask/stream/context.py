@@ -37,6 +37,12 @@ class Context:
     topic: str
     partition: int
     lake: Lake
+    log: str = ""
+    """The identity of the log that is read, see `ingest.identity`."""
+    base: int = 0
+    """Our offset of that log's first record."""
+    logs: int = 1
+    """How many logs the topic's name has stood for."""
     quiet: bool = False
     counted: int = 0
     """Records below this offset are in `totals` already: the offset of the snapshot that was restored."""
@@ -56,6 +62,9 @@ class Context:
     """Take samples that raw/ has, as if they had been decoded just now."""
     settlers: list[Callable[[], None]] = field(default_factory=list)
     """Called once everything that there was has been read, before a commit: what waits for more can be decided."""
+    crossings: list[Callable[[int, bool], None]] = field(default_factory=list)
+    """Called where another log of the topic begins, with its base: state begins anew. What is open is final if the
+    second argument says that all there was of the log before has been seen, and dropped otherwise."""
     inspectors: list[Callable[[PartitionReport], None]] = field(default_factory=list)
     """Add what they know to a report."""
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))

@@ -8,6 +8,7 @@ another only after its seat has reported without it, or has been fenced.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 from hydrodask import clock
@@ -58,7 +59,6 @@ class Coordinator:
         fence: Callable[[int, int], None],
         outdone: Callable[[], bool] = lambda: True,
         run: int = 0,
-        base: int = 0,
     ) -> None:
         """`fence` gives a slot's generation up; `outdone` says if a later run than ours, the `run`-th, has come."""
         self.board = Board(run_id, clock.now_us())
@@ -66,7 +66,7 @@ class Coordinator:
         self._given = within_step(settings)
         self._builds, self._discover = dict(builds), discover
         self._fence, self._outdone = fence, outdone
-        self._run, self._base = run, base
+        self._run = run
         self._wish = Wish()
         self._seats: dict[str, Seat] = {}
         self._assignment = Assignment(settings.topics.prefix)
@@ -91,13 +91,17 @@ class Coordinator:
                 if seat.task is not None:
                     seat.task.cancel()
 
-    def settled(self, ends: Mapping[Source, int]) -> bool:
-        """Say whether all that there was up to `ends` is consumed and committed."""
+    def settled(self, ends: Mapping[Source, int], logs: Mapping[str, str] = MappingProxyType({})) -> bool:
+        """Say whether all that there was up to `ends`, as the broker counts, is consumed and committed.
+
+        `logs` names the log that each topic has now: what is known of another one says nothing.
+        """
         seen = self.board.overview.partitions
         known = seen.keys() - self._assignment.stale
         return set(self.sources) <= set(ends) <= known and all(
             # Records that are replayed are committed already, and not yet in files again.
-            min(seen[source].position, seen[source].committed) >= end
+            min(seen[source].position, seen[source].committed) - seen[source].base >= end
+            and logs.get(source[0], seen[source].log) == seen[source].log
             for source, end in ends.items()
         )
 
@@ -183,7 +187,6 @@ class Coordinator:
             sources=sources,
             builds=self._builds,
             mode=self._wish.mode if seat.steps else "greet",
-            base=self._base,
             run=self._run,
             newcomers=self._newcomers(sources),
         )

@@ -1,13 +1,14 @@
 """A worker's step: make the hosted partitions equal the order, poll, run the graphs, commit, report."""
 
 import logging
+from collections.abc import Iterable
 from contextlib import ExitStack
 
 from hydrodask import clock
 from hydrodask.errors import FatalError, RetryableError, StartOverError
 from hydrodask.failpoints import failpoint
 from hydrodask.ingest.reader import Source
-from hydrodask.records import Messages
+from hydrodask.records import Change, Messages
 from hydrodask.reports import LATENCY_BUCKETS_S, StepReport
 from hydrodask.store.documents import Documents
 from hydrodask.store.lake import Lake
@@ -15,12 +16,15 @@ from hydrodask.store.topics import Transactions
 from hydrodask.stream.context import Context
 from hydrodask.stream.failures import Failures
 from hydrodask.stream.latency import Latencies
+from hydrodask.stream.opening import Opening
 from hydrodask.stream.order import Order
 from hydrodask.stream.outlets import Outlets
 from hydrodask.stream.ownership import Ownership
 from hydrodask.stream.partition import Partition
+from hydrodask.stream.places import Places, end
 from hydrodask.stream.surroundings import REAL, Surroundings
 from hydrodask.stream.warm import warm_up
+from hydrodask.stream.watching import Watch, commit_of
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +49,17 @@ class Host:
         self._committed_at_s = clock.monotonic_s()
         self._refused_since_s: float | None = None
         self._latencies = Latencies()
-        self._outlets = Outlets(order.settings.kafka, surroundings.identities, order.settings.step.patience)
+        identities = surroundings.identities(order.settings.kafka)
+        self._outlets = Outlets(order.settings.kafka, lambda _kafka: identities, order.settings.step.patience)
+        self._unproven: list[Messages] = []
         self._report = self._new_report()
         with ExitStack() as held:
             self._transactions = self._own(order, held)
-            self._reader = surroundings.reader(order.settings.kafka, base=order.base)
+            self._reader = surroundings.reader(order.settings.kafka)
             held.callback(self._reader.close)
+            self._watch = Watch(order.settings.kafka, identities)
+            opening = Opening(order.settings, self._snapshots, self._reader, identities, self._transactions.settle)
+            self._places = Places(opening, self._watch)
             self._lake = Lake(order.settings.lake_url, connect=surroundings.files)
             self._held = held.pop_all()
 
@@ -94,13 +103,15 @@ class Host:
     def _reconcile(self) -> None:
         """Make what is hosted equal the order: close first, so that nothing is committed twice."""
         gone = [source for source in self.partitions if source not in self._order.sources]
+        adrift = not all(map(self._reader.reads, self.partitions))
+        if gone or adrift or self._refused_since_s is not None or self._watch.due:
+            self._look(list(self.partitions))
         if gone:
             self._commit(emit_every_s=0.0)
-            for source in gone:
+            for source in filter(self.partitions.__contains__, gone):
                 failpoint("close.committed")
                 self._save(self.partitions[source])
-                self._reader.unassign(source)
-                del self.partitions[source]
+                self._leave(source)
                 failpoint("close.done")
         started_s = clock.monotonic_s()
         for source in self._order.sources:
@@ -108,61 +119,40 @@ class Host:
                 self._open(source)
                 if clock.monotonic_s() - started_s > self.settings.step.time_max / 2:
                     break  # the next step opens the rest: one that takes too long is given up, with all that it opened
-        for source in self.partitions:
+        for source, partition in self.partitions.items():
             if not self._reader.reads(source):
-                self._reposition(source)
+                self._places.reposition(partition)
+                self._report.notes += partition.take_notes()
+
+    def _look(self, sources: Iterable[Source]) -> None:
+        """Let go of partitions whose log has ended; what waits for a commit is in its last snapshot then."""
+        ended = self._watch.ended(self.partitions, sources)
+        if ended and self._order.run:  # who was given up must not have the last word on a log
+            Ownership(self._snapshots, self.settings.kafka.group).check(self._order.run, self.generation)
+        for partition in map(self.partitions.__getitem__, ended):
+            failpoint("end.begun")
+            self._write(partition.ctx.changes)
+            with self._failures.of(partition, stores=True):
+                end(partition)
+            failpoint("end.stored")
+            self._leave(partition.ctx.source)
+            self._report.notes.append(f"{partition.name}: its topic was deleted, or made anew")
+
+    def _leave(self, source: Source) -> None:
+        """Host a partition no more."""
+        self._reader.unassign(source)
+        self._unproven = [m for m in self._unproven if (m.topic, m.partition) != source]
+        del self.partitions[source]
 
     def _open(self, source: Source) -> None:
-        started_s = clock.monotonic_s()
-        failpoint("open.begun")
         flow = self._order.sources[source]
-        low, high = self._reader.bounds(source)
-        embedded = self.settings.kafka.embedded
-        committed, emitted = (None, None) if embedded else self._reader.committed(source, self._transactions.settle)
-        latest = not embedded and self.settings.kafka.start == "latest" and source not in self._order.newcomers
         ctx = Context(self.settings, flow, *source, self._lake)
         partition = Partition(ctx, self._order.builds[flow], self._snapshots)
-        first = self._order.base if embedded else low
-        position = partition.open(committed, first, emitted, begin=high if latest else None, high=high)
-        failpoint("open.restored")
-        pinned = committed is None and partition.fresh
-        if self._order.base <= position < low:
-            self._lose(partition, position, low)
-            pinned = committed is None or low <= committed  # or another crash would forget what is lost
-        self._check_end(source, partition.position, high)
-        if pinned:
-            partition.pin(started_s)
-            failpoint("open.pinned")
-        self._reader.assign(source, partition.position)
-        self.partitions[source] = partition
-        failpoint("open.assigned")
-        self._report.notes += [f"{source[0]}-{source[1]}: {note}" for note in partition.notes]
-
-    def _reposition(self, source: Source) -> None:
-        """Read a partition that is hosted and not read: on from its position, or from where the log begins now."""
-        partition = self.partitions[source]
-        low, high = self._reader.bounds(source)
-        self._check_end(source, partition.position, high)
-        if partition.position < low:
-            self._lose(partition, partition.position, low)
-        self._reader.assign(source, partition.position)
-
-    def _lose(self, partition: Partition, position: int, low: int) -> None:
-        """Say, count and survive (or not) that the log has lost records."""
-        name = f"{partition.ctx.topic}-{partition.ctx.partition}"
-        what = f"{name}: offsets {position} to {low} are gone from the log (retention), {low - position} records lost"
-        if self.settings.kafka.on_data_loss == "fail":
-            raise FatalError(f"{what}; kafka.on_data_loss is fail")
-        partition.lose(low)
-        self._report.notes.append(what)
-        log.error("%s", what)
-
-    def _check_end(self, source: Source, position: int, high: int) -> None:
-        if position > max(high, self._order.base) and not self.settings.kafka.embedded:
-            raise FatalError(
-                f"position {position} of {source[0]}-{source[1]} is past the log's end {high}: was the topic deleted "
-                "and made anew? use another kafka.group and data_dir, or bring the topic back"
-            )
+        latest = self.settings.kafka.start == "latest" and source not in self._order.newcomers
+        if self._places.open(partition, self.partitions.values(), latest=latest):
+            self.partitions[source] = partition
+            failpoint("open.assigned")
+        self._report.notes += partition.take_notes()
 
     def _work(self, deadline_s: float) -> None:
         """Poll and run graphs until the deadline, committing when due."""
@@ -175,7 +165,7 @@ class Host:
                 self._commit()
                 self._outlets.insist()
             started_s = clock.monotonic_s()
-            batches = self._reader.poll(rows_max, left_s)
+            batches = self._poll(rows_max, left_s)
             self._report.stage_s["poll"] = self._report.stage_s.get("poll", 0.0) + clock.monotonic_s() - started_s
             for messages in batches:
                 self._take(messages)
@@ -187,6 +177,13 @@ class Host:
             idle = sum(map(len, batches)) < rows_max
             if clock.monotonic_s() >= deadline_s - (self.settings.step.trigger / 2 if committed and idle else 0.0):
                 return
+
+    def _poll(self, rows_max: int, timeout_s: float) -> list[Messages]:
+        """Return what has come of logs that are still there. What can't be proven now is kept until it can."""
+        self._unproven = self._unproven or self._reader.poll(rows_max, timeout_s)
+        self._look({(messages.topic, messages.partition) for messages in self._unproven})
+        batches, self._unproven = self._unproven, []
+        return batches
 
     def _take(self, messages: Messages) -> None:
         """Run one batch through its graph."""
@@ -216,14 +213,14 @@ class Host:
             return False
         self._commit()
         for partition in self.partitions.values():
-            if partition.due(now_s, every_s=step.snapshot_every, behind_max=rows_max):
+            if partition.holds or partition.due(now_s, every_s=step.snapshot_every, behind_max=rows_max):
                 self._save(partition)
         self._get_through()
         return True
 
-    def _save(self, partition: Partition) -> None:
+    def _save(self, partition: Partition, *, ended: bool = False) -> None:
         with self._failures.of(partition, stores=True):
-            partition.save(clock.monotonic_s())
+            partition.save(clock.monotonic_s(), ended=ended)
 
     def _get_through(self) -> None:
         """Take note that all stores have taken what was due: whoever refuses from now on does so for the first time."""
@@ -240,22 +237,25 @@ class Host:
         ready = self._outlets.ready(self.partitions.values())
         changes = [c for p in ready for c in p.ctx.changes]
         failpoint("commit.begun")
-        if changes:
-            if self._documents is None:
-                self._documents = self._surroundings.documents(self.settings)
-                self._held.callback(self._documents.close)
-            self._documents.write(changes)
-            failpoint("commit.documents_written")
-        offsets = [self._reader.mark(p.ctx.source, *p.mark) for p in ready if p.mark != p.marked]
+        self._write(changes)
+        moved = [commit_of(p, self._order) for p in ready if p.mark != p.marked]
         outgoing = [record for p in ready for record in p.ctx.outbox]
-        if offsets or outgoing:
-            self._transactions.commit(outgoing, offsets, self._reader.consumer)
+        if moved or outgoing:
+            self._transactions.commit(outgoing, moved, *self._reader.commits.groups)
         for partition in ready:
             partition.commit()
         failpoint("commit.noted")
         self._committed_at_s = clock.monotonic_s()
         self._report.stage_s["commit"] = self._report.stage_s.get("commit", 0.0) + self._committed_at_s - now_s
         self._latencies.count(self._report)
+
+    def _write(self, changes: list[Change]) -> None:
+        if changes:
+            if self._documents is None:
+                self._documents = self._surroundings.documents(self.settings)
+                self._held.callback(self._documents.close)
+            self._documents.write(changes)
+            failpoint("commit.documents_written")
 
     def _flush(self) -> None:
         """Commit, open windows too, write every file and snapshot every state."""
@@ -265,7 +265,7 @@ class Host:
         for partition in self.partitions.values():
             with self._failures.of(partition, stores=True):
                 partition.roll(clock.monotonic_s(), rows_max=1, age_s_max=0.0)
-            self._save(partition)
+            self._save(partition, ended=self._order.mode == "stop")
         self._outlets.insist()
 
     def _wait(self, error: RetryableError) -> None:

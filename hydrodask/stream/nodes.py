@@ -56,6 +56,7 @@ class Decode(Node):
         ctx.states["rigs"] = self.census
         ctx.inspectors.append(self.inspect)
         ctx.refeed.append(self.again)
+        ctx.crossings.append(lambda base, _whole: self.census.end(base - 1))
 
     def update(self, x: Messages, who: object = None, metadata: object = None) -> Any:
         with self.ctx.timed("decode"):
@@ -102,6 +103,7 @@ class SlidingWindowsNode(Node):
         self.ranges = Ranges(ctx)
         super().__init__(upstream, ctx)
         ctx.states["windows"] = self.windows
+        ctx.crossings.append(self.cross)
         ctx.inspectors.append(self.inspect)
         if window.emit == "updates":
             ctx.tickers.append(self.tick)
@@ -124,6 +126,13 @@ class SlidingWindowsNode(Node):
             rows = self.windows.updates(position - 1)
         if len(rows):
             self._emit(rows)
+
+    def cross(self, base: int, whole: bool) -> None:
+        """Begin anew with another log, at `base`; windows that were open are final if they are whole."""
+        final = self.windows.end(base - 1)
+        if whole and len(final):
+            self.ctx.totals["windows"] += len(final)
+            self._emit(final)
 
     def inspect(self, report: PartitionReport) -> None:
         """Add watermark, counts and the fullest open windows."""
@@ -165,6 +174,7 @@ class CycleProfilesNode(Node):
         self.unprofiled = Unprofiled(ctx, self.profiles)
         super().__init__(upstream, ctx)
         ctx.states["cycles"] = self.profiles
+        ctx.crossings.append(self.cross)
         ctx.inspectors.append(self.inspect)
 
     def update(self, x: Samples, who: object = None, metadata: object = None) -> Any:
@@ -173,6 +183,13 @@ class CycleProfilesNode(Node):
             self.ctx.totals["cycles"] += len(done)
             self.unprofiled.look()
         return self._emit(done, metadata=metadata) if len(done) else []
+
+    def cross(self, base: int, whole: bool) -> None:
+        """Begin anew with another log, at `base`; of cycles that were open there is no more to come."""
+        done = self.profiles.end(base - 1)
+        if whole and len(done):
+            self.ctx.totals["cycles"] += len(done)
+            self._emit(done)
 
     def inspect(self, report: PartitionReport) -> None:
         """Add the size of the state, and what is in no profile."""

@@ -14,7 +14,7 @@ class Order:
 
     `sources` maps (topic, partition) to the name of its flow, `builds` a flow's name to its `build`. `mode` is `run`,
     `flush` (commit, write every file, snapshot), `stop` (the same, then let go of everything) or `greet` (get ready,
-    and show that there is somebody). `base` see `Reader`; `run` is the number of the run's claim on the group, 0 where
+    and show that there is somebody). `run` is the number of the run's claim on the group, 0 where
     there is nobody to dispute it (an embedded broker). `newcomers` are sources that are younger than the group: they
     are read from where they begin, also with `kafka.start: latest`.
     """
@@ -27,6 +27,5 @@ class Order:
     sources: Mapping[Source, str] = field(default_factory=dict)
     builds: Mapping[str, Build] = field(default_factory=dict)
     mode: str = "run"
-    base: int = 0
     run: int = 0
     newcomers: frozenset[Source] = frozenset()

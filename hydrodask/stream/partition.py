@@ -1,6 +1,6 @@
 """One graph on one partition: opening it at the right place, feeding it, and what it reports."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,14 +8,16 @@ from streamz import Stream
 
 from hydrodask import clock
 from hydrodask.errors import IntegrityError
-from hydrodask.records import Messages
+from hydrodask.records import Messages, Outgoing
 from hydrodask.reports import PartitionReport
 from hydrodask.store.files import Files
 from hydrodask.store.output import FileOutput
 from hydrodask.stream import snapshot
 from hydrodask.stream.context import Context
-from hydrodask.stream.refeed import refeed
+from hydrodask.stream.incarnation import Seam
+from hydrodask.stream.refeed import cross, refeed
 
+Found = tuple[int, dict[str, Any], list[str]]
 Build = Callable[[Stream, Context], None]
 
 
@@ -35,7 +37,7 @@ class Partition:
         self.marked = (0, 0)
         self.snapshot_offset = 0
         self.snapshot_at_s = ctx.now_s()
-        self.fresh = True
+        self.fresh, self.crossed, self.holds = True, False, False
         self.snapshot_bytes = 0
         self.notes: list[str] = []
         self.state = "running"
@@ -57,13 +59,19 @@ class Partition:
         *,
         begin: int | None = None,
         high: int | None = None,
+        found: Found | None = None,
+        floor: int = 0,
+        seams: Sequence[Seam] = (),
+        published: bool = True,
     ) -> int:
-        """Restore the newest usable snapshot at or below `committed` and return the offset to read from.
+        """Restore the newest usable snapshot at or below `committed`, or `found`, and return the offset to read from.
 
         With `committed` None the newest snapshot is the committed position. Without either reading begins at `begin`,
-        or at `low`, where the log does. `emitted` None: as far as `committed`. `high` is where the log ends.
+        or at `low`, where the log does. `emitted` None: as far as `committed`. A snapshot of an earlier log is brought
+        over the `seams` to the one that is read, of which there is nothing below `floor`. What waits in a snapshot for
+        its commit is dropped if it is `published`. `high` is where the log ends.
         """
-        offset, state, self.notes = snapshot.newest(self._snapshots, self.ctx.source, at_most=committed)
+        offset, state, self.notes = found or snapshot.newest(self._snapshots, self.ctx.source, at_most=committed)
         self.fresh = not state
         # Who has been here before may have taken any record that there is, whatever it has committed.
         unseen = low if self.fresh and committed is None else max(committed or 0, offset, high or 0)
@@ -75,16 +83,37 @@ class Partition:
             low = max(begin, low)
         for output in self.ctx.files.values():
             output.open(max(offset, low))
+            output.log = f"{self.ctx.log} {self.ctx.base}" if self.ctx.log else ""
             self.notes += [f"ignored unfinished file {path}" for path in output.unfinished()]
         self.committed = max(offset, low if committed is None else committed)
         self.emitted = self.committed if emitted is None else min(emitted, self.committed)
-        self.snapshot_offset = offset if state else low
-        self.ctx.counted = self.snapshot_offset
-        reached = self._refeed(low, committed) if state else low
+        self.snapshot_offset = self.ctx.counted = offset if state else low
+        if not published:
+            self.ctx.outbox += [Outgoing(*record) for record in state.get("outbox", [])]
+        self.holds = bool(self.ctx.outbox)
+        kept = state and all(seam.keeps for seam in seams)
+        reached = self._refeed(low, committed) if kept else self.snapshot_offset
+        if seams:
+            reached = self.snapshot_offset = cross(self.ctx, seams, self.snapshot_offset, quiet=committed is not None)
+        self.crossed = bool(seams)
+        for output in self.ctx.files.values():
+            output.pass_over(floor)
         self.position = min([reached, *(f.position for f in self.ctx.files.values() if not f.keep)])
-        self.marked = self.mark
+        self.marked = (-1, -1) if self.crossed or self.holds else self.mark
         self.ctx.quiet = self.position < self.committed
+        if state.get("ended") and not seams:  # it is not the last word any more
+            snapshot.save(self._snapshots, self.ctx.source, offset, state | {"ended": False})
         return self.position
+
+    @property
+    def name(self) -> str:
+        """Topic and partition."""
+        return f"{self.ctx.topic}-{self.ctx.partition}"
+
+    def take_notes(self) -> list[str]:
+        """Return what people should know, once."""
+        notes, self.notes = [f"{self.name}: {note}" for note in self.notes], []
+        return notes
 
     @property
     def mark(self) -> tuple[int, int]:
@@ -179,20 +208,28 @@ class Partition:
         raw = [f.first for f in self.ctx.files.values() if not f.keep] if self._forgetful else []
         return max(raw) > self.snapshot_offset if raw else now_s - self.snapshot_at_s >= every_s
 
-    def save(self, now_s: float) -> None:
+    def save(self, now_s: float, *, ended: bool = False) -> None:
         """Store a snapshot if state, commit and published changes are at one place, and a new one.
 
         Which open windows have changed since they were published is no part of the state.
         """
-        if self.position == self.committed == self.emitted and self.position != self.snapshot_offset:
+        new = self.position != self.snapshot_offset or self.holds or ended
+        if self.position == self.committed == self.emitted and new:
             self._write(self._first())
             self.ctx.unsettled = False
-            self.pin(now_s)
+            self.pin(now_s, ended=ended)
 
-    def pin(self, now_s: float) -> None:
-        """Store a snapshot of the state here and now: also the empty one that remembers where a fresh group began."""
+    def pin(self, now_s: float, *, ended: bool = False) -> None:
+        """Store a snapshot of the state here and now: also the empty one that remembers where a fresh group began.
+
+        What waits for a commit is in it. `ended`: nothing has been committed beyond it, nor will be by us.
+        """
+        self.holds = bool(self.ctx.outbox)
         state = {
             "flow": self.ctx.flow,
+            "log": f"{self.ctx.log} {self.ctx.base}" if self.ctx.log else "",
+            "ended": ended,
+            "outbox": [(one.topic, one.key, one.value, one.headers) for one in self.ctx.outbox],
             "consumed": self.consumed,
             "totals": dict(self.ctx.totals),
             "reasons": dict(self.ctx.reasons.counts),
@@ -214,7 +251,8 @@ class Partition:
             self.caught_up_ms = clock.now_us() // 1000
         report = PartitionReport(
             ctx.flow, ctx.topic, ctx.partition, self.state, self.advice, self.position, self.committed, self.durable,
-            max(end, self.position), newest_ms=self.newest_ms,
+            max(end, self.position), newest_ms=self.newest_ms, log=ctx.log, base=ctx.base,
+            logs=ctx.logs,
         )  # fmt: skip
         report.unread_ms = max(filter(None, (self.newest_ms, self.caught_up_ms)), default=None)
         report.totals = dict(ctx.totals)

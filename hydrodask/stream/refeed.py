@@ -1,13 +1,14 @@
-"""Bring state up to where raw/ ends, from raw/ itself, where the log has not what lies between.
+"""Bring state on without the log: up to where raw/ ends, from raw/ itself, and over into the next log of the name.
 
 Rows of raw/ are no part of a snapshot, for the log gives them back. It does not once it has gone with its embedded
 broker, or retention has passed the snapshot. What raw/ has of it the nodes take from there, as they would from the log.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hydrodask.store.schemas import samples_of
 from hydrodask.stream.context import Context
+from hydrodask.stream.incarnation import Seam
 
 
 def refeed(ctx: Context, start: int, end: int, *, quiet_below: int, forget: Callable[[], None]) -> int:
@@ -34,3 +35,21 @@ def refeed(ctx: Context, start: int, end: int, *, quiet_below: int, forget: Call
     if ctx.quiet:
         forget()
     return count
+
+
+def cross(ctx: Context, seams: Sequence[Seam], at: int, *, quiet: bool) -> int:
+    """Bring the state of offset `at` over seams into the log that is read; return the offset where it stands then.
+
+    What ends with a log goes to the outputs, unless it is `quiet`, for then that was published when it ended.
+    """
+    for seam in seams:
+        ctx.quiet = quiet or seam is not seams[-1]
+        if not seam.keeps:
+            raw = [f.position for f in ctx.files.values() if not f.keep]
+            ctx.totals["lost"] += max(0, seam.end - min([seam.end, *raw]))
+            for node in ctx.crossings:
+                node(seam.base, seam.whole and seam.end == at)
+        for output in ctx.files.values():
+            output.pass_over(seam.begin)
+        at = ctx.counted = seam.begin
+    return at

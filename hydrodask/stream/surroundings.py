@@ -26,9 +26,9 @@ class Surroundings:
     documents: Callable[[Settings], Documents] = open_documents
     identities: Callable[[Kafka], Identities] = Identities
 
-    def reader(self, kafka: Kafka, *, base: int) -> Reader:
+    def reader(self, kafka: Kafka) -> Reader:
         """Return a reader of the group's partitions."""
-        return Reader(kafka, base=base, connect=self.consumer, fetch=self.fetcher)
+        return Reader(kafka, connect=self.consumer, fetch=self.fetcher)
 
     def transactions(self, settings: Settings, slot: int, snapshots: Files) -> Transactions:
         """Return the producer of a slot, which spreads rigs as the files beside the snapshots say."""

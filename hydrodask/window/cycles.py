@@ -117,6 +117,13 @@ class CycleProfiles:
         rig = self._keys.codes(ints[:count, 0])
         return rig, ints[:count].copy(), rates[:count].copy(), parts[:count].copy()
 
+    def end(self, revision: int) -> Profiles:
+        """Return the profile of every open cycle, for the log has ended, and know no rig any more; counts stay."""
+        done = self._columns(list(self._leave(np.arange(len(self._keys)), revision)))
+        self._keys.forget()
+        self.next_offset = revision + 1
+        return done
+
     def snapshot(self) -> dict[str, Any]:
         """Return the state after `next_offset`: equal records give equal bytes.
 

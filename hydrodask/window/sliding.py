@@ -134,6 +134,13 @@ class SlidingWindows:
             parts.append(self._take(int(where[1])))
         return _join(self.sensor, parts)
 
+    def end(self, revision: int) -> Windows:
+        """Return every open window as final, for the log has ended, and know no rig any more; counts stay."""
+        final = _join(self.sensor, list(self._leave(np.arange(len(self._keys)), revision)))
+        self._keys.forget()
+        self.next_offset = revision + 1
+        return final
+
     def forget_changes(self) -> None:
         """Take every open window for published: after a replay of what was committed before."""
         self._dirty[:] = False

@@ -1,11 +1,11 @@
-"""A fake Kafka: logs, transactions, group offsets and retention, with clients that behave as librdkafka's do.
+"""A fake Kafka: logs with ids, transactions, group offsets and retention, with clients that behave as librdkafka's do.
 
 A transaction's records are in the log at once, and readers that want committed ones stop before the first that is
 undecided. Initialising a transactional id bumps its epoch and aborts what was open: who has an older epoch is fenced.
 `fenced` and `transactional` take these two promises away, so that a test can show that something notices.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hydrodask.blobs import Blobs
-from hydrodask.errors import RetryableError
+from hydrodask.errors import RetryableError, UnreachableError
 from hydrodask.ingest.fetcher import Event
 from hydrodask.kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 from hydrodask.records import Messages
@@ -36,7 +36,8 @@ class Transaction:
 
     state: str = "open"
     logs: list["Log"] = field(default_factory=list)
-    offsets: dict[Source, tuple[int, str]] = field(default_factory=dict)
+    offsets: dict[tuple[str, Source], tuple[int, str]] = field(default_factory=dict)
+    """By group and source."""
 
 
 @dataclass(slots=True)
@@ -59,9 +60,11 @@ class Entry:
 class Log:
     """A partition. Offsets below `low` are gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: int = 0) -> None:
         self.entries: list[Entry] = []
         self.low = 0
+        self.number = number
+        """Which of the logs of its name this is; with that the topic's id."""
         self._stable = 0
 
     @property
@@ -91,14 +94,24 @@ class FakeBroker:
     def __init__(self, world: World, *, fenced: bool = True, transactional: bool = True) -> None:
         self.world = world
         self.fenced, self.transactional = fenced, transactional
+        self.cluster = "cluster"
+        self.epochs = False
+        """Whether leaders have changed before topics are made anew."""
         self.logs: dict[Source, Log] = {}
-        self.offsets: dict[Source, tuple[int, str]] = {}
+        self.offsets: dict[tuple[str, Source], tuple[int, str]] = {}
+        """By group and source."""
+        self.ended: dict[Source, list[Log]] = {}
+        """The earlier logs of a name."""
         self.fetchers: list[FakeFetcher] = []
         self._ids: dict[str, _Id] = {}
 
-    def consumer(self, _kafka: Kafka, **_overrides: object) -> Any:
+    def consumer(self, kafka: Kafka, **_overrides: object) -> Any:
         """Return a read-committed consumer with manual assignment, as `hydrodask.kafka.consumer` does."""
-        return FakeConsumer(self)
+        return FakeConsumer(self, kafka.group)
+
+    def identities(self, _kafka: Kafka) -> Any:
+        """Return what asks for ids, as `hydrodask.ingest.identity.Identities` does."""
+        return FakeIdentities(self)
 
     def fetcher(self, _kafka: Kafka) -> Any:
         """Return a fetcher, as `hydrodask.ingest.reader.fetcher` does."""
@@ -111,7 +124,24 @@ class FakeBroker:
     def create(self, topic: str, partitions: int) -> None:
         """Make a topic have so many partitions."""
         for partition in range(partitions):
-            self.logs.setdefault((topic, partition), Log())
+            if (topic, partition) not in self.logs:
+                self.logs[topic, partition] = Log(len(self.ended.get((topic, 0), [])))
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic, and what groups have committed for it; undecided records of it end with it."""
+        for source in [source for source in self.logs if source[0] == topic]:
+            self.ended.setdefault(source, []).append(self.logs.pop(source))
+        for key in [key for key in self.offsets if key[1][0] == topic]:
+            del self.offsets[key]
+
+    def ids(self) -> dict[str, str]:
+        """Return the identity of each topic."""
+        return {topic: f"{self.cluster}/{topic}@{self.cluster}.{log.number}" for (topic, _), log in self.logs.items()}
+
+    def commit_foreign(self, group: str) -> None:
+        """Commit offsets as a tool would, anywhere in the logs."""
+        for source, log in self.logs.items():
+            self.offsets[group, source] = (self.world.random.randint(0, len(log.entries)), "")
 
     def append(self, source: Source, entry: Entry) -> None:
         """Append a record from outside."""
@@ -146,9 +176,12 @@ class FakeBroker:
                     one.open.logs.append(log)
             log.entries.append(entry)
 
-    def add_offsets(self, name: str, epoch: int, offsets: Mapping[Source, tuple[int, str]]) -> None:
+    def add_offsets(self, name: str, epoch: int, group: str, held: Mapping[Source, tuple[int, str]]) -> None:
         """Let an open transaction hold group offsets."""
         one = self._mine(name, epoch)
+        if any(source not in self.logs for source in held):
+            raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, "no such topic", txn_requires_abort=True))
+        offsets = {(group, source): said for source, said in held.items()}
         if not self.transactional:
             self.offsets |= offsets
             return
@@ -159,9 +192,9 @@ class FakeBroker:
         """Commit or abort what is open; once more, it changes nothing."""
         self._end(self._mine(name, epoch), state)
 
-    def pending(self, source: Source) -> bool:
+    def pending(self, group: str, source: Source) -> bool:
         """Say whether an open transaction holds an offset of `source`."""
-        return any(one.open is not None and source in one.open.offsets for one in self._ids.values())
+        return any(one.open is not None and (group, source) in one.open.offsets for one in self._ids.values())
 
     def is_open(self, name: str) -> bool:
         """Say whether a transaction of this id is open."""
@@ -179,7 +212,7 @@ class FakeBroker:
             return
         done.state = state
         if state == "committed":
-            self.offsets |= done.offsets
+            self.offsets |= {key: said for key, said in done.offsets.items() if key[1] in self.logs}
         for log in done.logs:
             log.entries.append(Entry(None, transaction=done, marker=True))
 
@@ -194,8 +227,26 @@ class FakeClient:
         return self._broker.world.call(name, effect)
 
 
+class FakeIdentities(FakeClient):
+    """Asks for the ids of topics: each log of a name has another."""
+
+    def of(self, topics: Iterable[str]) -> dict[str, str]:
+        def asked() -> dict[str, str]:
+            ids = self._broker.ids()
+            return {topic: ids[topic] for topic in sorted(set(topics)) if topic in ids}
+
+        try:
+            return self._call("kafka.describe", asked)
+        except KafkaException as error:
+            raise UnreachableError(f"could not ask for ids: {error}", backoff_s=0.2) from error
+
+
 class FakeConsumer(FakeClient):
-    """A consumer that asks about offsets, as `hydrodask.ingest.reader` and `discover` use it."""
+    """A consumer that asks about offsets, as `hydrodask.ingest.reader`, `commits` and `discover` use it."""
+
+    def __init__(self, broker: FakeBroker, group: str) -> None:
+        super().__init__(broker)
+        self._group = group
 
     def list_topics(self, timeout: float) -> Any:
         def listed() -> dict[str, Any]:
@@ -211,17 +262,22 @@ class FakeConsumer(FakeClient):
 
     def _committed(self, asked: TopicPartition) -> TopicPartition:
         source = asked.topic, asked.partition
-        if self._broker.pending(source):
+        if self._broker.pending(self._group, source):
             raise KafkaException(KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT, retriable=True))
-        offset, metadata = self._broker.offsets.get(source, (OFFSET_INVALID, ""))
+        offset, metadata = self._broker.offsets.get((self._group, source), (OFFSET_INVALID, ""))
         return TopicPartition(*source, offset, metadata)
 
     def get_watermark_offsets(self, asked: TopicPartition, timeout: float) -> tuple[int, int]:
-        log = self._broker.logs[asked.topic, asked.partition]
-        return self._call("kafka.bounds", lambda: (log.low, log.stable))
+        def bounds() -> tuple[int, int]:
+            log = self._broker.logs.get((asked.topic, asked.partition))
+            if log is None:
+                raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, "no such topic", retriable=True))
+            return log.low, log.stable
+
+        return self._call("kafka.bounds", bounds)
 
     def consumer_group_metadata(self) -> object:
-        return None
+        return self._group
 
     def close(self) -> None:
         """Hold nothing."""
@@ -241,6 +297,7 @@ class FakeFetcher(FakeClient):
         super().__init__(broker)
         self._reading: dict[Source, _Reading] = {}
         self._late: list[Event] = []
+        self._first: dict[str, int] = {}
         broker.fetchers.append(self)
 
     def assign(self, source: Source, offset: int) -> None:
@@ -268,7 +325,8 @@ class FakeFetcher(FakeClient):
     def redeliver(self, count: int) -> None:
         """Go back: what was delivered last comes once more."""
         for source, reading in self._reading.items():
-            reading.position = max(self._broker.logs[source].low, reading.position - count)
+            if source in self._broker.logs:
+                reading.position = max(self._broker.logs[source].low, reading.position - count)
 
     def poll(self, rows_max: int, timeout_s: float) -> tuple[list[Messages], list[Event]]:
         """Return runs and events; blocks until there are so many records, or until the timeout."""
@@ -287,7 +345,7 @@ class FakeFetcher(FakeClient):
                 room -= len(entries)
                 if entries:
                     runs.append(_messages(source, entries))
-                if world.random.random() < BROKEN:
+                if world.random.random() < BROKEN and source in self._broker.logs:
                     reading = self._reading[source]
                     events.append(Event(source, KafkaError._BAD_MSG, reading.position, "could not decompress"))
                     reading.position = min(reading.position + 3, self._broker.logs[source].stable)
@@ -308,11 +366,18 @@ class FakeFetcher(FakeClient):
                 events.append(event)
 
     def _there(self) -> int:
-        logs = self._broker.logs
-        return sum(max(0, logs[source].stable - reading.position) for source, reading in self._reading.items())
+        there = [(self._broker.logs.get(source), reading) for source, reading in self._reading.items()]
+        return sum(max(0, log.stable - reading.position) for log, reading in there if log is not None)
+
+    def _stuck(self, source: Source, log: Log) -> bool:
+        """Say whether this client has read an earlier log of the name, with a higher leader epoch: it reads nothing."""
+        first = self._first.setdefault(source[0], log.number)
+        return self._broker.epochs and first != log.number
 
     def _fetch(self, source: Source, room: int, events: list[Event]) -> list[tuple[int, Entry]]:
-        reading, log = self._reading[source], self._broker.logs[source]
+        reading, log = self._reading[source], self._broker.logs.get(source)
+        if log is None or self._stuck(source, log):
+            return []  # without a word
         if not log.low <= reading.position <= len(log.entries):
             events.append(Event(source, KafkaError._AUTO_OFFSET_RESET, reading.position, "out of range"))
             if self._broker.world.random.random() < LATE:
@@ -381,7 +446,8 @@ class FakeProducer(FakeClient):
     def send_offsets_to_transaction(self, offsets: list[TopicPartition], metadata: object, timeout: float) -> None:
         self._want("in transaction")
         held = {(p.topic, p.partition): (p.offset, p.metadata or "") for p in offsets}
-        self._call("kafka.send_offsets", lambda: self._broker.add_offsets(self._name, self._epoch, held))
+        group = str(metadata)
+        self._call("kafka.send_offsets", lambda: self._broker.add_offsets(self._name, self._epoch, group, held))
 
     def commit_transaction(self, timeout: float) -> None:
         self._want("in transaction", "committing")

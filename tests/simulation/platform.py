@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -13,6 +13,7 @@ from hydrodask import clock, failpoints
 from hydrodask.detect import criteria
 from hydrodask.detect.rules import load_rules
 from hydrodask.errors import FatalError, FencedError, RetryableError, UnreachableError, WorkerLostError
+from hydrodask.ingest import commits
 from hydrodask.ingest import reader as reading
 from hydrodask.ingest.discover import Discovery
 from hydrodask.kafka import KafkaError, KafkaException
@@ -42,15 +43,12 @@ _ALL_OR_NOTHING = ("kafka.consume", "kafka.assign", "kafka.unassign")
 FLOW_OF = {
     PREFIX + name: flow.name for flow in FLOWS for name in flow.topics if name in (*SENSORS, "labels", "analytics")
 }
+REMADE = tuple(PREFIX + name for name in (*SENSORS, "labels"))
+"""Topics that may be deleted and made anew, and how often that happens in a life."""
+REMADE_MAX = 3
+
 _load_rules = cache(load_rules)
 BUILDS = {flow.name: flow.build for flow in FLOWS}
-
-
-class Forever:
-    """Ids of topics that nobody deletes."""
-
-    def of(self, topics: Iterable[str]) -> dict[str, str]:
-        return {topic: f"simulated/{topic}" for topic in topics}
 
 
 class FakeCluster:
@@ -181,7 +179,7 @@ class Platform:
             producer=self.broker.producer,
             files=self.disk.at,
             documents=lambda _settings: self.documents,
-            identities=lambda _kafka: Forever(),  # type: ignore[arg-type, return-value]
+            identities=self.broker.identities,
         )
         self.settings = settings_of(dict(schedule.sets))
         self.overview: Overview
@@ -192,6 +190,7 @@ class Platform:
         self._seen: Counter[str] = Counter()
         self._away_until_s: dict[str, float] = {}
         self._faulty = True
+        self._remade = 0
         self._seconds = False
         """Whether there have been two drivers at once: then one of them has to give up."""
         self._shared: FakeCluster | None = None
@@ -206,6 +205,7 @@ class Platform:
             patch.object(topics, "in_background", _at_once),
             patch.object(topics, "in_time", lambda call, _seconds: call()),
             patch.object(reading, "in_background", _at_once),
+            patch.object(commits, "in_background", _at_once),
             patch.object(criteria, "load_rules", _load_rules),  # parsing YAML takes longer than the rest of a life
         ):
             try:
@@ -285,6 +285,10 @@ class Platform:
             self.broker.create(f"{PREFIX}TS1", 2)
         elif event.kind in {"retention", "deletion"}:
             self._forget(everything=event.kind == "retention")
+        elif event.kind == "foreign commit":
+            self.broker.commit_foreign(self.settings.kafka.group)
+        elif event.kind == "remake":
+            self.remake(event.seconds)
         elif event.kind == "second driver":
             self._seconds = True
             self._start()
@@ -306,6 +310,31 @@ class Platform:
             if topic.removeprefix(PREFIX) in SENSORS:
                 low = log.stable if everything else self.world.random.randint(log.low, log.stable)
                 self.broker.retain((topic, partition), low)
+
+    def remake(self, gone_s: float) -> None:
+        """Delete a topic; it is made anew, at once or after a while, with nothing, some, or more than it had."""
+        random = self.world.random
+        topics = [topic for topic in REMADE if (topic, 0) in self.broker.logs]
+        if not topics or self._remade >= REMADE_MAX:
+            return
+        self._remade += 1
+        topic = random.choice(topics)
+        had = {source: log.entries for source, log in self.broker.logs.items() if source[0] == topic}
+        share = random.choice([0.0, 0.5, 1.0, 1.3])
+        self.world.note(f"{topic} is made anew, with {share:g} of its records")
+        self.broker.epochs = self.broker.epochs or random.random() < 0.5
+        self.broker.delete(topic)
+
+        def again() -> None:
+            self.broker.create(topic, len(had))
+            for source, entries in had.items():
+                for entry in [*entries, *entries][: round(share * len(entries))]:
+                    self.broker.append(source, Entry(entry.value, entry.key, stamp_ms=entry.stamp_ms))
+
+        if gone_s:
+            self.world.loop.call_later(gone_s, again)
+        else:
+            again()
 
     def _to_cluster(self, event: Event, cluster: FakeCluster) -> None:
         if event.kind == "join":
@@ -352,7 +381,7 @@ class Platform:
                 continue
             one = living[0].coordinator
             ends = {source: log.stable for source, log in self.broker.logs.items() if source[0] in FLOW_OF}
-            flushed, settled = one.reached("flush"), one.settled(ends)
+            flushed, settled = one.reached("flush"), one.settled(ends, self.broker.ids())
             if settled and flushed:
                 return living[0]
             if settled:
@@ -410,6 +439,8 @@ class Platform:
             self._kill(process)
         elif fault.kind == "stall" and fault.place not in DRIVERS:
             self.world.sleep_s(fault.seconds)
+        elif fault.kind == "remake":
+            self.remake(fault.seconds)
         elif fault.kind == "redeliver":
             for fetcher in self.broker.fetchers:
                 fetcher.redeliver(10)

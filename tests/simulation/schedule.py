@@ -8,14 +8,21 @@ from tests.simulation.input import KINDS
 
 CALLS = (
     "kafka.append", "kafka.assign", "kafka.bounds", "kafka.commit", "kafka.committed", "kafka.consume",
-    "kafka.init_transactions", "kafka.list_topics", "kafka.send_offsets", "kafka.abort", "kafka.unassign",
-    "files.write", "files.link", "files.replace", "files.read", "files.list", "files.remove", "documents.write",
+    "kafka.describe", "kafka.init_transactions", "kafka.list_topics", "kafka.send_offsets", "kafka.abort",
+    "kafka.unassign", "files.write", "files.link", "files.replace", "files.read", "files.list", "files.remove",
+    "documents.write",
 )  # fmt: skip
 """Calls that fakes answer; beside them the fail points can be hit."""
 
 DRIVERS = tuple(name for name in NAMES if name.startswith(("drive.", "fence.")))
 WRITES = ("kafka.append", "kafka.commit", "kafka.send_offsets", "files.link", "files.replace", "documents.write")
 """Those that change something, and are worth more faults."""
+
+EVENTS = (
+    "kill worker", "kill worker", "join", "leave", "kill driver", "second driver", "scheduler", "broker", "store",
+    "foreign commit",
+)  # fmt: skip
+"""What happens to the platform in any life."""
 
 PUBLISH_S = 4.0
 """How long the rigs send."""
@@ -109,6 +116,22 @@ def draw(seed: int) -> Schedule:
     )
 
 
+def remade(schedule: Schedule) -> Schedule:
+    """Return a life in which topics are deleted and made anew, too: at some time, or in the middle of a call."""
+    rng = random.Random(f"remade {schedule.seed}")  # noqa: S311 - no secret
+    gone_s = [0.0, 0.0, 0.3, 1.5]
+    events = [event for event in schedule.events if event.kind not in {"retention", "deletion"}]
+    faults = list(schedule.faults)
+    for _ in range(rng.choice([1, 1, 2])):
+        if rng.random() < 0.5:
+            events.append(Event(round(rng.uniform(0.5, FAULTY_S - 2), 2), "remake", rng.choice(gone_s)))
+        else:
+            place = rng.choice([*(name for name in CALLS if name.startswith("kafka.")), "open.begun", "open.restored"])
+            count = rng.choice([2, 5, 13, 21, 34])
+            faults.append(Fault(place, count, "remake", rng.choice(["before", "after"]), rng.choice(gone_s)))
+    return replace(schedule, faults=tuple(faults), events=tuple(sorted(events, key=lambda event: event.at_s)))
+
+
 def _fault(rng: random.Random) -> Fault:
     place = rng.choice(rng.choice([CALLS, WRITES, NAMES, (*DRIVERS, "report")]))
     count = rng.choice([1, 2, 3, 5, 8, 13, 21, 34])
@@ -121,9 +144,7 @@ def _fault(rng: random.Random) -> Fault:
 
 
 def _event(rng: random.Random) -> Event:
-    kind = rng.choice(
-        ["kill worker", "kill worker", "join", "leave", "kill driver", "second driver", "scheduler", "broker", "store"]
-    )
+    kind = rng.choice(EVENTS)
     return Event(round(rng.uniform(0.2, FAULTY_S - 1), 2), kind, rng.choice([0.3, 1.0, 2.5]))
 
 

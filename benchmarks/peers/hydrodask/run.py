@@ -33,8 +33,8 @@ async def run(settings: Settings, job: str) -> None:
     from hydrodask.cli.datadir import DataDir
     from hydrodask.cli.platform import Platform
 
-    with DataDir(settings.data_dir) as data_dir:
-        platform = Platform(settings, data_dir=data_dir, flows=(Flow("monitor", SENSORS, BUILDS[job]),))
+    with DataDir(settings.data_dir):
+        platform = Platform(settings, flows=(Flow("monitor", SENSORS, BUILDS[job]),))
         async with platform.started(print):
             await platform.run(seconds=None, until_idle=True)
 

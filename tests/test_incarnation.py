@@ -1,0 +1,293 @@
+"""In which log a partition is opened, and at which offset of ours: from records, snapshots, files and commits."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+
+from hydrodask.errors import FatalError, RetryableError
+from hydrodask.ingest import mark
+from hydrodask.ingest.mark import Mark
+from hydrodask.ingest.reader import Reader
+from hydrodask.kafka import TopicPartition
+from hydrodask.settings import Settings
+from hydrodask.settings.model import Kafka
+from hydrodask.store.files import Files
+from hydrodask.store.lake import Lake
+from hydrodask.stream import incarnation
+from hydrodask.stream.context import Context
+from hydrodask.stream.incarnation import SPAN, Incarnation
+from hydrodask.stream.opening import Opening
+from hydrodask.stream.order import Order
+from hydrodask.stream.partition import Partition
+from hydrodask.stream.places import Places
+from hydrodask.stream.watching import Watch, commit_of
+from tests.running import BUILDS
+from tests.simulation.broker import Entry, FakeBroker
+from tests.test_partition import cut
+
+TOPIC = "hydraulic-FS1"
+SOURCE = (TOPIC, 0)
+
+
+@dataclass
+class Embedded:
+    """The ids that an embedded broker gives: those of its start."""
+
+    start: str = "mock1"
+
+    def of(self, topics: list[str]) -> dict[str, str]:
+        """Return one id for all."""
+        return dict.fromkeys(topics, f"{self.start}/embedded")
+
+
+class Still:
+    """A world in which nothing takes time or goes wrong."""
+
+    def call(self, _name: str, effect: Callable[[], Any]) -> Any:
+        """Have the effect."""
+        return effect()
+
+
+def broker() -> FakeBroker:
+    """Return an empty broker."""
+    still: Any = Still()
+    return FakeBroker(still)
+
+
+@dataclass
+class Place:
+    """A group's folder in memory and a broker, over any number of restarts of both."""
+
+    embedded: bool = False
+    on_data_loss: Literal["continue", "fail"] = "continue"
+    url: str = field(default_factory=lambda: f"memory://{uuid.uuid4().hex}")
+    ids: Embedded = field(default_factory=Embedded)
+
+    def __post_init__(self) -> None:
+        self.broker = broker()
+        self.make(3000)
+        self.lake, self.snapshots = Lake(f"{self.url}/lake"), Files(f"{self.url}/snapshots")
+        kafka = Kafka(embedded=self.embedded, group="g", on_data_loss=self.on_data_loss)
+        self.settings = Settings(kafka=kafka)
+
+    def make(self, records: int) -> None:
+        """Make the topic anew, with so many records."""
+        self.broker.delete(TOPIC)
+        self.broker.create(TOPIC, 1)
+        for _ in range(records):
+            self.broker.append(SOURCE, Entry(b"{}"))
+
+    def open(self) -> Partition:
+        """Open the partition, as a worker that has just started does."""
+        kafka = self.settings.kafka
+        reader = Reader(kafka, connect=self.broker.consumer, fetch=self.broker.fetcher)
+        ids: Any = self.ids if self.embedded else self.broker.identities(kafka)
+        opening = Opening(self.settings, self.snapshots, reader, ids, lambda *_: None)
+        partition = Partition(Context(self.settings, "monitor", *SOURCE, self.lake), BUILDS["monitor"], self.snapshots)
+        places = Places(opening, Watch(kafka, ids))
+        assert places.open(partition, [], latest=False)
+        return partition
+
+    def work(self, partition: Partition, count: int, *, stop: bool = True) -> None:
+        """Take records and commit; `stop` does what a stop does."""
+        first = partition.position
+        messages = cut(0, count)
+        messages.offsets += first
+        partition.process(messages)
+        partition.tick(1e12, every_s=0.0)
+        self.commit(commit_of(partition, Order("r", 1, 0, "w", self.settings)))
+        partition.commit()
+        if stop:
+            partition.roll(1e12, rows_max=1, age_s_max=0.0)
+            partition.save(0.0, ended=True)
+
+    def commit(self, offset: TopicPartition, *groups: str) -> None:
+        """Commit for both groups, or those that are named."""
+        for group in groups or ("g", "g.marks"):
+            self.broker.offsets[group, SOURCE] = (offset.offset, offset.metadata or "")
+
+    def logs(self) -> list[Incarnation]:
+        """Return what is on record."""
+        return incarnation.read(self.snapshots, SOURCE)[0]
+
+
+def test_an_embedded_broker_goes_on_behind_all_that_is_known() -> None:
+    """Each start is another log; state goes on, and its offsets begin at the next multiple of 10^9."""
+    place = Place(embedded=True)
+    place.work(place.open(), 1000)
+    place.ids.start = "mock2"
+    place.make(500)
+
+    partition = place.open()
+
+    assert (partition.position, partition.ctx.base) == (SPAN, SPAN)
+    assert partition.consumed == 1000
+
+
+@pytest.mark.parametrize("lost", ["log-", ""])
+def test_lost_records_are_made_up_for_by_files_and_snapshots(lost: str) -> None:
+    """Without records of logs, or without any snapshot, the next start of the broker still has offsets of its own."""
+    place = Place(embedded=True)
+    place.work(place.open(), 1000)
+    for path in place.snapshots.names(""):
+        if lost in path:
+            place.snapshots.remove(path)
+    place.ids.start = "mock2"
+    place.make(500)
+
+    partition = place.open()
+
+    assert (partition.position, partition.committed, partition.ctx.base) == (SPAN, SPAN, SPAN)
+    place.work(partition, 500)
+    assert place.lake.table("raw", ["offset"]).column("offset").to_pylist() == [*range(1000), *range(SPAN, SPAN + 500)]
+
+
+def test_a_damaged_record_is_said_and_not_needed() -> None:
+    """What it said is in the snapshot, too."""
+    place = Place()
+    place.work(place.open(), 1000)
+    place.snapshots.replace(f"{TOPIC}-0/log-000000", b'{"log": 7')
+
+    partition = place.open()
+
+    assert (partition.position, partition.ctx.base) == (1000, 0)
+    assert [note for note in partition.notes if "log-000000" in note]
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_a_position_past_the_end_of_the_same_log_is_an_error(embedded: bool) -> None:
+    """A broker that has lost records must not be read on as if nothing were."""
+    place = Place(embedded=embedded)
+    place.work(place.open(), 1000)
+    log = place.broker.logs[SOURCE]
+    log.entries, log._stable = log.entries[:900], 0
+
+    with pytest.raises(FatalError, match=r"position 1000 .* past the log's end 900"):
+        place.open()
+
+
+def test_a_topic_made_anew_is_read_from_its_beginning_and_what_was_open_is_final() -> None:
+    """State begins anew; open windows are published as final with the new log's first commit, once."""
+    place = Place()
+    place.work(place.open(), 1000)
+    place.make(2000)
+
+    partition = place.open()
+
+    assert (partition.position, partition.marked) == (SPAN, (-1, -1))
+    closed = len(partition.ctx.outbox)
+    assert closed > 0
+    assert len(place.open().ctx.outbox) == closed  # a crash before the commit
+    place.work(partition, 2000)
+    assert not place.open().ctx.outbox  # one after it
+    windows = place.lake.table("windows", ["revision"]).column("revision").to_pylist()
+    assert SPAN - 1 in windows
+    assert place.lake.table("late").num_rows == 0
+
+
+def test_what_a_log_took_with_it_is_lost_once() -> None:
+    """Killed before its rows were in a file: they are counted, and no window that lacks them is final."""
+    place = Place()
+    partition = place.open()
+    partition.pin(0.0)
+    place.work(partition, 1000, stop=False)
+    place.make(2000)
+    del place.broker.offsets  # as a broker does that has deleted a topic
+    place.broker.offsets = {}
+
+    partition = place.open()
+
+    assert not partition.ctx.outbox
+    assert place.logs()[1].whole is False
+    assert any("what was not stored of it can't be read again" in note for note in partition.notes)
+
+
+def test_a_log_that_ends_a_run_if_that_is_wanted() -> None:
+    """`kafka.on_data_loss: fail`: nothing is put on record."""
+    place = Place(on_data_loss="fail")
+    place.work(place.open(), 1000)
+    place.make(2000)
+
+    with pytest.raises(FatalError, match="on_data_loss is fail"):
+        place.open()
+
+    assert len(place.logs()) == 1
+
+
+def test_a_broker_that_comes_back_goes_on_where_it_was_left() -> None:
+    """Another broker in between: what was read of the first one's log is not read again."""
+    place = Place()
+    place.work(place.open(), 1000)
+    first = place.broker
+    place.broker = broker()
+    place.broker.cluster = "other"
+    place.make(0)
+    place.make(100)
+    place.work(place.open(), 100)
+    place.broker = first
+
+    partition = place.open()
+
+    assert (partition.position, partition.ctx.base) == (2 * SPAN + 1000, 2 * SPAN)
+
+
+def test_an_answer_that_is_out_of_date_makes_no_new_log() -> None:
+    """A topic's id never comes back: a broker that names an older one has not heard of the new one."""
+    place = Place()
+    place.work(place.open(), 1000)
+    old = place.broker.logs[SOURCE]
+    place.make(100)
+    place.open()
+    place.broker.logs[SOURCE] = old
+
+    with pytest.raises(RetryableError, match="still knows"):
+        place.open()
+
+
+@pytest.mark.parametrize("offset", [20, 2500])
+def test_an_offset_of_somebody_else_is_said_and_put_right(offset: int) -> None:
+    """Ours counts."""
+    place = Place()
+    place.work(place.open(), 1000, stop=False)
+    place.commit(TopicPartition(*SOURCE, offset), "g")
+
+    partition = place.open()
+
+    assert (partition.committed, partition.marked) == (1000, (-1, -1))
+    assert any(f"offset {offset} was not committed by hydrodask" in note for note in partition.notes)
+
+
+def test_a_group_that_somebody_has_set_before_the_first_run_begins_where_the_log_does() -> None:
+    """Nothing of ours says where."""
+    place = Place()
+    place.commit(TopicPartition(*SOURCE, 2500), "g")
+
+    partition = place.open()
+
+    assert partition.position == 0
+    assert any("there is none of ours" in note for note in partition.notes)
+
+
+def test_an_older_version_is_taken_over_from_once() -> None:
+    """Its commits have `emitted=N` and no marks; its snapshots name no log."""
+    place = Place()
+    place.commit(TopicPartition(*SOURCE, 1000, "emitted=1000"), "g")
+
+    partition = place.open()
+
+    assert (partition.committed, partition.marked) == (1000, (-1, -1))
+    assert place.logs() == [Incarnation(log=f"cluster/{TOPIC}@cluster.0")]
+
+
+def test_marks_alone_say_which_log_it_is() -> None:
+    """The folder is lost, and the commits are there: offsets go on with the base that they name."""
+    place = Place()
+    said = mark.write(Mark(f"cluster/{TOPIC}@cluster.0", 3 * SPAN, 3 * SPAN + 1000))
+    place.commit(TopicPartition(*SOURCE, 1000, said))
+
+    partition = place.open()
+
+    assert (partition.committed, partition.ctx.base) == (3 * SPAN + 1000, 3 * SPAN)

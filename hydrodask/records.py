@@ -56,7 +56,7 @@ class Messages:
 
 @dataclass(slots=True)
 class Reject:
-    """One message that can't be used: the original bytes, where they were, and why."""
+    """One message that can't be used: the original bytes, where they were, why, and whose it is if that is known."""
 
     topic: str
     partition: int
@@ -64,6 +64,7 @@ class Reject:
     key: bytes | None
     value: bytes | None
     reason: str
+    rig: str | None = None
 
 
 @dataclass(slots=True)
@@ -180,13 +181,6 @@ class Profiles:
         return len(self.revision)
 
 
-WHOLE_RIG = "*"
-"""Stands for the sensor in what is said of a whole rig."""
-
-STANDING = {"sensor_silent": "warning", "rig_silent": "critical"}
-"""Incidents that no window makes, and how bad each is. No rule of a file has one of these names."""
-
-
 class SensorRecord(msgspec.Struct, gc=False):
     """One sample as producers send it, on topic `hydraulic-<SENSOR>`. Field order is the canonical layout."""
 
@@ -235,6 +229,19 @@ class WindowRecord(msgspec.Struct):
     final: bool
     revision: Int64Field
     sampling_rate_hz: float | None = None
+
+
+class RefusedRecord(msgspec.Struct):
+    """A rig's samples of a minute of which most were refused, or of the next one, on `hydraulic-analytics`."""
+
+    rig: str
+    sensor: str
+    minute: str
+    kept: Int64Field
+    late: Int64Field
+    dead: Int64Field
+    over_half: bool
+    revision: Int64Field
 
 
 class CycleRecord(msgspec.Struct):

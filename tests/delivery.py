@@ -296,7 +296,7 @@ def _delivered(settings: Settings, lake: Path) -> Delivered:
         _rows(lake / "cycles", ["cycle", "sensor", "rig"]),
         _rows(lake / "late", ["sensor", "partition", "offset"]),
         _rows(lake / "labels", ["cycle", "rig"]),
-        _once([r for r in read(settings, "analytics") if r["final"]], ("window_start", "sensor", "rig")),
+        _once([r for r in read(settings, "analytics") if r.get("final")], ("window_start", "sensor", "rig")),
         _once(read(settings, "cycles"), ("cycle", "sensor", "rig")),
         documents(settings, "anomalies"),
         documents(settings, "incidents"),

@@ -9,7 +9,7 @@ from hydrodask import kafka as clients
 from hydrodask.audit.verify import verify
 from hydrodask.clock import US_PER_S, iso
 from hydrodask.ingest.topics import create
-from hydrodask.records import STANDING, WHOLE_RIG
+from hydrodask.reports import STANDING, WHOLE_RIG
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 from tests.audited import fine

@@ -17,8 +17,8 @@ from hydrodask.observe.example import NOW_US, example_overview
 from hydrodask.observe.figures import Figures
 from hydrodask.observe.metrics import Metrics
 from hydrodask.observe.series import Alarm, alarm_series, every_series
-from hydrodask.records import WHOLE_RIG
-from hydrodask.reports import Overview
+from hydrodask.observe.status import status_document
+from hydrodask.reports import WHOLE_RIG, Overview
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Observe
 
@@ -124,6 +124,20 @@ def test_the_first_anomaly_of_a_type_is_an_increase() -> None:
     series = {one.name: one for one in every_series(Figures(overview), NOW_US, seen)}
 
     assert (("rig-1", "CE", "cooler_failing"), 0.0) in series["hydraulic_anomaly"].values
+
+
+def test_what_was_refused_is_counted_by_rig() -> None:
+    """Late and dead of all topics, and what final windows lack, of each rig that has series."""
+    overview = example_overview(3)
+    overview.partitions["hydraulic-PS1", 0].per_rig = {"rig-2": {"kept": 5, "late": 7, "dead": 1}}
+    overview.partitions["hydraulic-CE", 0].per_rig = {"rig-2": {"kept": 5, "late": 2, "dead": 0}}
+    overview.partitions["hydraulic-analytics", 0].per_rig["rig-2"]["missing"] = 40
+    found = {one.name: dict(one.values) for one in every_series(Figures(overview), NOW_US, {})}
+
+    assert found["hydrodask_rig_late"] == {("rig-1",): 0, ("rig-2",): 9, ("rig-3",): 0}
+    assert found["hydrodask_rig_dead_letters"]["rig-2",] == 1
+    assert found["hydrodask_rig_missing"]["rig-2",] == 40
+    assert next(iter(status_document(overview, now_us=NOW_US)["rigs"])) == "rig-2"
 
 
 def test_series_of_who_is_silent_end() -> None:

@@ -15,7 +15,8 @@ from hydrodask.detect.arrivals import SETTLED, Arrival
 from hydrodask.detect.incidents import INCIDENTS
 from hydrodask.detect.silence import PAUSE_MS, QUIET_MS
 from hydrodask.errors import ConfigError
-from hydrodask.records import STANDING, WHOLE_RIG, Change, Outgoing, Upsert, WindowRecord
+from hydrodask.records import Change, Outgoing, Upsert, WindowRecord
+from hydrodask.reports import STANDING, WHOLE_RIG
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Baseline
 from hydrodask.stream.editions import Edition, Judging

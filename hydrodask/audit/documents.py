@@ -1,20 +1,21 @@
 """Check the documents: replay the detector over the window rows, and compare what follows with what is stored."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
-
-import msgspec
 
 from hydrodask.audit.files import rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.part import Part
 from hydrodask.channels import SENSORS
 from hydrodask.clock import iso, parse_iso
+from hydrodask.decode.rows import decode_row
 from hydrodask.detect import Criteria, Detector
-from hydrodask.detect.arrivals import Arrival, arrivals
+from hydrodask.detect.arrivals import Arrival, Row, arrivals
 from hydrodask.detect.detector import NEVER_US, VERSION, since_of
-from hydrodask.records import STANDING, WHOLE_RIG, Change, Messages, Upsert, WindowRecord
+from hydrodask.records import Change, Messages, Upsert, WindowRecord
+from hydrodask.reports import STANDING, WHOLE_RIG
 from hydrodask.settings import Settings
 from hydrodask.store.documents import Documents
 from hydrodask.store.files import Files
@@ -26,7 +27,6 @@ COLLECTIONS = ("anomalies", "incidents")
 DOCUMENTS_MAX = 200_000
 """Documents of one sensor and collection that are looked at."""
 
-_decode = msgspec.json.Decoder(WindowRecord).decode
 Id = tuple[str, str]
 Body = dict[str, Any]
 
@@ -50,14 +50,14 @@ class Implied:
         self._final_us: dict[tuple[str, str], tuple[int, int]] = {}
         self._revisions: dict[Id, int] = {}
 
-    def take(self, row: WindowRecord | None, changes: Iterable[Change], committed: int | None = None) -> None:
+    def take(self, row: Row | None, changes: Iterable[Change], committed: int | None = None) -> None:
         """Apply what one row changes, as a store does it: of one revision only the first change of an id counts.
 
         `committed` is what its partition had committed; `row` None: time has passed.
         """
         if row is not None and committed is not None:
             self.committed[row.rig] = max(committed, self.committed.get(row.rig, 0))
-        if row is not None and row.final:
+        if isinstance(row, WindowRecord) and row.final:
             key = (row.rig, row.sensor)
             span = (parse_iso(row.window_start), parse_iso(row.window_end))
             self._final_us[key] = max(span, self._final_us.get(key, span))
@@ -77,9 +77,9 @@ class Implied:
             if isinstance(change, Upsert):
                 self.coming.setdefault((change.collection, change.id), {}).setdefault(change.revision, change.body)
 
-    def doubt(self, row: WindowRecord | None) -> None:
+    def doubt(self, row: Row | None) -> None:
         """Take note that a row was judged by criteria that are not known."""
-        if row is not None and row.final:
+        if isinstance(row, WindowRecord) and row.final:
             self.before_us[row.rig, row.sensor] = parse_iso(row.window_start)
 
     def judgeable(self, body: Body) -> bool:
@@ -203,18 +203,11 @@ def _us(moment: Any) -> int:
 
 def _arrivals(messages: Messages) -> list[Arrival]:
     """Return a batch of the topic as the detector takes it."""
-    pairs = zip(messages.offsets.tolist(), messages.values, strict=True)
-    rows = [(offset, row) for offset, value in pairs if value is not None and (row := _row(value)) is not None]
+    rows = []
+    for offset, value in zip(messages.offsets.tolist(), messages.values, strict=True):
+        with contextlib.suppress(ValueError):  # a dead letter, if the flow was there
+            rows += [] if value is None else [(offset, decode_row(value))]
     return arrivals(messages, rows)
-
-
-def _row(value: bytes) -> WindowRecord | None:
-    try:
-        row = _decode(value)
-        parse_iso(row.window_start)
-    except (ValueError, RecursionError):
-        return None  # a dead letter, if the flow was there
-    return row
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from hydrodask.channels import SENSORS
 from hydrodask.errors import UsageError
-from hydrodask.records import WHOLE_RIG
+from hydrodask.reports import WHOLE_RIG
 from hydrodask.settings import Settings, load, redacted
 from hydrodask.settings.model import Kafka, duration_s
 

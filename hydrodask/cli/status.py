@@ -95,6 +95,13 @@ def _facts(found: dict[str, Any], open_count: str) -> dict[str, str]:
         f"latency p50 {span(quantiles['p50'])} p99 {span(quantiles['p99'])}",
         "totals": _safe(", ".join(f"{name} {amount(count)}" for name, count in totals.items())),
     }
+    refused = [
+        f"{rig} {one['late']:,} late {one['dead']:,} dead"
+        for rig, one in found.get("rigs", {}).items()
+        if one["late"] or one["dead"]
+    ]
+    if refused:
+        facts["refused"] = _safe(_listed(refused))
     if silent := found.get("silent"):
         facts["silent"] = _safe(_listed([f"{rig}/{sensor}" for rig, sensor in silent]))
     if reasons := found.get("dead_reasons"):

@@ -68,9 +68,10 @@ class Decoder:
         left = np.concatenate([left, self._read_values(messages.values.data, columns)])
         self._name_rigs(messages.values.data, columns)
         reasons = self._general(messages.values, left, columns) if len(left) else {}
+        unread = set(reasons)
         self._refuse(columns, messages.timestamps_ms, reasons)
         self._settle_rigs(columns, messages.offsets, census, reasons)
-        return self._samples(messages, columns), self._rejects(messages, reasons)
+        return self._samples(messages, columns), self._rejects(messages, reasons, unread, columns)
 
     def _parse(self, parse: _Parser, known: Bytes, values: Blobs, left: Int64, columns: "_Columns") -> Int64:
         """Run a parser over the places in `left`, with what it knows of the sensor; return those that it hands on."""
@@ -148,8 +149,14 @@ class Decoder:
             columns.rig[places] = codes
         for i in places[refused].tolist():
             columns.good[i] = False
-            name = columns.names[-2 - columns.rig[i]] if columns.rig[i] < 0 else self._rigs.name(int(columns.rig[i]))
-            reasons[i] = f"rig {name[:40]!r} is one too many: limits.rigs is {census.rigs_max} a partition"
+            reasons[i] = (
+                f"rig {self._named(columns, i)[:40]!r} is one too many: limits.rigs is {census.rigs_max} a partition"
+            )
+
+    def _named(self, columns: "_Columns", place: int) -> str:
+        """Return the name of a record's rig, which may have no code."""
+        code = int(columns.rig[place])
+        return columns.names[-2 - code] if code < 0 else self._rigs.name(code)
 
     def _samples(self, messages: Messages, columns: "_Columns") -> Samples:
         every = bool(columns.good.all())
@@ -168,12 +175,17 @@ class Decoder:
             offset=messages.offsets[which],
         )
 
-    def _rejects(self, messages: Messages, reasons: dict[int, str]) -> list[Reject]:
-        where = (messages.topic, messages.partition)
-        return [
-            Reject(*where, int(messages.offsets[i]), messages.keys[i], messages.values[i], reasons[i])
-            for i in sorted(reasons)
-        ]
+    def _rejects(
+        self, messages: Messages, reasons: dict[int, str], unread: set[int], columns: "_Columns"
+    ) -> list[Reject]:
+        """Return the rejects; the rig of an `unread` one is what its key says."""
+        rejects = []
+        for i in sorted(reasons):
+            key = messages.keys[i]
+            rig = general.rig_of(key, self._limits[1]) if i in unread else self._named(columns, i)
+            where = (messages.topic, messages.partition, int(messages.offsets[i]))
+            rejects.append(Reject(*where, key, messages.values[i], reasons[i], rig))
+        return rejects
 
 
 class _Columns:

@@ -118,6 +118,21 @@ def check_rig(rig: str | None, rig_bytes_max: int) -> None:
         raise ValueError(f"rig is longer than {rig_bytes_max} bytes")
 
 
+def rig_of(key: bytes | None, bytes_max: int) -> str | None:
+    """Return the rig that a record's key names; None when it can't be one.
+
+    >>> rig_of(b"rig-1", 128), rig_of(bytes(8), 128), rig_of(None, 128)
+    ('rig-1', None, None)
+    """
+    if not key or len(key) > bytes_max:
+        return None
+    try:
+        name = key.decode()
+    except UnicodeDecodeError:
+        return None
+    return name if name.isprintable() else None
+
+
 def reason_of(error: ValueError) -> str:
     """Return the reason that goes with a reject."""
     text = str(error)

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hydrodask.records import Messages, WindowRecord
+from hydrodask.records import Messages, RefusedRecord, WindowRecord
 
 SETTLED = b"settled"
 """Key of a record without a value that says: everything that there was before it has been read."""
+
+
+Row = WindowRecord | RefusedRecord
+"""What the topic holds."""
 
 
 class Arrival(NamedTuple):
@@ -14,11 +18,11 @@ class Arrival(NamedTuple):
 
     offset: int
     stamp_ms: int
-    row: WindowRecord | None
+    row: Row | None
     settled: bool = False
 
 
-def arrivals(messages: Messages, rows: Sequence[tuple[int, WindowRecord]]) -> list[Arrival]:
+def arrivals(messages: Messages, rows: Sequence[tuple[int, Row]]) -> list[Arrival]:
     """Return the decoded rows of a batch, and between them the records without a value, in offset order."""
     stamps = dict(zip(messages.offsets.tolist(), messages.timestamps_ms.tolist(), strict=True))
     found = [Arrival(offset, stamps[offset], row) for offset, row in rows]

@@ -131,6 +131,10 @@ class Detector:
             state.tracks = {name: track for name, track in state.tracks.items() if name in known and not track.idle}
         return changes
 
+    def steady(self, rig: str, sensor: str) -> bool:
+        """Say whether a sensor has had a full window since it began."""
+        return (rig, sensor) in self._keys and self._keys[rig, sensor].steady
+
     def health(self) -> dict[Key, float]:
         """Return the health of every sensor that has been seen, 0..100."""
         worth = dict.fromkeys(self._keys, BEST)

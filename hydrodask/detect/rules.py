@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.errors import ConfigError
-from hydrodask.records import STANDING
+from hydrodask.reports import STANDING
 from hydrodask.settings.load import CONF, read_yaml
 
 STATISTICS = {

@@ -18,7 +18,8 @@ from hydrodask.detect.arrivals import Arrival
 from hydrodask.detect.criteria import Criteria
 from hydrodask.detect.presence import Rig, Sensor, restored
 from hydrodask.detect.standing import Body, Key
-from hydrodask.records import STANDING, WHOLE_RIG, Change, WindowRecord
+from hydrodask.records import Change, WindowRecord
+from hydrodask.reports import STANDING, WHOLE_RIG
 
 SENSOR_SILENT = "sensor_silent"
 RIG_SILENT = "rig_silent"
@@ -81,7 +82,8 @@ class Silence:
         changes: list[Change] = []
         if one.row is not None and one.row.sensor in CHANNELS:
             rig, changes = self._touch(one.row.rig, one.stamp_ms, one.offset)
-            changes += self._heard(one.row, rig, one.offset)
+            if isinstance(one.row, WindowRecord):  # the other kind says that the rig is there, and no more
+                changes += self._heard(one.row, rig, one.offset)
         return changes + self._look(one.offset, settled=one.settled)
 
     def forget(self, rig: str) -> None:

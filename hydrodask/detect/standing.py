@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hydrodask.clock import US_PER_S, iso
-from hydrodask.records import STANDING, Change, Remove, Upsert
+from hydrodask.records import Change, Remove, Upsert
+from hydrodask.reports import STANDING
 
 Key = tuple[str, str]
 """Rig and sensor; `records.WHOLE_RIG` for all of a rig."""

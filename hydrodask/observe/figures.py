@@ -6,8 +6,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from hydrodask.channels import SENSORS
-from hydrodask.records import STANDING, WHOLE_RIG
-from hydrodask.reports import LATENCY_BUCKETS_S, Component, Overview, PartitionReport, Reading, kind_of
+from hydrodask.reports import (
+    LATENCY_BUCKETS_S,
+    STANDING,
+    WHOLE_RIG,
+    Component,
+    Overview,
+    PartitionReport,
+    Reading,
+    kind_of,
+)
 
 FINE = ("running", "catching up")
 """States of a partition that need nobody."""
@@ -81,13 +89,25 @@ class Figures:
     @cached_property
     def alarms(self) -> set[tuple[str, str, str]]:
         """What is broken now: (rig, sensor, type). Of who is silent only that is known."""
-        every = (alarm for part in self.parts for alarm in part.alarms)
-        return {alarm for alarm in every if alarm[2] in STANDING or not self.gone(*alarm[:2])}
+        every = {alarm for part in self.parts for alarm in part.alarms}
+        here = {alarm for alarm in every if alarm[2] in STANDING or not self.gone(*alarm[:2])}
+        return {alarm for alarm in here if alarm[2] == "rig_silent" or (alarm[0], WHOLE_RIG) not in self.silent}
 
     @cached_property
     def anomalies(self) -> dict[tuple[str, str, str], int]:
         """How often each (rig, sensor, type) was an anomaly."""
         return {key: count for part in self.parts for key, count in part.anomalies.items()}
+
+    @cached_property
+    def refused(self) -> dict[str, dict[str, int]]:
+        """Samples of each rig that were late, dead or missing, those first of whom most were."""
+        counts: dict[str, dict[str, int]] = {}
+        for part in self.parts:
+            for rig, totals in part.per_rig.items():
+                mine = counts.setdefault(rig, dict.fromkeys(("late", "dead", "missing"), 0))
+                for name in mine:
+                    mine[name] += totals.get(name, 0)
+        return dict(sorted(counts.items(), key=lambda one: (-one[1]["late"] - one[1]["dead"], natural(one[0]))))
 
     @cached_property
     def labels(self) -> dict[str, dict[str, float]]:

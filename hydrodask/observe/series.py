@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hydrodask.observe.figures import FINE, STATES, Figures, part_delay_s, part_lag_s, sum_by
-from hydrodask.records import WHOLE_RIG
-from hydrodask.reports import PartitionReport
+from hydrodask.reports import WHOLE_RIG, PartitionReport
 
 PARTITIONS_MAX = 1_000
 """Partitions that get series of their own; beyond, only sums by topic tell of them."""
@@ -140,6 +139,13 @@ def rig_series(figures: Figures) -> Iterator[Series]:
     values: list[Value] = [((rig,), count) for rig, count in figures.by_rig("consumed").items()]
     text = "Window rows read by the detection."
     yield Series("counter", "hydraulic_analytics_messages", text, ("rig",), values)
+    for name, total, text in (
+        ("hydrodask_rig_late", "late", "Samples of a rig whose windows were all final."),
+        ("hydrodask_rig_dead_letters", "dead", "Records of a rig that could not be used, as far as they name it."),
+        ("hydrodask_rig_missing", "missing", "Samples of a rig that its final windows lack."),
+    ):
+        values = [((rig,), figures.refused.get(rig, {}).get(total, 0)) for rig in figures.rigs]
+        yield Series("counter", name, text, ("rig",), values)
     newest = {rig: max(part.per_rig.get(rig, {}).get("newest_ms", 0) for part in figures.parts) for rig in figures.rigs}
     times: list[Value] = [((rig,), at_ms / 1e3) for rig, at_ms in newest.items() if at_ms]
     text = "Broker time of the newest window row of a rig, s since 1970."

@@ -22,6 +22,9 @@ STALE_S = 10.0
 PARTITIONS_MAX = 2_000
 """Partitions in a status document; those in trouble come first."""
 
+RIGS_MAX = 20
+"""Rigs of which it is said what was refused; those with most come first."""
+
 RUNS_KEPT = 20
 """Status documents of earlier runs that stay."""
 
@@ -70,6 +73,7 @@ def status_document(
         "dead_reasons": [{"reason": reason, "count": count} for reason, count in figures.reasons],
         "partitions": [_partition(part, now_us) for part in parts[:PARTITIONS_MAX]],
         "partitions_hidden": max(0, len(parts) - PARTITIONS_MAX),
+        "rigs": dict(list(figures.refused.items())[:RIGS_MAX]),
         "silent": [list(key) for key in sorted(figures.silent)],
         "components": _components(figures),
         "drift": _drift(figures),

@@ -14,6 +14,7 @@ from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
 from hydrodask.store.output import FileOutput
 from hydrodask.stream.reasons import Reasons
+from hydrodask.window import Tally
 
 
 class Stateful(Protocol):
@@ -46,6 +47,8 @@ class Context:
     quiet: bool = False
     counted: int = 0
     """Records below this offset are in `totals` already: the offset of the snapshot that was restored."""
+    tally: Tally = field(default_factory=lambda: Tally(""))
+    """Who of the rigs sends what; a sensor's graph has its own."""
     outbox: list[Outgoing] = field(default_factory=list)
     """Records for the next transaction."""
     changes: list[Change] = field(default_factory=list)

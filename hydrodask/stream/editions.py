@@ -10,9 +10,11 @@ from typing import Any
 
 from hydrodask.detect import Criteria, Detector
 from hydrodask.detect.arrivals import Arrival
+from hydrodask.detect.detector import coverage_of
 from hydrodask.detect.health import less
+from hydrodask.detect.refusals import Refusals
 from hydrodask.detect.silence import Silence
-from hydrodask.records import Change
+from hydrodask.records import Change, WindowRecord
 from hydrodask.store.files import Files
 from hydrodask.stream.snapshot import folder_of
 
@@ -74,41 +76,56 @@ class Judging:
         begun = [edition for edition in editions if edition.offset == since] + self._left
         criteria = next(e.criteria for e in begun if e.criteria is not None)
         self.detector, self.silence = Detector.by(criteria, since=since), Silence(criteria)
+        self.refusals = Refusals(criteria.digest)
 
     def take(self, one: Arrival) -> list[Change]:
         """Take a row, or the time, in by the edition of its offset, and return what changes."""
         dropped = self._turn(one.offset) if self._left and one.offset >= self._left[0].offset else []
-        changes = [] if one.row is None else self.detector.update(one.row, one.offset)
-        changes += self.silence.take(one)
+        changes = self.detector.update(one.row, one.offset) if isinstance(one.row, WindowRecord) else []
+        changes += self.silence.take(one) + self.refusals.take(one)
         if dropped:  # of one revision only one change of a document counts: what the row itself says
             said = {(change.collection, change.id) for change in changes}
             changes += [change for change in dropped if (change.collection, change.id) not in said]
         return changes
 
+    def missing(self, row: WindowRecord) -> int:
+        """Return how many samples a final window lacks, of a sensor that has had a full one."""
+        if not row.final or not self.detector.steady(row.rig, row.sensor):
+            return 0
+        share = coverage_of(row, self.detector.criteria.window_s)
+        return round(row.sample_count / share) - row.sample_count if 0 < share < 1 else 0
+
     def health(self) -> dict[tuple[str, str], float]:
         """Return the health of every sensor that has been seen, 0..100."""
         worth = self.detector.health()
-        return {key: less(value, self.silence.severities(*key)) for key, value in worth.items()}
+        others = (self.silence, self.refusals)
+        return {key: less(value, [s for one in others for s in one.severities(*key)]) for key, value in worth.items()}
 
     def alarms(self) -> list[tuple[str, str, str]]:
         """Return (rig, sensor, rule) of what is broken now, in order."""
-        return sorted([*self.detector.alarms(), *self.silence.alarms()])
+        return sorted([*self.detector.alarms(), *self.silence.alarms(), *self.refusals.alarms()])
 
     def totals(self) -> dict[str, int]:
         """Return how many anomalies and incidents there were."""
         found = dict(self.detector.totals)
-        found["incidents"] += self.silence.incidents
+        found["incidents"] += self.silence.incidents + self.refusals.incidents
         return found
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain values; equal records, equal bytes."""
-        return {"detector": self.detector.snapshot(), "silence": self.silence.snapshot()}
+        return {
+            "detector": self.detector.snapshot(),
+            "silence": self.silence.snapshot(),
+            "refusals": self.refusals.snapshot(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a snapshot of a detector by the same edition; older ones say nothing of who is silent."""
         self.detector.restore(state["detector"])
         if "silence" in state:
             self.silence.restore(state["silence"])
+        if "refusals" in state:
+            self.refusals.restore(state["refusals"])
 
     def _turn(self, offset: int) -> list[Change]:
         due = [edition for edition in self._left if edition.offset <= offset]
@@ -116,6 +133,7 @@ class Judging:
         criteria = due[-1].criteria or next((e.criteria for e in self._left if e.criteria is not None), None)
         criteria = criteria or self.detector.criteria
         dropped = self.detector.adopt(criteria, since=due[-1].offset, revision=offset)
+        self.refusals.digest = criteria.digest
         return dropped + self.silence.adopt(criteria, offset)
 
 

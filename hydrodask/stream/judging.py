@@ -9,6 +9,7 @@ from streamz import Stream
 
 from hydrodask import clock
 from hydrodask.decode import decode_label
+from hydrodask.decode.rows import decode_row
 from hydrodask.detect import Criteria
 from hydrodask.detect.arrivals import SETTLED, Arrival, arrivals
 from hydrodask.detect.detector import since_of
@@ -99,6 +100,7 @@ class DecodeRows(DecodeJson):
 
     def __init__(self, upstream: Stream, ctx: Context) -> None:
         super().__init__(upstream, ctx, WindowRecord)
+        self.decode_one = decode_row
 
     def _told(self, messages: Messages, rows: Rows) -> list[Arrival]:
         return arrivals(messages, rows)
@@ -204,15 +206,16 @@ class Detect(Node):
 
     def _take(self, one: Arrival) -> list[Change]:
         found = self.judging.take(one)
-        if one.row is not None:
-            self._count(one.row.rig, found, one.stamp_ms)
+        if isinstance(one.row, WindowRecord):
+            self._count(one.row.rig, found, one.stamp_ms, self.judging.missing(one.row))
         return found
 
-    def _count(self, rig: str, found: list[Change], stamp_ms: int) -> None:
-        """Count a row of a rig, and the anomalies that it makes."""
+    def _count(self, rig: str, found: list[Change], stamp_ms: int, missing: int) -> None:
+        """Count a row of a rig, the samples that it lacks, and the anomalies that it makes."""
         counts = self.per_rig.setdefault(rig, {"consumed": 0, "anomalies": 0})
         counts["consumed"] += 1
         counts["newest_ms"] = max(stamp_ms, counts.get("newest_ms", 0))
+        counts["missing"] = counts.get("missing", 0) + missing
         for change in found:
             if isinstance(change, Upsert) and change.collection == ANOMALIES and not change.body["provisional"]:
                 key = (rig, str(change.body["sensor"]), str(change.body["rule"]))
@@ -245,10 +248,16 @@ class Detect(Node):
         rigs_max = self.ctx.settings.observe.rigs_max
         shown = set(list(dict.fromkeys(rig for rig, _sensor in health))[:rigs_max])
         report.health = {key: value for key, value in health.items() if key[0] in shown}
-        report.per_rig = {rig: dict(counts) for rig, counts in self.per_rig.items() if rig in shown}
+        report.per_rig = {rig: self._counts(rig) for rig in self.per_rig if rig in shown}
         report.anomalies = {key: count for key, count in self.anomalies.items() if key[0] in shown}
         report.silent = [one for one in self.judging.silence.silent() if one[0] in shown]
         report.alarms = [alarm for alarm in self.judging.alarms() if alarm[0] in shown]
+
+    def _counts(self, rig: str) -> dict[str, int]:
+        """Return what is known of a rig. A sample is in so many windows, and was missed in each."""
+        window = self.ctx.settings.window
+        counts = self.per_rig[rig]
+        return counts | {"missing": round(counts.get("missing", 0) * window.slide / window.length)}
 
 
 @Stream.register_api(attribute_name="documents")

@@ -4,6 +4,7 @@ Each is registered with `Stream.register_api`, so that a flow reads `source.deco
 with state registers it with the context, and outputs wait in the context for the commit.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,13 @@ from hydrodask.store.schemas import late_table, profiles_table, windows_table
 from hydrodask.stream import publishing
 from hydrodask.stream.context import Context
 from hydrodask.stream.noticing import Crowd, Ranges, Rates, Unprofiled
-from hydrodask.window import CycleProfiles, SlidingWindows
+from hydrodask.window import CycleProfiles, SlidingWindows, Tally
 from hydrodask.window.geometry import METADATA, Geometry
 
 __all__ = ["Stream"]
+
+AWAY_S = 600.0
+"""Who was not heard for so long, if `detect.silent_after` does not say, does not hold the watermark that is shown."""
 
 
 class Node(Stream):  # type: ignore[misc]  # streamz has no types
@@ -52,8 +56,10 @@ class Decode(Node):
         self.census = Census(Terms.of(settings.limits))
         self.rates = Rates(ctx, settings.observe.rigs_max)
         self.crowd = Crowd(ctx, self.census)
+        ctx.tally = self.tally = Tally(ctx.sensor)
         super().__init__(upstream, ctx)
         ctx.states["rigs"] = self.census
+        ctx.states["tally"] = self.tally
         ctx.inspectors.append(self.inspect)
         ctx.refeed.append(self.again)
         ctx.crossings.append(lambda base, _whole: self.census.end(base - 1))
@@ -64,7 +70,13 @@ class Decode(Node):
             dead_letters(self.ctx, rejects)
             self.rates.look(samples)
             self.crowd.look()
-        return self._emit(samples, metadata=metadata)
+        done = self._emit(samples, metadata=metadata)
+        with self.ctx.timed("decode"):
+            said = self.tally.take(x, samples, rejects)  # now that it is known which were late
+        if said and not self.ctx.quiet:
+            topic = self.ctx.settings.topic("analytics")
+            self.ctx.outbox.extend(Outgoing(topic, *publishing.refused_row(one)) for one in said)
+        return done
 
     def again(self, x: Samples) -> Any:
         """Take samples from raw/, which have been let in once."""
@@ -72,8 +84,9 @@ class Decode(Node):
         return self._emit(x)
 
     def inspect(self, report: PartitionReport) -> None:
-        """Add how many records were of rigs that were too many."""
+        """Add how many records were of rigs that were too many, and what became of each rig's samples."""
         report.totals["refused"] = self.census.refused
+        report.per_rig = dict(list(self.tally.totals().items())[: self.ctx.settings.observe.rigs_max])
 
 
 def dead_letters(ctx: Context, rejects: list[Reject]) -> None:
@@ -114,6 +127,7 @@ class SlidingWindowsNode(Node):
             self.ctx.totals["windows"] += len(final)
             self.ranges.look(final)
         if len(late.samples):
+            self.ctx.tally.late(late.samples)
             self.late.emit(late)
         return self._emit(final, metadata=metadata) if len(final) else []
 
@@ -136,7 +150,9 @@ class SlidingWindowsNode(Node):
 
     def inspect(self, report: PartitionReport) -> None:
         """Add watermark, counts and the fullest open windows."""
-        report.watermark_us = self.windows.watermark_us
+        silent_s = self.ctx.settings.detect.silent_after or AWAY_S
+        odd = self.ctx.tally.odd(1 + math.ceil(silent_s / 60))
+        report.watermark_us = self.windows.watermark_without(odd)
         report.keys = len(self.windows)
         report.state_bytes += self.windows.state_bytes
         report.totals |= {"kept": self.windows.kept, "late": self.windows.late}

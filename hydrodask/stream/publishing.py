@@ -9,7 +9,7 @@ import numpy as np
 
 from hydrodask import clock
 from hydrodask.kafka import MESSAGE_BYTES_MAX
-from hydrodask.records import CycleRecord, Outgoing, Profiles, Reject, WindowRecord, Windows
+from hydrodask.records import CycleRecord, Outgoing, Profiles, RefusedRecord, Reject, WindowRecord, Windows
 from hydrodask.rigs import RIGS
 from hydrodask.settings import Settings
 
@@ -36,6 +36,11 @@ def window_rows(windows: Windows, length_us: int) -> Iterator[tuple[bytes, bytes
             None if math.isnan(stddev) else stddev, span, count, final, revision, rate,
         )  # fmt: skip
         yield name.encode(), _encode(record)
+
+
+def refused_row(row: RefusedRecord) -> tuple[bytes, bytes]:
+    """Return (key, value) of what is said of a rig's samples."""
+    return row.rig.encode(), _encode(row)
 
 
 def cycle_rows(profiles: Profiles) -> Iterator[tuple[bytes, bytes]]:

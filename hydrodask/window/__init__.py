@@ -6,5 +6,6 @@ State after a record depends on the records up to it and on nothing else.
 
 from hydrodask.window.cycles import CycleProfiles
 from hydrodask.window.sliding import SlidingWindows
+from hydrodask.window.tally import Tally
 
-__all__ = ["CycleProfiles", "SlidingWindows"]
+__all__ = ["CycleProfiles", "SlidingWindows", "Tally"]

@@ -1,6 +1,6 @@
 """Sliding windows of event time per rig: what the pane kernel does, as columns in and columns out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,12 @@ class SlidingWindows:
         if not len(self):
             return None
         return int(self._state[: len(self), 0].min() - self._geometry[2])
+
+    def watermark_without(self, rigs: Sequence[str]) -> int | None:
+        """Return the smallest watermark of the other rigs; of all when no other is there."""
+        odd = set(rigs)
+        left = [k for k, name in enumerate(self._keys.names) if name not in odd] if odd else []
+        return int(self._state[left, 0].min() - self._geometry[2]) if left else self.watermark_us
 
     def consume(self, samples: Samples) -> tuple[Windows, Late]:
         """Take samples in offset order, skipping what was taken already; return final windows and late samples."""

@@ -103,7 +103,7 @@ def _window(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def collect(platform: Platform) -> Delivered:
     """Return what a life has delivered. Fails when something of it is there twice, or contradicts itself."""
-    rows = _rows(platform, "analytics")
+    rows = [row for row in _rows(platform, "analytics") if "final" in row]  # others tell of whose samples are refused
     lost = platform.overview.total("lost") > 0  # then what was published before a crash may come again, with less in it
     found = Delivered(
         tables={folder: _folder(platform, folder) for folder in FOLDERS},

@@ -12,14 +12,17 @@ log = logging.getLogger(__name__)
 
 
 def in_background(*calls: Callable[[], object]) -> None:
-    """Make `calls`, one after the other, in a thread of their own.
+    """Make `calls`, one after the other, in a thread of their own; one that fails keeps none of the others from it.
 
     For what ends a client: one that has lost its cluster may take for ever.
     """
 
     def work() -> None:
         for call in calls:
-            call()
+            try:
+                call()
+            except Exception as error:
+                log.warning("could not let go of something: %s: %s", type(error).__name__, error)
 
     threading.Thread(target=work, name="background", daemon=True).start()
 

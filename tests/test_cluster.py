@@ -16,6 +16,7 @@ from hydrodask.kafka import producer
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Cluster, Kafka, Source
 from hydrodask.stream.cluster import DaskCluster
+from tests.delivery import DaskProcesses
 from tests.running import run_to_idle
 
 pytestmark = pytest.mark.cluster
@@ -136,3 +137,27 @@ def test_made_up_rig_names_end_the_run_with_a_sentence(tmp_path: Path) -> None:
         run_to_idle(settings, publish_rigs)
 
     assert "hydraulic-TS1-0" in str(caught.value)
+
+
+def test_a_paused_worker_of_somebody_elses_cluster_is_named(
+    tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask starts nothing on a worker that is short of memory, and tells only the scheduler."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "0.001")
+
+    async def said(address: str) -> str:
+        cluster = await DaskCluster.start(Cluster(address=address))
+        try:
+            text = ""
+            while not text:  # until it has said so to the scheduler
+                text = "".join([await cluster.memory(worker) for worker in await cluster.workers()])
+            return text
+        finally:
+            await cluster.close()
+
+    with DaskProcesses(tmp_path, free_port) as dask:
+        dask.start_worker(nanny=True)
+        text = asyncio.run(asyncio.wait_for(said(dask.address), 60))
+
+    assert "Dask has paused it at" in text
+    assert "distributed.worker.memory.pause" in text

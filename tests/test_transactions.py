@@ -7,7 +7,7 @@ from unittest.mock import MagicMock, patch
 import pytest
 
 from hydrodask import clock
-from hydrodask.background import in_time
+from hydrodask.background import in_background, in_time
 from hydrodask.errors import RetryableError, StartOverError
 from hydrodask.ingest.commits import Commit
 from hydrodask.ingest.mark import Mark
@@ -91,6 +91,14 @@ def test_an_undecided_offset_is_settled_by_an_aborted_transaction(client: MagicM
 
 def _raise(error: Exception) -> NoReturn:
     raise error
+
+
+def test_what_is_let_go_of_does_not_depend_on_each_other() -> None:
+    """A client that fails to close keeps no other open."""
+    closed = threading.Event()
+    in_background(lambda: _raise(RuntimeError("it was closed before")), closed.set)
+
+    assert closed.wait(10)
 
 
 def test_in_time() -> None:

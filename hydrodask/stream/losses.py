@@ -86,7 +86,7 @@ class Losses:
         """Take note of a step that is finished; return whether all of its partitions have got on since a setback."""
         self._slots.pop(seat.slot, None)
         fine = True
-        for part in report.partitions:
+        for part in report.partitions if self._setbacks else ():
             source = part.topic, part.partition
             setback = self._setbacks.get(source)
             if setback is None:

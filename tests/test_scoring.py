@@ -1,7 +1,11 @@
 """Scoring while it streams: sensors come together, champions are asked, documents say what they said."""
 
+import json
 import threading
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +14,12 @@ from hypothesis import strategies as st
 
 from hydrodask.channels import SENSORS
 from hydrodask.clock import iso, monotonic_s, parse_iso
+from hydrodask.errors import FatalError
 from hydrodask.ingest.feed import Simulated
 from hydrodask.ingest.recording import Recording
 from hydrodask.ingest.simulator import FaultPlan, Fleet
 from hydrodask.learn import champions
+from hydrodask.learn.features import Cycles
 from hydrodask.learn.joining import CycleJoiner, Joined
 from hydrodask.learn.registry import Registry
 from hydrodask.learn.states import ComponentStates, Verdict
@@ -203,15 +209,202 @@ def test_recorded_cycles_get_their_states(scorer: Life, profiles: list[Outgoing]
 
 
 def test_a_missing_sensor_silences_only_those_who_need_it(scorer: Life, profiles: list[Outgoing]) -> None:
-    """Without CE nothing is said of the cooler; the valve's model needs none, and its document says what is missing."""
+    """Without CE nothing is said of the cooler, and why; the valve's model needs none, and says what is missing."""
     kept = [record for record in profiles if b'"sensor":"CE"' not in (record.value or b"")]
     scorer.feed(cycles_of(kept))
     scorer.commit()
     said = components(scorer)
 
-    assert said["cooler"] == []
+    assert {(b["state"], b["silent_because"], b["silent_since"]) for b in said["cooler"]} == {
+        (None, "not measured: CE", "2026-01-01T00:01:00Z")
+    }
+    assert said["valve"][0]["silent_since"] is None
     assert said["valve"][0]["missing_sensors"] == ["CE"]
     assert scorer.partition.ctx.totals["unscored_for_missing"] == len(said["valve"])
+
+
+def changed(record: Outgoing, sensor: str, cycle: int, change: Callable[[dict[str, Any]], None]) -> Outgoing:
+    """Return a profile, changed if it is that one."""
+    body = json.loads(record.value or b"")
+    if (body["sensor"], body["cycle"]) == (sensor, cycle):
+        change(body)
+    return Outgoing(TOPIC, record.key, json.dumps(body).encode())
+
+
+def lost(second: int) -> Callable[[dict[str, Any]], None]:
+    """Return what takes a second out of a profile."""
+
+    def take(body: dict[str, Any]) -> None:
+        for name in ("mean", "m2", "min", "max"):
+            body[name][second] = None
+        body["n"][second] = 0
+
+    return take
+
+
+def thin(second: int) -> Callable[[dict[str, Any]], None]:
+    """Return what leaves three quarters of a second's samples."""
+
+    def take(body: dict[str, Any]) -> None:
+        body["n"][second] = round(0.75 * body["n"][second])
+
+    return take
+
+
+@pytest.mark.parametrize("change", [lost(9), thin(9)])
+def test_a_second_that_was_not_measured_is_never_made_up(
+    scorer: Life, profiles: list[Outgoing], change: Callable[[dict[str, Any]], None]
+) -> None:
+    """Second 9 of PS2 in two cycles: nothing is said of the valve, its document says so and since when; no incident."""
+    scorer.feed(cycles_of([changed(changed(r, "PS2", 2, change), "PS2", 3, change) for r in profiles]))
+    scorer.commit()
+    valve = components(scorer)["valve"]
+
+    silent = [(b["cycle"], b["silent_since"], b["silent_because"]) for b in valve if b["state"] is None]
+    since, why = "2026-01-01T00:03:00Z", "not measured: PS2 second 9"
+    assert silent == [(2, since, why), (3, since, why)]
+    assert [b["silent_since"] for b in valve if b["cycle"] == 4] == [None]
+    whole = Life(scorer.settings, topic=TOPIC, flow="score")
+    whole.feed(cycles_of(profiles))
+    whole.commit()
+    assert incidents_of(scorer, "valve") == incidents_of(whole, "valve")
+
+
+def incidents_of(life: Life, component: str) -> set[str]:
+    """Return the ids of a component's incidents."""
+    found = [c for c in life.changes if isinstance(c, Upsert) and c.collection == "incidents"]
+    return {change.id for change in found if change.body["sensor"] == component}
+
+
+def test_only_targets_whose_features_need_it_are_silent(scorer: Life, profiles: list[Outgoing]) -> None:
+    """A second that no feature of a model is made of changes nothing of what it says."""
+    from hydrodask.learn.features import measured  # noqa: PLC0415 - with the model
+
+    models = champions.shared(scorer.settings).models
+    scorer.feed(cycles_of([changed(r, "CP", 2, lost(30)) for r in profiles]))
+    scorer.commit()
+    said = components(scorer)
+
+    curves = np.zeros((1, 17, 3, 60))
+    curves[:, SENSORS.index("CP"), :, 30] = np.nan
+    lacking = Cycles(np.array(["a"], object), np.zeros(1, np.int64), np.zeros(1, np.int64), curves)
+    for name, model in models.items():
+        silent = [body["cycle"] for body in said[name] if body["state"] is None]
+        assert silent == ([] if measured(lacking, model.columns)[0] else [2]), name
+
+
+class Sick:
+    """A session of ONNX Runtime whose model loads, and fails or answers nonsense."""
+
+    def __init__(self, answer: Callable[[Any], Any]) -> None:
+        self.answer = answer
+
+    def run(self, _outputs: object, inputs: dict[str, Any]) -> list[Any]:
+        """Answer."""
+        return [self.answer(inputs["features"])]
+
+
+def refuses(_features: Any) -> Any:
+    """Fail as ONNX Runtime does."""
+    raise RuntimeError("Got: 12 Expected: 34")
+
+
+SICK = {
+    "refuses": refuses,
+    "other shape": lambda features: np.full((len(features), 2), 0.5),
+    "not finite": lambda features: np.full((len(features), 4), np.nan),
+    "no sum": lambda features: np.full((len(features), 4), 0.9),
+}
+
+
+@pytest.mark.parametrize("sickness", SICK)
+def test_a_champion_that_cannot_score_stops_nothing(
+    trained: Trained, scorer: Life, profiles: list[Outgoing], sickness: str
+) -> None:
+    """The model before goes on, or nothing is said; name, version and what to do are in a note, status and document."""
+    shared = champions.shared(trained.settings)
+    well = dict(shared.models)
+    shared._before.clear()
+    sick = replace(well["valve"], version=77, session=Sick(SICK[sickness]))
+    shared.models = well | {"valve": sick}
+    try:
+        scorer.feed(cycles_of(profiles[:34]))
+        scorer.commit()
+        report = scorer.partition.report(0)
+        shared.refresh()
+        again = shared.models
+    finally:
+        shared._failed.clear()
+        shared.models, shared.problems = well, {}
+
+    body = components(scorer)["valve"][-1]
+    assert (body["state"], body["silent_since"]) == (None, "2026-01-01T00:01:00Z")
+    for text in (str(body["silent_because"]), report.advice, *scorer.partition.ctx.notes):
+        assert "hydrodask-valve version 77 can't score" in text
+        assert "train again, or promote another version; nothing is said of it" in text
+    assert len(components(scorer)["cooler"]) == 2
+    assert again["valve"].version == well["valve"].version  # the registry's champion, loaded anew
+
+
+def small_model(changed: dict[str, Any]) -> bytes:
+    """Return a model of three classes on three features as ONNX, with what it says of itself changed."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis  # noqa: PLC0415 - heavy
+    from sklearn.pipeline import Pipeline  # noqa: PLC0415 - the same
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - the same
+
+    from hydrodask.learn.drift import COLUMNS, Reference  # noqa: PLC0415 - with the others
+    from hydrodask.learn.export import describe, export  # noqa: PLC0415 - the same
+
+    rng = np.random.default_rng(1)
+    steps = [("scale", StandardScaler()), ("model", LinearDiscriminantAnalysis())]
+    model = Pipeline(steps).fit(rng.random((60, 3)), np.arange(60) % 3)
+    says = {
+        "features_version": 1,
+        "classes": [0, 1, 2],
+        "columns": ["PS2.mean.09", "PS2.mean.10", "PS1.average"],
+        "kind": "x",
+        "sensors": ["PS1", "PS2"],
+        "missing_allowed": False,
+        "reference": Reference.of(rng.random((50, len(COLUMNS)))).as_json(),
+    }
+    return export(model, 3, describe(**{k: v for k, v in (says | changed).items() if v is not None}))
+
+
+def test_a_trial_finds_what_would_fail_later() -> None:
+    """Before cycles wait for a model: its input, its classes, its columns, its reference; it says what to do."""
+    from hydrodask.learn.scoring import Model  # noqa: PLC0415 - heavy
+
+    assert Model.tried(small_model({}), name="hydrodask-pump", version=3).classes.tolist() == [0, 1, 2]
+    lies: tuple[dict[str, Any], ...] = (
+        {"columns": ["PS2.mean.09"]},
+        {"columns": ["PS2.mean.09", "PS2.mean.10", "PS99.average"]},
+        {"classes": [0, 1]},
+        {"reference": {}},
+        {"reference": None},
+        {"kind": None},
+        {"missing_allowed": None},
+    )
+    for lie in lies:
+        with pytest.raises(FatalError, match=r"hydrodask-pump version 3.*train again, or promote another version"):
+            Model.tried(small_model(lie), name="hydrodask-pump", version=3)
+
+
+def test_the_model_before_goes_on(trained: Trained, scorer: Life, profiles: list[Outgoing]) -> None:
+    """A new champion that fails in its first cycle leaves that cycle, too, to the one before."""
+    shared = champions.shared(trained.settings)
+    well = dict(shared.models)
+    shared._before["valve"] = well["valve"]
+    shared.models = well | {"valve": replace(well["valve"], version=77, session=Sick(refuses))}
+    try:
+        scorer.feed(cycles_of(profiles[:17]))
+        scorer.commit()
+        problem = shared.said()["valve"]
+    finally:
+        shared._failed.clear()
+        shared.models, shared.problems = well, {}
+
+    assert [b["model_version"] for b in components(scorer)["valve"]] == [well["valve"].version]
+    assert f"version {well['valve'].version} goes on scoring" in problem
 
 
 def test_a_bad_profile_is_a_dead_letter(scorer: Life, profiles: list[Outgoing]) -> None:

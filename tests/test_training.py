@@ -15,7 +15,7 @@ from hydrodask.learn.champions import Champions
 from hydrodask.learn.cluster import training_cluster
 from hydrodask.learn.export import export
 from hydrodask.learn.recorder import Recorder
-from hydrodask.learn.registry import Registry, Version
+from hydrodask.learn.registry import Registry, Version, shortfall
 from hydrodask.learn.results import check_registrable
 from hydrodask.learn.scoring import Model, score
 from hydrodask.learn.targets import TARGETS
@@ -115,6 +115,21 @@ def test_promotion_needs_a_reason_for_something_worse(trained: Trained) -> None:
         registry.promote("stable", champion.version)
     with pytest.raises(UsageError, match="there is no version 99 of stable"):
         registry.promote("stable", 99)
+
+
+def test_a_champion_is_defended_on_both_honest_splits() -> None:
+    """Better on unseen combinations and worse at an unseen level of the cooler is worse, and that is said."""
+    champion = {"grouped.macro_f1": 0.90, "leave-cooler.macro_f1": 0.80}
+
+    assert shortfall({"grouped.macro_f1": 0.90, "leave-cooler.macro_f1": 0.80}, champion) == ""
+    assert "has not seen is 0.300, the champion's 0.800" in shortfall(
+        {"grouped.macro_f1": 0.99, "leave-cooler.macro_f1": 0.30}, champion
+    )
+    assert "unseen combinations is 0.700" in shortfall(
+        {"grouped.macro_f1": 0.7, "leave-cooler.macro_f1": 0.9}, champion
+    )
+    assert "not known" in shortfall({"grouped.macro_f1": 0.99}, champion)
+    assert shortfall({"grouped.macro_f1": 0.95}, {"grouped.macro_f1": 0.90}) == ""  # of the cooler there is but one
 
 
 def test_scoring_is_quick(trained: Trained) -> None:

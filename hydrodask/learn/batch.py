@@ -9,7 +9,7 @@ import dask
 import numpy as np
 
 from hydrodask.channels import SENSORS
-from hydrodask.errors import UsageError
+from hydrodask.errors import FatalError, UsageError
 from hydrodask.learn.archive import CYCLES_PER_FILE, Archive, Place
 from hydrodask.learn.cluster import training_cluster
 from hydrodask.learn.features import HIGH, LOW, MEAN, SEGMENTS, Cycles
@@ -94,7 +94,7 @@ def _downloaded(registry: Registry) -> Downloaded:
 
 
 def _loaded(onnx: Downloaded) -> dict[str, Model]:
-    return {t: Model.load(data, name=name, version=version) for t, (data, name, version) in onnx.items()}
+    return {t: Model.tried(data, name=name, version=version) for t, (data, name, version) in onnx.items()}
 
 
 def _score_part(onnx: Downloaded, cycle: Int64, curves: Float64) -> dict[str, Any]:
@@ -103,6 +103,8 @@ def _score_part(onnx: Downloaded, cycle: Int64, curves: Float64) -> dict[str, An
     nobody = np.full(len(cycle), "batch", object)
     columns: dict[str, Any] = {}
     for target, said in score(models, Cycles(nobody, cycle, cycle * 0, curves)).items():
+        if said.error:
+            raise FatalError(f"{target}: {said.error}")
         columns[f"{target}_class"] = np.ma.masked_array(said.label, ~said.usable)
         for place, name in enumerate(said.model.classes.tolist()):
             columns[f"{target}_p_{name}"] = said.probability[:, place]

@@ -29,6 +29,9 @@ class Champions:
     def __init__(self, settings: Settings) -> None:
         self.models: Mapping[str, Model] = {}
         self.problems: Mapping[str, str] = {}
+        self._before: dict[str, Model] = {}
+        self._failed: dict[str, tuple[int, str]] = {}
+        """By target, the version that could not score, and what was said of it."""
         self._settings = settings
         self._registry: Any = None
         self._thread: threading.Thread | None = None
@@ -41,6 +44,16 @@ class Champions:
         if self._thread is not None and not self.models:
             self._thread.join(max(0.0, self._waits_until_s - clock.monotonic_s()))
         return self.models
+
+    def fall_back(self, model: "Model", target: str, text: str) -> None:
+        """Let the model before go on, or none: this one can't score, and is not tried again in this process."""
+        self._failed[target] = (model.version, text)
+        models = {name: one for name, one in self.models.items() if name != target}
+        before = self._before.pop(target, None)
+        if before is not None:
+            models[target] = before
+        self.models = models
+        self._note({**self.problems, target: text})
 
     def look(self) -> None:
         """Begin to look for new champions if it is time and nobody is looking."""
@@ -73,13 +86,31 @@ class Champions:
         for target, version in wanted.items():
             if target in models and models[target].version == version.version:
                 continue
+            failed, text = self._failed.get(target, (None, ""))
+            if failed == version.version:
+                problems[target] = text
+                continue
             try:
-                models[target] = Model.load(self._registry.onnx(version), name=version.name, version=version.version)
+                loaded = Model.tried(self._registry.onnx(version), name=version.name, version=version.version)
+                if target in models:
+                    self._before[target] = models[target]
+                models[target] = loaded
                 log.info("%s version %d scores now", version.name, version.version)
             except HydrodaskError as error:
                 problems[target] = str(error)
-        self.models = models  # at once, so that a cycle is scored by one set of models
+        failed_now = {target: version for target, (version, _) in self._failed.items()}
+        # At once, so that a cycle is scored by one set of models; one may have failed meanwhile.
+        self.models = {t: model for t, model in models.items() if failed_now.get(t) != model.version}
         self._note(problems)
+
+    def said(self) -> dict[str, str]:
+        """Return by target what is wrong, and who scores meanwhile."""
+        found = {}
+        for target, text in self.problems.items():
+            model = self.models.get(target)
+            goes_on = "what scores goes on" if target == "registry" else "nothing is said of it"
+            found[target] = f"{text}; {goes_on if model is None else f'version {model.version} goes on scoring'}"
+        return found
 
     def _note(self, problems: dict[str, str]) -> None:
         for target, text in problems.items():

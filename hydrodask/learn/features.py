@@ -11,7 +11,8 @@ together.
     SENSOR.shape.SS      that, divided by the curve's own deviation
 
 A second without samples is interpolated between its neighbours while at least 45 are there; else the sensor is missing,
-and all of its features are NaN.
+and all of its features are NaN. That is for training and drift: no verdict follows from it. A model is asked of a cycle
+only when every second that its features need was `measured`, with `MEASURED_MIN` of its samples.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,9 @@ VERSION = 1
 
 SEGMENTS = 60
 SEGMENTS_MIN = 45
+MEASURED_MIN = 0.8
+"""Share of its samples that a second needs: the mean of fewer is that of a part of it."""
+
 _FLAT = 1e-9
 MEAN, LOW, HIGH = 0, 1, 2
 
@@ -94,6 +98,36 @@ def _plan(names: tuple[str, ...]) -> tuple[tuple[int, str, Int64, Int64], ...]:
     )
 
 
+def without_thin(curves: Float64, counts: Float64, rate_hz: float) -> Float64:
+    """Return curves of shape (3, 60) with NaN in seconds that have less than `MEASURED_MIN` of their samples."""
+    return np.where(counts < MEASURED_MIN * rate_hz, np.nan, curves)
+
+
+@lru_cache(maxsize=64)
+def _needs(names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Return shape (17, 60): which seconds go into features; of a whole curve all do."""
+    needed = np.zeros((len(SENSORS), SEGMENTS), np.bool_)
+    for sensor, kind, seconds, _ in _plan(names):
+        needed[sensor, seconds if kind in _OF_A_SECOND else slice(None)] = True
+    return needed
+
+
+def measured(cycles: Cycles, names: Sequence[str]) -> NDArray[np.bool_]:
+    """Return shape (n,): whether every second that the features need was measured."""
+    there = np.isfinite(cycles.curves[:, :, MEAN])
+    return np.asarray((there | ~_needs(tuple(names))).all(axis=(1, 2)))
+
+
+def gaps(cycles: Cycles, names: Sequence[str]) -> list[str]:
+    """Return what the first cycle lacks for the features: `PS2 second 9`, or `CE` when nothing of it is there."""
+    there = np.isfinite(cycles.curves[0, :, MEAN])
+    found = []
+    for number, lacking in enumerate(_needs(tuple(names)) & ~there):
+        seconds = [SENSORS[number]] if lacking.any() and not there[number].any() else np.flatnonzero(lacking).tolist()
+        found += [s if isinstance(s, str) else f"{SENSORS[number]} second {s}" for s in seconds]
+    return found
+
+
 def _filled(curves: Float64) -> Float64:
     """Return one sensor's curves, shape (n, 3, 60), contiguous, with gaps of the means interpolated."""
     curves = np.ascontiguousarray(curves)
@@ -142,6 +176,8 @@ def _shape(curves: Float64) -> Float64:
     deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / SEGMENTS)
     return np.asarray(np.divide(centred, deviation, out=np.zeros_like(centred), where=~(deviation <= _FLAT)))
 
+
+_OF_A_SECOND = ("mean", "low", "high")
 
 _KINDS = {
     "mean": _mean,

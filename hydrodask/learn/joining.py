@@ -6,13 +6,14 @@ records below `next_offset`.
 """
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 import numpy as np
 
-from hydrodask.channels import SENSORS
+from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import parse_iso
-from hydrodask.learn.features import SEGMENTS, Cycles
+from hydrodask.learn.features import SEGMENTS, Cycles, without_thin
 from hydrodask.records import CycleRecord, Float64
 
 SAME_CYCLE_US = 30_000_000
@@ -127,13 +128,16 @@ class CycleJoiner:
 
 
 def curves_of(record: CycleRecord) -> Float64:
-    """Return shape (3, 60): means, smallest and largest values. Raises ValueError for a bad profile."""
+    """Return shape (3, 60): means, smallest and largest values, NaN in thin seconds. Raises ValueError if it is bad."""
     if record.sensor not in _NUMBER:
         raise ValueError(f"sensor {record.sensor[:40]!r} is unknown")
     lists = (record.mean, record.min, record.max)
-    if any(len(values) != SEGMENTS for values in lists):
+    if any(len(values) != SEGMENTS for values in (*lists, record.n)):
         raise ValueError(f"a profile has {len(record.mean)} segments; want {SEGMENTS}")
-    return np.array(lists, np.float64)
+    rate_hz = record.sampling_rate_hz
+    if rate_hz is None or not 0 < rate_hz < inf:
+        rate_hz = CHANNELS[record.sensor].rate_hz
+    return without_thin(np.array(lists, np.float64), np.array(record.n, np.float64), rate_hz)
 
 
 def _joined(rig: str, waiting: Waiting) -> Joined:

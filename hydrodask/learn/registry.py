@@ -32,7 +32,8 @@ from hydrodask.settings import Settings
 CHAMPION, CHALLENGER = "champion", "challenger"
 PREFIX = "hydrodask-"
 ONNX = "onnx/model.onnx"
-_GROUPED = "grouped.macro_f1"
+_HONEST = {"grouped": "unseen combinations", "leave-cooler": "a level of the cooler that it has not seen"}
+"""The splits that say something about cycles nobody has seen, and what each is about."""
 _VERSIONS_MAX = 1000
 
 
@@ -94,18 +95,17 @@ class Registry:
     def promote(self, target: str, number: int, *, reason: str | None = None) -> Version:
         """Make a version the champion.
 
-        Raises FatalError when it is worse on the grouped split than the one that is, unless a `reason` is given, which
-        is kept with the version; UsageError when there is no such version.
+        Raises FatalError when it is worse on one of the honest splits than the one that is, unless a `reason` is given,
+        which is kept with the version; UsageError when there is no such version.
         """
         chosen = next((v for v in self.versions() if v.target == target and v.version == number), None)
         if chosen is None:
             raise UsageError(f"there is no version {number} of {target}; see `hydrodask models`")
         before = self.champions().get(target)
-        if before is not None and not reason and chosen.figures[_GROUPED] < before.figures[_GROUPED]:
+        if before is not None and not reason and (worse := shortfall(chosen.figures, before.figures)):
             raise FatalError(
-                f"refused to promote {target} version {number}: its macro-F1 on unseen combinations is "
-                f"{chosen.figures[_GROUPED]:.3f}, the champion's (version {before.version}) "
-                f"{before.figures[_GROUPED]:.3f}; give --force with a reason to do it all the same"
+                f"refused to promote {target} version {number}: its macro-F1 on {worse} "
+                f"(version {before.version}); give --force with a reason to do it all the same"
             )
         with reachable(self.uri):
             self.client.set_registered_model_alias(chosen.name, CHAMPION, str(number))
@@ -139,6 +139,20 @@ class Registry:
             json.loads(tags.get("figures", "{}")),
             str(tags.get("promoted_because", "")),
         )
+
+
+def shortfall(figures: Mapping[str, float], champion: Mapping[str, float]) -> str:
+    """Say on which honest split a model is worse than the champion, or was not judged; nothing when on none.
+
+    >>> shortfall({"grouped.macro_f1": 0.9, "leave-cooler.macro_f1": 0.4}, {"leave-cooler.macro_f1": 0.8})
+    "a level of the cooler that it has not seen is 0.400, the champion's 0.800"
+    """
+    found = []
+    for split, what in _HONEST.items():
+        theirs, ours = champion.get(f"{split}.macro_f1"), figures.get(f"{split}.macro_f1")
+        if theirs is not None and (ours is None or ours < theirs):
+            found.append(f"{what} is {'not known' if ours is None else f'{ours:.3f}'}, the champion's {theirs:.3f}")
+    return "; on ".join(found)
 
 
 @contextmanager

@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from hydrodask.channels import SENSORS
 from hydrodask.errors import FatalError
-from hydrodask.learn.drift import Reference
-from hydrodask.learn.features import VERSION, Cycles, compute
+from hydrodask.learn.drift import COLUMNS as WATCHED
+from hydrodask.learn.drift import Day, Reference
+from hydrodask.learn.features import SEGMENTS, VERSION, Cycles, compute, measured
 from hydrodask.records import Bool, Float64, Int64
+
+SUM_MARGIN = 1e-3
+"""How far from 1 the sum of probabilities may be: models compute in single precision."""
 
 
 @dataclass
@@ -58,14 +63,45 @@ class Model:
             tuple(json.loads(found["sensors"])), json.loads(found["missing_allowed"]), found, session,
         )  # fmt: skip
 
+    @classmethod
+    def tried(cls, onnx: bytes, *, name: str, version: int) -> "Model":
+        """Return the model in `onnx`, which can score. Raises FatalError: that must not come up while cycles wait."""
+        try:
+            model = cls.load(onnx, name=name, version=version)
+            model.check()
+        except FatalError:
+            raise
+        except Exception as error:  # ONNX Runtime's own errors have no common base
+            raise FatalError(
+                f"could not use {name} version {version}: in a trial {_short(error)}; train again, or promote another "
+                "version"
+            ) from error
+        return model
+
+    def check(self) -> None:
+        """Try it once. Raises whatever is wrong with its input, its output, its columns or its reference."""
+        for count in (1, 3):
+            self.probabilities(np.zeros((count, len(self.columns))))
+        none = np.zeros(1, np.int64)
+        nowhere = Cycles(np.array([""], object), none, none, np.zeros((1, len(SENSORS), 3, SEGMENTS)))
+        compute(nowhere, self.columns)
+        day = Day()
+        day.add("", compute(nowhere, WATCHED), self.reference)
+        day.measures(self.reference)
+
     @cached_property
     def reference(self) -> Reference:
         """How the features of its training data were distributed."""
         return Reference.from_json(json.loads(self.metadata["reference"]))
 
     def probabilities(self, features: Float64) -> Float64:
-        """Return shape (n, classes)."""
-        return np.asarray(self.session.run(["probabilities"], {"features": features})[0], np.float64)
+        """Return shape (n, classes). Raises ValueError when that is not what comes out, or no probabilities."""
+        said = np.asarray(self.session.run(["probabilities"], {"features": features})[0], np.float64)
+        if said.shape != (len(features), len(self.classes)):
+            raise ValueError(f"its output has shape {said.shape}, want {(len(features), len(self.classes))}")
+        if not (np.isfinite(said).all() and (np.abs(said.sum(axis=1) - 1.0) < SUM_MARGIN).all()):
+            raise ValueError("its probabilities are not finite or do not add up to 1")
+        return said
 
     def classify(self, features: Float64) -> Int64:
         """Return the likeliest class of each row."""
@@ -79,23 +115,43 @@ class Model:
 
 @dataclass(slots=True)
 class Said:
-    """What one model said of some cycles; `label` is meaningless and `probability` NaN where not `usable`."""
+    """What one model said of some cycles; `label` is meaningless and `probability` NaN where not `usable`.
+
+    `error` says why it could not say anything at all.
+    """
 
     model: Model
     usable: Bool
     label: Int64
     probability: Float64
+    error: str = ""
 
 
 def score(models: Mapping[str, Model], cycles: Cycles) -> dict[str, Said]:
-    """Return what each model says of each cycle; `probability` has shape (n, classes)."""
-    said = {}
-    for target, model in models.items():
+    """Return what each model says of each cycle; `probability` has shape (n, classes).
+
+    A cycle of which a needed second was not measured is not usable, whatever the model would make of it.
+    """
+    return {target: _said(model, cycles) for target, model in models.items()}
+
+
+def _said(model: Model, cycles: Cycles) -> Said:
+    chances = np.full((len(cycles), len(model.classes)), np.nan)
+    try:
         features = compute(cycles, model.columns)
-        usable = model.usable(features)
-        chances = np.full((len(cycles), len(model.classes)), np.nan)
+        usable = model.usable(features) & measured(cycles, model.columns)
         if usable.any():
             chances[usable] = model.probabilities(features[usable])
-        label = model.classes[np.where(usable[:, None], chances, 0.0).argmax(axis=1)]
-        said[target] = Said(model, usable, label, chances)
-    return said
+    except Exception as error:  # ONNX Runtime's own errors have no common base
+        nothing = np.zeros(len(cycles), np.bool_)
+        who = f"{model.name} version {model.version}"
+        text = f"{who} can't score: {_short(error)}; train again, or promote another version"
+        return Said(model, nothing, np.full(len(cycles), model.classes[0]), chances, text)
+    label = model.classes[np.where(usable[:, None], chances, 0.0).argmax(axis=1)]
+    return Said(model, usable, label, chances)
+
+
+def _short(error: Exception) -> str:
+    """Return what an error says, in a line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__

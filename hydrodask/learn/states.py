@@ -37,9 +37,31 @@ class Verdict:
         return iso(self.start_us + CYCLE_S * US_PER_S)
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """That nothing was said of one cycle, and why; `model` and `version` of who could not, if there is one."""
+
+    rig: str
+    target: str
+    cycle: int
+    start_us: int
+    why: str
+    model: str | None = None
+    version: int | None = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def end(self) -> str:
+        """When the cycle ended."""
+        return iso(self.start_us + CYCLE_S * US_PER_S)
+
+
 @dataclass(slots=True)
 class Track:
-    """What is known of one component: the settled state, the one that may follow, for how many cycles, since when."""
+    """What is known of one component: the settled state, the one that may follow, for how many cycles, since when.
+
+    `silent_since` is the end of the first of the cycles in a row of which nothing was said.
+    """
 
     settled: int | None = None
     candidate: int | None = None
@@ -49,6 +71,7 @@ class Track:
     first_cycle: int = 0
     incident: str = ""
     body: dict[str, Any] | None = None
+    silent_since: str = ""
 
 
 class ComponentStates:
@@ -63,6 +86,7 @@ class ComponentStates:
         """Take a verdict and return changes of documents; `revision` is that of incidents."""
         key = (verdict.rig, verdict.target)
         track = self._tracks.setdefault(key, Track())
+        track.silent_since = ""
         if track.candidate != verdict.state:
             track.candidate, track.run, track.since, track.first_cycle = verdict.state, 0, verdict.end, verdict.cycle
         track.run = min(track.run + 1, self._confirm)
@@ -75,6 +99,12 @@ class ComponentStates:
             track.body["last_window"] = iso(verdict.start_us)
             changes = [Upsert("incidents", track.incident, revision, dict(track.body))]
         return [_component(track, verdict), *changes]
+
+    def silent(self, silence: Silence) -> list[Change]:
+        """Take note that nothing is said of a cycle; it neither goes on with a run of cycles nor ends one."""
+        track = self._tracks.setdefault((silence.rig, silence.target), Track())
+        track.silent_since = track.silent_since or silence.end
+        return [_silent(track, silence)]
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state: equal verdicts give equal bytes."""
@@ -125,8 +155,32 @@ def _component(track: Track, verdict: Verdict) -> Upsert:
         "model": verdict.model,
         "model_version": verdict.version,
         "missing_sensors": list(verdict.missing),
+        "silent_since": None,
+        "silent_because": None,
     }
     return Upsert("components", f"{verdict.rig}/{verdict.target}", verdict.start_us, body)
+
+
+def _silent(track: Track, silence: Silence) -> Upsert:
+    """Return the component's document when nothing is said: since when and why, and what was settled before."""
+    body: dict[str, object] = {
+        "rig": silence.rig,
+        "component": silence.target,
+        "state": None,
+        "unit": TARGETS[silence.target].unit,
+        "probability": None,
+        "settled_state": track.settled,
+        "settled_since": track.changed or None,
+        "nominal": None,
+        "cycle": silence.cycle,
+        "time": silence.end,
+        "model": silence.model,
+        "model_version": silence.version,
+        "missing_sensors": list(silence.missing),
+        "silent_since": track.silent_since,
+        "silent_because": silence.why,
+    }
+    return Upsert("components", f"{silence.rig}/{silence.target}", silence.start_us, body)
 
 
 def _incident(track: Track, verdict: Verdict, target: Target, before: int | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from hydrodask.learn.catalogue import Catalogue, catalogue
 from hydrodask.learn.cluster import training_cluster
 from hydrodask.learn.models import KINDS
 from hydrodask.learn.recorder import Recorder
-from hydrodask.learn.registry import CHAMPION, Registry, Version
+from hydrodask.learn.registry import CHAMPION, Registry, Version, shortfall
 from hydrodask.learn.results import Result
 from hydrodask.learn.school import CYCLES_MIN, Say, School
 from hydrodask.learn.targets import TARGETS, Target
@@ -46,8 +46,8 @@ class Outcome:
 def train(settings: Settings, request: Request, *, say: Say = lambda _text: None) -> list[Outcome]:
     """Train what is asked for and return an outcome a target. Raises UsageError when there is not enough to learn from.
 
-    Runs, pictures and models are in MLflow when this returns; a new champion is one that is at least as good on the
-    grouped split as the one before.
+    Runs, pictures and models are in MLflow when this returns; a new champion is one that is at least as good on both
+    honest splits as the one before.
     """
     cycles = _labelled(settings, request)
     recorder = Recorder(settings)
@@ -95,11 +95,11 @@ def rank(results: Sequence[Result]) -> list[Result]:
 
 
 def _crown(registry: Registry, outcome: Outcome) -> None:
-    """Make the best the champion unless the one before is better on the grouped split."""
+    """Make the best the champion unless the one before is better on one of the honest splits."""
     best = outcome.registered[0]
     before = registry.champions().get(outcome.target.name)
-    if before is not None and outcome.best.grouped < before.figures["grouped.macro_f1"]:
-        outcome.says = f"version {before.version} stays {CHAMPION}: {before.figures['grouped.macro_f1']:.3f} grouped"
+    if before is not None and (worse := shortfall(outcome.best.metrics(), before.figures)):
+        outcome.says = f"version {before.version} stays {CHAMPION}: macro-F1 on {worse}"
         registry.challenge(best)
         return
     registry.promote(best.target, best.version)

@@ -6,9 +6,10 @@ from streamz import Stream
 
 from hydrodask.clock import iso
 from hydrodask.learn import champions, drift
-from hydrodask.learn.features import Cycles, compute
+from hydrodask.learn.features import Cycles, compute, gaps
 from hydrodask.learn.joining import CycleJoiner, Joined
-from hydrodask.learn.states import ComponentStates, Verdict
+from hydrodask.learn.states import ComponentStates, Silence, Verdict
+from hydrodask.learn.targets import TARGETS
 from hydrodask.records import Change, CycleRecord, Reject
 from hydrodask.reports import Component, PartitionReport
 from hydrodask.stream.context import Context
@@ -16,9 +17,12 @@ from hydrodask.stream.judging import Rows
 from hydrodask.stream.nodes import Node, dead_letters
 
 if TYPE_CHECKING:
-    from hydrodask.learn.scoring import Model
+    from hydrodask.learn.scoring import Model, Said
 
 __all__ = ["CycleRecord", "Stream"]
+
+GAPS_SHOWN = 5
+"""Seconds that were not measured and are named in a document."""
 
 Cycle = tuple[int, Joined]
 """The offset that completed a cycle, and the cycle."""
@@ -67,6 +71,7 @@ class Score(Node):
         """The model against whose training data the day is measured: name and version."""
         self.drift: list[drift.Drift] = []
         self.newest: dict[tuple[str, str], Component] = {}
+        self.warned: dict[str, str] = {}
         self.champions = champions.shared(ctx.settings)
         super().__init__(upstream, ctx)
         ctx.states["scores"] = self
@@ -75,13 +80,13 @@ class Score(Node):
 
     def update(self, x: list[Cycle], who: object = None, metadata: object = None) -> Any:
         changes: dict[tuple[str, str, int], Change] = {}
-        models = self.champions.current()
+        self.champions.current()
         with self.ctx.timed("score"):
             for offset, cycle in x:
                 if offset < self.next_offset:
                     continue
-                self.ctx.totals["scored" if models else "unscored"] += 1
-                for change in self._score(models, cycle, offset):
+                self.ctx.totals["scored" if self.champions.models else "unscored"] += 1
+                for change in self._score(cycle, offset):
                     # One profile can complete two cycles: of the documents that share a revision the newest counts.
                     changes[change.collection, change.id, offset] = change
             self.next_offset = max(self.next_offset, x[-1][0] + 1)
@@ -107,31 +112,59 @@ class Score(Node):
         report.totals["incidents"] = self.states.incidents
         if self.day.cycles >= self.ctx.settings.learn.drift_cycles:
             report.drift = {one.feature: (one.index, one.outside) for one in self.drift}
-        if self.champions.problems:
-            target, text = next(iter(self.champions.problems.items()))
-            report.state, report.advice = "warning", f"{target}: {text}; the model before it goes on scoring"
+        if said := self.champions.said():
+            target, text = next(iter(said.items()))
+            report.state, report.advice = "warning", f"{target}: {text}"
 
-    def _score(self, models: Any, cycle: Joined, offset: int) -> list[Change]:
+    def _score(self, cycle: Joined, offset: int) -> list[Change]:
         """Return what follows from one cycle."""
-        if not models:
-            return []
-        from hydrodask.learn.scoring import score  # noqa: PLC0415 - ONNX Runtime, once there is a model
-
-        batch = cycle.as_cycles()
-        changes: list[Change] = []
-        for target, said in score(models, batch).items():
-            if not said.usable[0]:
-                self.ctx.totals["unscored_for_missing"] += 1
-                continue
-            state, chance = int(said.label[0]), float(said.probability[0].max())
-            verdict = Verdict(
-                cycle.rig, target, cycle.cycle, cycle.start_us, state, chance, said.model.name, said.model.version,
-                cycle.missing,
-            )  # fmt: skip
-            changes += self.states.update(verdict, offset)
-            self.newest[cycle.rig, target] = Component(state, chance, said.model.version, verdict.end)
-        self._measure(next(iter(models.values())), cycle, batch)
+        batch, changes = cycle.as_cycles(), []
+        for target, said in self._said(batch).items():
+            changes += self._conclude(target, said, cycle, batch, offset)
+        for target, text in self.champions.said().items():
+            if target in TARGETS and target not in self.champions.models:
+                changes += self.states.silent(Silence(cycle.rig, target, cycle.cycle, cycle.start_us, text))
+        self._say_problems()
+        for model in list(self.champions.models.values())[:1]:
+            self._measure(model, cycle, batch)
         return changes
+
+    def _said(self, batch: Cycles) -> "dict[str, Said]":
+        """Return what each champion says; one that can't score makes room for the one before it, or for none."""
+        found: dict[str, Said] = {}
+        while left := {target: model for target, model in self.champions.models.items() if target not in found}:
+            from hydrodask.learn.scoring import score  # noqa: PLC0415 - ONNX Runtime, once there is a model
+
+            for target, said in score(left, batch).items():
+                if said.error:
+                    self.champions.fall_back(said.model, target, said.error)
+                else:
+                    found[target] = said
+        return found
+
+    def _conclude(self, target: str, said: "Said", cycle: Joined, batch: Cycles, offset: int) -> list[Change]:
+        """Return what follows from what one model says; of a cycle that was not measured whole it is not asked."""
+        name, version = said.model.name, said.model.version
+        if not said.usable[0]:
+            self.ctx.totals["unscored_for_missing"] += 1
+            lacking = gaps(batch, said.model.columns)
+            more = f" and {len(lacking) - GAPS_SHOWN} more" if len(lacking) > GAPS_SHOWN else ""
+            why = f"not measured: {', '.join(lacking[:GAPS_SHOWN])}{more}"
+            self.newest.pop((cycle.rig, target), None)
+            return self.states.silent(
+                Silence(cycle.rig, target, cycle.cycle, cycle.start_us, why, name, version, cycle.missing)
+            )
+        state, chance = int(said.label[0]), float(said.probability[0].max())
+        verdict = Verdict(cycle.rig, target, cycle.cycle, cycle.start_us, state, chance, name, version, cycle.missing)
+        self.newest[cycle.rig, target] = Component(state, chance, version, verdict.end)
+        return self.states.update(verdict, offset)
+
+    def _say_problems(self) -> None:
+        """Say once what is wrong with a model."""
+        for target, text in self.champions.said().items():
+            if self.warned.get(target) != text:
+                self.warned[target] = text
+                self.ctx.notes.append(f"champion of {target}: {text}")
 
     def _measure(self, model: "Model", cycle: Joined, batch: Cycles) -> None:
         """Add one cycle to its day; another model begins that anew, because its bins are others."""

@@ -4,8 +4,7 @@ import pytest
 
 from hydrodask import kafka as clients
 from hydrodask.ingest import mark
-from hydrodask.ingest.embedded import EmbeddedBroker
-from hydrodask.ingest.identity import Identities, forgets, named
+from hydrodask.ingest.identity import Identities, OneStart, forgets, named
 from hydrodask.ingest.mark import Mark
 from hydrodask.kafka import NewTopic
 from hydrodask.settings.model import Kafka
@@ -50,12 +49,8 @@ def test_topic_made_anew_has_another_id(kafka: Kafka) -> None:
 
 
 def test_each_start_of_the_embedded_broker_is_another_log() -> None:
-    """It has no topic ids and forgets all: its cluster's id, which is new with each start, is enough."""
-    found = []
-    for _ in range(2):
-        with EmbeddedBroker() as broker:
-            kafka = Kafka(embedded=True, bootstrap=broker.bootstrap)
-            found.append(Identities(kafka).of(["a"])["a"])
+    """It has no topic ids, and its cluster's is an address in memory: it is known by its run."""
+    found = [OneStart(run).of(["a"])["a"] for run in ("r1", "r2")]
 
     assert found[0] != found[1]
     assert all(map(forgets, found))

@@ -19,7 +19,7 @@ from hydrodask.errors import FatalError, HydrodaskError, RetryableError
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.discover import Discovery, Source
 from hydrodask.ingest.embedded import EmbeddedBroker
-from hydrodask.ingest.identity import Identities
+from hydrodask.ingest.identity import Identities, Ids, OneStart
 from hydrodask.ingest.topics import all_topics, create, partitions, unread
 from hydrodask.observe import page
 from hydrodask.settings import Settings
@@ -76,7 +76,7 @@ class Platform:
         self.coordinator: Coordinator
         self.source: SourceThread
         self.discovery: Discovery
-        self.identities: Identities
+        self.identities: Ids
 
     @asynccontextmanager
     async def started(self, say: Callable[[str], None]) -> AsyncIterator[None]:
@@ -159,7 +159,8 @@ class Platform:
     def _build(self) -> None:
         topics = {self.settings.topic(name): flow.name for flow in self.flows for name in flow.topics}
         self.discovery = Discovery(self.settings.kafka, topics)
-        self.identities = Identities(self.settings.kafka)
+        kafka = self.settings.kafka
+        self.identities = OneStart(self.run_id) if kafka.embedded else Identities(kafka)
         self.coordinator = Coordinator(
             self.cluster,
             self.settings,

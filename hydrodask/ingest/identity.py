@@ -2,13 +2,13 @@
 
 An identity is `CLUSTER/TOPIC`, and a name for nothing else: ids hold `/` and `+`, so it is no file's name. A topic that
 is deleted and made anew has another one, and so has a topic of the same name on another broker. The embedded broker has
-no topic ids; each of its starts is a cluster of its own. Brokers before 2.8 have none either: all that is known then is
-the cluster.
+no topic ids; each of its starts is known by the run that it lives for. Brokers before 2.8 have none either: all that is
+known then is the cluster.
 """
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 from hydrodask.kafka import AdminClient, KafkaError, KafkaException, TopicCollection, admin, raise_from
 from hydrodask.settings.model import Kafka
@@ -23,7 +23,7 @@ _GRACE_S = 5.0
 def forgets(log: str) -> bool:
     """Say whether a log is of an embedded broker, which forgets all when it stops: the next one goes on with its rows.
 
-    >>> forgets("mockCluster156ef8f81ad4/embedded"), forgets("5L6g3n/kQ+z")
+    >>> forgets("0f6b7f9a1c2d/embedded"), forgets("5L6g3n/kQ+z")
     (True, False)
     """
     return log.endswith(f"/{EMBEDDED}")
@@ -37,6 +37,27 @@ def same_cluster(log: str, other: str) -> bool:
 def named(log: str) -> bool:
     """Say whether the broker tells topics of one name apart."""
     return bool(log.partition("/")[2])
+
+
+class Ids(Protocol):
+    """Whoever knows which log a name stands for."""
+
+    def of(self, topics: Iterable[str]) -> dict[str, str]:
+        """Return the identity of each topic by name; one that is not there now is left out. May raise."""
+
+
+class OneStart:
+    """The identities of an embedded broker, which lives as long as its run.
+
+    librdkafka names its mock cluster by where it lies in memory, and another start may lie there, too.
+    """
+
+    def __init__(self, run_id: str) -> None:
+        self._log = f"{run_id}/{EMBEDDED}"
+
+    def of(self, topics: Iterable[str]) -> dict[str, str]:
+        """Return the identity of each topic, as `Identities` does."""
+        return dict.fromkeys(topics, self._log)
 
 
 class Identities:
@@ -58,8 +79,6 @@ class Identities:
             return {}
         timeout_s = self._kafka.timeout
         try:
-            if self._kafka.embedded:
-                return dict.fromkeys(wanted, self._identity(EMBEDDED))
             requests = self._client.describe_topics(TopicCollection(wanted), request_timeout=timeout_s)
             found = {name: _topic_id(request, timeout_s + _GRACE_S) for name, request in requests.items()}
             return {name: self._identity(known) for name, known in found.items() if known is not None}

@@ -24,7 +24,7 @@ from hydrodask.stream.partition import Partition
 from hydrodask.stream.places import Places, end
 from hydrodask.stream.surroundings import REAL, Surroundings
 from hydrodask.stream.warm import warm_up
-from hydrodask.stream.watching import Watch, commit_of
+from hydrodask.stream.watching import Watch, commit_of, ids_of
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Host:
         self._committed_at_s = clock.monotonic_s()
         self._refused_since_s: float | None = None
         self._latencies = Latencies()
-        identities = surroundings.identities(order.settings.kafka)
+        identities = ids_of(order, surroundings)
         self._outlets = Outlets(order.settings.kafka, lambda _kafka: identities, order.settings.step.patience)
         self._unproven: list[Messages] = []
         self._report = self._new_report()

@@ -10,7 +10,7 @@ from typing import Any
 
 from hydrodask.errors import FatalError, RetryableError
 from hydrodask.ingest.commits import Commit, Settle
-from hydrodask.ingest.identity import EMBEDDED, Identities, same_cluster
+from hydrodask.ingest.identity import EMBEDDED, Ids, same_cluster
 from hydrodask.ingest.identity import named as has_id
 from hydrodask.ingest.reader import Reader, Source
 from hydrodask.settings import Settings
@@ -58,9 +58,7 @@ class _Evidence:
 class Opening:
     """Looks where partitions begin, for one host."""
 
-    def __init__(
-        self, settings: Settings, files: Files, reader: Reader, identities: Identities, settle: Settle
-    ) -> None:
+    def __init__(self, settings: Settings, files: Files, reader: Reader, identities: Ids, settle: Settle) -> None:
         self.settings, self._files = settings, files
         self.reader, self.identities = reader, identities
         self._settle = settle

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 from hydrodask import clock
 from hydrodask.errors import FatalError, RetryableError
-from hydrodask.ingest.identity import Identities
+from hydrodask.ingest.identity import Ids
 from hydrodask.settings.model import Kafka
 from hydrodask.stream.partition import Partition
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Outlets:
     """Knows, for one host, which topics of ours there are."""
 
-    def __init__(self, kafka: Kafka, identities: Callable[[Kafka], Identities], patience_s: float) -> None:
+    def __init__(self, kafka: Kafka, identities: Callable[[Kafka], Ids], patience_s: float) -> None:
         self.notes: list[str] = []
         self._identities = None if kafka.embedded else identities(kafka)
         self._patience_s = patience_s

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hydrodask import kafka
 from hydrodask.ingest.fetcher import Fetcher
-from hydrodask.ingest.identity import Identities
+from hydrodask.ingest.identity import Identities, Ids
 from hydrodask.ingest.reader import Reader, fetcher
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
@@ -24,7 +24,7 @@ class Surroundings:
     producer: Callable[..., kafka.Producer] = kafka.producer
     files: Callable[[str], Files] = Files
     documents: Callable[[Settings], Documents] = open_documents
-    identities: Callable[[Kafka], Identities] = Identities
+    identities: Callable[[Kafka], Ids] = Identities
 
     def reader(self, kafka: Kafka) -> Reader:
         """Return a reader of the group's partitions."""

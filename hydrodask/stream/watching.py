@@ -10,19 +10,20 @@ from collections.abc import Iterable, Mapping
 
 from hydrodask import clock
 from hydrodask.ingest import mark
-from hydrodask.ingest.identity import Identities
+from hydrodask.ingest.identity import Ids, OneStart
 from hydrodask.ingest.mark import Mark
 from hydrodask.ingest.reader import Source
 from hydrodask.kafka import TopicPartition
 from hydrodask.settings.model import Kafka
 from hydrodask.stream.order import Order
 from hydrodask.stream.partition import Partition
+from hydrodask.stream.surroundings import Surroundings
 
 
 class Watch:
     """Asks for the ids of what one host reads."""
 
-    def __init__(self, kafka: Kafka, identities: Identities) -> None:
+    def __init__(self, kafka: Kafka, identities: Ids) -> None:
         self._kafka, self._identities = kafka, identities
         self._asked_s = clock.monotonic_s()
         self._read: dict[str, str] = {}
@@ -50,6 +51,12 @@ class Watch:
     def renewed(self, partitions: Iterable[Partition]) -> None:
         """Take note that there is a new client, which reads these."""
         self._read = {partition.ctx.topic: partition.ctx.log for partition in partitions}
+
+
+def ids_of(order: Order, surroundings: Surroundings) -> Ids:
+    """Return who says for a host which log a name stands for."""
+    kafka = order.settings.kafka
+    return OneStart(order.run_id) if kafka.embedded else surroundings.identities(kafka)
 
 
 def commit_of(partition: Partition, order: Order) -> TopicPartition:

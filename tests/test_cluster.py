@@ -14,7 +14,7 @@ from hydrodask import clock
 from hydrodask.errors import FatalError, RetryableError, WorkerLostError
 from hydrodask.kafka import producer
 from hydrodask.settings import Settings
-from hydrodask.settings.model import Cluster, Kafka, Source
+from hydrodask.settings.model import Cluster, Kafka, Limits, Source
 from hydrodask.stream.cluster import DaskCluster
 from tests.delivery import DaskProcesses
 from tests.running import run_to_idle
@@ -131,7 +131,8 @@ def publish_rigs(kafka: Kafka) -> None:
 def test_made_up_rig_names_end_the_run_with_a_sentence(tmp_path: Path) -> None:
     """Workers die of memory in a circle: after three of them somebody is told of memory, rigs and where they are."""
     cluster = Cluster(dashboard="127.0.0.1:0", memory_limit="480MiB")
-    settings = Settings(data_dir=tmp_path, source=Source(kind="none"), cluster=cluster)
+    limits = Limits(rigs=1_000_000)
+    settings = Settings(data_dir=tmp_path, source=Source(kind="none"), cluster=cluster, limits=limits)
 
     with pytest.raises(FatalError, match=r"3 workers in a row died of memory.* 480 MiB.* rigs") as caught:
         run_to_idle(settings, publish_rigs)

@@ -111,8 +111,8 @@ def _of_memory(seat: Seat, sources: list[Source], known: Known, memory: str) -> 
     return (
         f"{STARVED_MAX} workers in a row died of memory, the last one {seat.worker} ({memory}), with "
         f"{_named(sources)}; when they were last heard of there were {rigs[sources[0]]:,} rigs in the first of these; "
-        "give workers more memory (cluster.memory_limit) or start more of them, and if you have fewer rigs, mend the "
-        "producer that makes their names up"
+        "give workers more memory (cluster.memory_limit) or start more of them, and if you have fewer rigs, set "
+        "limits.rigs to what you have and mend the producer that makes names up"
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
+from hydrodask.errors import sentence
+
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ class Aside(threading.Thread):
             self._work()
         except Exception as error:
             log.debug("%s has ended", self.name, exc_info=True)
-            self.trouble = f"has ended: {type(error).__name__}: {error}"
+            self.trouble = f"has ended: {type(error).__name__}: {sentence(error)}"
         else:
             self.trouble = "" if self._stop_asked.is_set() else "has ended; the log says why"
 

@@ -12,6 +12,38 @@ HydrodaskError            base, exit code 1
     └── FencedError       another owner has taken over; let go of everything
 """
 
+import re
+from typing import Any
+
+SENTENCE_MAX = 300
+"""Characters of what a library says that people are shown at most."""
+
+_REST = re.compile(
+    r"(?<=to execute command) ?\{.*"  # MongoDB: the command, its session and the cluster's clock
+    r"|,? ?full error: .*|,? ?Timeout: \d.*|,? ?Topology Description: .*|,? ?\(configured timeouts: .*"
+    r"|\bDetail: Python exception: Traceback.*|\bTraceback \(most recent call last\).*"
+    r"|\s*(with url: \S+ )?\(Caused by .*|,? ?Response body: '?\s*<.*|\s*\(Background on this error at: .*",
+    re.DOTALL | re.IGNORECASE,
+)
+"""What libraries add to their sentence, and nobody reads: commands, traces, pages."""
+
+
+def sentence(error: BaseException) -> str:
+    """Return the sentence that matters of what a library says, never nothing.
+
+    >>> sentence(ValueError("not authorized on x to execute command { update: 1, lsid: {} }, full error: {'ok': 0.0}"))
+    'not authorized on x to execute command'
+    >>> sentence(OSError()), len(sentence(ValueError("x" * 1000)))
+    ('OSError', 300)
+    """
+    cause: Any = error.args[0] if error.args else None
+    text = str(error)
+    if callable(getattr(cause, "str", None)) and callable(getattr(cause, "name", None)):  # librdkafka's
+        text = f"{cause.str()} ({cause.name()})"
+    first = next((line for line in _REST.sub("", text).splitlines() if line.strip()), "")
+    short = " ".join(first.split()) or type(error).__name__
+    return short if len(short) <= SENTENCE_MAX else f"{short[: SENTENCE_MAX - 2]} …"
+
 
 class HydrodaskError(Exception):
     """Base of all errors that hydrodask raises on purpose."""

@@ -69,12 +69,19 @@ def test_secrets_are_for_their_owner_alone(mongodb: MongoService) -> None:
 
 
 def test_platform_has_rights_on_its_own_database_alone(opened: Opener, mongodb: MongoService) -> None:
-    """Another database is refused, for good."""
+    """Another database is refused, for good, in one sentence that says what to do."""
     mine, _ = load(sets=mongodb.sets(), environ={})
     documents = opened(mine.documents.model_copy(update={"database": "others"}))
 
-    with pytest.raises(FatalError, match=r"not authorized"):
+    with pytest.raises(FatalError, match=r"not authorized") as raised:
         documents.write([put("x", 1)])
+    said = str(raised.value)
+    assert len(said) < 300
+    assert "documents.username" in said
+    assert "lsid" not in said
+    with pytest.raises(FatalError, match=r"not authorized") as raised:
+        documents.find("status", {}, limit=1)
+    assert len(str(raised.value)) < 300
 
 
 @pytest.mark.parametrize("username", [None, "hydrodask", "nobody"])

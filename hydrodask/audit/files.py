@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from hydrodask.audit.finding import Result
 from hydrodask.audit.rows import RATE
-from hydrodask.errors import RetryableError
+from hydrodask.errors import RetryableError, sentence
 from hydrodask.store import seal
 from hydrodask.store.lake import LOG, Lake
 from hydrodask.store.listing import Named
@@ -60,7 +60,7 @@ def inspect(lake: Lake, named: Named, sensor: str | None, result: Result) -> Lin
     try:
         table, metadata = parse(data)
     except (pa.ArrowException, OSError, ValueError) as error:
-        result.found(named.path, f"it can't be read as Parquet ({error})")
+        result.found(named.path, f"it can't be read as Parquet ({sentence(error)})")
         return Link(named, None, 0, usable=False)
     result.count(rows=table.num_rows)
     end = _number(metadata, _END)

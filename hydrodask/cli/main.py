@@ -6,13 +6,12 @@
 import importlib
 import logging
 import sys
+import traceback
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
-from hydrodask.cli.common import errors
-from hydrodask.errors import HydrodaskError
+from hydrodask.cli.speaking import DEBUG, complain, log_to_stderr, show_what_can_be_shown, wants_debug
 
 COMMANDS = (
     "run",
@@ -37,6 +36,9 @@ COMMANDS = (
     "config",
     "services",
 )
+_DEBUG = [False]
+"""Whether stack traces are asked for."""
+
 _MODULES = {"import": "import_"}
 """A module can't have the name of a keyword."""
 
@@ -54,18 +56,18 @@ for _name in COMMANDS:
 @app.callback()
 def _common(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done, not only what is wrong.")] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show stack traces.")] = False,  # noqa: ARG001 - see `main`
 ) -> None:
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    log_to_stderr(logging.INFO if verbose else logging.WARNING, debug=_DEBUG[0])
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    show_what_can_be_shown()
+    _DEBUG[:] = [wants_debug(sys.argv)]
     try:
         app()
-    except HydrodaskError as error:
-        errors.print(f"[bold red]hydrodask:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+    except Exception as error:
+        if _DEBUG[0]:
+            traceback.print_exc()
+        sys.exit(complain(error))

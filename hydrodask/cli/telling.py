@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from hydrodask import clock
-from hydrodask.errors import HydrodaskError
+from hydrodask.errors import HydrodaskError, sentence
 from hydrodask.observe.status import outdated, places_of, status_document
 from hydrodask.records import Upsert
 
@@ -98,6 +98,6 @@ class Teller:
             self.trouble = f"could not be written: {error}"
         except Exception as error:
             log.debug("a bug", exc_info=True)
-            self.trouble = f"could not be written: {type(error).__name__}: {error}"
+            self.trouble = f"could not be written: {type(error).__name__}: {sentence(error)}"
         else:
             self.trouble = ""

@@ -9,7 +9,7 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster
 
-from hydrodask.errors import UnreachableError
+from hydrodask.errors import UnreachableError, sentence
 from hydrodask.settings import Settings
 
 CONFIG = {
@@ -41,7 +41,7 @@ def training_cluster(settings: Settings) -> Iterator[Client]:
                 )
             client = Client(cluster or settings.cluster.address, timeout=20)
         except (OSError, TimeoutError, ValueError) as error:
-            raise UnreachableError(f"could not reach a Dask cluster to train on: {error}") from error
+            raise UnreachableError(f"could not reach a Dask cluster to train on: {sentence(error)}") from error
         try:
             yield client
         finally:

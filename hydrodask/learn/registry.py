@@ -25,7 +25,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from hydrodask.errors import FatalError, UnreachableError, UsageError
+from hydrodask.errors import FatalError, UnreachableError, UsageError, sentence
 from hydrodask.learn.targets import TARGETS
 from hydrodask.settings import Settings
 
@@ -168,9 +168,9 @@ def reachable(uri: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        text = str(error).splitlines()[0][:300]
+        text = sentence(error)
         if "Max retries" in str(error) or "Connection" in str(error):
             raise UnreachableError(f"could not reach MLflow at {uri} (learn.mlflow): {text}") from error
         raise FatalError(f"MLflow at {uri} refused: {text}") from error
     except OSError as error:
-        raise FatalError(f"could not read or write artefacts of MLflow at {uri}: {error}") from error
+        raise FatalError(f"could not read or write artefacts of MLflow at {uri}: {sentence(error)}") from error

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from hydrodask.channels import SENSORS
-from hydrodask.errors import FatalError
+from hydrodask.errors import FatalError, sentence
 from hydrodask.learn.drift import COLUMNS as WATCHED
 from hydrodask.learn.drift import Day, Reference
 from hydrodask.learn.features import SEGMENTS, VERSION, Cycles, compute, measured
@@ -50,9 +50,9 @@ class Model:
                 json.loads(found[key]) for key in ("features_version", "classes", "columns")
             )
         except (KeyError, ValueError, RuntimeError) as error:
-            raise FatalError(f"could not load {name} version {version}: {error}") from error
+            raise FatalError(f"could not load {name} version {version}: {sentence(error)}") from error
         except Exception as error:  # ONNX Runtime's own errors have no common base
-            raise FatalError(f"could not load {name} version {version}: {error}") from error
+            raise FatalError(f"could not load {name} version {version}: {sentence(error)}") from error
         if features_version != VERSION:
             raise FatalError(
                 f"could not load {name} version {version}: it was trained on features of version {features_version}, "

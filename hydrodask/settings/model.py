@@ -58,7 +58,7 @@ class Rig(Section):
 class Topics(Section):
     """How topics are made when they are missing."""
 
-    prefix: str = "hydraulic-"
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]*$", max_length=200)] = "hydraulic-"
     partitions: Count = 1
     replication: Count = 1
     min_insync: Count = 1
@@ -104,7 +104,7 @@ class Kafka(Login):
 
     embedded: bool = True
     bootstrap: str = "127.0.0.1:9092"
-    group: str = "hydrodask"
+    group: Annotated[str, Field(min_length=1, max_length=200)] = "hydrodask"
     start: Literal["earliest", "latest"] = "earliest"
     on_data_loss: Literal["continue", "fail"] = "continue"
     discover_every: PositiveDuration = 10.0

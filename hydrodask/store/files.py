@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hydrodask.errors import RetryableError
+from hydrodask.errors import SENTENCE_MAX, RetryableError, sentence
 from hydrodask.failpoints import failpoint
 from hydrodask.store.filesystems import LocalDisk, open_file_system
 
@@ -143,8 +143,5 @@ def _first_line(error: Exception) -> str:
     >>> _first_line(RuntimeError(r'RPCError("org.apache.x.SafeModeException", "no\n\tat y")'))
     'SafeModeException: no'
     """
-    text = str(error)
-    said = _SERVER_ERROR.search(text)
-    if said:
-        return f"{said[1]}: {said[2]}"
-    return text.strip().split("\n", 1)[0] or type(error).__name__
+    said = _SERVER_ERROR.search(str(error))
+    return f"{said[1]}: {said[2]}"[:SENTENCE_MAX] if said else sentence(error)

@@ -17,7 +17,7 @@ from fsspec.core import url_to_fs
 
 from hydrodask import clock, durable
 from hydrodask.background import in_time
-from hydrodask.errors import FatalError
+from hydrodask.errors import FatalError, sentence
 
 HDFS_OPTIONS = {
     # With the defaults a call to a name node that is down blocks for three minutes; with these for 2 to 3 s.
@@ -254,6 +254,9 @@ def open_file_system(url: str) -> tuple[FileSystem, str]:
     """Return the file system of `url`, and the path on it. Raises FatalError for one that can't commit files."""
     options: dict[str, str] = {}
     kind = url.partition("://")[0] if "://" in url else "file"
+    if kind == "file":  # a path as it stands: fsspec would take `::` in it for two file systems, one in the other
+        path = os.path.expanduser(url.removeprefix("file://"))  # noqa: PTH111 - a Path would cut what it holds
+        return LocalDisk(fsspec.filesystem("file")), os.path.abspath(path)  # noqa: PTH100 - see above
     if kind == "hdfs":
         options = HDFS_OPTIONS
     elif kind == "webhdfs" and "@" not in url:
@@ -261,7 +264,7 @@ def open_file_system(url: str) -> tuple[FileSystem, str]:
     try:
         fs, root = url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
-        raise FatalError(f"could not open file system {url!r}: {error}") from error
+        raise FatalError(f"could not open file system {url!r}: {sentence(error)}") from error
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
     for known, opened in _KNOWN.items():
         if known in protocols:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hydrodask.channels import SENSORS
-from hydrodask.errors import IntegrityError, RetryableError, UsageError
+from hydrodask.errors import IntegrityError, RetryableError, UsageError, sentence
 from hydrodask.store import seal
 from hydrodask.store.files import Files
 from hydrodask.store.listing import Named, current, named, readable
@@ -101,7 +101,9 @@ class Lake:
             has, rows = list(data.schema_arrow.names), data.metadata.num_rows
             read = data.read(None if columns is None else [name for name in has if name in columns])
         except (pa.ArrowInvalid, KeyError) as error:
-            raise IntegrityError(f"{file.path} in {self.files.url} is damaged ({error}); move it away") from error
+            raise IntegrityError(
+                f"{file.path} in {self.files.url} is damaged ({sentence(error)}); move it away"
+            ) from error
         found = dict(zip(read.column_names, read.columns, strict=True))
         if sensor := file.parts.get("sensor"):
             has.append("sensor")
@@ -165,7 +167,8 @@ class Lake:
             return int(metadata[_END]), metadata.get(LOG, b"").decode()
         except (pa.ArrowInvalid, KeyError, ValueError) as error:
             raise IntegrityError(
-                f"{path} in {self.files.url} is no file of ours or is damaged ({error}); move it away and run again"
+                f"{path} in {self.files.url} is no file of ours or is damaged ({sentence(error)}); "
+                "move it away and run again"
             ) from error
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hydrodask.errors import IntegrityError
+from hydrodask.errors import IntegrityError, sentence
 from hydrodask.store.lake import Lake, encode_range
 from hydrodask.store.listing import Named, readable
 
@@ -100,7 +100,9 @@ class Folder:
             data = pq.ParquetFile(pa.BufferReader(self._lake.files.read(file.path)))
             return data.read(columns).replace_schema_metadata(None)
         except (pa.ArrowException, KeyError) as error:
-            raise IntegrityError(f"{file.path} in {self._lake.files.url} is damaged ({error}); move it away") from error
+            raise IntegrityError(
+                f"{file.path} in {self._lake.files.url} is damaged ({sentence(error)}); move it away"
+            ) from error
 
     def _keys(self, table: pa.Table) -> list[tuple[str, int, int]]:
         start_us = pc.cast(table[self._start], pa.int64())

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hydrodask.errors import ConfigError, IntegrityError
+from hydrodask.errors import ConfigError, IntegrityError, sentence
 from hydrodask.records import Float64, Int64
 from hydrodask.store.files import Files
 from hydrodask.store.listing import readable
@@ -73,7 +73,7 @@ def read_matrix(path: Path) -> tuple[Int64 | None, Float64]:
             return table.column("cycle").to_numpy().astype(np.int64), _finite(values, path)
         return None, _finite(_text(path), path)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-        raise ConfigError(f"could not read {path} as cycles, one a row: {error}") from error
+        raise ConfigError(f"could not read {path} as cycles, one a row: {sentence(error)}") from error
 
 
 def read_labels(path: Path) -> Float64:
@@ -84,7 +84,7 @@ def read_labels(path: Path) -> Float64:
             return _finite(np.stack([_floats(table.column(name)) for name in LABELS], axis=1), path)
         values = _finite(_text(path), path)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
-        raise ConfigError(f"could not read {path} as labels, one cycle a row: {error}") from error
+        raise ConfigError(f"could not read {path} as labels, one cycle a row: {sentence(error)}") from error
     if values.shape[1] != len(LABELS):
         raise ConfigError(f"{path} has {values.shape[1]} columns; want {len(LABELS)}: {', '.join(LABELS)}")
     return values
@@ -130,7 +130,7 @@ def _read(files: Files, path: str, columns: list[str]) -> pa.Table:
         return pq.ParquetFile(io.BytesIO(files.read(path))).read(columns)
     except (pa.ArrowException, KeyError) as error:
         raise IntegrityError(
-            f"{path} in {files.url} is no file of ours or is damaged ({error}); move it away"
+            f"{path} in {files.url} is no file of ours or is damaged ({sentence(error)}); move it away"
         ) from error
 
 

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from hydrodask import clock
 from hydrodask.background import in_background, in_time
-from hydrodask.errors import FencedError, HydrodaskError, RetryableError, StartOverError
+from hydrodask.errors import FencedError, HydrodaskError, RetryableError, StartOverError, sentence
 from hydrodask.failpoints import failpoint
 from hydrodask.kafka import (
     Consumer,
@@ -180,7 +180,7 @@ class Transactions:
 
     def _give_up(self, error: KafkaException | BufferError, what: str) -> NoReturn:
         """Abort, so that the same commit can be tried again, and raise ours: fenced, fatal, retryable or start over."""
-        ours: HydrodaskError = RetryableError(f"could not {what}: {error}")
+        ours: HydrodaskError = RetryableError(f"could not {what}: {sentence(error)}")
         if isinstance(error, KafkaException):
             ours = _lasting(error, what)
             if not isinstance(ours, RetryableError) or isinstance(ours, StartOverError):

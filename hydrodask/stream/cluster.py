@@ -13,7 +13,7 @@ import dask
 from distributed import Client, KilledWorker, LocalCluster
 from distributed.client import FutureCancelledError
 
-from hydrodask.errors import FatalError, RetryableError, UnreachableError, WorkerLostError
+from hydrodask.errors import FatalError, RetryableError, UnreachableError, WorkerLostError, sentence
 from hydrodask.reports import StepReport
 from hydrodask.settings.model import Cluster
 from hydrodask.stream.order import Order
@@ -98,7 +98,7 @@ class DaskCluster:
         try:
             return cls(await Client(address, asynchronous=True, set_as_default=False, timeout=20), None)
         except (OSError, TimeoutError, ValueError) as error:
-            raise UnreachableError(f"could not reach the Dask scheduler at {address}: {error}") from error
+            raise UnreachableError(f"could not reach the Dask scheduler at {address}: {sentence(error)}") from error
 
     @property
     def dashboard(self) -> str:
@@ -119,7 +119,7 @@ class DaskCluster:
         try:
             identity = await asyncio.wait_for(self._client.scheduler.identity(n_workers=-1), _ASK_S)
         except (OSError, TimeoutError) as error:
-            raise UnreachableError(f"the Dask scheduler does not answer: {error}") from error
+            raise UnreachableError(f"the Dask scheduler does not answer: {sentence(error)}") from error
         return self._see(identity["workers"])
 
     def _see(self, workers: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -157,7 +157,7 @@ class DaskCluster:
         except KilledWorker as error:  # whose text is for people who start tasks by hand
             raise WorkerLostError(f"worker {worker} died during a step") from error
         except (FutureCancelledError, OSError) as error:
-            raise WorkerLostError(f"worker {worker} went away during a step: {error}") from error
+            raise WorkerLostError(f"worker {worker} went away during a step: {sentence(error)}") from error
         finally:
             future.release()
 
@@ -175,7 +175,7 @@ class DaskCluster:
             for future in futures:
                 yield await future
         except (KilledWorker, FutureCancelledError, OSError) as error:
-            raise WorkerLostError(f"a worker went away with {function.__name__}: {error}") from error
+            raise WorkerLostError(f"a worker went away with {function.__name__}: {sentence(error)}") from error
         finally:
             for future in futures:
                 future.release()
@@ -207,7 +207,7 @@ def told_apart(function: Callable[..., T], *arguments: Any) -> T:
     except OSError as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{function.__name__} failed in {where.filename.rpartition('/')[2]}:{where.lineno}"
-        raise RetryableError(f"{what}: {type(error).__name__}: {error}") from error
+        raise RetryableError(f"{what}: {type(error).__name__}: {sentence(error)}") from error
 
 
 def _mib(size: int) -> str:
@@ -232,7 +232,7 @@ async def _local(settings: Cluster) -> LocalCluster:
             return await cluster
         except (OSError, TimeoutError, RuntimeError) as error:
             await cluster.close()
-            what = f"could not start a Dask cluster here (attempt {attempt} of {_STARTS}): {error}"
+            what = f"could not start a Dask cluster here (attempt {attempt} of {_STARTS}): {sentence(error)}"
             if attempt == _STARTS:
                 raise UnreachableError(what) from error
             log.warning("%s", what)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hydrodask import clock
-from hydrodask.errors import FatalError, HydrodaskError, RetryableError, StartOverError
+from hydrodask.errors import FatalError, HydrodaskError, RetryableError, StartOverError, sentence
 from hydrodask.stream.partition import Partition
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class Failures:
 
     def _judge(self, partition: Partition, end: int, error: Exception) -> HydrodaskError:
         failure = self._note(partition, end)
-        said = str(error) if isinstance(error, HydrodaskError) else f"{type(error).__name__}: {error}"
+        said = str(error) if isinstance(error, HydrodaskError) else f"{type(error).__name__}: {sentence(error)}"
         where = f"offsets {partition.position} to {end}" if end > partition.position else f"offset {partition.position}"
         what = f"flow {partition.ctx.flow} failed on {partition.ctx.topic}-{partition.ctx.partition} at {where}"
         waited_s = clock.monotonic_s() - failure.since_s

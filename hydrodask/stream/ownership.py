@@ -9,8 +9,17 @@ Files beside the snapshots, each put once and never changed: `run-N` for the N-t
 generation G of run N, `slot-S` for each slot that was ever used. Those of older runs go when a run has its claim.
 """
 
+import hashlib
+import string
+
 from hydrodask.errors import FatalError, FencedError
 from hydrodask.store.files import Files
+
+_PLAIN = frozenset(string.ascii_letters + string.digits + "-_.")
+"""What a folder's name may hold on every file system."""
+
+FOLDER_MAX = 200
+"""Longer names are cut, and told apart by a hash: file systems take 255 bytes."""
 
 CLAIMS_MAX = 100
 """Runs that may start at the same time."""
@@ -21,7 +30,7 @@ class Ownership:
 
     def __init__(self, files: Files, group: str) -> None:
         self._files = files
-        self._folder = f"owners/{group}"
+        self._folder = f"owners/{folder_of(group)}"
 
     def claim(self, run_id: str) -> int:
         """Make the group that of a new run, and return the run's number; from now on older ones get no slot."""
@@ -70,6 +79,19 @@ class Ownership:
 
     def _names(self) -> list[str]:
         return [path.rsplit("/", 1)[-1] for path in self._files.names(self._folder)]
+
+
+def folder_of(group: str) -> str:
+    """Return a group's folder: one level, whatever its name holds, and no two groups have the same.
+
+    >>> folder_of("plant-2"), folder_of("team/a"), folder_of("..")
+    ('plant-2', 'team=2Fa', '=2E.')
+    """
+    data = group.encode()
+    plain = "".join(chr(byte) if chr(byte) in _PLAIN else f"={byte:02X}" for byte in data)
+    if plain.startswith("."):  # hidden, or the folder above
+        plain = "=2E" + plain[1:]
+    return plain if len(plain) <= FOLDER_MAX else f"{plain[:64]}=={hashlib.sha256(data).hexdigest()}"
 
 
 def _numbers(names: list[str], kind: str) -> list[int]:

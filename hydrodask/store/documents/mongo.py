@@ -26,6 +26,7 @@ from hydrodask.errors import (
     HydrodaskError,
     RetryableError,
     UnreachableError,
+    sentence,
 )
 from hydrodask.records import Change, Upsert
 from hydrodask.settings import model
@@ -43,7 +44,9 @@ _PERMANENT = (
     10334,
     17280,
     121,
-)  # rights, password (and Atlas'), too large, key too long, refused
+)
+_REFUSED = (13, 18, 8000)  # rights, password (and Atlas')
+_RIGHTS = "; check documents.username, its password, and that it may read and write this database"
 
 
 class MongoDocuments:
@@ -67,7 +70,7 @@ class MongoDocuments:
                 password=password,
             )
         except (ConfigurationError, InvalidURI, ValueError) as error:
-            raise ConfigError(f"documents.url can't be used: {error}") from error
+            raise ConfigError(f"documents.url can't be used: {sentence(error)}") from error
         self._database = self._client.get_database(settings.database, write_concern=WriteConcern(w="majority", j=True))
         self._keep_s = settings.keep
         self._keep_removed_s = settings.keep_removed
@@ -128,7 +131,7 @@ class MongoDocuments:
         except PyMongoError as error:
             raise _translate(error, message) from error
         except BSONError as error:
-            raise FatalError(f"{message}: {error}") from error
+            raise FatalError(f"{message}: {sentence(error)}") from error
 
 
 def _operation(change: Change) -> UpdateOne:
@@ -146,11 +149,24 @@ def _operation(change: Change) -> UpdateOne:
 
 def _translate(error: PyMongoError, message: str) -> HydrodaskError:
     if isinstance(error, ConnectionFailure) or error.timeout:
-        return UnreachableError(f"{message}: {error}; is the server running and documents.url right?")
+        return UnreachableError(f"{message}: {sentence(error)}; is the server running and documents.url right?")
     if isinstance(error, BulkWriteError):
         codes = {problem["code"] for problem in error.details.get("writeErrors", ())}
         kind = FatalError if codes.intersection(_PERMANENT) else RetryableError
-        return kind(f"{message}: {error.details}")
+        return kind(f"{message}: {_first_problem(error)}")
     if isinstance(error, OperationFailure) and error.code not in _PERMANENT:
-        return RetryableError(f"{message}: {error}")
-    return FatalError(f"{message}: {error}")
+        return RetryableError(f"{message}: {sentence(error)}")
+    return FatalError(f"{message}: {sentence(error)}{_RIGHTS if error_code(error) in _REFUSED else ''}")
+
+
+def error_code(error: PyMongoError) -> object:
+    """Return the server's number for an error, None when it has none."""
+    return getattr(error, "code", None)
+
+
+def _first_problem(error: BulkWriteError) -> str:
+    """Return what the server says of the first write that failed, and how many did."""
+    details = error.details
+    problems = [*details.get("writeErrors", ()), *details.get("writeConcernErrors", ())]
+    first = sentence(ValueError(str(problems[0].get("errmsg", "")))) if problems else sentence(error)
+    return first if len(problems) <= 1 else f"{first} (and {len(problems) - 1} more)"

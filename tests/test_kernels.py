@@ -15,22 +15,38 @@ from hydrodask.stream.warm import warm_up
 
 ROOT = Path(__file__).resolve().parents[1]
 
+CALLER = """
+from hydrodask.kernels import njit
+from hydrodask.window.welford import add
+
+@njit(cache=True)
+def mean(values):
+    count, mean, m2 = 0.0, 0.0, 0.0
+    for value in values:
+        count, mean, m2 = add(value, count, mean, m2)
+    return mean
+"""
+"""A kernel that uses a helper of another file."""
+
 MEAN = """
 import numpy as np
-from hydrodask.window import panes
-one = np.zeros((1, 1), np.int64), np.zeros((1, 1, 5)), np.zeros((1, 1), np.bool_)
-for value in (1.0, 2.0, 3.0, 4.0):
-    panes.put(0, 0, value, *one)
-print(one[1][0, 0, panes.MEAN], sum(panes.put.stats.cache_misses.values()))
+from hydrodask.window.caller import mean
+print(mean(np.array([1.0, 2.0, 3.0, 4.0])), sum(mean.stats.cache_misses.values()))
 """
 """Prints the mean of 1, 2, 3 and 4, and how many functions had to be compiled for it."""
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Return a folder with a copy of the package."""
-    shutil.copytree(ROOT / "hydrodask", tmp_path / "hydrodask", ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path
+    """Return a folder with a copy of the package, which has one more kernel."""
+    return copied(tmp_path)
+
+
+def copied(folder: Path) -> Path:
+    """Put a copy of the package with one more kernel into a folder."""
+    shutil.copytree(ROOT / "hydrodask", folder / "hydrodask", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "hydrodask/window/caller.py").write_text(CALLER)
+    return folder
 
 
 def run(folder: Path, script: str = MEAN, **environ: str) -> list[str]:
@@ -57,14 +73,14 @@ def test_a_changed_helper_is_seen(copy: Path) -> None:
     assert [one[1] for one in (before, again, after)] == ["1", "0", "1"]
 
 
-def test_a_copy_takes_its_machine_code_along(copy: Path) -> None:
+def test_a_copy_takes_its_machine_code_along(copy: Path, tmp_path: Path) -> None:
     """Nothing is compiled again, though every file is younger than it was."""
-    run(ROOT)
-    place = kernels.folder()
-    assert place is not None
-    shutil.copytree(place, copy / "hydrodask/__pycache__" / place.name)
+    assert run(copy) == ["2.5", "1"]
+    other = copied(tmp_path / "other")
+    (place,) = (copy / "hydrodask/__pycache__").glob("kernels-*")
+    shutil.copytree(place, other / "hydrodask/__pycache__" / place.name)
 
-    assert run(copy) == ["2.5", "0"]
+    assert run(other) == ["2.5", "0"]
 
 
 def unwritable(folder: Path) -> None:

@@ -15,7 +15,19 @@ from hydrodask.ingest.topics import create
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 from tests.audited import BAD, fine, run_real, wrong
-from tests.delivery import CYCLES, Driver, Progress, read, sets_of, settings_of, until
+from tests.delivery import (
+    CYCLES,
+    Delivered,
+    Driver,
+    Progress,
+    assert_same,
+    collect,
+    documents,
+    read,
+    sets_of,
+    settings_of,
+    until,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
@@ -106,4 +118,28 @@ def test_outputs_wait_for_a_topic_that_is_gone_and_nothing_else_does(kafka: Kafk
 
     assert [one.restored for one in done] == [0, 0, 5]
     assert sorted(letters(settings)) == [b'{"bad": %d}' % number for number in range(10)]
+    assert fine(verify(settings))
+
+
+def test_window_rows_wait_for_their_topic_and_are_judged_then(
+    kafka: Kafka, short: Path, wanted: Delivered, tmp_path: Path
+) -> None:
+    """Their topic is deleted in mid-run and made anew: nothing is lost or doubled, and incidents come at once then."""
+    sets = sets_of(kafka, tmp_path, "anew", "step.trigger=200ms", "kafka.discover_every=1s")
+    settings = settings_of(kafka, tmp_path, "anew")
+    create(settings)
+    with Driver(sets, tmp_path / "log") as driver:
+        until(lambda: "running:" in driver.output, "it runs")
+        delete(settings, "analytics")
+        publish_samples(settings, short)
+        until(lambda: "topic anew-analytics is gone; `hydrodask topics create`" in driver.output, "it says so")
+        with Progress(settings) as progress:
+            until(lambda: progress.offsets()["labels"] == CYCLES, "labels go on")
+            assert progress.offsets()["PS1"] == 0
+            create(settings)
+            until(lambda: not any(progress.ends()[n] - at for n, at in progress.offsets().items()), "all is read")
+        until(lambda: documents(settings, "incidents") == wanted.incidents, "all incidents are there", seconds=30)
+        assert driver.stop() == 0
+
+    assert_same(collect(settings), wanted)
     assert fine(verify(settings))

@@ -18,8 +18,9 @@ import pytest
 from hydrodask import clock
 from hydrodask.errors import ConfigError
 from hydrodask.failpoints import NAMES, VARIABLE, killer
+from tests.simulation.anew import check_anew
 from tests.simulation.check import check, collect, reference
-from tests.simulation.lives import fails, live, trouble
+from tests.simulation.lives import Look, fails, live, trouble
 from tests.simulation.platform import Platform
 from tests.simulation.schedule import DRIVERS, Event, Fault, Schedule, draw
 
@@ -30,9 +31,9 @@ MUTATION_SEEDS_MAX = 400
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def must_be_fine(schedule: Schedule) -> None:
+def must_be_fine(schedule: Schedule, look: Look = check) -> None:
     """Fail with what is wrong."""
-    if (wrong := trouble(schedule)) is not None:
+    if (wrong := trouble(schedule, look)) is not None:
         pytest.fail(wrong, pytrace=False)
 
 
@@ -55,21 +56,30 @@ def test_any_life_delivers_the_same() -> None:
         pytest.fail("\n\n".join(wrong), pytrace=False)
 
 
+@pytest.mark.timeout(max(300, LIVES))
+def test_any_life_with_topics_made_anew() -> None:
+    """Deleted and made anew in the middle of anything: all of the new log is read, as if there had been no other."""
+    if wrong := list(live(LIVES // 2, anew=True)):
+        pytest.fail("\n\n".join(wrong), pytrace=False)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_death_at_each_place(name: str) -> None:
     """Killed or stalled at a fail point, the first time or later, by a process with much or with little to do."""
     happened = 0
     for number, (kind, seconds) in ((1, ("kill", 0.0)), (2, ("stall", 4.0)), (4, ("kill", 0.0))):
-        events = (Event(1.5, "join"), Event(3.0, "kill worker", 0.5))  # fence.* and close.* need them
+        look = check_anew if name.startswith("end.") else check
+        ends = tuple(Event(at_s, "remake", 0.3) for at_s in (1.2, 2.0, 2.8)) if look is check_anew else ()
+        events = (Event(1.5, "join"), *ends, Event(3.0, "kill worker", 0.5))  # fence.* and close.* need them
         sets = (("commit_every", 0.1), ("snapshot_every", 0.2), ("roll_rows", 12), ("roll_age", 0.8), ("rows_max", 60))
         count = 1 if name.startswith("fence.") else number
         schedule = Schedule(
             number, number, workers=2, sets=sets, faults=(Fault(name, count, kind, "before", seconds),), events=events
         )
         try:
-            happened += len(check(schedule).hits)
+            happened += len(look(schedule).hits)
         except AssertionError:
-            must_be_fine(schedule)
+            must_be_fine(schedule, look)
 
     assert happened > 0, f"nobody has come to {name}"
 

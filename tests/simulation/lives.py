@@ -4,11 +4,14 @@ import gc
 import logging
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulation.anew import check_anew
 from tests.simulation.check import check
-from tests.simulation.schedule import Schedule, draw
+from tests.simulation.schedule import Schedule, draw, remade
+
+Look = Callable[[Schedule], object]
 
 AT_ONCE = 20
 """Lives that a process gets at a time."""
@@ -16,10 +19,10 @@ AT_ONCE = 20
 SHRINK_MAX = 200
 
 
-def fails(schedule: Schedule) -> AssertionError | None:
+def fails(schedule: Schedule, look: Look = check) -> AssertionError | None:
     """Return what is wrong with a life, None when nothing is."""
     try:
-        check(schedule)
+        look(schedule)
     except AssertionError as error:
         return error
     except Exception as error:
@@ -28,39 +31,50 @@ def fails(schedule: Schedule) -> AssertionError | None:
     return None
 
 
-def shrink(schedule: Schedule) -> Schedule:
+def shrink(schedule: Schedule, look: Look = check) -> Schedule:
     """Return the schedule with as few faults and events as still fail."""
     tries = 0
     number = 0
     while number < len(schedule) and tries < SHRINK_MAX:
         fewer = schedule.without(number)
         tries += 1
-        if fails(fewer) is None:
+        if fails(fewer, look) is None:
             number += 1
         else:
             schedule = fewer
     return schedule
 
 
-def trouble(schedule: Schedule) -> str | None:
+def trouble(schedule: Schedule, look: Look = check) -> str | None:
     """Return what is wrong, the smallest schedule that shows it, and how to see it again; None when all is well."""
-    error = fails(schedule)
+    error = fails(schedule, look)
     if error is None:
         return None
     again = f"HYDRODASK_SEED={schedule.seed} .venv/bin/python -m pytest tests/test_simulation.py -k seed"
-    return f"{error}\n\nagain: {again}\n\n{schedule}\n\nthe least that fails:\n{shrink(schedule)}"
+    return f"{error}\n\nagain: {again}\n\n{schedule}\n\nthe least that fails:\n{shrink(schedule, look)}"
 
 
-def live(count: int) -> Iterator[str]:
-    """Live the lives of the first `count` seeds, on all cores; yield what is wrong with each that fails."""
+def live(count: int, *, anew: bool = False) -> Iterator[str]:
+    """Live the lives of the first `count` seeds, on all cores; yield what is wrong with each that fails.
+
+    `anew`: lives in which topics are deleted and made anew.
+    """
     parts = [range(first, min(first + AT_ONCE, count)) for first in range(0, count, AT_ONCE)]
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        for found in pool.map(_live, parts):
+        for found in pool.map(_live_anew if anew else _live, parts):
             yield from found
 
 
 def _live(seeds: range) -> list[str]:
+    return _troubles(map(draw, seeds), check)
+
+
+def _live_anew(seeds: range) -> list[str]:
+    return _troubles((remade(draw(seed)) for seed in seeds), check_anew)
+
+
+def _troubles(schedules: Iterable[Schedule], look: Look) -> list[str]:
     logging.disable(logging.CRITICAL)
-    found = [wrong for seed in seeds if (wrong := trouble(draw(seed))) is not None]
+    found = [wrong for schedule in schedules if (wrong := trouble(schedule, look)) is not None]
     gc.collect()  # a thread that ends in the middle of a parser's work upsets Python 3.11
     return found

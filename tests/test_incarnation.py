@@ -16,7 +16,7 @@ from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
-from hydrodask.stream import incarnation
+from hydrodask.stream import incarnation, snapshot
 from hydrodask.stream.context import Context
 from hydrodask.stream.incarnation import SPAN, Incarnation
 from hydrodask.stream.opening import Opening
@@ -143,6 +143,27 @@ def test_lost_records_are_made_up_for_by_files_and_snapshots(lost: str) -> None:
     assert (partition.position, partition.committed, partition.ctx.base) == (SPAN, SPAN, SPAN)
     place.work(partition, 500)
     assert place.lake.table("raw", ["offset"]).column("offset").to_pylist() == [*range(1000), *range(SPAN, SPAN + 500)]
+
+
+def test_a_folder_of_an_older_version_goes_on_though_its_first_start_was_killed() -> None:
+    """Its snapshots name no log; the record is there, and the state is still that of before."""
+    place = Place(embedded=True)
+    place.work(place.open(), 1000)
+    for path in place.snapshots.names(""):
+        if "log-" in path:
+            place.snapshots.remove(path)
+        else:
+            state = snapshot.decode(place.snapshots.read(path))
+            snapshot.save(place.snapshots, SOURCE, int(path[-21:-9]), state | {"log": "", "ended": False})
+    for path in place.lake.files.names(""):
+        place.lake.files.remove(path)
+    incarnation.put(place.snapshots, SOURCE, 0, Incarnation(log="mock2/embedded", base=SPAN))
+    place.ids.start = "mock2"
+    place.make(500)
+
+    partition = place.open()
+
+    assert (partition.position, partition.consumed, partition.ctx.totals["lost"]) == (SPAN, 1000, 0)
 
 
 def test_a_damaged_record_is_said_and_not_needed() -> None:

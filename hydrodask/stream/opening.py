@@ -83,6 +83,8 @@ class Opening:
             known = [*known, self._anew(seen, ctx)]
         if known != seen.known or seen.number < len(known):
             self._record(seen, known[-1])
+        if seen.snapshot is not None and seen.snapshot < known[0].base:
+            known = [self._unknown(), *known]  # a state of before there were records
         return self._start(seen, known)
 
     def _look(self, source: Source) -> _Evidence | None:
@@ -109,11 +111,14 @@ class Opening:
         top = max(end, seen.snapshot or 0, seen.mine.offset if seen.mine else 0)
         if seen.known or not top:
             return
-        embedded = self.settings.kafka.embedded
-        if embedded or top > seen.high:  # whatever it was, it was another log
-            seen.known = [Incarnation(log=f"/{EMBEDDED}" if embedded else "unknown/")]
+        if self.settings.kafka.embedded or top > seen.high:  # whatever it was, it was another log
+            seen.known = [self._unknown()]
         else:
             seen.known = [Incarnation(log=seen.log)]
+
+    def _unknown(self) -> Incarnation:
+        """Return the log of an installation that kept no record of it."""
+        return Incarnation(log=f"/{EMBEDDED}" if self.settings.kafka.embedded else "unknown/")
 
     def _anew(self, seen: _Evidence, ctx: Context) -> Incarnation:
         """Return the log that begins. Raises RetryableError for an answer that is out of date."""

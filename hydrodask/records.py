@@ -210,10 +210,10 @@ class LabelRecord(msgspec.Struct):
     stable: Int64Field
 
 
-class WindowRecord(msgspec.Struct):
+class WindowRecord(msgspec.Struct, omit_defaults=True):
     """One window row on `hydraulic-analytics`, keyed by rig. Times are ISO 8601 UTC, values in the sensor's unit.
 
-    `sampling_rate_hz` is what the samples said; rows of before it was kept have none, and the table's counts.
+    `sampling_rate_hz` is that of the samples; older rows have none. They came on `partition` of the sensor's topic.
     """
 
     rig: str
@@ -229,6 +229,7 @@ class WindowRecord(msgspec.Struct):
     final: bool
     revision: Int64Field
     sampling_rate_hz: float | None = None
+    partition: int = 0
 
 
 class RefusedRecord(msgspec.Struct):

@@ -13,7 +13,12 @@ LATENCY_BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10
 WHOLE_RIG = "*"
 """Stands for the sensor in what is said of a whole rig."""
 
-STANDING = {"sensor_silent": "warning", "rig_silent": "critical", "unusable_samples": "critical"}
+STANDING = {
+    "sensor_silent": "warning",
+    "rig_silent": "critical",
+    "unusable_samples": "critical",
+    "two_partitions": "critical",
+}
 """Incidents that no window makes, and how bad each is. No rule of a file has one of these names."""
 
 

@@ -197,6 +197,7 @@ def decoder_of(settings: Settings, sensor: str) -> Decoder:
         record_bytes_max=settings.limits.record_bytes,
         rig_bytes_max=settings.limits.rig_bytes,
         first=settings.step.decoder,
+        from_key=settings.rig.from_key,
     )
 
 

@@ -110,7 +110,7 @@ def _want(part: Part, done: Done, wanted: dict[str, Ledger], place: int) -> None
     if "analytics" in wanted and len(done.windows):
         starts = done.windows.start_us.tolist()
         revisions = done.windows.revision.tolist()
-        rows = window_rows(done.windows, done.length_us)
+        rows = window_rows(done.windows, done.length_us, part.source[1])
         for (key, value), start_us, revision in zip(rows, starts, revisions, strict=True):
             which = row_digest(key, part.sensor, start_us, revision)
             record = partial(Outgoing, part.settings.topic("analytics"), key, value)

@@ -46,12 +46,16 @@ class Decoder:
         record_bytes_max: int,
         rig_bytes_max: int,
         first: DecoderName = "canonical",
+        from_key: bool = False,
         rigs: RigTable = RIGS,
     ) -> None:
         self.sensor = sensor
         self._default_rig = rigs.code(default_rig)
         self._future_us_max = future_us_max
         self._limits = (record_bytes_max, rig_bytes_max)
+        self._from_key = from_key
+        self.nameless: list[bytes | None] = []
+        """Keys of the first and the last record of the newest batch, if these name no rig."""
         parsers = [(canonical.parse, canonical.opening(sensor)), (flat.parse, np.frombuffer(sensor.encode(), np.uint8))]
         self._parsers: list[tuple[_Parser, Bytes]] = parsers[DECODERS.index(first) :]
         self._rigs = rigs
@@ -69,6 +73,7 @@ class Decoder:
         self._name_rigs(messages.values.data, columns)
         reasons = self._general(messages.values, left, columns) if len(left) else {}
         unread = set(reasons)
+        self._look_at_keys(messages, columns, reasons)
         self._refuse(columns, messages.timestamps_ms, reasons)
         self._settle_rigs(columns, messages.offsets, census, reasons)
         return self._samples(messages, columns), self._rejects(messages, reasons, unread, columns)
@@ -110,8 +115,29 @@ class Decoder:
         columns.good[at] = True
         columns.ints[at, 0], columns.ints[at, 1], columns.ints[at, 2] = done.cycle, done.sample_idx, done.time_us
         columns.floats[at, 0], columns.floats[at, 1] = done.value, done.rate_hz
+        columns.spans[at, 0], columns.spans[at, 1] = 0, [name is not None for name in done.rig]
         columns.rig[at] = [self._default_rig if name is None else self._code(name, columns) for name in done.rig]
         return {int(left[place]): reason for place, reason in done.reasons.items()}
+
+    def _look_at_keys(self, messages: Messages, columns: "_Columns", reasons: dict[int, str]) -> None:
+        """Take the rigs of records that name none from their keys, if that is wanted; remember some of these keys."""
+        good = np.flatnonzero(columns.good) if self._from_key else _ends(columns.good)
+        places = good[columns.spans[good, 0] == columns.spans[good, 1]]
+        if not self._from_key or not len(places):
+            self.nameless = [messages.keys[i] for i in places.tolist()]
+            return
+        spans = np.stack([messages.keys.bounds[places], messages.keys.bounds[places + 1]], axis=1)
+        table, codes = (self._rigs.pool, self._rigs.spans, self._rigs.slots), np.zeros(len(places), np.int32)
+        find_rigs(messages.keys.data, spans, np.ones(len(places), np.bool_), table, self._default_rig, codes)
+        columns.rig[places] = codes
+        for i in places[codes < 0].tolist():
+            key = messages.keys[i]
+            name = general.rig_of(key, self._limits[1])
+            if name is None:
+                columns.good[i], columns.rig[i] = False, self._default_rig
+                reasons[i] = f"the key is no rig's name: {key!r:.60}"
+            else:
+                columns.rig[i] = columns.waiting(name)
 
     def _refuse(self, columns: "_Columns", timestamps_ms: Int64, reasons: dict[int, str]) -> None:
         """Make rejects of records that are well-formed and make no sense, in the general decoder's order."""
@@ -186,6 +212,13 @@ class Decoder:
             where = (messages.topic, messages.partition, int(messages.offsets[i]))
             rejects.append(Reject(*where, key, messages.values[i], reasons[i], rig))
         return rejects
+
+
+def _ends(good: Bool) -> Int64:
+    """Return the places of the first and the last of the good ones, without a look at those between."""
+    if not len(good) or not good.any():
+        return np.zeros(0, np.int64)
+    return np.array([int(good.argmax()), len(good) - 1 - int(good[::-1].argmax())])
 
 
 class _Columns:

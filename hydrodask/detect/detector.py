@@ -90,10 +90,10 @@ class Detector:
         made.since = since
         return made
 
-    def update(self, row: WindowRecord, revision: int) -> list[Change]:
+    def update(self, row: WindowRecord, revision: int, *, whole: bool = True) -> list[Change]:
         """Take one row in, return what changes; `revision` is its offset in its partition.
 
-        Raises ValueError, and nothing has changed, when `window_start` is no time.
+        If it is not `whole` only what is certain is judged. Raises ValueError when `window_start` is no time.
         """
         if row.sensor not in CHANNELS:
             return []
@@ -101,7 +101,9 @@ class Detector:
         state = self._state((row.rig, row.sensor))
         if start_us <= state.last_us:
             return []
-        coverage = coverage_of(row, self.criteria.window_s)
+        coverage = coverage_of(row, self.criteria.window_s) if whole else 0.0
+        if not whole:
+            _begin_anew(state)
         if not row.final:
             return self._open(state, row, start_us, revision, coverage)
         changes = self._final(state, row, start_us, revision, coverage)

@@ -53,6 +53,7 @@ class Rig(Section):
     """Rigs."""
 
     default_id: Annotated[str, Field(min_length=1, max_length=128)] = "rig-1"
+    from_key: bool = False
 
 
 class Topics(Section):

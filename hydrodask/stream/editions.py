@@ -14,6 +14,7 @@ from hydrodask.detect.detector import coverage_of
 from hydrodask.detect.health import less
 from hydrodask.detect.refusals import Refusals
 from hydrodask.detect.silence import Silence
+from hydrodask.detect.splits import Splits
 from hydrodask.records import Change, WindowRecord
 from hydrodask.store.files import Files
 from hydrodask.stream.snapshot import folder_of
@@ -77,11 +78,15 @@ class Judging:
         criteria = next(e.criteria for e in begun if e.criteria is not None)
         self.detector, self.silence = Detector.by(criteria, since=since), Silence(criteria)
         self.refusals = Refusals(criteria.digest)
+        self.splits = Splits(criteria.digest, length_s=criteria.window_s)
 
     def take(self, one: Arrival) -> list[Change]:
         """Take a row, or the time, in by the edition of its offset, and return what changes."""
         dropped = self._turn(one.offset) if self._left and one.offset >= self._left[0].offset else []
-        changes = self.detector.update(one.row, one.offset) if isinstance(one.row, WindowRecord) else []
+        changes: list[Change] = []
+        if isinstance(one.row, WindowRecord):
+            whole, changes = self.splits.take(one.row, one.offset)
+            changes = self.detector.update(one.row, one.offset, whole=whole) + changes
         changes += self.silence.take(one) + self.refusals.take(one)
         if dropped:  # of one revision only one change of a document counts: what the row itself says
             said = {(change.collection, change.id) for change in changes}
@@ -98,17 +103,17 @@ class Judging:
     def health(self) -> dict[tuple[str, str], float]:
         """Return the health of every sensor that has been seen, 0..100."""
         worth = self.detector.health()
-        others = (self.silence, self.refusals)
+        others = (self.silence, self.refusals, self.splits)
         return {key: less(value, [s for one in others for s in one.severities(*key)]) for key, value in worth.items()}
 
     def alarms(self) -> list[tuple[str, str, str]]:
         """Return (rig, sensor, rule) of what is broken now, in order."""
-        return sorted([*self.detector.alarms(), *self.silence.alarms(), *self.refusals.alarms()])
+        return sorted([*self.detector.alarms(), *self.silence.alarms(), *self.refusals.alarms(), *self.splits.alarms()])
 
     def totals(self) -> dict[str, int]:
         """Return how many anomalies and incidents there were."""
         found = dict(self.detector.totals)
-        found["incidents"] += self.silence.incidents + self.refusals.incidents
+        found["incidents"] += self.silence.incidents + self.refusals.incidents + self.splits.incidents
         return found
 
     def snapshot(self) -> dict[str, Any]:
@@ -117,15 +122,15 @@ class Judging:
             "detector": self.detector.snapshot(),
             "silence": self.silence.snapshot(),
             "refusals": self.refusals.snapshot(),
+            "splits": self.splits.snapshot(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a snapshot of a detector by the same edition; older ones say nothing of who is silent."""
         self.detector.restore(state["detector"])
-        if "silence" in state:
-            self.silence.restore(state["silence"])
-        if "refusals" in state:
-            self.refusals.restore(state["refusals"])
+        for name, part in (("silence", self.silence), ("refusals", self.refusals), ("splits", self.splits)):
+            if name in state:
+                part.restore(state[name])
 
     def _turn(self, offset: int) -> list[Change]:
         due = [edition for edition in self._left if edition.offset <= offset]
@@ -133,7 +138,7 @@ class Judging:
         criteria = due[-1].criteria or next((e.criteria for e in self._left if e.criteria is not None), None)
         criteria = criteria or self.detector.criteria
         dropped = self.detector.adopt(criteria, since=due[-1].offset, revision=offset)
-        self.refusals.digest = criteria.digest
+        self.refusals.digest = self.splits.digest = criteria.digest
         return dropped + self.silence.adopt(criteria, offset)
 
 

@@ -20,7 +20,7 @@ from hydrodask.store.output import FileOutput
 from hydrodask.store.schemas import late_table, profiles_table, windows_table
 from hydrodask.stream import publishing
 from hydrodask.stream.context import Context
-from hydrodask.stream.noticing import Crowd, Ranges, Rates, Unprofiled
+from hydrodask.stream.noticing import Crowd, Nameless, Ranges, Rates, Unprofiled
 from hydrodask.window import CycleProfiles, SlidingWindows, Tally
 from hydrodask.window.geometry import METADATA, Geometry
 
@@ -52,10 +52,12 @@ class Decode(Node):
             record_bytes_max=settings.limits.record_bytes,
             rig_bytes_max=settings.limits.rig_bytes,
             first=settings.step.decoder,
+            from_key=settings.rig.from_key,
         )
         self.census = Census(Terms.of(settings.limits))
         self.rates = Rates(ctx, settings.observe.rigs_max)
         self.crowd = Crowd(ctx, self.census)
+        self.nameless = Nameless(ctx)
         ctx.tally = self.tally = Tally(ctx.sensor)
         super().__init__(upstream, ctx)
         ctx.states["rigs"] = self.census
@@ -70,6 +72,7 @@ class Decode(Node):
             dead_letters(self.ctx, rejects)
             self.rates.look(samples)
             self.crowd.look()
+            self.nameless.look(self.decoder.nameless)
         done = self._emit(samples, metadata=metadata)
         with self.ctx.timed("decode"):
             said = self.tally.take(x, samples, rejects)  # now that it is known which were late
@@ -227,7 +230,7 @@ class Publish(Node):
         with self.ctx.timed("publish"):
             if isinstance(x, Windows):
                 length_us = round(self.ctx.settings.window.length * 1e6)
-                encoded = publishing.window_rows(x, length_us)
+                encoded = publishing.window_rows(x, length_us, self.ctx.partition)
             else:
                 encoded = publishing.cycle_rows(x)
             self.ctx.outbox.extend(Outgoing(self.topic, key, value) for key, value in encoded)

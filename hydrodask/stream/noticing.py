@@ -1,6 +1,7 @@
 """What is said once of a sensor's partition in a run: rates and values unlike the table's, what no profile takes."""
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -94,6 +95,29 @@ class Crowd:
                 f"more than {self._census.rigs_max:,} rigs: records of others are dead letters; look for a producer "
                 "that makes up names, or raise limits.rigs",
             )
+
+
+class Nameless:
+    """Says once that records that name no rig come under several keys, which may be the rigs."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._first: bytes | None = None
+        self._said = False
+
+    def look(self, keys: Sequence[bytes | None]) -> None:
+        """Look at some keys of a batch."""
+        for key in () if self._said else filter(None, keys):
+            self._first = self._first or key
+            if key != self._first:
+                self._said = True
+                one, other = (k.decode(errors="replace")[:40] for k in (self._first, key))
+                say(
+                    self._ctx,
+                    f"records that name no rig come under several keys ({one!r}, {other!r}), and all are taken for "
+                    f"{self._ctx.settings.rig.default_id}: if the keys are the rigs, set rig.from_key: true",
+                )
+                return
 
 
 class Unprofiled:

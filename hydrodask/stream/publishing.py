@@ -20,7 +20,7 @@ _DEAD_LETTER_BYTES_MAX = MESSAGE_BYTES_MAX - 65_536
 """Room for key and headers."""
 
 
-def window_rows(windows: Windows, length_us: int) -> Iterator[tuple[bytes, bytes]]:
+def window_rows(windows: Windows, length_us: int, partition: int = 0) -> Iterator[tuple[bytes, bytes]]:
     """Yield (key, value) of each row, as `records.WindowRecord`."""
     spans = windows.high - windows.low
     columns = (
@@ -33,7 +33,7 @@ def window_rows(windows: Windows, length_us: int) -> Iterator[tuple[bytes, bytes
         name = RIGS.name(rig)
         record = WindowRecord(
             name, windows.sensor, _iso(start), _iso(start + length_us), mean, high, low,
-            None if math.isnan(stddev) else stddev, span, count, final, revision, rate,
+            None if math.isnan(stddev) else stddev, span, count, final, revision, rate, partition,
         )  # fmt: skip
         yield name.encode(), _encode(record)
 

@@ -75,3 +75,32 @@ def test_a_rig_and_a_sensor_that_stop_and_come_back(kafka: Kafka, tmp_path: Path
 
     assert len(standing(settings)) == 3
     assert fine(verify(settings))
+
+
+def test_what_comes_on_two_partitions_or_by_a_wrong_clock_is_said(kafka: Kafka, tmp_path: Path) -> None:
+    """Null keys on two partitions, and a rig that is an hour behind from some time on; the audit finds the same."""
+    sets = ("rig.from_key=true", "topics.each={TS1: {partitions: 2}}")
+    settings = settings_of(kafka, tmp_path, "split", *sets)
+    create(settings)
+    producer = clients.producer(settings.kafka)
+    stamp_ms = T0 * 1000
+    for second in range(600):
+        for sensor, key, partition, at in (
+            ("TS1", None, second // 5 % 2, second),
+            ("CE", b"by-key", 0, second),
+            ("CE", b"odd", 0, second - 3600 * (second >= 240)),
+        ):
+            value = (
+                f'{{"sensor":"{sensor}","cycle":{second // 60},"sample_idx":{second % 60},"value":{40 + second % 7},'
+                f'"timestamp":"{iso((T0 + at) * US_PER_S)}","sampling_rate_hz":1.0}}'
+            )
+            producer.produce(settings.topic(sensor), value.encode(), key, partition, timestamp=stamp_ms + second * 1000)
+        producer.poll(0)
+    assert producer.flush(10) == 0
+    with Driver(sets_of(kafka, tmp_path, "split", *sets), tmp_path / "log", "--until-idle") as driver:
+        assert driver.wait() == 0, driver.output
+
+    found = standing(settings)
+    assert found["rig-1", WHOLE_RIG, "two_partitions"] == "open"
+    assert {rig for rig, _, rule in found if rule == "unusable_samples"} <= {"odd"}
+    assert fine(verify(settings))

@@ -229,7 +229,7 @@ class Partition:
             "flow": self.ctx.flow,
             "log": f"{self.ctx.log} {self.ctx.base}" if self.ctx.log else "",
             "ended": ended,
-            "outbox": [(one.topic, one.key, one.value, one.headers) for one in self.ctx.outbox],
+            "outbox": [(one.topic, one.key, one.value, one.headers, one.partition) for one in self.ctx.outbox],
             "consumed": self.consumed,
             "totals": dict(self.ctx.totals),
             "reasons": dict(self.ctx.reasons.counts),

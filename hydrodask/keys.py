@@ -5,7 +5,7 @@ passed is gone. So a single clock that is far ahead makes nobody go, and neither
 there is a function of the samples in offset order; all states of a partition see the same ones, and agree.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -208,13 +208,19 @@ class Attendance:
     """The same by name, for states that take row by row: who is gone, in parts of the allowed silence."""
 
     def __init__(self, silence_us: int) -> None:
-        self._tick_us = max(1, silence_us // TURNS)
+        self.comply(silence_us)
         self._heard: dict[str, int] = {}
         self._turns = 0
         self._border = _NEVER
 
+    def comply(self, silence_us: int) -> None:
+        """Let rigs be silent for so long from now on; 0: for ever."""
+        self._tick_us = silence_us // TURNS
+
     def hear(self, rig: str, time_us: int) -> list[str]:
         """Take note of a row of a rig; return the rigs that are gone, in the order in which they came."""
+        if not self._tick_us:
+            return []
         if time_us < self._border:
             self._heard[rig] = self._turns
             return []
@@ -231,7 +237,11 @@ class Attendance:
         ages = [self._turns - heard for heard in self._heard.values()]
         return {"rigs": list(self._heard), "ages": ages, "border": self._border}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def seed(self, names: Iterable[str]) -> None:
+        """Take rigs for heard now: those of a snapshot of a release that forgot none."""
+        self._heard = dict.fromkeys(names, self._turns)
+
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Forget all and take what a snapshot says."""
         self._turns, self._border = 0, state["border"]
         self._heard = {name: -age for name, age in zip(state["rigs"], state["ages"], strict=True)}

@@ -11,7 +11,7 @@ import pytest
 from hydrodask.audit.rows import Comparison
 from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.detect import Detector, load_rules
-from hydrodask.detect.detector import coverage_of
+from hydrodask.detect.judge import coverage_of
 from hydrodask.records import Messages, Samples, Upsert, WindowRecord, Windows
 from hydrodask.rigs import RIGS
 from hydrodask.settings import Settings

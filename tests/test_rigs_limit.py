@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from hydrodask.audit.replay import Intake, Operators, history_in
 from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.keys import TURNS, Attendance, Terms
-from hydrodask.records import Messages, Samples
+from hydrodask.learn.joining import CycleJoiner
+from hydrodask.records import CycleRecord, Messages, Samples, Upsert, WindowRecord
 from hydrodask.rigs import RIGS, RigTable
 from hydrodask.settings import Settings
 from hydrodask.store.schemas import samples_of
@@ -24,6 +26,7 @@ from tests.running import Life
 from tests.strategies import cuts, messages_of, pieces
 
 T0_US = parse_iso("2026-01-01T00:00:00Z")
+STAMP_MS = 1_767_229_200_000
 SOURCE = ("hydraulic-TS1", 0)
 HOUR_S = 3600
 
@@ -253,6 +256,56 @@ def test_thousands_that_leave_together_all_come_out() -> None:
     assert (gone.sum(), len(set(final.revision[gone].tolist()))) == (18_000, 1)
     assert (cycles.rig != rigs.code("stays")).sum() == 3000
     assert (len(windows), len(profiles)) == (1, 1)
+
+
+def row_of(rig: str, hour: float, value: float) -> bytes:
+    """Return a final window of TS1 as it is published."""
+    start = T0_US + round(hour * HOUR_S * US_PER_S)
+    row = WindowRecord(
+        rig, "TS1", iso(start), iso(start + 60 * US_PER_S), value, value, value, 1.0, 1.0, 60, True, 0, 1.0
+    )
+    return msgspec.json.encode(row)
+
+
+def test_a_rig_that_left_leaves_the_detector_too() -> None:
+    """Its open incidents end with its newest window, whoever opened them; gauges and counts of it end, too."""
+    life = Life(limited(), topic="hydraulic-analytics", flow="alert")
+    hot = [row_of("a", n / 360, 57.0) for n in range(4)]
+    values: list[bytes | None] = [*hot, *(row_of("b", 1.0 + hour, 36.0) for hour in range(27))]
+    life.feed(messages_of(values, topic="hydraulic-analytics", stamp_ms=STAMP_MS))
+    life.commit()
+    report = life.partition.report(0)
+
+    last = {c.id: c.body for c in life.changes if isinstance(c, Upsert) and c.collection == "incidents"}
+    mine = [body for body in last.values() if body["rig"] == "a" and body["statistic"] == "avg"]
+    assert {str(body["rule"]) for body in mine} >= {"oil_warm", "oil_hot"}
+    assert {(body["status"], body["resolved_at"]) for body in mine} == {("resolved", "2026-01-01T00:01:30Z")}
+    assert {rig for rig, _ in report.health} == set(report.per_rig) == {"b"}
+    before = life.state()
+    life.end()
+    life.restart()
+    assert life.state() == before
+
+
+def test_a_rig_that_left_leaves_joiner_and_labels_too() -> None:
+    """Its cycles that waited for sensors go out with what there is; only so many newest labels are kept."""
+    joiner = CycleJoiner(24 * HOUR_S * US_PER_S)
+    for number, (rig, hour) in enumerate([("a", 0.0), *(("b", 1.0 + hour) for hour in range(27))]):
+        start = iso(T0_US + round(hour * HOUR_S * US_PER_S))
+        some: list[float | None] = [1.0] * 60
+        profile = CycleRecord(rig, "TS1", number, start, True, number, [1] * 60, some, some, some, some)
+        found = [(joined.rig, joined.cycle) for joined in joiner.add(profile, number)]
+        if ("a", 0) in found:
+            break
+    else:
+        pytest.fail("the cycle of the rig that left never came")
+    labels = Life(limited(2), topic="hydraulic-labels", flow="labels")
+    text = b'{"rig": "%s", "cycle": 1, "timestamp": "2026-01-01T00:00:00", "cooler": 3, "valve": 100, "pump": 0, '
+    values: list[bytes | None] = [text % rig + b'"accumulator": 130, "stable": 0}' for rig in (b"a", b"b", b"c")]
+    labels.feed(messages_of(values, topic="hydraulic-labels", stamp_ms=STAMP_MS))
+
+    assert len(joiner) == 1
+    assert list(labels.partition.report(0).labels) == ["b", "c"]
 
 
 def test_attendance_forgets_by_name_as_keys_do() -> None:

@@ -23,7 +23,7 @@ DIGEST_CHARACTERS = 12
 class Criteria:
     """The rules, the settings of baselines, and how much of a window of which length must be there. Raises ConfigError.
 
-    And after how long who sends nothing is silent; None: never.
+    And after how long who sends nothing is silent, and a rig forgotten; None: never.
 
     >>> Criteria((), model.Baseline(), 0.9, 60).digest == Criteria((), model.Baseline(), 0.9, 60.0).digest
     True
@@ -35,6 +35,7 @@ class Criteria:
     window_s: float
     slide_s: float = 10.0
     silent_after_s: float | None = None
+    forgotten_after_s: float | None = None
 
     def __post_init__(self) -> None:
         fields = [name for name in STATISTICS.values() if name and name != "sample_count"]
@@ -54,7 +55,7 @@ class Criteria:
         window = settings.window
         return cls(
             load_rules(detect.rules), detect.baseline, detect.coverage_min, window.length, window.slide,
-            detect.silent_after,
+            detect.silent_after, settings.limits.rig_silence,
         )  # fmt: skip
 
     @classmethod
@@ -66,6 +67,7 @@ class Criteria:
         try:
             rules = tuple(Rule(**rule) for rule in tree["rules"])
             numbers = [tree[name] for name in ("coverage_min", "window_s", "slide_s", "silent_after_s")]
+            numbers.append(tree.get("forgotten_after_s"))
             return cls(rules, model.Baseline(**tree["baseline"]), *numbers)
         except (KeyError, TypeError, ConfigError) as error:
             raise ValueError(f"it is not what was encoded ({error!r})") from error
@@ -83,6 +85,7 @@ class Criteria:
             "window_s": float(self.window_s),
             "slide_s": float(self.slide_s),
             "silent_after_s": self.silent_after_s,
+            "forgotten_after_s": self.forgotten_after_s,
         }
         return json.dumps(tree, sort_keys=True, indent=1).encode()
 

@@ -6,7 +6,6 @@ back provisional documents.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import inf
 from typing import Any, Self
 
 from hydrodask.channels import CHANNELS
@@ -14,7 +13,7 @@ from hydrodask.clock import US_PER_S, parse_iso
 from hydrodask.detect.criteria import Criteria
 from hydrodask.detect.health import BEST, health
 from hydrodask.detect.incidents import ANOMALIES, INCIDENTS, Case, Track, let_go, on_final, on_open
-from hydrodask.detect.judge import BaselineJudge, Judge, RuleJudge
+from hydrodask.detect.judge import BaselineJudge, Judge, RuleJudge, coverage_of
 from hydrodask.detect.rules import Rule
 from hydrodask.errors import IntegrityError
 from hydrodask.records import Change, Upsert, WindowRecord
@@ -26,8 +25,7 @@ VERSION = 3
 GAP_US = 600 * US_PER_S
 """After a hole this long, or a window's length if that is longer, a key starts like a new one.
 
-Windows before and after it are not in a row, and the first ones
-are partial because the rig was off, not because samples are missing."""
+Windows before and after it are not in a row, and the first ones are partial because the rig was off."""
 
 NEVER_US = -(1 << 62)
 """Before any window."""
@@ -136,6 +134,15 @@ class Detector:
     def steady(self, rig: str, sensor: str) -> bool:
         """Say whether a sensor has had a full window since it began."""
         return (rig, sensor) in self._keys and self._keys[rig, sensor].steady
+
+    def forget(self, rig: str, revision: int) -> list[Change]:
+        """Forget a rig of which nothing came for long: its incidents end with its newest windows."""
+        window_us, changes = round(self.criteria.window_s * US_PER_S), list[Change]()
+        for sensor in CHANNELS:
+            if (state := self._keys.pop((rig, sensor), None)) is not None:
+                for name, track in sorted(state.tracks.items()):
+                    changes += let_go(track, (rig, sensor, name), revision, state.last_us + window_us)
+        return changes
 
     def health(self) -> dict[Key, float]:
         """Return the health of every sensor that has been seen, 0..100."""
@@ -253,14 +260,6 @@ class Detector:
                 self.totals["anomalies"] += 1
             elif change.collection == INCIDENTS and change.body["windows"] == 1 and change.body["status"] == "open":
                 self.totals["incidents"] += 1
-
-
-def coverage_of(row: WindowRecord, window_s: float) -> float:
-    """Return which share of a window's samples is there, at the rate that they name; the table's for older rows."""
-    rate_hz = row.sampling_rate_hz
-    if rate_hz is None or not 0 < rate_hz * window_s < inf:
-        rate_hz = CHANNELS[row.sensor].rate_hz
-    return row.sample_count / (rate_hz * window_s)
 
 
 def _alarm(state: _KeyState, name: str) -> bool:

@@ -8,11 +8,11 @@ full one: a stream that has just begun is not a drop-out.
 """
 
 from collections.abc import Callable
-from math import isfinite
+from math import inf, isfinite
 from operator import attrgetter
 from typing import Protocol
 
-from hydrodask.channels import Channel
+from hydrodask.channels import CHANNELS, Channel
 from hydrodask.detect.baseline import FLOOR, Baseline
 from hydrodask.detect.rules import STATISTICS, Rule
 from hydrodask.records import WindowRecord
@@ -29,6 +29,14 @@ load cycle is harmless."""
 _GETTERS: dict[str, Callable[[WindowRecord], float | None]] = {
     name: attrgetter(name) for name in STATISTICS.values() if name
 }
+
+
+def coverage_of(row: WindowRecord, window_s: float) -> float:
+    """Return which share of a window's samples is there, at the rate that they name; the table's for older rows."""
+    rate_hz = row.sampling_rate_hz
+    if rate_hz is None or not 0 < rate_hz * window_s < inf:
+        rate_hz = CHANNELS[row.sensor].rate_hz
+    return row.sample_count / (rate_hz * window_s)
 
 
 class Judge(Protocol):

@@ -51,6 +51,11 @@ class Refusals:
         at_us = parse_iso(row.minute)
         return [standing.resolved(rig.incident, at_us, rig.incident["worst"], one.offset)]
 
+    def leave(self, name: str, revision: int) -> list[Change]:
+        """Forget a rig of which nothing came for long; return what ends its incident."""
+        rig = self._rigs.pop(name, None)
+        return [] if rig is None else [standing.dropped(rig.incident, revision)]
+
     def severities(self, rig: str, sensor: str) -> list[str]:
         """Return the severity of our incident if a sensor has part in it."""
         found = self._rigs.get(rig)

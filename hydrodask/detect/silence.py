@@ -91,6 +91,13 @@ class Silence:
         self._rigs.pop(rig, None)
         self._gone.pop(rig, None)
 
+    def leave(self, name: str, revision: int) -> list[Change]:
+        """Forget a rig of which nothing came for long; return what ends its incidents."""
+        rig = self._rigs.get(name) or self._gone.get(name) or Rig()
+        self.forget(name)
+        bodies = [rig.incident, *(sensor.incident for sensor in rig.sensors.values())]
+        return [standing.dropped(body, revision) for body in bodies if body is not None]
+
     def silent(self) -> list[tuple[str, str]]:
         """Return (rig, sensor) of who is silent, in order; `WHOLE_RIG` for all of a rig."""
         return sorted(key for key, _ in self._open())

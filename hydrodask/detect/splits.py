@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hydrodask.channels import CHANNELS
 from hydrodask.clock import US_PER_S, parse_iso
 from hydrodask.detect import standing
 from hydrodask.detect.standing import Body, Key
@@ -53,6 +54,13 @@ class Splits:
             return True, []
         whole = not any(first <= start_us <= last for p, (first, last) in seen.items() if p != row.partition)
         return whole, self._look(key, seen, start_us, revision)
+
+    def leave(self, name: str, revision: int) -> list[Change]:
+        """Forget a rig of which nothing came for long; return what ends its incident."""
+        for sensor in CHANNELS:
+            self._seen.pop((name, sensor), None)
+        rig = self._rigs.pop(name, None)
+        return [] if rig is None else [standing.dropped(rig.incident, revision)]
 
     def severities(self, rig: str, sensor: str) -> list[str]:
         """Return the severity of our incident if a sensor has part in it."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import parse_iso
+from hydrodask.keys import Attendance
 from hydrodask.learn.features import SEGMENTS, Cycles, without_thin
 from hydrodask.records import CycleRecord, Float64
 
@@ -60,9 +61,10 @@ class Joined:
 class CycleJoiner:
     """Joins the profiles of each rig's cycles, record by record."""
 
-    def __init__(self) -> None:
+    def __init__(self, silence_us: int = 0) -> None:
         self.next_offset = 0
         self.missed = 0
+        self._attendance = Attendance(silence_us)
         self._open: dict[str, list[Waiting]] = {}
         self._closed_us: dict[str, int] = {}
 
@@ -75,14 +77,15 @@ class CycleJoiner:
             return []
         self.next_offset = offset + 1
         curves, start_us = curves_of(record), parse_iso(record.cycle_start)
+        gone = self._leave(self._attendance.hear(record.rig, start_us))
         if start_us < self._closed_us.get(record.rig, _NEVER) + SAME_CYCLE_US:
             self.missed += 1
-            return []
+            return gone
         here = self._place(record, start_us)
         number = _NUMBER[record.sensor]
         here.curves[number] = curves
         here.here.add(number)
-        return self._done(record.rig, here)
+        return gone + self._done(record.rig, here)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state after `next_offset`: equal records give equal bytes."""
@@ -96,6 +99,7 @@ class CycleJoiner:
             "missed": self.missed,
             "closed": dict(self._closed_us),
             "waiting": waiting,
+            "attendance": self._attendance.snapshot(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -107,6 +111,19 @@ class CycleJoiner:
                 waiting = Waiting(cycle, start_us, set(here))
                 waiting.curves[here] = curves
                 self._open.setdefault(rig, []).append(waiting)
+
+        if "attendance" in state:
+            self._attendance.restore(state["attendance"])
+        else:
+            self._attendance.seed(dict.fromkeys([*self._closed_us, *self._open]))
+
+    def _leave(self, rigs: list[str]) -> list[Joined]:
+        """Forget rigs of which nothing came for long; return their cycles that waited."""
+        done = []
+        for rig in rigs:
+            self._closed_us.pop(rig, None)
+            done += [_joined(rig, waiting) for waiting in self._open.pop(rig, [])]
+        return done
 
     def _place(self, record: CycleRecord, start_us: int) -> Waiting:
         """Return the cycle that a profile belongs to, a new one if there is none."""

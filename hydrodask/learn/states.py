@@ -106,6 +106,20 @@ class ComponentStates:
         track.silent_since = track.silent_since or silence.end
         return [_silent(track, silence)]
 
+    def forget(self, rig: str, revision: int) -> list[Change]:
+        """Forget a rig of which nothing came for long; its incidents end with the newest cycle that they tell of."""
+        changes: list[Change] = []
+        for target in TARGETS:
+            track = self._tracks.pop((rig, target), None)
+            if track is not None and track.body is not None:
+                over = {"status": "resolved", "resolved_at": track.body["last_window"]}
+                changes.append(Upsert("incidents", track.incident, revision, track.body | over))
+        return changes
+
+    def rigs(self) -> list[str]:
+        """Return the rigs of which something is known."""
+        return list(dict.fromkeys(rig for rig, _ in self._tracks))
+
     def snapshot(self) -> dict[str, Any]:
         """Return the state: equal verdicts give equal bytes."""
         tracks = [[rig, target, asdict(track)] for (rig, target), track in self._tracks.items()]

@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hydrodask.clock import US_PER_S, parse_iso
 from hydrodask.detect import Criteria, Detector
 from hydrodask.detect.arrivals import Arrival
-from hydrodask.detect.detector import coverage_of
 from hydrodask.detect.health import less
+from hydrodask.detect.judge import coverage_of
 from hydrodask.detect.refusals import Refusals
 from hydrodask.detect.silence import Silence
 from hydrodask.detect.splits import Splits
+from hydrodask.keys import Attendance
 from hydrodask.records import Change, WindowRecord
 from hydrodask.store.files import Files
 from hydrodask.stream.snapshot import folder_of
@@ -79,6 +81,9 @@ class Judging:
         self.detector, self.silence = Detector.by(criteria, since=since), Silence(criteria)
         self.refusals = Refusals(criteria.digest)
         self.splits = Splits(criteria.digest, length_s=criteria.window_s)
+        self.attendance = Attendance(_silence_us(criteria))
+        self.gone: list[str] = []
+        """Rigs that were forgotten with the newest row."""
 
     def take(self, one: Arrival) -> list[Change]:
         """Take a row, or the time, in by the edition of its offset, and return what changes."""
@@ -87,7 +92,7 @@ class Judging:
         if isinstance(one.row, WindowRecord):
             whole, changes = self.splits.take(one.row, one.offset)
             changes = self.detector.update(one.row, one.offset, whole=whole) + changes
-        changes += self.silence.take(one) + self.refusals.take(one)
+        changes += self.silence.take(one) + self.refusals.take(one) + self._forget(one)
         if dropped:  # of one revision only one change of a document counts: what the row itself says
             said = {(change.collection, change.id) for change in changes}
             changes += [change for change in dropped if (change.collection, change.id) not in said]
@@ -123,6 +128,7 @@ class Judging:
             "silence": self.silence.snapshot(),
             "refusals": self.refusals.snapshot(),
             "splits": self.splits.snapshot(),
+            "attendance": self.attendance.snapshot(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -131,6 +137,23 @@ class Judging:
         for name, part in (("silence", self.silence), ("refusals", self.refusals), ("splits", self.splits)):
             if name in state:
                 part.restore(state[name])
+        if "attendance" in state:
+            self.attendance.restore(state["attendance"])
+        else:
+            self.attendance.seed(dict.fromkeys(rig for rig, _ in self.detector.health()))
+
+    def _forget(self, one: Arrival) -> list[Change]:
+        """Forget the rigs of which nothing came for long; the others' rows are the time."""
+        row, changes = one.row, list[Change]()
+        self.gone = []
+        if row is not None:
+            time = row.window_start if isinstance(row, WindowRecord) else row.minute
+            self.gone = self.attendance.hear(row.rig, parse_iso(time))
+        for rig in self.gone:
+            for each in (self.silence, self.refusals, self.splits):
+                changes += each.leave(rig, one.offset)
+            changes += self.detector.forget(rig, one.offset)
+        return changes
 
     def _turn(self, offset: int) -> list[Change]:
         due = [edition for edition in self._left if edition.offset <= offset]
@@ -139,7 +162,12 @@ class Judging:
         criteria = criteria or self.detector.criteria
         dropped = self.detector.adopt(criteria, since=due[-1].offset, revision=offset)
         self.refusals.digest = self.splits.digest = criteria.digest
+        self.attendance.comply(_silence_us(criteria))
         return dropped + self.silence.adopt(criteria, offset)
+
+
+def _silence_us(criteria: Criteria) -> int:
+    return round((criteria.forgotten_after_s or 0) * US_PER_S)
 
 
 def _decoded(data: bytes) -> Criteria | None:

@@ -131,6 +131,8 @@ class StoreLabels(Node):
             rows.append(label)
             offsets.append(offset)
             self.newest[label.rig] = [label.cooler, label.valve, label.pump, label.accumulator, float(label.stable)]
+            if len(self.newest) > self.ctx.settings.limits.rigs:
+                del self.newest[next(iter(self.newest))]
         if rows:
             table = labels_table(rows, times_us, partition=self.ctx.partition, offsets=offsets)
             self.output.add(table, self.ctx.now_s())
@@ -206,6 +208,9 @@ class Detect(Node):
 
     def _take(self, one: Arrival) -> list[Change]:
         found = self.judging.take(one)
+        for rig in self.judging.gone:
+            self.per_rig.pop(rig, None)
+            self.anomalies = {key: count for key, count in self.anomalies.items() if key[0] != rig}
         if isinstance(one.row, WindowRecord):
             self._count(one.row.rig, found, one.stamp_ms, self.judging.missing(one.row))
         return found

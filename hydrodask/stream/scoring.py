@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from streamz import Stream
 
 from hydrodask.clock import iso
+from hydrodask.keys import Attendance, Terms
 from hydrodask.learn import champions, drift
 from hydrodask.learn.features import Cycles, compute, gaps
 from hydrodask.learn.joining import CycleJoiner, Joined
@@ -33,7 +34,7 @@ class JoinSensors(Node):
     """Rows of CycleRecord → lists of Cycle, each once its sensors are together."""
 
     def __init__(self, upstream: Stream, ctx: Context) -> None:
-        self.joiner = CycleJoiner()
+        self.joiner = CycleJoiner(Terms.of(ctx.settings.limits).silence_us)
         super().__init__(upstream, ctx)
         ctx.states["joiner"] = self.joiner
         ctx.inspectors.append(self.inspect)
@@ -71,6 +72,7 @@ class Score(Node):
         """The model against whose training data the day is measured: name and version."""
         self.drift: list[drift.Drift] = []
         self.newest: dict[tuple[str, str], Component] = {}
+        self.attendance = Attendance(Terms.of(ctx.settings.limits).silence_us)
         self.warned: dict[str, str] = {}
         self.champions = champions.shared(ctx.settings)
         super().__init__(upstream, ctx)
@@ -86,7 +88,7 @@ class Score(Node):
                 if offset < self.next_offset:
                     continue
                 self.ctx.totals["scored" if self.champions.models else "unscored"] += 1
-                for change in self._score(cycle, offset):
+                for change in [*self._forget(cycle, offset), *self._score(cycle, offset)]:
                     # One profile can complete two cycles: of the documents that share a revision the newest counts.
                     changes[change.collection, change.id, offset] = change
             self.next_offset = max(self.next_offset, x[-1][0] + 1)
@@ -95,12 +97,17 @@ class Score(Node):
     def snapshot(self) -> dict[str, Any]:
         """Return the state."""
         day = [self.day.date, self.day.cycles, self.day.counts, self.measured]
-        return {"next_offset": self.next_offset, "states": self.states.snapshot(), "day": day}
+        state = {"next_offset": self.next_offset, "states": self.states.snapshot(), "day": day}
+        return state | {"attendance": self.attendance.snapshot()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a snapshot."""
         self.next_offset = state["next_offset"]
         self.states.restore(state["states"])
+        if "attendance" in state:
+            self.attendance.restore(state["attendance"])
+        else:
+            self.attendance.seed(self.states.rigs())
         date, cycles, counts, *measured = state["day"]  # older snapshots don't say by which model
         self.day = drift.Day(date, cycles, counts.copy())
         self.measured = tuple(measured[0]) if measured and measured[0] else None
@@ -115,6 +122,14 @@ class Score(Node):
         if said := self.champions.said():
             target, text = next(iter(said.items()))
             report.state, report.advice = "warning", f"{target}: {text}"
+
+    def _forget(self, cycle: Joined, offset: int) -> list[Change]:
+        """Forget the rigs of which nothing came for long."""
+        changes: list[Change] = []
+        for rig in self.attendance.hear(cycle.rig, cycle.start_us):
+            changes += self.states.forget(rig, offset)
+            self.newest = {key: one for key, one in self.newest.items() if key[0] != rig}
+        return changes
 
     def _score(self, cycle: Joined, offset: int) -> list[Change]:
         """Return what follows from one cycle."""

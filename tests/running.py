@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,11 +20,23 @@ from hydrodask.settings.model import Kafka
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
 from hydrodask.stream import snapshot
+from hydrodask.stream.commit import commit
 from hydrodask.stream.context import Context
+from hydrodask.stream.failures import Failures
 from hydrodask.stream.partition import Partition
 
 BUILDS = {flow.name: flow.build for flow in FLOWS}
 FOREVER_S = 1e12
+
+
+class Everywhere:
+    """Outlets that are all there."""
+
+    def open_to(self, _partition: Partition) -> bool:
+        return True
+
+    def ready(self, partitions: Sequence[Partition]) -> Sequence[Partition]:
+        return partitions
 
 
 @dataclass
@@ -62,13 +74,20 @@ class Life:
 
     def commit(self, *, emit: bool = True) -> None:
         """Do what a step's commit does; `emit` whether it is time for the open windows, too."""
-        partition = self.partition
-        if emit:
-            partition.tick(FOREVER_S, every_s=0.0)
-        self.published += partition.ctx.outbox
-        self.changes += partition.ctx.changes
-        self.committed, self.emitted = partition.mark
-        partition.commit()
+        commit(
+            [self.partition],
+            Failures(FOREVER_S),
+            outlets=Everywhere(),
+            now_s=FOREVER_S if emit else float("-inf"),
+            emit_every_s=0.0,
+            write=self.changes.extend,
+            publish=self._publish,
+        )
+
+    def _publish(self, outgoing: Sequence[Outgoing], moved: Sequence[Partition]) -> None:
+        self.published += outgoing
+        for partition in moved:
+            self.committed, self.emitted = partition.mark
 
     def save(self) -> None:
         """Store a snapshot."""

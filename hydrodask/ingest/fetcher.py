@@ -7,12 +7,16 @@ follows. This module asks the same library, the one that confluent-kafka has loa
 
 import ctypes
 import logging
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from hydrodask import clock
+from hydrodask.background import in_background
 from hydrodask.blobs import Blobs
 from hydrodask.errors import ConfigError, RetryableError
 from hydrodask.ingest import gather
@@ -78,26 +82,34 @@ class Fetcher:
     """A consumer without a group that reads the partitions it is given. Not safe for threads.
 
     `settings` are librdkafka's. `on_error(code, text)` hears of errors that belong to no partition, while `poll` runs.
+    One that is dropped lets go of its connections too; `close` does so at once.
     """
 
     def __init__(self, settings: Mapping[str, str], on_error: Callable[[int, str], None], log: logging.Logger) -> None:
         self._library = library = librdkafka(_SIGNATURES)
-        self._on_log = _OnLog(lambda _client, level, _what, text: _log(log, level, text))
-        self._on_error = _OnError(lambda _client, code, text, _: on_error(code, text.decode(errors="replace")))
+        on_log = _OnLog(lambda _client, level, _what, text: _log(log, level, text))
+        heed = _OnError(lambda _client, code, text, _: on_error(code, text.decode(errors="replace")))
         reason = ctypes.create_string_buffer(512)
         configuration = library.rd_kafka_conf_new()
         for name, value in settings.items():
             if library.rd_kafka_conf_set(configuration, name.encode(), value.encode(), reason, len(reason)):
                 library.rd_kafka_conf_destroy(configuration)
                 raise ConfigError(f"kafka setting {name} can't be used: {reason.value.decode(errors='replace')}")
-        library.rd_kafka_conf_set_log_cb(configuration, self._on_log)
-        library.rd_kafka_conf_set_error_cb(configuration, self._on_error)
+        library.rd_kafka_conf_set_log_cb(configuration, on_log)
+        library.rd_kafka_conf_set_error_cb(configuration, heed)
         self._client = library.rd_kafka_new(_CONSUMER, configuration, reason, len(reason))
         if not self._client:
             library.rd_kafka_conf_destroy(configuration)
             raise ConfigError(f"could not make a Kafka consumer: {reason.value.decode(errors='replace')}")
         library.rd_kafka_poll_set_consumer(self._client)
         self._queue = library.rd_kafka_queue_get_consumer(self._client)
+        # The client's threads call these until it has ended, also while the interpreter ends: they are never collected.
+        callbacks = ctypes.py_object((on_log, heed))
+        ctypes.pythonapi.Py_IncRef(callbacks)
+        self._end = partial(_end, library, self._client, self._queue, callbacks)
+        # Not here and now: who collects garbage may be one of the client's threads, and its end waits for them.
+        self._dropped = weakref.finalize(self, in_background, self._end)
+        self._dropped.atexit = False
         self._full = True
         self._kind = ctypes.c_int()
         self._functions = tuple(
@@ -149,10 +161,9 @@ class Fetcher:
 
     def close(self) -> None:
         """Let go of connections. May be called again."""
-        client, self._client = self._client, None
-        if client:
-            self._library.rd_kafka_queue_destroy(self._queue)
-            self._library.rd_kafka_destroy_flags(client, _AT_ONCE)
+        if self._dropped.detach() is not None:
+            self._client = None
+            self._end()
 
     def _change(self, call: Callable[[int, int], int | None], source: Source, offset: int) -> None:
         topic, partition = source[0].encode(), source[1]
@@ -192,6 +203,13 @@ class Fetcher:
             if records:
                 runs.append(Messages(topic, partition, values[which], keys[which], offsets[which], stamps[which]))
         return runs
+
+
+def _end(library: ctypes.CDLL, client: int, queue: int, callbacks: "ctypes.py_object[Any]") -> None:
+    """End a client, and then let go of what it calls."""
+    library.rd_kafka_queue_destroy(queue)
+    library.rd_kafka_destroy_flags(client, _AT_ONCE)
+    ctypes.pythonapi.Py_DecRef(callbacks)
 
 
 def _log(log: logging.Logger, level: int, text: bytes) -> None:

@@ -75,7 +75,12 @@ class Reader:
         self.consumer: Consumer = self.commits.shown
         self._readings: dict[Source, Reading] = {}
         self._trouble: HydrodaskError | None = None
-        self._fetch, self._fetcher = fetch, fetch(kafka)
+        self._fetch = fetch
+        try:
+            self._fetcher = fetch(kafka)
+        except BaseException:
+            self.commits.close()
+            raise
         self._kafka = kafka
 
     def bounds(self, source: Source) -> tuple[int, int]:

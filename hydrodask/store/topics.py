@@ -79,9 +79,10 @@ class Transactions:
         self._id = transactional_id(kafka, slot)
         self._held: list[Producer] = [connect(kafka, **{"transactional.id": self._id})]
         try:
-            self._producer.init_transactions(kafka.timeout)
-        except KafkaException as error:
-            raise_from(error, f"initialise transactional id {self._id} on {kafka.bootstrap}")
+            self._initialise(kafka)
+        except BaseException:
+            self.close()
+            raise
 
     def commit(self, outgoing: Sequence[Outgoing], offsets: Sequence[TopicPartition], *groups: Consumer) -> None:
         """Publish `outgoing` and commit `offsets` for the group of each of these clients, together. Blocks."""
@@ -124,6 +125,12 @@ class Transactions:
     def _left_s(self) -> float:
         """Return the limit of the next call."""
         return min(CALL_S_MAX, max(self._end_s - clock.monotonic_s(), LAST_SHARE * self._timeout_s))
+
+    def _initialise(self, kafka: Kafka) -> None:
+        try:
+            self._producer.init_transactions(kafka.timeout)
+        except KafkaException as error:
+            raise_from(error, f"initialise transactional id {self._id} on {kafka.bootstrap}")
 
     @property
     def _producer(self) -> Producer:

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from hydrodask import clock
 from hydrodask.errors import FatalError, HydrodaskError, RetryableError, StartOverError, sentence
+from hydrodask.ingest.reader import Source
+from hydrodask.stream.context import Context
 from hydrodask.stream.partition import Partition
+from hydrodask.stream.seats import Trouble
 
 log = logging.getLogger(__name__)
 
@@ -28,53 +31,56 @@ class _Failure:
 
 
 class Failures:
-    """Failures by source, each until its graph has got past it."""
+    """Failures by source, each until its graph has got past it, and how long somebody has refused something."""
 
     def __init__(self, patience_s: float) -> None:
+        self.refusal = Trouble()
+        """What no host has got through yet: brokers or stores refuse, or a commit's outcome stays open."""
         self._patience_s = patience_s
-        self._failures: dict[tuple[str, int], _Failure] = {}
+        self._failures: dict[tuple[Source, bool], _Failure] = {}
 
     @contextmanager
-    def of(self, partition: Partition, *, end: int = 0, stores: bool = False) -> Iterator[None]:
+    def of(
+        self, ctx: Context, partition: Partition | None = None, *, end: int = 0, stores: bool = False
+    ) -> Iterator[None]:
         """Make an error out of a graph, as it takes the records up to `end`, one that ends the host.
 
         Raises StartOverError; FatalError once the same graph has not got on for `step.patience` with errors that may
         pass, or in TRIES_MAX tries with others. With `stores` a store's refusal passes as it is: nothing has changed
-        then, and the same call may be tried again.
+        then, and the same call may be tried again. `partition` None: it is being opened.
         """
         try:
             yield
         except RetryableError as error:
             if stores or isinstance(error, StartOverError):
                 raise
-            raise self._judge(partition, end, error) from error
+            raise self._judge(ctx, partition, end, error) from error
         except HydrodaskError:
             raise
         except Exception as error:
             log.warning("an error that nobody has foreseen", exc_info=True)
-            raise self._judge(partition, end, error) from error
+            raise self._judge(ctx, partition, end, error) from error
+        if partition is None:
+            self._failures.pop((ctx.source, True), None)
 
-    def _judge(self, partition: Partition, end: int, error: Exception) -> HydrodaskError:
-        failure = self._note(partition, end)
+    def _judge(self, ctx: Context, partition: Partition | None, end: int, error: Exception) -> HydrodaskError:
+        position, committed = (partition.position, partition.committed) if partition else (0, 0)
+        failure = self._note((ctx.source, partition is None), position, committed, end)
         said = str(error) if isinstance(error, HydrodaskError) else f"{type(error).__name__}: {sentence(error)}"
-        where = f"offsets {partition.position} to {end}" if end > partition.position else f"offset {partition.position}"
-        what = f"flow {partition.ctx.flow} failed on {partition.ctx.topic}-{partition.ctx.partition} at {where}"
+        where = f"at offsets {position} to {end}" if end > position else f"at offset {position}"
+        what = f"flow {ctx.flow} failed on {ctx.topic}-{ctx.partition} {where if partition else 'while it was opened'}"
         waited_s = clock.monotonic_s() - failure.since_s
         backoff_s = error.backoff_s if isinstance(error, RetryableError) else 1.0
         if not isinstance(error, RetryableError) and failure.count >= TRIES_MAX:
-            return FatalError(
-                f"{what}, {failure.count} times without getting on: {said}; nothing from there is committed"
-            )
+            return FatalError(f"{what}, {failure.count} times: {said}; nothing from there on is committed")
         if waited_s > self._patience_s:
             return FatalError(f"gave up after {waited_s:.0f} s (step.patience): {what}: {said}")
         return StartOverError(f"{what}, and begins again from the commit: {said}", backoff_s=backoff_s)
 
-    def _note(self, partition: Partition, end: int) -> _Failure:
+    def _note(self, key: tuple[Source, bool], position: int, committed: int, end: int) -> _Failure:
         """Count a failure, as another one of the same if its graph has not got past it."""
-        source, position = partition.ctx.source, partition.position
-        failure = self._failures.get(source)
-        if failure is None or (position >= failure.end and partition.committed > failure.committed):
-            failure = _Failure(partition.committed, max(end, position + 1), clock.monotonic_s())
-            self._failures[source] = failure
+        failure = self._failures.get(key)
+        if failure is None or (position >= failure.end and committed > failure.committed):
+            failure = self._failures[key] = _Failure(committed, max(end, position + 1), clock.monotonic_s())
         failure.count += 1
         return failure

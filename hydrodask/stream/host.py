@@ -1,18 +1,19 @@
 """A worker's step: make the hosted partitions equal the order, poll, run the graphs, commit, report."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 
 from hydrodask import clock
-from hydrodask.errors import FatalError, RetryableError, StartOverError
+from hydrodask.errors import RetryableError, StartOverError
 from hydrodask.failpoints import failpoint
 from hydrodask.ingest.reader import Source
-from hydrodask.records import Change, Messages
+from hydrodask.records import Change, Messages, Outgoing
 from hydrodask.reports import LATENCY_BUCKETS_S, StepReport
 from hydrodask.store.documents import Documents
 from hydrodask.store.lake import Lake
 from hydrodask.store.topics import Transactions
+from hydrodask.stream.commit import commit
 from hydrodask.stream.context import Context
 from hydrodask.stream.failures import Failures
 from hydrodask.stream.latency import Latencies
@@ -47,7 +48,6 @@ class Host:
         self._snapshots = surroundings.files(order.settings.snapshots_url)
         self._documents: Documents | None = None
         self._committed_at_s = clock.monotonic_s()
-        self._refused_since_s: float | None = None
         self._latencies = Latencies()
         identities = ids_of(order, surroundings)
         self._outlets = Outlets(order.settings.kafka, lambda _kafka: identities, order.settings.step.patience)
@@ -74,8 +74,6 @@ class Host:
             if order.mode in {"flush", "stop"}:
                 self._flush()
                 self._get_through()
-        except StartOverError:
-            raise
         except RetryableError as error:
             self._wait(error)
         report = self._finish(started_s)
@@ -104,7 +102,7 @@ class Host:
         """Make what is hosted equal the order: close first, so that nothing is committed twice."""
         gone = [source for source in self.partitions if source not in self._order.sources]
         adrift = not all(map(self._reader.reads, self.partitions))
-        if gone or adrift or self._refused_since_s is not None or self._watch.due:
+        if gone or adrift or self._failures.refusal.since_s is not None or self._watch.due:
             self._look(list(self.partitions))
         if gone:
             self._commit(emit_every_s=0.0)
@@ -123,6 +121,7 @@ class Host:
             if not self._reader.reads(source):
                 self._places.reposition(partition)
                 self._report.notes += partition.take_notes()
+        self._remember()
 
     def _look(self, sources: Iterable[Source]) -> None:
         """Let go of partitions whose log has ended; what waits for a commit is in its last snapshot then."""
@@ -132,7 +131,7 @@ class Host:
         for partition in map(self.partitions.__getitem__, ended):
             failpoint("end.begun")
             self._write(partition.ctx.changes)
-            with self._failures.of(partition, stores=True):
+            with self._failures.of(partition.ctx, partition, stores=True):
                 end(partition)
             failpoint("end.stored")
             self._leave(partition.ctx.source)
@@ -147,12 +146,21 @@ class Host:
     def _open(self, source: Source) -> None:
         flow = self._order.sources[source]
         ctx = Context(self.settings, flow, *source, self._lake)
-        partition = Partition(ctx, self._order.builds[flow], self._snapshots)
-        latest = self.settings.kafka.start == "latest" and source not in self._order.newcomers
-        if self._places.open(partition, self.partitions.values(), latest=latest):
-            self.partitions[source] = partition
-            failpoint("open.assigned")
+        with self._failures.of(ctx, stores=True):
+            partition = Partition(ctx, self._order.builds[flow], self._snapshots)
+            latest = self.settings.kafka.start == "latest" and source not in self._order.newcomers
+            if self._places.open(partition, self.partitions.values(), latest=latest):
+                self.partitions[source] = partition
+                failpoint("open.assigned")
         self._report.notes += partition.take_notes()
+
+    def _remember(self) -> None:
+        """Store snapshots that are owed: once files went on behind a loss, a crash would hide it."""
+        if owed := [partition for partition in self.partitions.values() if partition.owed]:
+            self._commit(emit_every_s=0.0)
+        for partition in (one for one in owed if one.marked == one.mark):
+            with self._failures.of(partition.ctx, partition, stores=True):
+                partition.pin(clock.monotonic_s())
 
     def _work(self, deadline_s: float) -> None:
         """Poll and run graphs until the deadline, committing when due."""
@@ -190,7 +198,7 @@ class Host:
         partition = self.partitions.get((messages.topic, messages.partition))
         if partition is None:
             return  # fetched before it was unassigned
-        with self._failures.of(partition, end=int(messages.offsets[-1]) + 1):
+        with self._failures.of(partition.ctx, partition, end=int(messages.offsets[-1]) + 1):
             partition.process(messages)
         if partition.ctx.flow != "monitor":
             return  # rates and latencies are those of the sensors' records
@@ -207,7 +215,7 @@ class Host:
         if not due and embedded:
             return False  # a file goes with the commit and the snapshot that it comes before, see `Partition.due`
         for partition in self.partitions.values():
-            with self._failures.of(partition, stores=True):
+            with self._failures.of(partition.ctx, partition, stores=True):
                 partition.roll(now_s, rows_max=rows_max, age_s_max=lake.roll_age)
         if not due:
             return False
@@ -219,37 +227,27 @@ class Host:
         return True
 
     def _save(self, partition: Partition, *, ended: bool = False) -> None:
-        with self._failures.of(partition, stores=True):
+        with self._failures.of(partition.ctx, partition, stores=True):
             partition.save(clock.monotonic_s(), ended=ended)
 
     def _get_through(self) -> None:
         """Take note that all stores have taken what was due: whoever refuses from now on does so for the first time."""
-        if not self._reader.troubled:
-            self._refused_since_s = None
+        if not self._reader.troubled and not any(partition.owed for partition in self.partitions.values()):
+            self._failures.refusal.is_over()
 
     def _commit(self, *, emit_every_s: float | None = None) -> None:
-        """Publish what waits: documents, then records and offsets in one transaction."""
+        """Publish what waits; every partition of this worker together."""
         now_s = clock.monotonic_s()
         every_s = self.settings.window.emit_every if emit_every_s is None else emit_every_s
-        for partition in filter(self._outlets.open_to, self.partitions.values()):
-            with self._failures.of(partition):
-                partition.tick(now_s, every_s=every_s)
-        ready = self._outlets.ready(self.partitions.values())
-        changes = [c for p in ready for c in p.ctx.changes]
-        failpoint("commit.begun")
-        self._write(changes)
-        moved = [commit_of(p, self._order) for p in ready if p.mark != p.marked]
-        outgoing = [record for p in ready for record in p.ctx.outbox]
-        if moved or outgoing:
-            self._transactions.commit(outgoing, moved, *self._reader.commits.groups)
-        for partition in ready:
-            partition.commit()
-        failpoint("commit.noted")
+        commit(
+            [*self.partitions.values()], self._failures, outlets=self._outlets,
+            now_s=now_s, emit_every_s=every_s, write=self._write, publish=self._publish,
+        )  # fmt: skip
         self._committed_at_s = clock.monotonic_s()
         self._report.stage_s["commit"] = self._report.stage_s.get("commit", 0.0) + self._committed_at_s - now_s
         self._latencies.count(self._report)
 
-    def _write(self, changes: list[Change]) -> None:
+    def _write(self, changes: Sequence[Change]) -> None:
         if changes:
             if self._documents is None:
                 self._documents = self._surroundings.documents(self.settings)
@@ -257,24 +255,26 @@ class Host:
             self._documents.write(changes)
             failpoint("commit.documents_written")
 
+    def _publish(self, outgoing: Sequence[Outgoing], moved: Sequence[Partition]) -> None:
+        offsets = [commit_of(partition, self._order) for partition in moved]
+        self._transactions.commit(outgoing, offsets, *self._reader.commits.groups)
+
     def _flush(self) -> None:
         """Commit, open windows too, write every file and snapshot every state."""
         for partition in self.partitions.values() if self._order.mode == "flush" else ():
             partition.settle()
         self._commit(emit_every_s=0.0)
         for partition in self.partitions.values():
-            with self._failures.of(partition, stores=True):
+            with self._failures.of(partition.ctx, partition, stores=True):
                 partition.roll(clock.monotonic_s(), rows_max=1, age_s_max=0.0)
             self._save(partition, ended=self._order.mode == "stop")
         self._outlets.insist()
 
     def _wait(self, error: RetryableError) -> None:
-        """Take note that a broker or store refuses; give up once patience is over."""
-        now_s = clock.monotonic_s()
-        self._refused_since_s = self._refused_since_s or now_s
-        waited_s = now_s - self._refused_since_s
-        if waited_s > self.settings.step.patience:
-            raise FatalError(f"gave up after {waited_s:.0f} s (step.patience): {error}") from error
+        """Take note that a broker or store refuses; give up once patience is over, this host or those after it."""
+        self._failures.refusal.goes_on(error, self.settings.step.patience)
+        if isinstance(error, StartOverError):
+            raise error
         self._report.waiting = str(error)
         log.warning("waiting: %s", error)
         clock.sleep_s(min(error.backoff_s, 5.0))

@@ -31,17 +31,15 @@ class Partition:
 
     def __init__(self, ctx: Context, build: Build, snapshots: Files) -> None:
         self.ctx = ctx
-        self.position = 0
-        self.committed = 0
-        self.emitted = 0
+        self.position = self.committed = self.emitted = 0
         self.marked = (0, 0)
         self.snapshot_offset = 0
         self.snapshot_at_s = ctx.now_s()
         self.fresh, self.crossed, self.holds = True, False, False
+        self.owed = False  # whether a snapshot has to be stored: it was refused, or a loss is to be remembered
         self.snapshot_bytes = 0
         self.notes: list[str] = []
-        self.state = "running"
-        self.advice = ""
+        self.state, self.advice = "running", ""
         self.newest_ms: int | None = None
         self.caught_up_ms: int | None = None
         self.consumed = 0
@@ -161,6 +159,7 @@ class Partition:
     def lose(self, low: int) -> None:
         """Go on at `low`, where the log begins now; folders that read it again too, or it would be lost once more."""
         self.ctx.totals["lost"] += low - self.position
+        self.owed = True
         self.committed, self.emitted = max(self.committed, low), max(self.emitted, low)
         for output in self.ctx.files.values():
             output.pass_over(low)
@@ -236,9 +235,10 @@ class Partition:
             "nodes": {name: node.snapshot() for name, node in self.ctx.states.items()},
             "files": {name: output.snapshot(self.position) for name, output in self.ctx.files.items()},
         }
+        self.owed = True
         with self.ctx.timed("snapshot"):
             self.snapshot_bytes = snapshot.save(self._snapshots, self.ctx.source, self.position, state)
-        self.snapshot_offset, self.snapshot_at_s = self.position, now_s
+        self.owed, self.snapshot_offset, self.snapshot_at_s = False, self.position, now_s
 
     def report(self, end: int) -> PartitionReport:
         """Return what people may want to know.

@@ -33,7 +33,6 @@ class Places:
         pinned = partition.crossed or (start.committed is None and partition.fresh)
         if position < start.low:
             self._lose(partition, start.low)
-            pinned = start.committed is None or start.low <= start.committed  # or another crash would forget the loss
         _check_end(partition, start.high)
         if pinned:
             partition.pin(started_s)

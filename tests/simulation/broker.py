@@ -102,7 +102,9 @@ class FakeBroker:
         """By group and source."""
         self.ended: dict[Source, list[Log]] = {}
         """The earlier logs of a name."""
+        self.broken = BROKEN
         self.fetchers: list[FakeFetcher] = []
+        self.clients: list[FakeClient] = []
         self._ids: dict[str, _Id] = {}
 
     def consumer(self, kafka: Kafka, **_overrides: object) -> Any:
@@ -222,6 +224,8 @@ class FakeClient:
 
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
+        self.closed = False
+        broker.clients.append(self)
 
     def _call(self, name: str, effect: Callable[[], T]) -> T:
         return self._broker.world.call(name, effect)
@@ -280,7 +284,7 @@ class FakeConsumer(FakeClient):
         return self._group
 
     def close(self) -> None:
-        """Hold nothing."""
+        self.closed = True
 
 
 @dataclass(slots=True)
@@ -321,6 +325,7 @@ class FakeFetcher(FakeClient):
 
     def close(self) -> None:
         self._reading.clear()
+        self.closed = True
 
     def redeliver(self, count: int) -> None:
         """Go back: what was delivered last comes once more."""
@@ -345,7 +350,7 @@ class FakeFetcher(FakeClient):
                 room -= len(entries)
                 if entries:
                     runs.append(_messages(source, entries))
-                if world.random.random() < BROKEN and source in self._broker.logs:
+                if world.random.random() < self._broker.broken and source in self._broker.logs:
                     reading = self._reading[source]
                     events.append(Event(source, KafkaError._BAD_MSG, reading.position, "could not decompress"))
                     reading.position = min(reading.position + 3, self._broker.logs[source].stable)
@@ -475,6 +480,7 @@ class FakeProducer(FakeClient):
 
     def purge(self) -> None:
         self._waiting.clear()
+        self.closed = True
 
     def poll(self, timeout: float) -> int:
         return 0

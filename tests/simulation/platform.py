@@ -198,16 +198,7 @@ class Platform:
     def run(self) -> None:
         """Live the whole life. Raises AssertionError when it does not come to rest, or ends as it should not."""
         self.world.on_call = self._on_call
-        with (
-            clock.replaced_by(self.world),
-            failpoints.armed(self.world.come_to),
-            patch.object(flight, "GREET_S", 3.0),
-            patch.object(topics, "in_background", _at_once),
-            patch.object(topics, "in_time", lambda call, _seconds: call()),
-            patch.object(reading, "in_background", _at_once),
-            patch.object(commits, "in_background", _at_once),
-            patch.object(criteria, "load_rules", _load_rules),  # parsing YAML takes longer than the rest of a life
-        ):
+        with inside(self.world), patch.object(flight, "GREET_S", 3.0):
             try:
                 self.world.loop.run_until_complete(self._live())
             finally:
@@ -470,6 +461,21 @@ class Platform:
             if name.startswith(prefix) and self.world.loop.time() < until_s:
                 self.world.sleep_s(0.2)
                 refuse(name)
+
+
+@contextlib.contextmanager
+def inside(world: World) -> Iterator[None]:
+    """Let the engine live in `world`: its clock, its fail points, and no threads."""
+    with (
+        clock.replaced_by(world),
+        failpoints.armed(world.come_to),
+        patch.object(topics, "in_background", _at_once),
+        patch.object(topics, "in_time", lambda call, _seconds: call()),
+        patch.object(reading, "in_background", _at_once),
+        patch.object(commits, "in_background", _at_once),
+        patch.object(criteria, "load_rules", _load_rules),  # parsing YAML takes longer than the rest of a life
+    ):
+        yield
 
 
 def refuse(name: str) -> None:

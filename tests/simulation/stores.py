@@ -103,6 +103,7 @@ class FakeDocuments:
 
     def __init__(self, world: World, *, guarded: bool = True, remembers: bool = True) -> None:
         self._world, self._guarded, self._remembers = world, guarded, remembers
+        self.closed = False
         self.collections: dict[str, dict[str, tuple[int, dict[str, Any] | None]]] = {}
 
     def write(self, changes: Sequence[Change]) -> None:
@@ -127,7 +128,7 @@ class FakeDocuments:
         return found[:limit]
 
     def close(self) -> None:
-        """Hold nothing."""
+        self.closed = True
 
     def _apply(self, stored: dict[str, tuple[int, dict[str, Any] | None]], change: Change) -> None:
         if self._guarded and change.id in stored and stored[change.id][0] >= change.revision:

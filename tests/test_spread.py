@@ -6,6 +6,7 @@ import pytest
 
 from hydrodask.audit.log import Log
 from hydrodask.audit.verify import verify
+from hydrodask.errors import RetryableError
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import NewPartitions, admin, consumer, producer
 from hydrodask.records import Outgoing
@@ -61,6 +62,28 @@ def test_keys_go_where_the_client_would_send_them(kafka: Kafka) -> None:
     ]
     log.close()
     assert sorted(found) == sorted(2 * [(rig.encode(), partition_of(rig.encode(), 3)) for rig in RIGS])
+
+
+@pytest.mark.integration
+def test_topic_that_has_fewer_partitions_now_gets_its_rows(kafka: Kafka) -> None:
+    """It was made anew beside a run: commits fail until the client knows that, and then go where there is something."""
+    settings = settings_of(kafka, Path("unused"), "spread-fewer")
+    create(settings)
+    topic = settings.topic("analytics")
+    rows = [Outgoing(topic, rig.encode(), b"{}") for rig in RIGS]
+    slot = Transactions(settings.kafka, 0, spread={topic: 4})
+    for attempt in range(3):
+        try:
+            slot.commit(rows, [], consumer(settings.kafka))
+            break
+        except RetryableError:
+            assert attempt < 2
+    slot.close()
+
+    log = Log(settings.kafka)
+    (source,) = log.sources([topic])
+    assert sum(len(batch) for batch in log.read(source, *log.bounds(source))) == len(RIGS)
+    log.close()
 
 
 def add_partitions(settings: Settings, name: str, count: int) -> None:

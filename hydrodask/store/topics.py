@@ -13,6 +13,7 @@ from hydrodask.errors import FencedError, HydrodaskError, RetryableError, StartO
 from hydrodask.failpoints import failpoint
 from hydrodask.kafka import (
     Consumer,
+    KafkaError,
     KafkaException,
     Producer,
     TopicPartition,
@@ -99,6 +100,8 @@ class Transactions:
             self._finish()
             failpoint("transaction.committed")
         except (KafkaException, BufferError) as error:
+            if isinstance(error, KafkaException) and error.args[0].code() == KafkaError._UNKNOWN_PARTITION:
+                self._spread = {}  # the topic was made anew with fewer: the next try leaves it to the client
             self._give_up(error, what)
 
     def settle(self, offsets: Sequence[TopicPartition], groups: Sequence[Consumer]) -> None:

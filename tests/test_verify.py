@@ -12,6 +12,8 @@ import pytest
 
 from hydrodask import clock
 from hydrodask.audit.log import Log
+from hydrodask.ingest import mark
+from hydrodask.ingest.mark import Mark
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import NewTopic, TopicPartition, admin, consumer, producer
 from hydrodask.settings.model import Kafka
@@ -301,7 +303,8 @@ def test_offsets_that_a_dead_run_left_open_are_waited_for(kafka: Kafka) -> None:
         sender = producer(impatient, **{"transactional.id": topic, "transaction.timeout.ms": 2000})
         sender.init_transactions(30)
         sender.begin_transaction()
-        sender.send_offsets_to_transaction([TopicPartition(topic, 0, offset)], member.consumer_group_metadata(), 30)
+        sent = TopicPartition(topic, 0, offset, mark.write(Mark("cluster/topic", 0, offset)))
+        sender.send_offsets_to_transaction([sent], member.consumer_group_metadata(), 30)
         if not leave:
             sender.commit_transaction(30)
 

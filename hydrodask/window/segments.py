@@ -25,7 +25,7 @@ def consume(slots, cycles, indices, values, times, rates, offsets, geometry, sta
     cycle, by reason.
     """
     length, segments, lateness = geometry
-    newest, closed, over, ints, _rate, _parts = state
+    newest, closed, over, ints, rate, parts = state
     i, row = where[0], where[1]
     while i < len(slots) and row + 4 <= rows[0].shape[0]:
         k, time = slots[i], times[i]
@@ -46,8 +46,11 @@ def consume(slots, cycles, indices, values, times, rates, offsets, geometry, sta
             segment = np.int64(into_us * segments / length)
             if at < 0:
                 at, row = open_cycle(k, cycles[i], start, length, state, rows, row, offsets[i])
-            put(k, at, segment, values[i], rates[i], state)
-            if full(k, at, rates[i], length, state):
+            put(parts[k, at, segment], values[i])
+            ints[k, at, TAKEN] += 1
+            if rates[i] > rate[k, at]:
+                rate[k, at] = rates[i]
+            if ints[k, at, TAKEN] >= rates[i] * length / 1e6 and full(parts[k, at], rates[i], length):
                 row = finish(k, at, length, state, rows, row, 1, offsets[i])
         if time > newest[k]:
             newest[k] = time
@@ -100,9 +103,8 @@ def open_cycle(k, cycle, start, length, state, rows, row, offset):  # type: igno
 
 
 @njit(cache=True, inline="always")
-def put(k, at, segment, value, rate, state):  # type: ignore[no-untyped-def]
+def put(part, value):  # type: ignore[no-untyped-def]
     """Add one value to its segment."""
-    part = state[5][k, at, segment]
     if part[COUNT] == 0:
         part[LOW], part[HIGH] = value, value
     count, mean, m2 = add(value, part[COUNT], part[MEAN], part[M2])
@@ -111,17 +113,11 @@ def put(k, at, segment, value, rate, state):  # type: ignore[no-untyped-def]
         part[LOW] = value
     if value > part[HIGH]:
         part[HIGH] = value
-    state[3][k, at, TAKEN] += 1
-    if rate > state[4][k, at]:
-        state[4][k, at] = rate
 
 
 @njit(cache=True, inline="always")
-def full(k, at, rate, length, state):  # type: ignore[no-untyped-def]
+def full(parts, rate, length):  # type: ignore[no-untyped-def]
     """Say whether every segment has all of its samples. A duplicate in one must not hide a gap in another."""
-    if state[3][k, at, TAKEN] < rate * length / 1e6:
-        return False
-    parts = state[5][k, at]
     each = rate * length / 1e6 / len(parts)
     for segment in range(len(parts)):
         if parts[segment, COUNT] < each:

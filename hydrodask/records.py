@@ -233,16 +233,21 @@ class WindowRecord(msgspec.Struct, omit_defaults=True):
 
 
 class RefusedRecord(msgspec.Struct):
-    """A rig's samples of a minute of which most were refused, or of the next one, on `hydraulic-analytics`."""
+    """A rig's samples of a minute of which most were refused, or of the next one, on `hydraulic-analytics`.
+
+    `window_start` and `final` are there for readers of window rows who look at nothing else: who takes final rows only,
+    or asks for `avg_value`, passes it over.
+    """
 
     rig: str
     sensor: str
-    minute: str
+    window_start: str
     kept: Int64Field
     late: Int64Field
     dead: Int64Field
     over_half: bool
     revision: Int64Field
+    final: bool = False
 
 
 class CycleRecord(msgspec.Struct):

@@ -338,7 +338,7 @@ def test_an_idle_partition_asks_for_the_time_until_all_is_said(life: Life, hands
             life.feed(messages_of([None], topic="hydraulic-analytics", first=offset, stamp_ms=stamp_ms))
             offset, asks = offset + 1, asks + 1
 
-    assert asks == 13
+    assert asks == 7
     assert standing(life) == ["rig_silent"]
     report = life.partition.report(offset)
     assert report.silent == [("rig-1", WHOLE_RIG)]

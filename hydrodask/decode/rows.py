@@ -25,7 +25,7 @@ def _refused(value: bytes, error: Exception) -> RefusedRecord:
         refused = _decode_refused(value)
     except (ValueError, RecursionError):
         raise ValueError(f"not what this topic holds: {error}") from error
-    _check("minute", refused.minute)
+    _check("window_start", refused.window_start)
     return refused
 
 

@@ -48,7 +48,7 @@ class Refusals:
         if rig.sensors:
             return []
         del self._rigs[row.rig]
-        at_us = parse_iso(row.minute)
+        at_us = parse_iso(row.window_start)
         return [standing.resolved(rig.incident, at_us, rig.incident["worst"], one.offset)]
 
     def leave(self, name: str, revision: int) -> list[Change]:
@@ -93,7 +93,7 @@ class Refusals:
         return [standing.opened(rig.incident, revision)]
 
     def _body(self, row: RefusedRecord, text: str) -> Body:
-        since_us = parse_iso(row.minute)
+        since_us = parse_iso(row.window_start)
         return standing.body_of(
             (row.rig, WHOLE_RIG), UNUSABLE, statistic="refused", since_us=since_us, opened_us=since_us + _MINUTE_US,
             limit=LIMIT, text=text, digest=self.digest,

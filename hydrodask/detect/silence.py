@@ -24,7 +24,7 @@ from hydrodask.reports import STANDING, WHOLE_RIG
 SENSOR_SILENT = "sensor_silent"
 RIG_SILENT = "rig_silent"
 
-PAUSE_MS = 15_000
+PAUSE_MS = 25_000
 """Most that one record can make time pass, ms."""
 
 QUIET_MS = 30_000

@@ -147,8 +147,7 @@ class Judging:
         row, changes = one.row, list[Change]()
         self.gone = []
         if row is not None:
-            time = row.window_start if isinstance(row, WindowRecord) else row.minute
-            self.gone = self.attendance.hear(row.rig, parse_iso(time))
+            self.gone = self.attendance.hear(row.rig, parse_iso(row.window_start))
         for rig in self.gone:
             for each in (self.silence, self.refusals, self.splits):
                 changes += each.leave(rig, one.offset)

@@ -28,7 +28,7 @@ Rows = list[tuple[int, Any]]
 """(offset, struct), in offset order."""
 
 
-ASK_S = 10.0
+ASK_S = 20.0
 """Without a record for so long the detector asks what time it is: less than `silence.PAUSE_MS`."""
 
 _TIMES: dict[type[msgspec.Struct], str] = {

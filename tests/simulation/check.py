@@ -103,7 +103,8 @@ def _window(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def collect(platform: Platform) -> Delivered:
     """Return what a life has delivered. Fails when something of it is there twice, or contradicts itself."""
-    rows = [row for row in _rows(platform, "analytics") if "final" in row]  # others tell of whose samples are refused
+    # Others tell of whose samples are refused.
+    rows = [row for row in _rows(platform, "analytics") if "avg_value" in row]
     lost = platform.overview.total("lost") > 0  # then what was published before a crash may come again, with less in it
     found = Delivered(
         tables={folder: _folder(platform, folder) for folder in FOLDERS},

@@ -233,11 +233,7 @@ class WindowRecord(msgspec.Struct, omit_defaults=True):
 
 
 class RefusedRecord(msgspec.Struct):
-    """A rig's samples of a minute of which most were refused, or of the next one, on `hydraulic-analytics`.
-
-    `window_start` and `final` are there for readers of window rows who look at nothing else: who takes final rows only,
-    or asks for `avg_value`, passes it over.
-    """
+    """A rig's samples of a minute of which most were refused, or of the next, on `hydraulic-analytics`: never final."""
 
     rig: str
     sensor: str
@@ -251,10 +247,7 @@ class RefusedRecord(msgspec.Struct):
 
 
 class CycleRecord(msgspec.Struct):
-    """One cycle profile on `hydraulic-cycles`, keyed by rig; lists have one entry a segment, null without samples.
-
-    `sampling_rate_hz` is what the samples said; profiles of before it was kept have none, and the table's counts.
-    """
+    """One cycle profile on `hydraulic-cycles`, keyed by rig; lists have one entry a segment, null without samples."""
 
     rig: str
     sensor: str
@@ -268,6 +261,7 @@ class CycleRecord(msgspec.Struct):
     min: list[float | None]
     max: list[float | None]
     sampling_rate_hz: float | None = None
+    """What the samples said; profiles of before it was kept have none, and the table's counts."""
 
 
 @dataclass(frozen=True, slots=True)

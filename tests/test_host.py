@@ -280,6 +280,16 @@ def test_a_position_past_the_end_ends_the_run() -> None:
             one.step(TS1)
 
 
+def test_a_log_that_has_become_shorter_while_it_was_read_ends_the_run(one: Bench) -> None:
+    """Its position is past the end of the same log: there is nothing to go on with."""
+    one.send(TS1, 0, 5)
+    settle(one, TS1)
+    one.broker.logs[TS1].entries.clear()
+    one.broker.logs[TS1]._stable = 0
+    with pytest.raises(FatalError, match="past the log's end 0"):
+        one.go_on(TS1)
+
+
 # Where a fresh group begins
 
 

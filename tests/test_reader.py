@@ -30,3 +30,16 @@ def test_records_that_come_with_an_error_are_not_lost() -> None:
     assert reader.poll(100, 0.0) == []
     reader.check()
     assert (reader.position(ONE), reader.position(OTHER)) == (9, 3)
+
+
+def test_the_end_of_a_log_is_what_the_last_fetch_said() -> None:
+    """-1 says nothing; and of what is not read there is no end."""
+    fetcher = MagicMock()
+    reader = Reader(Kafka(embedded=False), connect=lambda *_: MagicMock(), fetch=lambda *_: fetcher)
+    reader.assign(ONE, 7)
+    ends = []
+    for fetcher.end.return_value in (-1, 12, -1, 15):
+        ends.append(reader.end(ONE))
+
+    assert ends == [0, 12, 12, 15]
+    assert reader.end(OTHER) == 0

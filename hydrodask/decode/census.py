@@ -110,10 +110,9 @@ class Census:
                     self.unsettled = True
                     slots = keys.known(codes)
             end = keys.run_end(time_us, start)
-            for place in (start + np.flatnonzero(slots[start:end] < 0)).tolist():
-                slots[place] = self._welcome(codes, names, place)
-                if slots[place] < 0:
-                    refused.append(place)
+            lacking = start + np.flatnonzero(slots[start:end] < 0)
+            if len(lacking):
+                refused += self._welcome_all(codes, names, slots, lacking)
             here = slots[start:end]
             keys.hear(here if int(here.min()) >= 0 else here[here >= 0])
             start = end
@@ -125,14 +124,22 @@ class Census:
         known = self._rigs.known(names[-2 - code]) if code < 0 else code
         return -1 if known is None else int(self._keys.known(np.array([known], np.int32))[0])
 
-    def _welcome(self, codes: Int32, names: list[str], place: int) -> int:
-        """Return the slot of a sample's rig, a new one if there is room; else -1."""
-        slot = self._slot(codes, names, place)
-        if slot < 0 and self._keys.full:
-            return -1
-        if codes[place] < 0:
-            codes[place] = self._rigs.code(names[-2 - codes[place]])
-        return self._keys.add(int(codes[place]))
+    def _welcome_all(self, codes: Int32, names: list[str], slots: Int64, places: Int64) -> list[int]:
+        """Give slots to rigs in the order of their first samples; return the places of those that got none."""
+        _, first, which = np.unique(codes[places], return_index=True, return_inverse=True)
+        found = np.zeros((len(first), 2), np.int64)
+        for number in np.argsort(first).tolist():
+            found[number] = self._welcome(codes, names, int(places[first[number]]))
+        codes[places], slots[places] = found[which, 0], found[which, 1]
+        return [int(place) for place in places[slots[places] < 0]]
+
+    def _welcome(self, codes: Int32, names: list[str], place: int) -> tuple[int, int]:
+        """Return code and slot of a sample's rig, new ones if there is room; else the slot is -1."""
+        code = int(codes[place])
+        if self._slot(codes, names, place) < 0 and self._keys.full:
+            return code, -1
+        code = self._rigs.code(names[-2 - code]) if code < 0 else code
+        return code, self._keys.add(code)
 
 
 def history_of(state: dict[str, Any]) -> list[tuple[int, Terms]]:

@@ -1,8 +1,12 @@
-"""The coordinator with workers in memory: who hosts what when workers die, hang, join and come back."""
+"""The coordinator with workers in memory: who hosts what when workers die, hang, join and come back.
+
+Time is virtual, so limits of minutes are those that people have by default.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pytest
 
@@ -17,24 +21,22 @@ from hydrodask.errors import (
 )
 from hydrodask.reports import PartitionReport, StepReport
 from hydrodask.settings import Settings
-from hydrodask.settings.model import Kafka, Step
-from hydrodask.stream import coordinator as module
+from hydrodask.settings.model import Kafka
 from hydrodask.stream.coordinator import Coordinator
 from hydrodask.stream.losses import IDLE_STEPS, LOSSES_MAX
 from hydrodask.stream.order import Order
 from hydrodask.stream.placement import Source
+from tests.simulation.world import World
 
 SOURCES = {(f"hydraulic-{s}", 0): "monitor" for s in ("PS1", "PS2", "FS1", "TS1", "CE")}
-SETTINGS = Settings(
-    kafka=Kafka(discover_every=0.02),
-    step=Step(trigger=0.01, time_max=0.2, patience=0.5),
-)
+SETTINGS = Settings()
+PATIENCE_S = SETTINGS.step.patience
+STEP_S = SETTINGS.step.trigger
 
+SHORTLY_S = 2.0
+"""Within this a coordinator has looked, and everybody has done a step."""
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the coordinator look a hundred times a second."""
-    monkeypatch.setattr(module, "LOOK_S", 0.01)
+FOR_EVER_S = 86_400.0
 
 
 @dataclass
@@ -60,10 +62,20 @@ class FakeCluster:
     orders: list[Order] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
 
+    @cached_property
+    def world(self) -> World:
+        """Where they live."""
+        return World(0)
+
+    @property
+    def now_s(self) -> float:
+        """Virtual time since it began."""
+        return self.world.loop.now_s
+
     async def workers(self) -> list[str]:
         """Return who is there."""
         if self.away:
-            raise UnreachableError("the Dask scheduler does not answer", backoff_s=0.01)
+            raise UnreachableError("the Dask scheduler does not answer", backoff_s=1.0)
         return sorted(self.alive)
 
     async def memory(self, _worker: str) -> str:
@@ -75,7 +87,7 @@ class FakeCluster:
         self.events.append(f"restart {worker}")
 
     def step(self, worker: str, order: Order) -> Awaitable[StepReport]:
-        """Hold what the order says, and report it a little later."""
+        """Hold what the order says, and report it a trigger later."""
         return self._step(worker, order)
 
     async def _step(self, worker: str, order: Order) -> StepReport:
@@ -89,7 +101,7 @@ class FakeCluster:
             holder = self.holders.setdefault(source, me)
             assert holder == me, f"{source} goes to {me} while {holder} may still write for it"
         hangs = worker in self.hanging or (worker in self.stuck and order.mode != "greet")
-        await asyncio.sleep(1000 if hangs else 0.005)
+        await asyncio.sleep(FOR_EVER_S if hangs else order.settings.step.trigger)
         self._check(worker)
         if worker in self.dying and order.mode != "greet" and order.sources:
             raise WorkerLostError(f"worker {worker} went away during a step")
@@ -153,7 +165,7 @@ def play(
         )
         working = asyncio.create_task(one.run())
         telling = asyncio.create_task(story(one))
-        done, _ = await asyncio.wait({working, telling}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({working, telling}, timeout=FOR_EVER_S, return_when=asyncio.FIRST_COMPLETED)
         assert done, "neither the story nor the coordinator came to an end"
         if working in done:
             telling.cancel()
@@ -161,17 +173,17 @@ def play(
         telling.result()
         if stop:
             one.want("stop")
-        await asyncio.wait_for(working, 10)
+        await asyncio.wait_for(working, PATIENCE_S)
         return one
 
-    return asyncio.run(run())
+    return cluster.world.live(run())
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so, ten seconds at most."""
-    async with asyncio.timeout(10):
+    """Wait until something is so, ten minutes at most."""
+    async with asyncio.timeout(600):
         while not condition():  # noqa: ASYNC110  (what is waited for has no event)
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize(("run", "old"), [(1, set(SOURCES)), (2, set())])
@@ -180,7 +192,7 @@ def test_what_is_younger_than_the_group_is_a_newcomer(run: int, old: set[Source]
     cluster = FakeCluster(["w1"])
     younger = {("hydraulic-VS1", 0): "monitor"}
     there: dict[Source, str] = dict(SOURCES)
-    settings = SETTINGS.model_copy(update={"kafka": Kafka(discover_every=0.02, start="latest")})
+    settings = SETTINGS.model_copy(update={"kafka": Kafka(start="latest")})
 
     async def story(_one: Coordinator) -> None:
         await until(lambda: set(cluster.holders) == set(SOURCES))
@@ -246,7 +258,7 @@ def test_fence_that_fails_is_tried_again() -> None:
 
     async def story(_one: Coordinator) -> None:
         await until(lambda: cluster.complete("w1", "w2"))
-        cluster.fence_errors = [RetryableError("no broker", backoff_s=0.02) for _ in range(3)]
+        cluster.fence_errors = [RetryableError("no broker", backoff_s=1.0) for _ in range(3)]
         cluster.alive.remove("w2")
         await until(lambda: cluster.complete("w1"))
 
@@ -314,7 +326,7 @@ def test_workers_come_and_go_at_random() -> None:
                 cluster.alive.remove(worker)
             elif worker not in cluster.alive:
                 cluster.alive.append(worker)
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(3 * STEP_S)
         await until(lambda: cluster.complete(*cluster.alive))
 
     play(cluster, story)
@@ -367,19 +379,27 @@ def test_scheduler_may_be_away_for_a_while() -> None:
 
 
 async def _forever(_one: Coordinator) -> None:
-    await asyncio.sleep(1000)
+    await asyncio.sleep(FOR_EVER_S)
 
 
 def test_scheduler_that_stays_away_ends_the_run() -> None:
     """Patience has an end, and the message says whose."""
-    with pytest.raises(FatalError, match=r"gave up after .* \(step.patience\): the Dask scheduler"):
-        play(FakeCluster(["w1"], away=True), _forever)
+    cluster = FakeCluster(["w1"], away=True)
+
+    with pytest.raises(FatalError, match=r"gave up after 300 s \(step.patience\): the Dask scheduler"):
+        play(cluster, _forever)
+
+    assert PATIENCE_S < cluster.now_s < PATIENCE_S + SHORTLY_S
 
 
 def test_cluster_without_workers_ends_the_run() -> None:
     """An empty cluster is waited for, though not for ever."""
+    cluster = FakeCluster([])
+
     with pytest.raises(FatalError, match="no worker"):
-        play(FakeCluster([]), _forever)
+        play(cluster, _forever)
+
+    assert PATIENCE_S < cluster.now_s < PATIENCE_S + SHORTLY_S
 
 
 def test_second_coordinator_takes_over() -> None:
@@ -424,7 +444,7 @@ def test_retryable_error_of_a_step_is_waited_out() -> None:
 
     async def story(one: Coordinator) -> None:
         await until(lambda: cluster.complete("w1"))
-        cluster.failing["w1"] = RetryableError("broker says wait", backoff_s=0.01)
+        cluster.failing["w1"] = RetryableError("broker says wait", backoff_s=1.0)
         await until(lambda: any("broker says wait" in n for n in one.board.overview.notes))
         del cluster.failing["w1"]
         steps = len(cluster.orders)
@@ -437,10 +457,12 @@ def test_retryable_error_of_a_step_is_waited_out() -> None:
 
 def test_retryable_error_that_stays_ends_the_run() -> None:
     """Patience has an end here too."""
-    refusing = RetryableError("broker says wait", backoff_s=0.01)
+    cluster = FakeCluster(["w1"], failing={"w1": RetryableError("broker says wait", backoff_s=1.0)})
 
-    with pytest.raises(FatalError, match=r"gave up after .*broker says wait"):
-        play(FakeCluster(["w1"], failing={"w1": refusing}), _forever)
+    with pytest.raises(FatalError, match=r"gave up after 300 s .*broker says wait"):
+        play(cluster, _forever)
+
+    assert PATIENCE_S < cluster.now_s < PATIENCE_S + SHORTLY_S
 
 
 def test_worker_that_dies_while_stopping_does_not_hang_the_stop() -> None:
@@ -461,12 +483,10 @@ def test_a_run_in_which_nobody_gets_through_a_step_ends() -> None:
     """A worker that hangs is restarted, and hangs again: what it was given would be tried for ever."""
     cluster = FakeCluster(["w1"], stuck={"w1"})
 
-    async def story(_one: Coordinator) -> None:
-        await asyncio.sleep(10)
-
-    with pytest.raises(FatalError, match=r"gave up after .* \(step.patience\): a step took more than"):
-        play(cluster, story)
+    with pytest.raises(FatalError, match=r"gave up after 300 s \(step.patience\): a step took more than 60 s"):
+        play(cluster, _forever)
     assert cluster.events.count("restart w1") > 1
+    assert cluster.now_s < PATIENCE_S + 3 * SETTINGS.step.time_max
 
 
 def test_a_run_in_which_somebody_gets_through_goes_on() -> None:
@@ -474,12 +494,22 @@ def test_a_run_in_which_somebody_gets_through_goes_on() -> None:
     cluster = FakeCluster(["w1", "w2"], stuck={"w2"})
 
     async def story(_one: Coordinator) -> None:
-        await asyncio.sleep(3 * SETTINGS.step.patience)
+        await asyncio.sleep(1.5 * PATIENCE_S)
         cluster.alive.remove("w2")
         await until(lambda: cluster.complete("w1"))
 
     play(cluster, story)
     assert cluster.events.count("restart w2") > 1
+
+
+def test_a_worker_that_hangs_in_every_step_ends_the_run_though_others_get_through() -> None:
+    """Ten times in a row, which takes ten minutes: its slot would be started again and again for ever."""
+    cluster = FakeCluster(["w1", "w2"], stuck={"w2"})
+
+    with pytest.raises(FatalError, match=r"10 workers in a row were lost in slot 1 .*w2: a step took more than 60 s"):
+        play(cluster, _forever)
+
+    assert cluster.now_s > LOSSES_MAX * SETTINGS.step.time_max
 
 
 def test_a_worker_that_dies_in_every_step_ends_the_run() -> None:

@@ -1,4 +1,7 @@
-"""How a platform ends, and what it says of it: with workers in memory, and the parts that need no broker."""
+"""How a platform ends, and what it says of it: with workers in memory, and the parts that need no broker.
+
+Where workers are in memory time is virtual, so limits of minutes are those that people have by default.
+"""
 
 import asyncio
 import os
@@ -12,7 +15,6 @@ from distributed import Client
 from hydrodask import clock
 from hydrodask.channels import CHANNELS
 from hydrodask.cli import platform as module
-from hydrodask.cli import telling
 from hydrodask.cli.datadir import DataDir
 from hydrodask.cli.platform import Platform
 from hydrodask.cli.publishing import SourceThread
@@ -26,25 +28,14 @@ from hydrodask.observe.status import RUNS_KEPT
 from hydrodask.records import Change, Upsert
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings
-from hydrodask.settings.model import Cluster, Kafka, Observe, Source, Step
+from hydrodask.settings.model import Cluster, Observe, Source
 from hydrodask.store.documents import Documents, open_documents
 from hydrodask.stream import coordinator
 from hydrodask.stream.cluster import DaskCluster
 from tests.delivery import DaskProcesses
 from tests.test_coordinator import SOURCES, FakeCluster, until
 
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the coordinator look a hundred times a second."""
-    monkeypatch.setattr(coordinator, "LOOK_S", 0.01)
-
-
-SETTINGS = Settings(
-    kafka=Kafka(discover_every=0.02),
-    source=Source(kind="none"),
-    step=Step(trigger=0.01, time_max=0.2, patience=60),
-)
+SETTINGS = Settings(source=Source(kind="none"))
 
 Act = Callable[[Platform, FakeCluster], Awaitable[None]]
 
@@ -53,20 +44,20 @@ def run(folder: Path, act: Act) -> Platform:
     """Run a platform with one worker in memory until it ends; once it has taken a step `act` does something to it."""
 
     async def go() -> None:
-        cluster = FakeCluster(["a"])
         furnish(platform, cluster)
         running = asyncio.create_task(platform.run(seconds=None, until_idle=False))
         try:
             while not platform.coordinator.board.overview.steps:
-                await asyncio.wait({running}, timeout=0.01)
+                await asyncio.wait({running}, timeout=0.1)
             await act(platform, cluster)
             await running
         finally:
             platform.documents.close()
 
+    cluster = FakeCluster(["a"])
     with DataDir(folder):
         platform = Platform(SETTINGS.model_copy(update={"data_dir": folder}))
-        asyncio.run(asyncio.wait_for(go(), 30))
+        cluster.world.live(asyncio.wait_for(go(), 3600))
     return platform
 
 
@@ -101,31 +92,31 @@ async def interrupt(_platform: Platform, _cluster: FakeCluster) -> None:
 
 
 def test_the_time_of_a_run_begins_with_its_first_record(tmp_path: Path) -> None:
-    """Not while workers still compile their kernels: a run for 50 ms that has a worker after 300 ms works for 50 ms."""
+    """Not while workers still compile their kernels: a run for 10 s that has a worker after 60 s works for 10 s."""
+    cluster = FakeCluster([])
 
     async def go() -> None:
-        cluster = FakeCluster([])
         furnish(platform, cluster)
-        asyncio.get_running_loop().call_later(0.3, cluster.alive.append, "a")
-        await platform.run(seconds=0.05, until_idle=False)
+        asyncio.get_running_loop().call_later(60, cluster.alive.append, "a")
+        await platform.run(seconds=10, until_idle=False)
         platform.documents.close()
 
     with DataDir(tmp_path):
         platform = Platform(SETTINGS.model_copy(update={"data_dir": tmp_path}))
-        asyncio.run(asyncio.wait_for(go(), 30))
+        cluster.world.live(asyncio.wait_for(go(), 3600))
 
     assert platform.coordinator.board.overview.steps > 1
+    assert 70 < cluster.now_s < 75
 
 
-def test_a_run_that_is_stopped_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_stopped_says_so(tmp_path: Path) -> None:
     """Ctrl-C ends it well; one that follows at once is the same, and a later one would not have been ours any more."""
-    monkeypatch.setattr(module, "SAME_SIGNAL_S", 0.05)
     handlers = []
 
     async def act(platform: Platform, cluster: FakeCluster) -> None:
         await interrupt(platform, cluster)
         await interrupt(platform, cluster)
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(2 * module.SAME_SIGNAL_S)
         handlers.append(signal.getsignal(signal.SIGINT))
 
     platform = run(tmp_path, act)
@@ -151,10 +142,10 @@ def test_a_run_that_can_not_stop_says_why(tmp_path: Path) -> None:
     """A store that is away keeps the last step from committing; the error says which, and what that means."""
 
     async def act(platform: Platform, cluster: FakeCluster) -> None:
-        cluster.failing["a"] = RetryableError("the lake refuses", backoff_s=0.01)
+        cluster.failing["a"] = RetryableError("the lake refuses", backoff_s=1.0)
         await interrupt(platform, cluster)
 
-    with pytest.raises(FatalError, match=r"could not stop within 0.4 s: .*the lake refuses; .* the next run"):
+    with pytest.raises(FatalError, match=r"could not stop within 120 s: .*the lake refuses; .* the next run"):
         run(tmp_path, act)
 
     assert said(tmp_path) == "failed"
@@ -179,14 +170,27 @@ def test_a_write_that_began_earlier_does_not_win(tmp_path: Path) -> None:
     assert said(tmp_path) == "stopped"
 
 
-def test_what_ends_beside_a_run_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_set_back_does_not_hide_the_end(tmp_path: Path) -> None:
+    """The last status is the newest, whatever the time is by then."""
+
+    async def act(platform: Platform, cluster: FakeCluster) -> None:
+        await asyncio.sleep(10)
+        cluster.world.now_us = lambda: 1  # type: ignore[method-assign]
+        await interrupt(platform, cluster)
+
+    run(tmp_path, act)
+
+    assert said(tmp_path) == "stopped"
+
+
+def test_what_ends_beside_a_run_is_said(tmp_path: Path) -> None:
     """A bug in a view, or a status that can't be written, ends no run, and nobody has to guess that it is there."""
-    monkeypatch.setattr(telling, "STATUS_EVERY_S", 0.01)
 
     async def act(platform: Platform, cluster: FakeCluster) -> None:
         board = platform.coordinator.board
         moody = Moody(platform.documents)
         with Lines(lambda: board.overview, platform.documents, platform.settings, write=fail) as lines:
+            lines.thread.join(10)  # it is a real one, and ends at its first line
             platform.beside.append(lines.thread)
             platform.documents = moody
             await until(lambda: sum("the run goes on" in note for note in board.overview.notes) == 2)

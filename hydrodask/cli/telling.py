@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -56,7 +57,9 @@ class Teller:
         self.trouble = ""
         self._platform = platform
         self._slots = 0
+        self._turn = threading.Lock()
         self._over = False
+        self._written_us = 0
 
     async def run(self) -> None:
         """Write every `STATUS_EVERY_S`, until it is cancelled."""
@@ -68,11 +71,11 @@ class Teller:
 
     def write(self, state: str | None) -> None:
         """Write once; the last time with how the run has ended."""
-        # In this order: a slow thread of `run` may begin or write last, and must not win over the end.
-        self._over = self._over or state is not None
-        now_us = clock.now_us()
-        if state is None and self._over:
-            return
+        with self._turn:  # a slow thread of `run` may begin or write last, and must not win over the end
+            if state is None and self._over:
+                return
+            self._over = state is not None
+            now_us = self._written_us = max(clock.now_us(), self._written_us + 1)  # the clock may be set back
         self._safely(lambda: self._write(state, now_us))
         if state is not None and self.trouble:
             log.warning("%s: %s", self.name, self.trouble)  # nobody looks after it any more

@@ -7,14 +7,16 @@ on the machine's clock, on memory addresses or on hashes, so a seed always tells
 
 import asyncio
 import random
+import signal
 from asyncio import base_events
 from collections import Counter, deque
-from collections.abc import Callable
-from contextvars import ContextVar
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar, copy_context
 from typing import Any, TypeVar
 
 import greenlet
 
+from hydrodask import clock
 from hydrodask.errors import WorkerLostError
 
 T = TypeVar("T")
@@ -63,6 +65,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         self.now_s = 0.0
         self._selector = _Timeless(self)
         self._clock_resolution = 1e-9
+        self._signals: set[int] = set()
 
     def time(self) -> float:
         return self.now_s
@@ -77,6 +80,23 @@ class VirtualLoop(base_events.BaseEventLoop):
         owner = OWNER.get()
         assert owner is not None
         return owner.run(lambda: func(*args))
+
+    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]
+        """Have the loop call `callback` when this process gets a signal, as a loop of the machine's does."""
+        self._signals.add(sig)
+        signal.signal(sig, lambda *_: self.call_soon(callback, *args))
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Let a signal do again what it does without us."""
+        signal.signal(sig, signal.default_int_handler if sig == signal.SIGINT else signal.SIG_DFL)
+        known = sig in self._signals
+        self._signals.discard(sig)
+        return known
+
+    def close(self) -> None:
+        for sig in list(self._signals):
+            self.remove_signal_handler(sig)
+        super().close()
 
 
 class Thread(greenlet.greenlet):  # type: ignore[misc]  # greenlet has no types
@@ -165,6 +185,16 @@ class World:
         self.on_call: Callable[[Process, str, str], None] = lambda _process, _name, _when: None
         """Told of each call of a process: its name, and `before` or `after` its effect. May kill, stall or raise."""
         self._hub = greenlet.getcurrent()
+
+    def live(self, story: Coroutine[Any, Any, T]) -> T:
+        """Return what comes of a story that is told by one process in this world's time; then the world is over."""
+        process, context = Process(self, "driver"), copy_context()
+        context.run(OWNER.set, process)
+        try:
+            with clock.replaced_by(self), asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+                return runner.run(story, context=context)
+        finally:
+            process.alive = False
 
     def now_us(self) -> int:
         return round((START_S + self.loop.now_s) * 1e6)

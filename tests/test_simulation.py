@@ -108,7 +108,7 @@ def test_reference_has_everything_in_it() -> None:
 def test_missing_promise_is_noticed(mutation: str, names: str, record_property: Callable[[str, object], None]) -> None:
     """A store or broker that does not keep its promise is found out within a few hundred lives."""
     for seed in range(MUTATION_SEEDS_MAX):
-        schedule = overslept(draw(seed))
+        schedule = overslept(draw(seed), mutation)
         if fails(replace(schedule, mutation=mutation)) is not None:
             record_property("seeds", seed + 1)
             assert fails(schedule) is None, "it is not the mutation that fails"
@@ -116,14 +116,17 @@ def test_missing_promise_is_noticed(mutation: str, names: str, record_property: 
     pytest.fail(f"{MUTATION_SEEDS_MAX} lives without the {names}, and nobody has noticed")
 
 
-def overslept(schedule: Schedule) -> Schedule:
+def overslept(schedule: Schedule, mutation: str) -> Schedule:
     """Return a life in which a worker also sleeps before it writes documents while another driver takes over.
 
-    Only then is a removed document written again, and few lives have that by chance.
+    Only then is a removed document written again, and few lives have that by chance. Nor have they one who sleeps
+    before he names a file that another names meanwhile.
     """
-    sleep = Fault("documents.write", 1 + schedule.seed % 4, "stall", "before", 5.0)
+    sleeps = [Fault("documents.write", 1 + schedule.seed % 4, "stall", "before", 5.0)]
+    if mutation == "put-if-absent":
+        sleeps.append(Fault("files.link", 1 + schedule.seed % 6, "stall", "before", 5.0))
     events = sorted((*schedule.events, Event(2.0, "kill driver", 0.3)), key=lambda event: event.at_s)
-    return replace(schedule, faults=(*schedule.faults, sleep), events=tuple(events))
+    return replace(schedule, faults=(*schedule.faults, *sleeps), events=tuple(events))
 
 
 def test_same_seed_tells_the_same_story() -> None:

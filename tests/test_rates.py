@@ -2,22 +2,29 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from hydrodask import kafka as clients
 from hydrodask.audit.rows import Comparison
+from hydrodask.audit.verify import verify
 from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.detect import Detector, load_rules
 from hydrodask.detect.judge import coverage_of
+from hydrodask.ingest.topics import create
 from hydrodask.records import Messages, Samples, Upsert, WindowRecord, Windows
 from hydrodask.rigs import RIGS
 from hydrodask.settings import Settings
+from hydrodask.settings.model import Kafka
 from hydrodask.store.schemas import samples_of, windows_table
 from hydrodask.stream.publishing import older, window_rows
 from hydrodask.window import SlidingWindows
+from tests.audited import fine
+from tests.delivery import Driver, documents, sets_of, settings_of
 from tests.running import Life
 from tests.strategies import messages_of
 
@@ -75,10 +82,15 @@ def leak_at(rate_hz: float) -> dict[str, dict[str, Any]]:
     return incidents(records_of(final_rows(samples("FS1", [6.0] * round(330 * rate_hz), rate_hz))))
 
 
-def leak_lines() -> list[bytes]:
+def leak_lines(rate_hz: int = 5, rig: str = "rig-1") -> list[bytes]:
     """Return five and a half minutes of it as our producers send it."""
-    text = '{"sensor": "FS1", "cycle": %d, "sample_idx": %d, "value": 6.0, "timestamp": "%s", "sampling_rate_hz": 5}'
-    return [(text % (i // 300, i % 300, iso(T0_US + i * US_PER_S // 5))).encode() for i in range(1650)]
+    text = (
+        '{"sensor": "FS1", "cycle": %d, "sample_idx": %d, "value": 6.0, "timestamp": "%s", "sampling_rate_hz": %d, '
+        '"rig": "%s"}'
+    )
+    cycle = 60 * rate_hz
+    times_us = [T0_US + i * US_PER_S // rate_hz for i in range(330 * rate_hz)]
+    return [(text % (i // cycle, i % cycle, iso(at_us), rate_hz, rig)).encode() for i, at_us in enumerate(times_us)]
 
 
 def test_leak_at_5_hz_is_the_incident_that_it_is_at_10_hz() -> None:
@@ -93,6 +105,26 @@ def test_leak_at_5_hz_is_the_incident_that_it_is_at_10_hz() -> None:
     assert found.keys() == leak_at(10).keys() == {"pump_leakage", "stuck"}
     assert found["pump_leakage"]["opened_at"] == leak_at(10)["pump_leakage"]["opened_at"]
     assert {row.sampling_rate_hz for row in rows} == {5.0}
+
+
+@pytest.mark.integration
+@pytest.mark.cluster
+def test_a_leak_at_5_hz_is_found_on_a_real_broker(kafka: Kafka, tmp_path: Path) -> None:
+    """A rig that sends at half the table's rate has the incidents of one that sends at it; the audit agrees."""
+    settings = settings_of(kafka, tmp_path, "rates")
+    create(settings)
+    producer = clients.producer(settings.kafka)
+    for rig, rate_hz in (("slow", 5), ("usual", 10)):
+        for line in leak_lines(rate_hz, rig):
+            producer.produce(settings.topic("FS1"), line, rig.encode())
+    assert producer.flush(10) == 0
+
+    with Driver(sets_of(kafka, tmp_path, "rates"), tmp_path / "log", "--until-idle") as driver:
+        assert driver.wait() == 0, driver.output
+
+    opened = {(one["rig"], one["rule"]): one["opened_at"] for one in documents(settings, "incidents")}
+    assert opened["slow", "pump_leakage"] == opened["usual", "pump_leakage"]
+    assert fine(verify(settings))
 
 
 @pytest.mark.parametrize("rate_hz", [1, 5, 8, 10, 25])

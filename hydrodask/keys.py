@@ -207,27 +207,39 @@ class Keys:
 class Attendance:
     """The same by name, for states that take row by row: who is gone, in parts of the allowed silence."""
 
-    def __init__(self, silence_us: int) -> None:
+    def __init__(self, silence_us: int, *, grace: int = 0) -> None:
+        """`grace`: borders more that a rig may be silent for."""
         self.comply(silence_us)
+        self._most = TURNS + grace
         self._heard: dict[str, int] = {}
         self._turns = 0
         self._border = _NEVER
+
+    def __contains__(self, rig: str) -> bool:
+        return rig in self._heard
 
     def comply(self, silence_us: int) -> None:
         """Let rigs be silent for so long from now on; 0: for ever."""
         self._tick_us = silence_us // TURNS
 
-    def hear(self, rig: str, time_us: int) -> list[str]:
-        """Take note of a row of a rig; return the rigs that are gone, in the order in which they came."""
+    def over(self, time_us: int) -> bool:
+        """Say whether a rig of which nothing newer than this came leaves the states that take samples by now."""
+        return self._tick_us > 0 and time_us < self._border - TURNS * self._tick_us
+
+    def hear(self, rig: str, time_us: int | None) -> list[str]:
+        """Take note of a row of a rig; return the rigs that are gone, in the order in which they came.
+
+        None: the row does not say what time it is.
+        """
         if not self._tick_us:
             return []
-        if time_us < self._border:
+        if time_us is None or time_us < self._border:
             self._heard[rig] = self._turns
             return []
         self._turns += self._border != _NEVER
         self._border = (time_us // self._tick_us + 1) * self._tick_us
         self._heard[rig] = self._turns
-        gone = [name for name, heard in self._heard.items() if self._turns - heard > TURNS]
+        gone = [name for name, heard in self._heard.items() if self._turns - heard > self._most]
         for name in gone:
             del self._heard[name]
         return gone

@@ -1,5 +1,6 @@
 """How many rigs a partition has room for, who leaves, and that both follow from the records alone."""
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,9 @@ from hypothesis import strategies as st
 
 from hydrodask.audit.replay import Intake, Operators, history_in
 from hydrodask.clock import US_PER_S, iso, parse_iso
+from hydrodask.decode.rows import decode_row
+from hydrodask.detect import Criteria
+from hydrodask.detect.arrivals import Arrival
 from hydrodask.keys import TURNS, Attendance, Terms
 from hydrodask.learn.joining import CycleJoiner
 from hydrodask.records import CycleRecord, Messages, Samples, Upsert, WindowRecord
@@ -19,6 +23,7 @@ from hydrodask.rigs import RIGS, RigTable
 from hydrodask.settings import Settings
 from hydrodask.store.schemas import samples_of
 from hydrodask.stream import snapshot
+from hydrodask.stream.editions import Edition, Judging
 from hydrodask.stream.turns import Turn
 from hydrodask.window import CycleProfiles, SlidingWindows
 from hydrodask.window.geometry import Geometry
@@ -319,3 +324,41 @@ def test_attendance_forgets_by_name_as_keys_do() -> None:
     assert two.snapshot() == one.snapshot()
     with pytest.raises(KeyError):
         two.restore({})
+
+
+@pytest.mark.parametrize("emit", ["updates", "final"])
+def test_the_windows_of_a_rig_that_left_are_no_sign_of_it(emit: str) -> None:
+    """A name that came once is silent until it is forgotten: it is not back when its windows are final, and no more."""
+    base = limited(10)
+    chosen = base.model_copy(update={"window": base.window.model_copy(update={"emit": emit})})
+    judging = Judging([Edition(0, Criteria.of(chosen))])
+    lives = [Life(chosen, topic=topic) for topic in (SOURCE[0], "hydraulic-CE")]
+    told: list[Any] = []
+    places = itertools.count()
+    for turn in range(27 * 6):
+        names = ["typo", "a"] if turn < 3 else ["a"]
+        for life in lives:
+            values: list[bytes | None] = [
+                record(rig, turn * 600).replace(b"TS1", life.topic.removeprefix("hydraulic-").encode()) for rig in names
+            ]
+            life.feed(messages_of(values, topic=life.topic, first=2 * turn, stamp_ms=4 * 10**12))
+            life.published.clear()
+            life.commit()
+            for out in life.published:
+                if out.topic == "hydraulic-analytics" and out.value is not None:
+                    arrival = Arrival(next(places), STAMP_MS + turn * 600_000, decode_row(out.value))
+                    told += [change for change in judging.take(arrival) if change.collection == "incidents"]
+
+    assert [(c.body["rule"], c.body["rig"], c.body["status"]) for c in told] == [
+        ("rig_silent", "typo", "open"),
+        ("rig_silent", "typo", "resolved"),
+    ]
+    assert {rig for rig, _ in judging.health()} == {"a"}
+
+
+def test_the_brokers_clock_makes_no_rig_of_a_recording_go() -> None:
+    """What was refused is told by the broker's clock, which may be years ahead of the event time that counts."""
+    one = Attendance(TURNS * 10)
+    gone = [one.hear(rig, at) for rig, at in [("a", 0), ("b", 5), ("b", None), *(("b", 10 * n) for n in range(1, 27))]]
+
+    assert [names for names in gone if names] == [["a"]]

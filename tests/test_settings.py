@@ -125,6 +125,11 @@ def test_later_layers_win() -> None:
         (["topics.min_insync=2"], {}, ["topics", "min_insync (2)", "replication (1)"]),
         (["topics.each.labels.partitions=none"], {}, ["topics.each.labels.partitions", "none"]),
         (["kafka.password=x"], {}, ["kafka.password", "HYDRODASK_KAFKA__PASSWORD"]),
+        (
+            ["window.emit=final", "window.length=5m", "window.slide=5m"],
+            {},
+            ["detect.silent_after (120 s)", "window.slide (300 s)"],
+        ),
         (["step.time_max=800ms"], {}, ["step.time_max (0.8 s)", "twice step.trigger (0.5 s)", "--set"]),
         (["documents.keep_removed=90s"], {}, ["documents.keep_removed (90 s)", "step.time_max (60 s)"]),
         (["topics.retention=10m"], {}, ["topics.retention (600 s)", "lake.roll_age", "630 s"]),

@@ -72,6 +72,10 @@ class Silence:
         """Whether a sensor is behind its rig that may only not have been read yet."""
         return bool(self._overdue)
 
+    def away(self, rig: str) -> bool:
+        """Say whether a rig is not there: silent, forgotten, or not known yet."""
+        return self._after_us is not None and rig not in self._rigs
+
     def take(self, one: Arrival) -> list[Change]:
         """Take a record in: a window row, final or not, or only the time."""
         if self._after_us is None or one.stamp_ms < 0:

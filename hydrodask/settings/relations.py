@@ -13,6 +13,7 @@ EMBEDDED_RECORDS = 30_000
 def broken(settings: "Settings") -> Iterator[str]:
     """Give a sentence for each relation that does not hold: keys, values, and what is wanted."""
     yield from _of_time(settings)
+    yield from _of_rows(settings)
     yield from _of_room(settings)
 
 
@@ -39,6 +40,17 @@ def _of_time(settings: "Settings") -> Iterator[str]:
         yield (
             f"topics.retention ({settings.topics.retention:g} s) must be at least lake.roll_age + "
             f"step.snapshot_every + step.patience ({replayed_s:g} s): a restart reads again what is not in files"
+        )
+
+
+def _of_rows(settings: "Settings") -> Iterator[str]:
+    window, silent_s = settings.window, settings.detect.silent_after
+    key, each_s = ("slide", window.slide) if window.emit == "final" else ("emit_every", window.emit_every)
+    if silent_s is not None and silent_s < 2 * each_s:
+        yield (
+            f"detect.silent_after ({silent_s:g} s) must be at least twice window.{key} ({each_s:g} s) with "
+            f"window.emit: {window.emit}, or null: rows of a rig that is well come no more often, and it would be "
+            "called silent"
         )
 
 

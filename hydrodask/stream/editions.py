@@ -81,7 +81,8 @@ class Judging:
         self.detector, self.silence = Detector.by(criteria, since=since), Silence(criteria)
         self.refusals = Refusals(criteria.digest)
         self.splits = Splits(criteria.digest, length_s=criteria.window_s)
-        self.attendance = Attendance(_silence_us(criteria))
+        # A turn later than those who publish: the last windows of a rig that left them are judged before it is gone.
+        self.attendance = Attendance(_silence_us(criteria), grace=1)
         self.gone: list[str] = []
         """Rigs that were forgotten with the newest row."""
 
@@ -92,7 +93,9 @@ class Judging:
         if isinstance(one.row, WindowRecord):
             whole, changes = self.splits.take(one.row, one.offset)
             changes = self.detector.update(one.row, one.offset, whole=whole) + changes
-        changes += self.silence.take(one) + self.refusals.take(one) + self._forget(one)
+        parting = isinstance(one.row, WindowRecord) and self._parting(one.row)
+        changes += self.silence.take(one._replace(row=None) if parting else one)
+        changes += self.refusals.take(one) + self._forget(one, parting=parting)
         if dropped:  # of one revision only one change of a document counts: what the row itself says
             said = {(change.collection, change.id) for change in changes}
             changes += [change for change in dropped if (change.collection, change.id) not in said]
@@ -142,12 +145,18 @@ class Judging:
         else:
             self.attendance.seed(dict.fromkeys(rig for rig, _ in self.detector.health()))
 
-    def _forget(self, one: Arrival) -> list[Change]:
-        """Forget the rigs of which nothing came for long; the others' rows are the time."""
+    def _parting(self, row: WindowRecord) -> bool:
+        """Say whether a window is final only because its rig is forgotten: the rig has sent nothing for that."""
+        away = row.final and self.silence.away(row.rig)
+        return away and self.attendance.over(parse_iso(row.window_start))
+
+    def _forget(self, one: Arrival, *, parting: bool) -> list[Change]:
+        """Forget the rigs of which nothing came for long; the others' windows are the time."""
         row, changes = one.row, list[Change]()
         self.gone = []
-        if row is not None:
-            self.gone = self.attendance.hear(row.rig, parse_iso(row.window_start))
+        if row is not None and not (parting and row.rig in self.attendance):
+            window = isinstance(row, WindowRecord)  # the other kind goes by the broker's clock
+            self.gone = self.attendance.hear(row.rig, parse_iso(row.window_start) if window else None)
         for rig in self.gone:
             for each in (self.silence, self.refusals, self.splits):
                 changes += each.leave(rig, one.offset)

@@ -15,7 +15,7 @@ from hydrodask.detect.arrivals import SETTLED, Arrival
 from hydrodask.detect.incidents import INCIDENTS
 from hydrodask.detect.silence import PAUSE_MS, QUIET_MS
 from hydrodask.errors import ConfigError
-from hydrodask.records import Change, Outgoing, Upsert, WindowRecord
+from hydrodask.records import Change, Outgoing, RefusedRecord, Upsert, WindowRecord
 from hydrodask.reports import STANDING, WHOLE_RIG
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Baseline
@@ -250,6 +250,30 @@ def test_a_rule_can_not_have_one_of_these_names() -> None:
     """Or two different things would be told in one document."""
     with pytest.raises(ConfigError, match="said without a rule"):
         rule(name="rig_silent")
+
+
+def test_a_snapshot_while_a_sensor_is_waited_for_can_be_read() -> None:
+    """It is behind its rig, and may only be read later than the others: that is so often when there is a backlog."""
+    one = detector()
+    feed(one, [*stream(range(300)), *(arrival(second, "TS1", late_s=300 - second) for second in range(300, 440))])
+    assert one.silence.overdue
+    two = detector()
+    two.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(one.snapshot())))
+
+    assert two.snapshot() == one.snapshot()
+    assert feed(two, pause(300, 400), 1000) == feed(one, pause(300, 400), 1000)
+    assert two.alarms() == [("rig-1", "CE", "sensor_silent"), ("rig-1", "TS2", "sensor_silent")]
+
+
+def test_a_rig_of_which_nothing_can_be_used_has_its_alarm() -> None:
+    """It has no window, and is shown with less health, as the others are."""
+    life = Life(Settings(), topic="hydraulic-analytics", flow="alert")
+    refused = RefusedRecord("rig-9", "TS1", iso(T0 * US_PER_S), 0, 60, 0, over_half=True, revision=0)
+    life.feed(messages_of([msgspec.json.encode(refused)], topic="hydraulic-analytics", stamp_ms=STAMP_MS))
+    report = life.partition.report(0)
+
+    assert report.alarms == [("rig-9", WHOLE_RIG, "unusable_samples")]
+    assert report.health == {("rig-9", "TS1"): 80.0}
 
 
 def test_a_replay_says_the_same_wherever_it_begins() -> None:

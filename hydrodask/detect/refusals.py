@@ -56,6 +56,10 @@ class Refusals:
         rig = self._rigs.pop(name, None)
         return [] if rig is None else [standing.dropped(rig.incident, revision)]
 
+    def sensors(self) -> list[tuple[str, str]]:
+        """Return (rig, sensor) of those whose samples are refused; of some there may be no window at all."""
+        return [(name, sensor) for name, rig in self._rigs.items() for sensor in rig.sensors]
+
     def severities(self, rig: str, sensor: str) -> list[str]:
         """Return the severity of our incident if a sensor has part in it."""
         found = self._rigs.get(rig)

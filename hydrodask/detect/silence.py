@@ -133,7 +133,7 @@ class Silence:
         self._now_ms, self._newest_ms, self._looked_ms = state["now"]
         self._rigs = {name: restored(rig) for name, *rig in state["rigs"]}
         self._gone = {name: restored(rig) for name, *rig in state["gone"]}
-        self._overdue = dict.fromkeys(state["overdue"])
+        self._overdue = dict.fromkeys((str(rig), str(sensor)) for rig, sensor in state["overdue"])
 
     def _judge_by(self, criteria: Criteria) -> None:
         after_s = criteria.silent_after_s

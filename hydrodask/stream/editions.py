@@ -11,7 +11,7 @@ from typing import Any
 from hydrodask.clock import US_PER_S, parse_iso
 from hydrodask.detect import Criteria, Detector
 from hydrodask.detect.arrivals import Arrival
-from hydrodask.detect.health import less
+from hydrodask.detect.health import BEST, less
 from hydrodask.detect.judge import coverage_of
 from hydrodask.detect.refusals import Refusals
 from hydrodask.detect.silence import Silence
@@ -110,7 +110,7 @@ class Judging:
 
     def health(self) -> dict[tuple[str, str], float]:
         """Return the health of every sensor that has been seen, 0..100."""
-        worth = self.detector.health()
+        worth = dict.fromkeys(self.refusals.sensors(), BEST) | self.detector.health()
         others = (self.silence, self.refusals, self.splits)
         return {key: less(value, [s for one in others for s in one.severities(*key)]) for key, value in worth.items()}
 

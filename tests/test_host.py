@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -288,6 +290,65 @@ def test_a_log_that_has_become_shorter_while_it_was_read_ends_the_run(one: Bench
     one.broker.logs[TS1]._stable = 0
     with pytest.raises(FatalError, match="past the log's end 0"):
         one.go_on(TS1)
+
+
+def test_a_topic_made_anew_while_a_lost_position_is_looked_for_ends_nothing(one: Bench) -> None:
+    """The end of the new log says nothing of the old one: its position is not past it."""
+    one.send(TS1, 0, 10)
+    settle(one, TS1)
+    one.send(TS1, 10, 20)
+    one.broker.retain(TS1, 15)
+    made: list[str] = []
+
+    def make(_process: object, name: str, when: str) -> None:
+        if name == "kafka.bounds" and when == "before" and not made:
+            made.append(name)
+            one.broker.delete(TS1[0])
+            one.broker.create(TS1[0], 2)
+            one.send(TS1, 0, 3)
+
+    one.world.on_call = make
+    for _ in range(20):
+        one.step_over(TS1)
+    assert (made, one.host.partitions[TS1].consumed, one.committed(TS1)) == (["kafka.bounds"], 10 + 3, 3)
+
+
+def test_a_topic_made_anew_of_which_another_partition_says_so_first_ends_nothing() -> None:
+    """The client is a new one then, for both; the other one's position is past the end of its new log."""
+    with bench() as one:
+        one.send(TS1, 0, 10)
+        one.send(OTHER, 0, 10)
+        settle(one, TS1, OTHER)
+        one.broker.delete(TS1[0])
+        one.broker.create(TS1[0], 2)
+        one.send(TS1, 0, 20)
+        one.send(OTHER, 0, 3)
+        with say([KafkaError._TRANSPORT], OTHER, only=True):  # nothing has come of it yet
+            one.step_over(TS1, OTHER)
+        for _ in range(20):
+            one.step_over(TS1, OTHER)
+        assert [one.host.partitions[source].consumed for source in (TS1, OTHER)] == [10 + 20, 10 + 3]
+
+
+def test_a_cluster_that_calls_itself_otherwise_has_the_same_topics() -> None:
+    """As through a gateway: the topic's id counts, and what was read of it is not read again."""
+    with bench() as one:
+        one.send(TS1, 0, 5)
+        settle(one, TS1)
+        one.step(TS1, mode="flush")
+        one.crash()
+        ids = one.surroundings.identities
+
+        def renamed(kafka: Any) -> Any:
+            of = ids(kafka).of
+            return SimpleNamespace(
+                of=lambda ts: {t: log.replace("cluster/", "gateway/", 1) for t, log in of(ts).items()}
+            )
+
+        one.surroundings = replace(one.surroundings, identities=renamed)
+        one.send(TS1, 5, 9)
+        settle(one, TS1)
+        assert one.host.partitions[TS1].consumed == 9
 
 
 # Where a fresh group begins

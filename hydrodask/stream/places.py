@@ -4,9 +4,10 @@ import logging
 from collections.abc import Iterable
 
 from hydrodask import clock
-from hydrodask.errors import FatalError
+from hydrodask.errors import FatalError, RetryableError
 from hydrodask.failpoints import failpoint
-from hydrodask.stream.incarnation import Start
+from hydrodask.ingest.identity import named
+from hydrodask.stream.incarnation import Start, same
 from hydrodask.stream.opening import Opening
 from hydrodask.stream.partition import Partition
 from hydrodask.stream.watching import Watch
@@ -47,6 +48,8 @@ class Places:
         """Read a partition that is hosted and not read: on from its position, or from where the log begins now."""
         reader, ctx = self._opening.reader, partition.ctx
         low, high = (ctx.base + bound for bound in reader.bounds(ctx.source))
+        if not same(self._opening.identities.of([ctx.topic]).get(ctx.topic, ""), ctx.log):
+            raise RetryableError(f"topic {ctx.topic} was deleted or made anew while {partition.name} was looked at")
         _check_end(partition, high)
         if partition.position < low:
             self._lose(partition, low)
@@ -97,7 +100,8 @@ def end(partition: Partition) -> None:
 
 def _check_end(partition: Partition, high: int) -> None:
     if partition.position > high:
+        why = "it is the same log" if named(partition.ctx.log) else "or another one, the broker gives topics no ids"
         raise FatalError(
-            f"position {partition.position} of {partition.name} is past the log's end {high}, and it is the same log: "
+            f"position {partition.position} of {partition.name} is past the log's end {high}, and {why}: "
             "the broker has lost records. Bring them back, or use another kafka.group and data_dir"
         )

@@ -27,6 +27,7 @@ from hydrodask.settings import Settings
 from hydrodask.settings.relations import within_step
 from hydrodask.stream.assignment import Assignment
 from hydrodask.stream.flight import fly
+from hydrodask.stream.incarnation import same
 from hydrodask.stream.losses import Losses
 from hydrodask.stream.order import Order
 from hydrodask.stream.overview import Board
@@ -67,12 +68,11 @@ class Coordinator:
         self._builds, self._discover = dict(builds), discover
         self._fence, self._outdone = fence, outdone
         self._run = run
-        self._wish = Wish()
+        self._wish, self._losses = Wish(), Losses()
         self._seats: dict[str, Seat] = {}
         self._assignment = Assignment(settings.topics.prefix)
         self._generation = self._fencings = 0
         self._discovered_s = float("-inf")
-        self._losses = Losses()
         self._alone, self._refusal, self._stuck = Trouble(), Trouble(), Trouble()
 
     def want(self, mode: str) -> None:
@@ -101,7 +101,7 @@ class Coordinator:
         return set(self.sources) <= set(ends) <= known and all(
             # Records that are replayed are committed already, and not yet in files again.
             min(seen[source].position, seen[source].committed) - seen[source].base >= end
-            and logs.get(source[0], seen[source].log) == seen[source].log
+            and same(logs.get(source[0], seen[source].log), seen[source].log)
             for source, end in ends.items()
         )
 

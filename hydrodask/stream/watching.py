@@ -15,6 +15,7 @@ from hydrodask.ingest.mark import Mark
 from hydrodask.ingest.reader import Source
 from hydrodask.kafka import TopicPartition
 from hydrodask.settings.model import Kafka
+from hydrodask.stream.incarnation import same
 from hydrodask.stream.order import Order
 from hydrodask.stream.partition import Partition
 from hydrodask.stream.surroundings import Surroundings
@@ -42,7 +43,7 @@ class Watch:
         found = self._identities.of(topic for topic, _ in hosted)
         if len(hosted) == len(partitions):
             self._asked_s = clock.monotonic_s()
-        return [source for source in hosted if found.get(source[0]) != partitions[source].ctx.log]
+        return [source for source in hosted if not same(found.get(source[0], ""), partitions[source].ctx.log)]
 
     def suits(self, topic: str, log: str) -> bool:
         """Say whether the client that reads can read this log: not if it has read another one of that name."""

@@ -203,7 +203,8 @@ def raise_from(error: KafkaException, what: str) -> NoReturn:
 
 def translate(cause: KafkaError, what: str) -> HydrodaskError:
     """Return our error class for `cause`: fenced, fatal, unreachable or retryable."""
-    message = f"could not {what}: {cause.str()} ({cause.name()})"
+    hint = "; `hydrodask topics grant` gives the rights that are needed" if cause.code() in _PERMANENT[:2] else ""
+    message = f"could not {what}: {cause.str()} ({cause.name()}){hint}"
     if cause.code() in (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH):
         return FencedError(message)
     if cause.fatal() or cause.code() in _PERMANENT:

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from unittest.mock import Mock
 
 import pytest
 
@@ -11,7 +12,7 @@ from hydrodask.errors import FatalError, RetryableError
 from hydrodask.ingest import mark
 from hydrodask.ingest.mark import Mark
 from hydrodask.ingest.reader import Reader
-from hydrodask.kafka import TopicPartition
+from hydrodask.kafka import KafkaError, KafkaException, TopicPartition
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 from hydrodask.store.files import Files
@@ -303,6 +304,33 @@ def test_an_older_version_is_taken_over_from_once() -> None:
     assert place.logs() == [Incarnation(log=f"cluster/{TOPIC}@cluster.0")]
 
 
+def test_an_older_version_that_came_back_is_taken_over_from_again() -> None:
+    """It commits for one group only, and leaves the marks as they were."""
+    place = Place()
+    place.work(place.open(), 500, stop=False)
+    place.commit(TopicPartition(*SOURCE, 1000, "emitted=1000"), "g")
+
+    partition = place.open()
+
+    assert (partition.committed, partition.marked) == (1000, (-1, -1))
+
+
+def test_rows_of_a_later_log_that_retention_took_are_taken_from_raw() -> None:
+    """As with the first log: what raw/ has is not lost to windows."""
+    place = Place()
+    place.work(place.open(), 1000)
+    place.make(3000)
+    partition = place.open()
+    place.work(partition, 1000)
+    place.work(partition, 500, stop=False)
+    partition.roll(1e12, rows_max=1, age_s_max=0.0)
+    place.broker.retain(SOURCE, 1400)
+
+    partition = place.open()
+
+    assert (partition.position, partition.ctx.totals["lost"]) == (SPAN + 1400, 0)
+
+
 def test_marks_alone_say_which_log_it_is() -> None:
     """The folder is lost, and the commits are there: offsets go on with the base that they name."""
     place = Place()
@@ -312,3 +340,21 @@ def test_marks_alone_say_which_log_it_is() -> None:
     partition = place.open()
 
     assert (partition.committed, partition.ctx.base) == (3 * SPAN + 1000, 3 * SPAN)
+
+
+def test_a_user_without_rights_on_the_marks_is_told_which_and_how() -> None:
+    """As after an upgrade: the group of before is there, and the other one is refused."""
+    place = Place()
+    consumer = place.broker.consumer
+
+    def guarded(kafka: Kafka, **overrides: object) -> Any:
+        client = consumer(kafka, **overrides)
+        if kafka.group == "g.marks":
+            refused = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED, "Group authorization failed")
+            client.committed = Mock(side_effect=KafkaException(refused))
+        return client
+
+    place.broker.consumer = guarded  # type: ignore[method-assign]
+
+    with pytest.raises(FatalError, match=r"group 'g.marks' .*GROUP_AUTHORIZATION_FAILED\); `hydrodask topics grant`"):
+        place.open()

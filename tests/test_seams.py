@@ -135,6 +135,21 @@ def test_what_raw_has_and_the_log_lost_is_not_lost(tmp_path: Path) -> None:
     ]
 
 
+def test_a_dead_letter_that_went_with_the_log_is_lost() -> None:
+    """It was taken and not published, and raw/ goes on behind it: nobody has it any more."""
+    life = living(f"memory://{np.random.default_rng().integers(1 << 60):x}", embedded=False)
+    life.feed(cut(0, 100, 0))
+    life.commit()
+    life.save()
+    life.feed(messages_of([b"{", *LOG[100:199]], topic="hydraulic-FS1", first=100, stamp_ms=STAMP_MS))
+    life.roll()
+    life.low = 150
+    life.restart()
+
+    assert (life.partition.position, life.partition.ctx.totals["lost"], life.partition.consumed) == (150, 1, 149)
+    assert "1 of the offsets below 150 went with the log" in life.partition.ctx.notes[0]
+
+
 @pytest.mark.cluster
 def test_default_platform_that_was_killed_is_found_whole(tmp_path: Path) -> None:
     """Kill -9 of driver and workers in mid-stream, twice, then a run that ends well: `verify` finds nothing wrong."""

@@ -76,14 +76,17 @@ class Commits:
         in_background(self.shown.close, self.marks.close)
 
     def _both(self, source: Source, limit_s: float) -> tuple[Commit | None, Commit | None]:
-        marked, shown = (self._one(client, source, limit_s) for client in (self.marks, self.shown))
+        shown = self._one(self.shown, self._kafka.group, source, limit_s)
+        marked = self._one(self.marks, marks_group(self._kafka.group), source, limit_s)
+        if shown is not None and shown.mark is not None and shown.mark.log is None:
+            return shown, shown  # a version before marks has worked since, and left those as they were
         for found in (marked, shown):  # without marks what is shown is ours if it says so: of a version before marks
             if found is not None and found.mark is not None:
                 return found, shown
         return None, shown
 
-    def _one(self, client: Consumer, source: Source, limit_s: float) -> Commit | None:
-        what = f"read the committed offset of {source[0]}-{source[1]}"
+    def _one(self, client: Consumer, group: str, source: Source, limit_s: float) -> Commit | None:
+        what = f"read what group {group!r} has committed for {source[0]}-{source[1]}"
         try:
             found = client.committed([TopicPartition(*source)], limit_s)[0]
         except KafkaException as error:

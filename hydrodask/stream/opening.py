@@ -167,8 +167,7 @@ class Opening:
 
     def _start(self, seen: _Evidence, known: list[Incarnation]) -> Start:
         one, at = known[-1], seen.snapshot
-        first = len(known) == 1
-        begin = one.base + (0 if self.settings.kafka.embedded else seen.low if first else one.first)
+        begin = one.base + (0 if self.settings.kafka.embedded else max(seen.low, one.first))
         floor = one.base + one.first
         start = Start(one, len(known), one.base + seen.low, one.base + seen.high, begin, floor, seen.found)
         start.committed = seen.committed_in(one)

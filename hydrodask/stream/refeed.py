@@ -14,9 +14,10 @@ from hydrodask.stream.incarnation import Seam
 def refeed(ctx: Context, start: int, end: int, *, quiet_below: int, forget: Callable[[], None]) -> int:
     """Give the graph what raw/ has from offset `start` up to `end`; return how many samples these were.
 
-    Below `quiet_below` outputs are out already; `forget` is called behind them, while it is quiet.
+    Below `quiet_below` outputs are out already; `forget` is called behind them, while it is quiet. Of the others what
+    raw/ does not have is counted as lost, for a record that was to be a dead letter is nowhere else.
     """
-    count = 0
+    count = loud = 0
     if not ctx.refeed:
         return count
     ctx.quiet, edge = True, min(quiet_below, end)
@@ -30,10 +31,14 @@ def refeed(ctx: Context, start: int, end: int, *, quiet_below: int, forget: Call
                 forget()
             ctx.quiet = quiet
             count += len(part)
+            loud += 0 if quiet else len(part)
             for take in ctx.refeed:
                 take(part)
     if ctx.quiet:
         forget()
+    if lost := end - max(start, edge) - loud:
+        ctx.totals["lost"] += lost
+        ctx.notes.append(f"{lost} of the offsets below {end} went with the log, and are not in raw/: dead letters, say")
     return count
 
 

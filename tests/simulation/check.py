@@ -231,8 +231,6 @@ def account(platform: Platform, found: Delivered) -> bool:
         lost = totals.get("lost", 0)
         # A group that begins after a loss has lost nothing; rows that waited for their file may have been counted.
         counted = {offset for offset in missing if offset > min(stored, default=log.low)}
-        # What raw/ has is not read again: what was to be a dead letter among it goes with the log.
-        counted -= {offset for offset in counted if b'"sensor"' not in (log.entries[offset].value or b"")}
         said = len(counted) <= lost or totals["consumed"] + lost >= len(sent)
         _want(said, f"{source}: {len(counted)} are missing, {lost} are said to be lost, {totals['consumed']} were read")
         complete = complete and not missing and not lost

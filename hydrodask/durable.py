@@ -4,15 +4,22 @@ A file's bytes are safe once the file is synced, its name once the folder is tha
 renamed is complete or not there, but without the second it may be gone although others count on it.
 """
 
+import errno
 import os
 from pathlib import Path
 
+_CAN_NOT = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)
+"""What file systems say that can't sync folders: some shares, and disks of virtual machines' hosts."""
+
 
 def sync_folder(folder: Path) -> None:
-    """Put the names in a folder on disk. Raises OSError."""
+    """Put the names in a folder on disk, where there is a way to. Raises OSError."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _CAN_NOT:
+            raise
     finally:
         os.close(handle)
 

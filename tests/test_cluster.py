@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,13 @@ def test_worker_killed_before_it_is_there_is_started_again() -> None:
 
     assert killed
     assert len(workers) == 1
+
+
+def test_who_has_lost_the_scheduler_is_asked_for_memory_in_vain() -> None:
+    """A client that has given up has no scheduler any more; that is no error of its own."""
+    lost: Any = SimpleNamespace(scheduler=None, get_events=lambda _topic: lost.scheduler.events())
+
+    assert asyncio.run(DaskCluster(lost, None).memory("tcp://127.0.0.1:1")) == ""
 
 
 def with_cluster(act: Callable[[DaskCluster], Awaitable[Any]], **settings: Any) -> Any:

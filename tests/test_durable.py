@@ -1,5 +1,6 @@
 """What was named stays named after a power cut: the folder that holds the name is synced, and after the naming."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -112,3 +113,26 @@ def test_folders_that_were_exchanged_stay_so(disk: Disk, tmp_path: Path) -> None
     exchange(one, other)
 
     assert disk.synced == {one, other, one.parent, other.parent}
+
+
+def test_a_file_system_that_can_not_sync_folders_is_used_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a share: its files are there, and no call is refused for ever."""
+    sync = os.fsync
+
+    def refusing(handle: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{handle}"):  # noqa: PTH112 - a link to it
+            raise OSError(errno.EINVAL, "Invalid argument")
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", refusing)
+
+    assert Files(str(tmp_path / "new")).put_if_absent("a", b"1")
+
+
+def test_a_file_url_without_slashes_is_a_path(tmp_path: Path) -> None:
+    """As it has always been."""
+    Files(f"file:{tmp_path}").replace("a", b"1")
+
+    assert (tmp_path / "a").read_bytes() == b"1"

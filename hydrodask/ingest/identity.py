@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from hydrodask.errors import UnreachableError
 from hydrodask.kafka import AdminClient, KafkaError, KafkaException, TopicCollection, admin, raise_from
 from hydrodask.settings.model import Kafka
 
@@ -84,6 +85,8 @@ class Identities:
             return {name: self._identity(known) for name, known in found.items() if known is not None}
         except KafkaException as error:
             raise_from(error, f"ask {self._kafka.bootstrap} for the ids of {', '.join(wanted[:2])}")
+        except TimeoutError as error:
+            raise UnreachableError(f"{self._kafka.bootstrap} does not say which ids its topics have") from error
 
     def _identity(self, topic: str) -> str:
         if topic not in self._cluster_of:

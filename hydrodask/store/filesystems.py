@@ -255,7 +255,8 @@ def open_file_system(url: str) -> tuple[FileSystem, str]:
     options: dict[str, str] = {}
     kind = url.partition("://")[0] if "://" in url else "file"
     if kind == "file":  # a path as it stands: fsspec would take `::` in it for two file systems, one in the other
-        path = os.path.expanduser(url.removeprefix("file://"))  # noqa: PTH111 - a Path would cut what it holds
+        bare = url.removeprefix("file://") if url.startswith("file://") else url.removeprefix("file:")
+        path = os.path.expanduser(bare)  # noqa: PTH111 - a Path would cut what it holds
         return LocalDisk(fsspec.filesystem("file")), os.path.abspath(path)  # noqa: PTH100 - see above
     if kind == "hdfs":
         options = HDFS_OPTIONS

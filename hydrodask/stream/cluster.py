@@ -133,7 +133,7 @@ class DaskCluster:
     async def memory(self, worker: str) -> str:
         """Say what is wrong with a worker's memory, also of one that is gone; nothing if all is well. Never raises."""
         status, used, limit = self._seen.get(worker, ("", 0, 0))
-        with contextlib.suppress(OSError, TimeoutError):  # what is not known is not said
+        with contextlib.suppress(Exception):  # what is not known is not said; a client that was closed has no scheduler
             ended = await asyncio.wait_for(self._client.get_events(_ENDED), _ASK_S)
             for event in (event for _, event in reversed(ended) if event["worker"] == worker):
                 return (

@@ -238,7 +238,7 @@ class Platform:
         if not compare or self.source.feed is None or self._reckoning is not None:
             return True
         try:
-            if self._first_ends is None or not self.coordinator.sources.keys() <= self._first_ends.keys():
+            if self._first_ends is None or self.coordinator.sources.keys() != self._first_ends.keys():
                 self._first_ends = await self._ends()
         except RetryableError as error:
             self.coordinator.board.note(str(error))

@@ -1,23 +1,20 @@
 """Check the documents: replay the detector over the window rows, and compare what follows with what is stored."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Any
 
 from hydrodask.audit.files import rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.part import Part
-from hydrodask.channels import SENSORS
-from hydrodask.clock import iso, parse_iso
+from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.decode.rows import decode_row
 from hydrodask.detect import Criteria, Detector
 from hydrodask.detect.arrivals import Arrival, Row, arrivals
 from hydrodask.detect.detector import NEVER_US, VERSION, since_of
 from hydrodask.records import Change, Messages, Upsert, WindowRecord
-from hydrodask.reports import STANDING, WHOLE_RIG
 from hydrodask.settings import Settings
-from hydrodask.store.documents import Documents
 from hydrodask.store.files import Files
 from hydrodask.stream import editions, snapshot
 
@@ -47,6 +44,8 @@ class Implied:
         """Digests of the criteria by which documents can be judged."""
         self.before_us: dict[tuple[str, str], int] = {}
         """The start of the newest window of each rig's sensor that was judged by criteria that are not known here."""
+        self.lone: set[tuple[str, str]] = set()
+        """Rigs' sensors of which what was known then depends on others, whose rows are not here in their order."""
         self._final_us: dict[tuple[str, str], tuple[int, int]] = {}
         self._revisions: dict[Id, int] = {}
 
@@ -87,6 +86,10 @@ class Implied:
         start = parse_iso(str(body.get("window_start") or body.get("first_window")))
         before_us = self.before_us.get((str(body.get("rig")), str(body.get("sensor"))))
         return body.get("rules") in self.known and (before_us is None or start > before_us)
+
+    def told(self, body: Body) -> bool:
+        """Say whether the rows here suffice to tell what a document says."""
+        return (str(body.get("rig")), str(body.get("sensor"))) not in self.lone
 
     def settled(self) -> None:
         """Forget the revisions of documents that are gone: no row of an earlier one comes any more."""
@@ -180,9 +183,16 @@ def replay_lake(parts: list[Part], judging: list[Part], settings: Settings, impl
                 implied.before_us[rig, sensor] = max(before_us, implied.before_us.get((rig, sensor), before_us))
     implied.known |= set(list(criteria)[:1])
     detector, number = Detector.by(next(iter(criteria.values()), Criteria.of(settings))), 0
+    forgotten_us = (detector.criteria.forgotten_after_s or inf) * US_PER_S
+    before: dict[tuple[str, str], tuple[int, int]] = {}
     for part in parts:
         for row in _final_rows(part):
             number += 1
+            key, here = (row.rig, row.sensor), (part.source[1], parse_iso(row.window_start))
+            partition, start_us = before.get(key, here)
+            before[key] = here
+            if here[0] != partition or here[1] - start_us >= forgotten_us:
+                implied.lone.add(key)  # it may have been forgotten meanwhile, or had parts of windows on both
             if parse_iso(row.window_start) <= judged_us.get((row.rig, row.sensor), NEVER_US):
                 implied.take(row, detector.update(row, number))
 
@@ -208,82 +218,3 @@ def _arrivals(messages: Messages) -> list[Arrival]:
         with contextlib.suppress(ValueError):  # a dead letter, if the flow was there
             rows += [] if value is None else [(offset, decode_row(value))]
     return arrivals(messages, rows)
-
-
-@dataclass(slots=True)
-class Comparing:
-    """Compares stored documents with the implied ones; provisional ones of windows that are open yet are left out.
-
-    `moving` says whether the group has committed more since the audit began: then documents of later rows are fine.
-    `expire` says that documents go with time, so that one that is missing means nothing.
-    """
-
-    implied: Implied
-    result: Result
-    moving: Callable[[], bool]
-    expire: bool
-    _left: dict[Id, tuple[int, Body]] = field(default_factory=dict)
-    _unjudged: dict[str, int] = field(default_factory=dict)
-    """Documents that can't be judged, by the digest of their rules."""
-
-    def run(self, store: Documents) -> None:
-        """Look at every document, and then for those that are missing."""
-        implied = self.implied.documents.items()
-        self._left = {n: one for n, one in implied if not one[1]["provisional"] and self.implied.judgeable(one[1])}
-        for collection in COLLECTIONS:
-            for sensor in (*SENSORS, WHOLE_RIG):
-                found = store.find(collection, {"sensor": sensor}, limit=DOCUMENTS_MAX)
-                for body in found:
-                    self._one(collection, body)
-                if len(found) == DOCUMENTS_MAX:
-                    self._forget(collection, sensor)
-        if self._unjudged:
-            count, digests = sum(self._unjudged.values()), ", ".join(sorted(self._unjudged))
-            self.result.skip(f"{count:,} documents by rules that are not known here, or not any more ({digests})")
-        if self.expire:
-            self.result.skip(f"{len(self._left):,} documents that are not there: documents.keep lets them go with time")
-            return
-        for (collection, name), (revision, body) in self._left.items():
-            self._found(collection, name, "the document is missing", f"want revision {revision}, {_said(body)}")
-
-    def _one(self, collection: str, body: Body) -> None:
-        """Compare one stored document with what is implied under its id."""
-        if not self.implied.judgeable(body):
-            digest = str(body.get("rules", "no digest"))
-            self._unjudged[digest] = self._unjudged.get(digest, 0) + 1
-            return
-        self.result.count(documents=1)
-        name, revision = str(body.pop("_id")), int(body.pop("revision", -1))
-        want = self._left.pop((collection, name), None)
-        committed = self.implied.committed.get(str(body.get("rig")))
-        if revision >= committed if committed is not None else self.implied.newer(body):
-            self._ahead(collection, name, revision, body, known=committed is not None)
-        elif want is None and body.get("rule") in STANDING and committed is None:
-            pass  # only the topic tells of who was silent
-        elif want is None:
-            if not body.get("provisional") or self.implied.over(body):
-                self._found(collection, name, "no final window implies this document", _said(body))
-        elif differing := [key for key in sorted(want[1].keys() | body.keys()) if want[1].get(key) != body.get(key)]:
-            first = f"{differing[0]} is {body.get(differing[0])!r}, want {want[1].get(differing[0])!r}"
-            self._found(collection, name, "the document differs", first)
-        elif committed is not None and revision != want[0]:
-            self._found(collection, name, "the document differs", f"revision is {revision}, want {want[0]}")
-
-    def _ahead(self, collection: str, name: str, revision: int, body: Body, *, known: bool) -> None:
-        """Take a document that was written before the commit of the rows that it follows from."""
-        self.result.count(ahead=1)
-        coming = self.implied.coming.get((collection, name), {}).get(revision)
-        if known and coming != body and not self.moving():
-            self._found(collection, name, f"no row of the topic implies this document of revision {revision}", "")
-
-    def _forget(self, collection: str, sensor: str) -> None:
-        """Expect no more of what was not looked at."""
-        self.result.skip(f"{collection} of {sensor} beyond the first {DOCUMENTS_MAX:,}")
-        self._left = {n: one for n, one in self._left.items() if n[0] != collection or one[1]["sensor"] != sensor}
-
-    def _found(self, collection: str, name: str, what: str, first: str) -> None:
-        self.result.found(f"{collection} {name}", what, first)
-
-
-def _said(body: Body) -> str:
-    return ", ".join(f"{key} {body[key]!r}" for key in ("severity", "value", "worst", "status") if key in body)

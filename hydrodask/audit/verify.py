@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hydrodask.audit import documents as docs
 from hydrodask.audit.chain import arrange, check_beginnings, check_chain
+from hydrodask.audit.comparing import Comparing
 from hydrodask.audit.doubles import check_doubles
 from hydrodask.audit.files import Link, inspect
 from hydrodask.audit.finding import Results
@@ -161,7 +162,7 @@ class Audit:
         store = open_documents(self.settings)
         try:
             expire = self.settings.documents.keep is not None
-            docs.Comparing(implied, result, lambda: self._moved(judging), expire).run(store)
+            Comparing(implied, result, lambda: self._moved(judging), expire).run(store)
         finally:
             store.close()
 

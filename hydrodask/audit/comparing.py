@@ -1,0 +1,99 @@
+"""Compare the documents that are stored with those that the window rows imply."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hydrodask.audit.documents import COLLECTIONS, DOCUMENTS_MAX, Body, Id, Implied
+from hydrodask.audit.finding import Result
+from hydrodask.channels import SENSORS
+from hydrodask.reports import STANDING, WHOLE_RIG
+from hydrodask.store.documents import Documents
+
+
+@dataclass(slots=True)
+class Comparing:
+    """Compares stored documents with the implied ones; provisional ones of windows that are open yet are left out.
+
+    `moving` says whether the group has committed more since the audit began: then documents of later rows are fine.
+    `expire` says that documents go with time, so that one that is missing means nothing.
+    """
+
+    implied: Implied
+    result: Result
+    moving: Callable[[], bool]
+    expire: bool
+    _left: dict[Id, tuple[int, Body]] = field(default_factory=dict)
+    _unjudged: dict[str, int] = field(default_factory=dict)
+    """Documents that can't be judged, by the digest of their rules."""
+    _lone: int = 0
+
+    def run(self, store: Documents) -> None:
+        """Look at every document, and then for those that are missing."""
+        implied = self.implied.documents.items()
+        settled = ((name, one) for name, one in implied if not one[1]["provisional"] and self.implied.told(one[1]))
+        self._left = {name: one for name, one in settled if self.implied.judgeable(one[1])}
+        for collection in COLLECTIONS:
+            for sensor in (*SENSORS, WHOLE_RIG):
+                found = store.find(collection, {"sensor": sensor}, limit=DOCUMENTS_MAX)
+                for body in found:
+                    self._one(collection, body)
+                if len(found) == DOCUMENTS_MAX:
+                    self._forget(collection, sensor)
+        if self._unjudged:
+            count, digests = sum(self._unjudged.values()), ", ".join(sorted(self._unjudged))
+            self.result.skip(f"{count:,} documents by rules that are not known here, or not any more ({digests})")
+        if self._lone:
+            self.result.skip(
+                f"{self._lone:,} documents of sensors that were away for limits.rig_silence, or came on several "
+                "partitions: only the topic tells what was known of them"
+            )
+        if self.expire:
+            self.result.skip(f"{len(self._left):,} documents that are not there: documents.keep lets them go with time")
+            return
+        for (collection, name), (revision, body) in self._left.items():
+            self._found(collection, name, "the document is missing", f"want revision {revision}, {_said(body)}")
+
+    def _one(self, collection: str, body: Body) -> None:
+        """Compare one stored document with what is implied under its id."""
+        if not self.implied.judgeable(body):
+            digest = str(body.get("rules", "no digest"))
+            self._unjudged[digest] = self._unjudged.get(digest, 0) + 1
+            return
+        if not self.implied.told(body):
+            self._lone += 1
+            return
+        self.result.count(documents=1)
+        name, revision = str(body.pop("_id")), int(body.pop("revision", -1))
+        want = self._left.pop((collection, name), None)
+        committed = self.implied.committed.get(str(body.get("rig")))
+        if revision >= committed if committed is not None else self.implied.newer(body):
+            self._ahead(collection, name, revision, body, known=committed is not None)
+        elif want is None and body.get("rule") in STANDING and committed is None:
+            pass  # only the topic tells of who was silent
+        elif want is None:
+            if not body.get("provisional") or self.implied.over(body):
+                self._found(collection, name, "no final window implies this document", _said(body))
+        elif differing := [key for key in sorted(want[1].keys() | body.keys()) if want[1].get(key) != body.get(key)]:
+            first = f"{differing[0]} is {body.get(differing[0])!r}, want {want[1].get(differing[0])!r}"
+            self._found(collection, name, "the document differs", first)
+        elif committed is not None and revision != want[0]:
+            self._found(collection, name, "the document differs", f"revision is {revision}, want {want[0]}")
+
+    def _ahead(self, collection: str, name: str, revision: int, body: Body, *, known: bool) -> None:
+        """Take a document that was written before the commit of the rows that it follows from."""
+        self.result.count(ahead=1)
+        coming = self.implied.coming.get((collection, name), {}).get(revision)
+        if known and coming != body and not self.moving():
+            self._found(collection, name, f"no row of the topic implies this document of revision {revision}", "")
+
+    def _forget(self, collection: str, sensor: str) -> None:
+        """Expect no more of what was not looked at."""
+        self.result.skip(f"{collection} of {sensor} beyond the first {DOCUMENTS_MAX:,}")
+        self._left = {n: one for n, one in self._left.items() if n[0] != collection or one[1]["sensor"] != sensor}
+
+    def _found(self, collection: str, name: str, what: str, first: str) -> None:
+        self.result.found(f"{collection} {name}", what, first)
+
+
+def _said(body: Body) -> str:
+    return ", ".join(f"{key} {body[key]!r}" for key in ("severity", "value", "worst", "status") if key in body)

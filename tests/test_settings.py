@@ -134,6 +134,7 @@ def test_later_layers_win() -> None:
         (["documents.keep_removed=90s"], {}, ["documents.keep_removed (90 s)", "step.time_max (60 s)"]),
         (["topics.retention=10m"], {}, ["topics.retention (600 s)", "lake.roll_age", "630 s"]),
         (["source.unconsumed_max=100000"], {}, ["source.unconsumed_max (100,000)", "30,000", "kafka.embedded"]),
+        (["kafka.group=team.marks"], {}, ["kafka.group ('team.marks')", "group 'team'"]),
         (["limits.rig_bytes=4"], {}, ["rig.default_id ('rig-1')", "limits.rig_bytes (4)"]),
         (["detect.baseline.exit=20"], {}, ["detect.baseline.exit (20)", "detect.baseline.enter (10)"]),
         ([], {"HYDRODASK_KAFKA__STRAT": "latest"}, ["kafka.strat", "environment", "no setting"]),

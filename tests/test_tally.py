@@ -142,6 +142,7 @@ def test_a_snapshot_of_an_older_release_is_used(life: Life) -> None:
     life.feed(log_of(fleet(range(30, 40), clock_s=0.0), first=1500))
 
     assert life.partition.ctx.tally.totals()[ODD]["kept"] == 10
+    assert list(life.partition.ctx.tally.totals().items())[:2] == list(life.partition.ctx.tally.totals(2).items())
     assert life.partition.report(0).totals["kept"] == 2000
 
 

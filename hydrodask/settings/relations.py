@@ -55,6 +55,11 @@ def _of_rows(settings: "Settings") -> Iterator[str]:
 
 
 def _of_room(settings: "Settings") -> Iterator[str]:
+    if settings.kafka.group.endswith(".marks"):
+        yield (
+            f"kafka.group ({settings.kafka.group!r}) must not end with .marks: what group "
+            f"{settings.kafka.group.removesuffix('.marks')!r} goes on from is committed under that name"
+        )
     source, rig, limits, baseline = settings.source, settings.rig, settings.limits, settings.detect.baseline
     if settings.kafka.embedded and source.unconsumed_max > EMBEDDED_RECORDS:
         yield (

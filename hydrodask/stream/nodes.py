@@ -89,7 +89,7 @@ class Decode(Node):
     def inspect(self, report: PartitionReport) -> None:
         """Add how many records were of rigs that were too many, and what became of each rig's samples."""
         report.totals["refused"] = self.census.refused
-        report.per_rig = dict(list(self.tally.totals().items())[: self.ctx.settings.observe.rigs_max])
+        report.per_rig = self.tally.totals(self.ctx.settings.observe.rigs_max)
 
 
 def dead_letters(ctx: Context, rejects: list[Reject]) -> None:

@@ -78,10 +78,10 @@ class Tally:
             self.next_offset = max(self.next_offset, int(messages.offsets[-1]) + 1)
         return said
 
-    def totals(self) -> dict[str, dict[str, int]]:
-        """Return what is known of each rig, those first of whom most could not be used."""
+    def totals(self, most: int | None = None) -> dict[str, dict[str, int]]:
+        """Return what is known of each rig, at most so many: those first of whom most could not be used."""
         counts = self._totals[: len(self)]
-        order = np.argsort(-(counts[:, LATE] + counts[:, DEAD]), kind="stable").tolist()
+        order = np.argsort(-(counts[:, LATE] + counts[:, DEAD]), kind="stable")[:most].tolist()
         names = self._names
         return {names[k]: dict(zip(("kept", "late", "dead"), counts[k].tolist(), strict=True)) for k in order}
 

@@ -1,9 +1,14 @@
 """What a log is known by: marks in commits, and the ids of topics and clusters."""
 
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 from hydrodask import kafka as clients
-from hydrodask.ingest import mark
+from hydrodask.errors import UnreachableError
+from hydrodask.ingest import identity, mark
 from hydrodask.ingest.identity import Identities, OneStart, forgets, named
 from hydrodask.ingest.mark import Mark
 from hydrodask.kafka import NewTopic
@@ -54,3 +59,12 @@ def test_each_start_of_the_embedded_broker_is_another_log() -> None:
 
     assert found[0] != found[1]
     assert all(map(forgets, found))
+
+
+def test_ids_that_never_come_are_waited_for_as_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client keeps its own limits, as a rule."""
+    monkeypatch.setattr(identity, "_GRACE_S", 0.0)
+    silent: Any = SimpleNamespace(describe_topics=lambda *_, **__: {"a": Future()})
+
+    with pytest.raises(UnreachableError, match="does not say which ids"):
+        Identities(Kafka(timeout=0.01), connect=lambda _: silent).of(["a"])

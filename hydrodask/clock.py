@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 US_PER_S = 1_000_000
@@ -80,6 +81,7 @@ def iso(time_us: int) -> str:
     return f"{text}.{us:06d}Z" if us else f"{text}Z"
 
 
+@lru_cache(maxsize=1024)  # windows of all rigs and sensors begin at the same times
 def parse_iso(text: str) -> int:
     """Return ISO 8601 `text` as microseconds since the epoch; without an offset it is UTC.
 

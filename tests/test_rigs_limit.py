@@ -353,6 +353,7 @@ def test_the_windows_of_a_rig_that_left_are_no_sign_of_it(emit: str) -> None:
         ("rig_silent", "typo", "open"),
         ("rig_silent", "typo", "resolved"),
     ]
+    assert told[-1].body["message"].endswith("; forgotten, as nothing came for limits.rig_silence")
     assert {rig for rig, _ in judging.health()} == {"a"}
 
 

@@ -54,7 +54,7 @@ class Refusals:
     def leave(self, name: str, revision: int) -> list[Change]:
         """Forget a rig of which nothing came for long; return what ends its incident."""
         rig = self._rigs.pop(name, None)
-        return [] if rig is None else [standing.dropped(rig.incident, revision)]
+        return [] if rig is None else [standing.forgotten(rig.incident, revision)]
 
     def sensors(self) -> list[tuple[str, str]]:
         """Return (rig, sensor) of those whose samples are refused; of some there may be no window at all."""

@@ -100,7 +100,7 @@ class Silence:
         rig = self._rigs.get(name) or self._gone.get(name) or Rig()
         self.forget(name)
         bodies = [rig.incident, *(sensor.incident for sensor in rig.sensors.values())]
-        return [standing.dropped(body, revision) for body in bodies if body is not None]
+        return [standing.forgotten(body, revision) for body in bodies if body is not None]
 
     def silent(self) -> list[tuple[str, str]]:
         """Return (rig, sensor) of who is silent, in order; `WHOLE_RIG` for all of a rig."""

@@ -60,7 +60,7 @@ class Splits:
         for sensor in CHANNELS:
             self._seen.pop((name, sensor), None)
         rig = self._rigs.pop(name, None)
-        return [] if rig is None else [standing.dropped(rig.incident, revision)]
+        return [] if rig is None else [standing.forgotten(rig.incident, revision)]
 
     def severities(self, rig: str, sensor: str) -> list[str]:
         """Return the severity of our incident if a sensor has part in it."""
@@ -93,7 +93,7 @@ class Splits:
         rig = self._rigs.get(key[0])
         if len(seen) == 1:
             return [] if rig is None else self._one_again(key, rig, start_us, revision)
-        (first, ours), (second, theirs) = sorted(seen.items(), key=lambda one: one[1][1])[-2:]
+        (first, ours), (second, theirs) = sorted(seen.items(), key=lambda one: (one[1][1], one[0]))[-2:]
         if min(ours[1], theirs[1]) - max(ours[0], theirs[0]) < self._length_us:
             return []
         if rig is not None:

@@ -56,6 +56,13 @@ def dropped(body: Body, revision: int) -> Change:
     return Upsert("incidents", id_of(body), revision, body | {"status": "resolved", "resolved_at": body["opened_at"]})
 
 
+def forgotten(body: Body, revision: int) -> Change:
+    """Return the change that ends an incident of a rig that is forgotten: that must not look as if all were well."""
+    return dropped(
+        body | {"message": f"{body['message']}; forgotten, as nothing came for limits.rig_silence"}, revision
+    )
+
+
 def withdrawn(body: Body, revision: int) -> Change:
     """Return the change that takes an incident back which was none."""
     return Remove("incidents", id_of(body), revision)

@@ -164,6 +164,8 @@ def test_window_rows_of_before_come_back_beside_a_run(
     create(settings)
     with Driver(sets, tmp_path / "log") as driver:
         publish_samples(settings, short)
+        with Progress(settings) as progress:
+            until(lambda: not any(progress.ends()[n] - at for n, at in progress.offsets().items()), "all is read")
         until(lambda: documents(settings, "incidents") == wanted.incidents, "all incidents are there")
         delete(settings, "analytics")
         bad(settings, 0, 5)  # which go on meanwhile

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
 
-from hydrodask.errors import sentence
+from hydrodask.errors import kind_and_sentence
 
 T = TypeVar("T")
 
@@ -43,7 +43,7 @@ class Aside(threading.Thread):
             self._work()
         except Exception as error:
             log.debug("%s has ended", self.name, exc_info=True)
-            self.trouble = f"has ended: {type(error).__name__}: {sentence(error)}"
+            self.trouble = f"has ended: {kind_and_sentence(error)}"
         else:
             self.trouble = "" if self._stop_asked.is_set() else "has ended; the log says why"
 

@@ -45,6 +45,16 @@ def sentence(error: BaseException) -> str:
     return short if len(short) <= SENTENCE_MAX else f"{short[: SENTENCE_MAX - 2]} …"
 
 
+def kind_and_sentence(error: BaseException) -> str:
+    """Return the kind of an error that nobody has foreseen, and its sentence.
+
+    >>> kind_and_sentence(OSError("no room")), kind_and_sentence(BrokenPipeError())
+    ('OSError: no room', 'BrokenPipeError')
+    """
+    kind, said = type(error).__name__, sentence(error)
+    return said if said == kind else f"{kind}: {said}"
+
+
 class HydrodaskError(Exception):
     """Base of all errors that hydrodask raises on purpose."""
 

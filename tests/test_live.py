@@ -318,4 +318,4 @@ def test_a_reader_who_went_away_ends_the_lines_only(documents: ExampleDocuments)
         lines.thread.join(10)
 
         assert not lines.thread.is_alive()
-        assert lines.thread.trouble == "has ended: BrokenPipeError: "
+        assert lines.thread.trouble == "has ended: BrokenPipeError"

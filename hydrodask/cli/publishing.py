@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from hydrodask import clock
 from hydrodask.channels import SENSORS
-from hydrodask.errors import FatalError, HydrodaskError, sentence
+from hydrodask.errors import FatalError, HydrodaskError, kind_and_sentence
 from hydrodask.ingest.feed import Feed, open_feed, parse_speed
 from hydrodask.ingest.publisher import Publisher, Summary, producer_for
 from hydrodask.reports import Overview
@@ -85,7 +85,7 @@ class SourceThread:
             self.error = error
         except Exception as error:  # a source that ends without one has published everything
             what = f"could not publish the source {self._settings.source.kind!r}"
-            self.error = FatalError(f"{what}: {type(error).__name__}: {sentence(error)}")
+            self.error = FatalError(f"{what}: {kind_and_sentence(error)}")
         finally:
             self.done.set()
 

@@ -8,7 +8,7 @@ import sys
 from rich.markup import escape
 
 from hydrodask.cli.common import errors
-from hydrodask.errors import HydrodaskError, sentence
+from hydrodask.errors import HydrodaskError, kind_and_sentence
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -54,7 +54,7 @@ def log_to_stderr(level: int, *, debug: bool) -> None:
 
 def named(error: BaseException) -> str:
     """Return the sentence of an error; of one that is none of ours with its kind."""
-    return str(error) if isinstance(error, HydrodaskError) else f"{type(error).__name__}: {sentence(error)}"
+    return str(error) if isinstance(error, HydrodaskError) else kind_and_sentence(error)
 
 
 def complain(error: Exception) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from hydrodask import clock
-from hydrodask.errors import HydrodaskError, sentence
+from hydrodask.errors import HydrodaskError, kind_and_sentence
 from hydrodask.observe.status import outdated, places_of, status_document
 from hydrodask.records import Upsert
 
@@ -101,6 +101,6 @@ class Teller:
             self.trouble = f"could not be written: {error}"
         except Exception as error:
             log.debug("a bug", exc_info=True)
-            self.trouble = f"could not be written: {type(error).__name__}: {sentence(error)}"
+            self.trouble = f"could not be written: {kind_and_sentence(error)}"
         else:
             self.trouble = ""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydrodask import clock
-from hydrodask.errors import HydrodaskError, sentence
+from hydrodask.errors import HydrodaskError, kind_and_sentence
 from hydrodask.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Champions:
         except HydrodaskError as error:
             self._note({"registry": str(error)})
         except Exception as error:  # a broken registry must not stop the stream, whatever it raises
-            self._note({"registry": f"{type(error).__name__}: {sentence(error)}"})
+            self._note({"registry": kind_and_sentence(error)})
 
     def _refresh(self) -> None:
         from hydrodask.learn.registry import Registry  # noqa: PLC0415 - MLflow takes two seconds to import

@@ -13,7 +13,7 @@ import dask
 from distributed import Client, KilledWorker, LocalCluster
 from distributed.client import FutureCancelledError
 
-from hydrodask.errors import FatalError, RetryableError, UnreachableError, WorkerLostError, sentence
+from hydrodask.errors import FatalError, RetryableError, UnreachableError, WorkerLostError, kind_and_sentence, sentence
 from hydrodask.reports import StepReport
 from hydrodask.settings.model import Cluster
 from hydrodask.stream.order import Order
@@ -207,7 +207,7 @@ def told_apart(function: Callable[..., T], *arguments: Any) -> T:
     except OSError as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{function.__name__} failed in {where.filename.rpartition('/')[2]}:{where.lineno}"
-        raise RetryableError(f"{what}: {type(error).__name__}: {sentence(error)}") from error
+        raise RetryableError(f"{what}: {kind_and_sentence(error)}") from error
 
 
 def _mib(size: int) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from hydrodask import clock
-from hydrodask.errors import FatalError, HydrodaskError, RetryableError, StartOverError, sentence
+from hydrodask.errors import FatalError, HydrodaskError, RetryableError, StartOverError, kind_and_sentence
 from hydrodask.ingest.reader import Source
 from hydrodask.stream.context import Context
 from hydrodask.stream.partition import Partition
@@ -66,7 +66,7 @@ class Failures:
     def _judge(self, ctx: Context, partition: Partition | None, end: int, error: Exception) -> HydrodaskError:
         position, committed = (partition.position, partition.committed) if partition else (0, 0)
         failure = self._note((ctx.source, partition is None), position, committed, end)
-        said = str(error) if isinstance(error, HydrodaskError) else f"{type(error).__name__}: {sentence(error)}"
+        said = str(error) if isinstance(error, HydrodaskError) else kind_and_sentence(error)
         where = f"at offsets {position} to {end}" if end > position else f"at offset {position}"
         what = f"flow {ctx.flow} failed on {ctx.topic}-{ctx.partition} {where if partition else 'while it was opened'}"
         waited_s = clock.monotonic_s() - failure.since_s

@@ -465,6 +465,36 @@ def test_retryable_error_that_stays_ends_the_run() -> None:
     assert PATIENCE_S < cluster.now_s < PATIENCE_S + SHORTLY_S
 
 
+def test_errors_with_finished_work_in_between_do_not_add_up() -> None:
+    """A broker that is away twice, each time for less than `step.patience`, ends no run."""
+    cluster = FakeCluster(["w1"])
+
+    async def story(one: Coordinator) -> None:
+        for _ in range(3):
+            await until(lambda: cluster.complete("w1"))
+            await asyncio.sleep(2 * IDLE_STEPS * STEP_S)
+            cluster.failing["w1"] = RetryableError("broker says wait", backoff_s=1.0)
+            await asyncio.sleep(0.6 * PATIENCE_S)
+            del cluster.failing["w1"]
+        assert one.board.overview.state == "running"
+
+    play(cluster, story)
+
+
+def test_a_step_leaves_nothing_behind() -> None:
+    """An hour of steps: there are no more tasks after it than before."""
+    cluster, tasks = FakeCluster(["w1", "w2"]), list[int]()
+
+    async def story(_one: Coordinator) -> None:
+        for _ in range(2):
+            await asyncio.sleep(1800)
+            tasks.append(len(asyncio.all_tasks()))
+
+    play(cluster, story)
+
+    assert tasks[1] <= tasks[0] + 2
+
+
 def test_worker_that_dies_while_stopping_does_not_hang_the_stop() -> None:
     """Its slot is fenced, and the others stop."""
     cluster = FakeCluster(["w1", "w2"])

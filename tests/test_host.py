@@ -392,6 +392,20 @@ def test_what_a_store_refuses_is_not_committed(call: str) -> None:
         assert len(set(one.finals())) == len(one.finals()) == 12
 
 
+def test_after_a_refusal_it_is_asked_whose_the_logs_are_before_anything_is_read(one: Bench) -> None:
+    """A broker that refuses may have another topic of that name; one that does not is asked now and then only."""
+    one.step(TS1)
+    assert "kafka.describe" not in one.calls
+
+    one.send(TS1, 0, 5)
+    one.away.add("kafka.append")
+    assert not one.step_over(TS1)
+    one.away.clear()
+    one.step(TS1)
+
+    assert one.calls.index("kafka.describe") < one.calls.index("kafka.consume")
+
+
 @pytest.mark.parametrize("call", ["files.write", "kafka.append", "kafka.bounds", "files.replace"])
 def test_patience_ends(call: str) -> None:
     """Who refuses for longer than `step.patience` ends the run, and who does so for less does not."""

@@ -256,6 +256,13 @@ def test_a_broker_that_comes_back_goes_on_where_it_was_left() -> None:
     assert (partition.position, partition.ctx.base) == (2 * SPAN + 1000, 2 * SPAN)
 
 
+@pytest.mark.parametrize("before", ["mock1/embedded", "c/t1"])
+@pytest.mark.parametrize("now", ["mock2/embedded", "c/t2"])
+def test_state_goes_on_from_one_embedded_broker_to_the_next_only(before: str, now: str) -> None:
+    """Windows of a log that is gone, or that somebody else has, would get records of another one."""
+    assert Incarnation(log=now).keeps(Incarnation(log=before)) == ("embedded" in before and "embedded" in now)
+
+
 def test_an_answer_that_is_out_of_date_makes_no_new_log() -> None:
     """A topic's id never comes back: a broker that names an older one has not heard of the new one."""
     place = Place()

@@ -46,6 +46,7 @@ def test_a_rig_that_stays_on_two_partitions_is_said() -> None:
     assert (body["rule"], body["sensor"], body["status"]) == ("two_partitions", WHOLE_RIG, "open")
     assert "partitions 0 and 1" in str(body["message"])
     assert one.health()["rig-1", "CE"] == 80.0
+    assert one.totals()["incidents"] == 1
     changes += taken(one, [row(n, 20, partition=1) for n in range(30, 100)])
     assert [body["status"] for body in of("incidents", changes)] == ["resolved"]
     assert one.alarms() == []
@@ -151,3 +152,14 @@ def test_nameless_records_under_several_keys_are_said_once() -> None:
     assert "'left'" in note
     assert "'right'" in note
     assert np.all([("rig.from_key" not in note) for note in samples_by_key([b"left"] * 5).partition.ctx.notes])
+
+
+def test_what_was_said_of_a_rig_goes_when_it_is_forgotten() -> None:
+    """Nothing tells any more on which partitions it is."""
+    criteria = Criteria((), Baseline(warm_up=1_000_000), 0.9, 60.0, forgotten_after_s=3600.0)
+    one = Judging([Edition(0, criteria)], since=-1)
+    rows = [row(n, 20, partition=p, sample_count=30) for n in range(30) for p in (0, 1)]
+    changes = taken(one, rows + [row(n, 20, rig="rig-2") for n in range(30, 1000)])
+
+    assert [body["status"] for body in of("incidents", changes)] == ["resolved"]
+    assert one.alarms() == []

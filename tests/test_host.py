@@ -610,3 +610,14 @@ def test_the_report_says_where_each_partition_is(one: Bench) -> None:
     assert sum(report.latency_counts) == 28
     assert set(report.stage_s) >= {"poll", "commit", "decode", "windows"}
     assert json.dumps(part.totals)
+
+
+def test_a_partition_that_has_more_to_read_than_a_step_takes_is_catching_up() -> None:
+    """Until it has read all but that."""
+    with bench({"rows_max": 5.0}) as one:
+        one.step(TS1)
+        one.send(TS1, 0, 1000)
+        parts = [one.step(TS1).partitions[0] for _ in range(60)]
+
+    assert (parts[0].state, parts[-1].lag) == ("catching up", 0)
+    assert all(part.state == ("catching up" if part.lag > 5 else "running") for part in parts)

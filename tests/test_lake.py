@@ -222,6 +222,24 @@ def test_end_is_that_of_the_newest_file_of_the_source(files: Files) -> None:
     assert lake.end("raw", ("hydraulic-PS1", 2)) == 0
 
 
+def test_rows_of_one_source_come_from_an_offset_on() -> None:
+    """Of a file that it lies in only what follows; none of another partition's, whose files are in the same folder."""
+    lake = Lake(f"memory://{uuid.uuid4().hex}")
+    later = TABLE.set_column(0, "offset", pa.array([9, 11, 12], pa.int64()))
+    lake.put("raw", SOURCE, 4, 9, TABLE)
+    lake.put("raw", SOURCE, 9, 13, later)
+    lake.put("raw", ("hydraulic-PS1", 1), 4, 9, TABLE)
+
+    def offsets(start: int) -> list[int]:
+        tables = lake.rows_from("raw", SOURCE, start, column="offset")
+        return [offset for table in tables for offset in table.column("offset").to_pylist()]
+
+    assert offsets(0) == [4, 5, 7, 9, 11, 12]
+    assert offsets(5) == [5, 7, 9, 11, 12]
+    assert offsets(9) == [9, 11, 12]
+    assert offsets(13) == []
+
+
 @pytest.mark.parametrize("cut", [0, 3, -1, -9])
 def test_damaged_file_is_an_integrity_error(cut: int) -> None:
     """Nobody goes on above a file whose end can't be read; the message says which."""

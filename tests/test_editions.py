@@ -12,10 +12,11 @@ from hydrodask.ingest.topics import create
 from hydrodask.kafka import producer
 from hydrodask.records import Change, Messages, WindowRecord
 from hydrodask.settings import Settings, load
-from hydrodask.settings.model import Kafka
+from hydrodask.settings.model import Baseline, Kafka
 from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
 from hydrodask.stream import snapshot
+from hydrodask.stream.editions import Edition, known_from
 from tests.audited import fine
 from tests.delivery import Driver, sets_of, settings_of
 from tests.running import Life
@@ -148,3 +149,12 @@ def publish_ce(settings: Settings, seconds: range) -> None:
         )
         client.produce(settings.topic("CE"), (text % (second // 60, second % 60, stamp)).encode(), b"rig-1")
     client.flush(30)
+
+
+def test_criteria_are_known_from_behind_the_last_that_are_not() -> None:
+    """An audit judges from there on; the file of an older edition may be damaged, or of a newer version."""
+    criteria = Criteria((), Baseline(), 0.9, 60.0)
+
+    assert known_from([Edition(0, criteria), Edition(5, criteria)]) == 0
+    assert known_from([Edition(0, None), Edition(5, criteria), Edition(9, criteria)]) == 5
+    assert known_from([Edition(0, criteria), Edition(5, None), Edition(9, criteria)]) == 9

@@ -60,6 +60,14 @@ def test_commits_are_as_far_apart_as_the_setting_says_in_seconds() -> None:
         assert one.committed(TS1) == 20
 
 
+def test_an_embedded_broker_is_committed_to_as_well() -> None:
+    """Files go with the commit there, so neither comes while it is not due; and then both do."""
+    with bench({"commit_every": 1.0}, kafka={"embedded": True}) as one:
+        one.step(TS1)
+        one.send(TS1, 0, 20)
+        settle(one, TS1)
+
+
 def test_too_many_outputs_do_not_wait_for_the_time_of_the_commit() -> None:
     """What waits in memory has a limit: beyond it there is a commit before more is read."""
     with bench(SLOW) as one, patch.object(hosting, "PENDING_MAX", 5):

@@ -256,6 +256,19 @@ def test_a_broker_that_comes_back_goes_on_where_it_was_left() -> None:
     assert (partition.position, partition.ctx.base) == (2 * SPAN + 1000, 2 * SPAN)
 
 
+def test_a_restart_where_snapshot_and_commit_agree_says_nothing() -> None:
+    """Whoever reads notes is told of what was odd; that a worker died between two commits is not."""
+    place = Place()
+    first = place.open()
+    place.work(first, 1000, stop=False)
+    first.roll(1e12, rows_max=1, age_s_max=0.0)
+    first.save(0.0)
+
+    partition = place.open()
+
+    assert (partition.position, partition.committed, partition.notes) == (1000, 1000, [])
+
+
 @pytest.mark.parametrize("before", ["mock1/embedded", "c/t1"])
 @pytest.mark.parametrize("now", ["mock2/embedded", "c/t2"])
 def test_state_goes_on_from_one_embedded_broker_to_the_next_only(before: str, now: str) -> None:

@@ -106,6 +106,7 @@ def test_a_rig_that_stops_is_one_incident() -> None:
     assert one.alarms() == [("rig-1", WHOLE_RIG, "rig_silent")]
     changes += feed(one, [*stream(range(600, 640)), *stream(range(600, 640), rig="rig-2")], 20_000)
     assert [entry[:3] for entry in said(changes)] == [(WHOLE_RIG, "rig_silent", "resolved")]
+    assert of("incidents", changes)[0]["worst"] == 301.0  # seconds, from the last record on
 
 
 def test_a_rig_is_silent_when_nobody_sends_anything() -> None:

@@ -44,7 +44,7 @@ def test_a_rig_that_stays_on_two_partitions_is_said() -> None:
 
     (body,) = of("incidents", changes)
     assert (body["rule"], body["sensor"], body["status"]) == ("two_partitions", WHOLE_RIG, "open")
-    assert "partitions 0 and 1" in str(body["message"])
+    assert ("partitions 0 and 1" in str(body["message"]), body["windows"]) == (True, 1)
     assert one.health()["rig-1", "CE"] == 80.0
     assert one.totals()["incidents"] == 1
     changes += taken(one, [row(n, 20, partition=1) for n in range(30, 100)])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hydrodask.blobs import Blobs
-from hydrodask.clock import iso
+from hydrodask.clock import iso, parse_iso
 from hydrodask.decode.rows import decode_row
 from hydrodask.detect.arrivals import Arrival
 from hydrodask.records import Messages, RefusedRecord
@@ -176,6 +176,7 @@ def test_a_rig_whose_samples_are_refused_is_one_incident() -> None:
     changes += one.take(minute(3, sensor="CE", bad=False))
     (body,) = of("incidents", changes)
     assert (body["status"], body["sensor"], body["severity"], body["worst"]) == ("resolved", WHOLE_RIG, "critical", 1.0)
+    assert parse_iso(str(body["opened_at"])) - parse_iso(str(body["first_window"])) == 60_000_000  # of its first minute
     assert one.alarms() == []
 
 

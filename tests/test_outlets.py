@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from hydrodask.errors import FatalError
-from tests.simulation.bench import PREFIX, TS1, Bench, bench
+from tests.simulation.bench import TS1, Bench, bench
+from tests.simulation.input import PREFIX
 
 WINDOWS = f"{PREFIX}analytics"
 PATIENCE_S = 20.0

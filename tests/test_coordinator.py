@@ -268,6 +268,20 @@ def test_fence_that_fails_is_tried_again() -> None:
     assert cluster.fence_errors == []
 
 
+def test_fence_that_can_not_be_had_ends_the_run() -> None:
+    """What a dead worker had goes nowhere before it is fenced, and the broker is waited for `step.patience` long."""
+    cluster = FakeCluster(["w1", "w2"])
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1", "w2"))
+        cluster.fence_errors = [RetryableError("no broker", backoff_s=1.0) for _ in range(1000)]
+        cluster.alive.remove("w2")
+        await until(lambda: cluster.complete("w1"))
+
+    with pytest.raises(FatalError, match=r"gave up after 300 s \(step.patience\): no broker"):
+        play(cluster, story)
+
+
 def test_worker_that_comes_back_is_a_new_one() -> None:
     """The nanny's new process has the old address: it gets a new generation, and a slot that is free."""
     cluster = FakeCluster(["w1"])

@@ -20,6 +20,7 @@ from hydrodask.stream.failures import TRIES_MAX
 from hydrodask.stream.ownership import Ownership
 from tests.simulation.bench import CE, OTHER, TS1, Bench, bench
 from tests.simulation.broker import FakeFetcher
+from tests.simulation.input import PREFIX
 from tests.simulation.platform import BUILDS
 
 MONITOR = BUILDS["monitor"]
@@ -379,6 +380,19 @@ def test_a_group_that_begins_at_the_beginning_reads_all() -> None:
         one.send(TS1, 0, 4)
         settle(one, TS1)
         assert one.host.partitions[TS1].consumed == 4
+
+
+def test_documents_are_written_once() -> None:
+    """What a commit has written is not kept for the next."""
+    with bench() as one:
+        one.send(TS1, 0, 60, value=99.0)
+        sources = (TS1, (f"{PREFIX}analytics", 0))
+        written = []
+        for _ in range(30):
+            one.step(*sources)
+            written.append("documents.write" in one.calls)
+        assert any(written)
+        assert not any(written[-10:])
 
 
 # Who refuses

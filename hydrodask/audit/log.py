@@ -71,7 +71,7 @@ class Log:
             low, high = self._asker.get_watermark_offsets(TopicPartition(*source), self._kafka.timeout)
         except KafkaException as error:
             raise_from(error, f"read the bounds of {source[0]}-{source[1]}")
-        base = self._base(source)
+        base = self.base(source)
         return low + base, high + base
 
     def committed(self, sources: Iterable[Source]) -> dict[Source, int]:
@@ -116,7 +116,7 @@ class Log:
 
         Raises RetryableError when the log loses records meanwhile, or an open transaction hides the rest.
         """
-        start, end = (max(0, offset - self._base(source)) for offset in (start, end))
+        start, end = (max(0, offset - self.base(source)) for offset in (start, end))
         if start >= end:
             return
         self._reader.assign([TopicPartition(*source, start)])
@@ -140,7 +140,7 @@ class Log:
         """Yield what `read` yields, as the graphs take it."""
         for batch in self.read(source, start, end):
             messages = as_messages(source, batch)
-            messages.offsets += self._base(source)
+            messages.offsets += self.base(source)
             yield messages
 
     def close(self) -> None:
@@ -149,7 +149,8 @@ class Log:
         self._asker.close()
         self._commits.close()
 
-    def _base(self, source: Source) -> int:
+    def base(self, source: Source) -> int:
+        """Return where the offsets of the log that there is now begin."""
         return self._logs[source].base if source in self._logs else 0
 
     def _consume(self, source: Source) -> list[Message]:

@@ -62,6 +62,7 @@ def check_outputs(topic: Topic, result: Result) -> set[int]:
     found = _Rows()
     for place, source in enumerate(topic.sources):
         low, high = topic.log.bounds(source)
+        cut = low > topic.log.base(source)
         for offset, key, value in _rows(topic.log, source, low, high):
             row = _parse(result.check, value)
             if row is None and result.check == "analytics" and is_refused(value):
@@ -76,9 +77,9 @@ def check_outputs(topic: Topic, result: Result) -> set[int]:
                 continue
             which = row_digest(key or b"", sensor, number, revision)
             found.add(which, digest(key, value), place, offset, (sensor, revision))
-            if low:
+            if cut:
                 found.oldest[sensor] = min(revision, found.oldest.get(sensor, revision))
-        if low:
+        if cut:
             result.skip(f"{source[0]}-{source[1]} below offset {low}: the log does not have them any more (retention)")
     result.count(rows=len(found.ledger))
     return _compare(topic, found, result)
@@ -192,7 +193,7 @@ def check_dead(topic: Topic, result: Result) -> set[int]:
     strange, lost = [], False
     for place, source in enumerate(topic.sources):
         low, high = topic.log.bounds(source)
-        lost = lost or low > 0
+        lost = lost or low > topic.log.base(source)
         for letter in letters(topic.log, source, low, high):
             if letter.mark is not None:
                 continue  # it says that another was published again

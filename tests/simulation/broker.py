@@ -331,7 +331,9 @@ class FakeFetcher(FakeClient):
         """Go back: what was delivered last comes once more."""
         for source, reading in self._reading.items():
             if source in self._broker.logs:
-                reading.position = max(self._broker.logs[source].low, reading.position - count)
+                # Never on: whose position the log has lost is told so.
+                back = max(self._broker.logs[source].low, reading.position - count)
+                reading.position = min(reading.position, back)
 
     def poll(self, rows_max: int, timeout_s: float) -> tuple[list[Messages], list[Event]]:
         """Return runs and events; blocks until there are so many records, or until the timeout."""

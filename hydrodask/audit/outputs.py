@@ -126,11 +126,14 @@ def _unknown_from(topic: Topic) -> dict[str, int]:
 def _compare(topic: Topic, found: _Rows, result: Result) -> set[int]:
     """Say what is missing, extra, double or different; return which are missing."""
     balanced = balance(topic.wanted, found.ledger)
+    anew = any(topic.log.base(source) for source in topic.sources)
     missing = []
     for row in balanced.missing:
         part, revision = topic.part_of(row)
+        # A later log of ours need not have what follows from an earlier one of a sensor's: that was another broker's.
+        oldest = max(found.oldest.get(part.sensor, 0), topic.log.base(part.source) if anew else 0)
         # What has become final past the commit is not published yet, and what is old the log may have lost.
-        if found.oldest.get(part.sensor, 0) <= revision < (part.committed or 0):
+        if oldest <= revision < (part.committed or 0):
             missing.append(row)
     # Asked only now that the topic has been read: whoever has committed nothing since has published nothing since.
     unknown = _unknown_from(topic)

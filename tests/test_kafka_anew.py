@@ -98,7 +98,7 @@ def test_same_hours_again_in_a_topic_made_anew_between_two_runs(kafka: Kafka, tm
 
 def test_same_hours_again_in_a_topic_made_anew_while_it_runs(kafka: Kafka, tmp_path: Path) -> None:
     """The running platform notices, with fewer records than it had read, and says so; others go on."""
-    sets, settings = sets_of(kafka, tmp_path, "running", *QUICK), settings_of(kafka, tmp_path, "running")
+    sets, settings = sets_of(kafka, tmp_path, "midrun", *QUICK), settings_of(kafka, tmp_path, "midrun")
     create(settings)
     hours(settings)
     with Driver(sets, tmp_path / "log") as driver:
@@ -135,7 +135,7 @@ def commit(settings: Settings, offset: int, name: str = SENSOR) -> None:
 
 def test_killed_run_and_a_topic_made_anew(kafka: Kafka, tmp_path: Path) -> None:
     """What the log took with it is said; what was published stays, and the new log is read from its beginning."""
-    sets, settings = sets_of(kafka, tmp_path, "killed", *QUICK), settings_of(kafka, tmp_path, "killed")
+    sets, settings = sets_of(kafka, tmp_path, "struck", *QUICK), settings_of(kafka, tmp_path, "struck")
     create(settings)
     hours(settings)
     with Driver(sets, tmp_path / "log") as driver:

@@ -5,15 +5,15 @@ long, and that is no incident. One that stays on two is, until it comes on one o
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from hydrodask.channels import CHANNELS
 from hydrodask.clock import US_PER_S, parse_iso
 from hydrodask.detect import standing
-from hydrodask.detect.standing import Body, Key
+from hydrodask.detect.ofrigs import OfRigs, Open
+from hydrodask.detect.standing import Key
 from hydrodask.records import Change, WindowRecord
-from hydrodask.reports import STANDING, WHOLE_RIG
+from hydrodask.reports import WHOLE_RIG
 
 SPLIT = "two_partitions"
 STALE_US = 600 * US_PER_S
@@ -23,24 +23,16 @@ PARTITIONS_MAX = 16
 """Partitions of a sensor that are told apart; of more the two that are known suffice."""
 
 
-@dataclass(slots=True)
-class _Rig:
-    """The open incident of a rig, and the sensors that it is about."""
-
-    incident: Body
-    sensors: dict[str, None] = field(default_factory=dict)
-
-
-class Splits:
+class Splits(OfRigs):
     """What one partition of window rows says about who comes on several partitions. Not safe for threads."""
 
+    RULE = SPLIT
+
     def __init__(self, digest: str, *, length_s: float) -> None:
-        self.digest = digest
-        self.incidents = 0
+        super().__init__(digest)
         self._length_us = round(length_s * US_PER_S)
         self._seen: dict[Key, dict[int, list[int]]] = {}
         """Of each sensor by partition: the starts of the first and of the newest window."""
-        self._rigs: dict[str, _Rig] = {}
 
     def take(self, row: WindowRecord, revision: int) -> tuple[bool, list[Change]]:
         """Take a window row in; return whether its window is whole, as far as is known, and what changes."""
@@ -59,31 +51,19 @@ class Splits:
         """Forget a rig of which nothing came for long; return what ends its incident."""
         for sensor in CHANNELS:
             self._seen.pop((name, sensor), None)
-        rig = self._rigs.pop(name, None)
-        return [] if rig is None else [standing.forgotten(rig.incident, revision)]
-
-    def severities(self, rig: str, sensor: str) -> list[str]:
-        """Return the severity of our incident if a sensor has part in it."""
-        found = self._rigs.get(rig)
-        return [STANDING[SPLIT]] if found is not None and sensor in found.sensors else []
-
-    def alarms(self) -> list[tuple[str, str, str]]:
-        """Return (rig, sensor, rule) of our open incidents."""
-        return [(rig, WHOLE_RIG, SPLIT) for rig in self._rigs]
+        return super().leave(name, revision)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain values; equal records give equal bytes."""
         seen = [[*key, [[p, *span] for p, span in sorted(there.items())]] for key, there in sorted(self._seen.items())]
-        rigs = [[name, rig.incident, list(rig.sensors)] for name, rig in sorted(self._rigs.items())]
-        return {"incidents": self.incidents, "seen": seen, "rigs": rigs}
+        return super().snapshot() | {"seen": seen}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a snapshot."""
-        self.incidents = state["incidents"]
+        super().restore(state)
         self._seen = {
             (rig, sensor): {p: [first, last] for p, first, last in there} for rig, sensor, there in state["seen"]
         }
-        self._rigs = {name: _Rig(body, dict.fromkeys(sensors)) for name, body, sensors in state["rigs"]}
 
     def _look(self, key: Key, seen: dict[int, list[int]], start_us: int, revision: int) -> list[Change]:
         """Open the incident of a rig that stays on several partitions; end it once one alone goes on."""
@@ -92,7 +72,7 @@ class Splits:
             del seen[partition]
         rig = self._rigs.get(key[0])
         if len(seen) == 1:
-            return [] if rig is None else self._one_again(key, rig, start_us, revision)
+            return self._well(*key, start_us, revision)
         (first, ours), (second, theirs) = sorted(seen.items(), key=lambda one: (one[1][1], one[0]))[-2:]
         if min(ours[1], theirs[1]) - max(ours[0], theirs[0]) < self._length_us:
             return []
@@ -103,16 +83,9 @@ class Splits:
             (key[0], WHOLE_RIG), SPLIT, statistic="partitions", since_us=max(ours[0], theirs[0]), opened_us=start_us,
             limit=2.0, text=_text(key[1], first, second), digest=self.digest,
         )  # fmt: skip
-        self._rigs[key[0]] = _Rig(body, {key[1]: None})
+        self._rigs[key[0]] = Open(body, {key[1]: None})
         self.incidents += 1
         return [standing.opened(body, revision)]
-
-    def _one_again(self, key: Key, rig: _Rig, start_us: int, revision: int) -> list[Change]:
-        rig.sensors.pop(key[1], None)
-        if rig.sensors:
-            return []
-        del self._rigs[key[0]]
-        return [standing.resolved(rig.incident, start_us, 2.0, revision)]
 
 
 def _text(sensor: str, one: int, other: int) -> str:

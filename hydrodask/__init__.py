@@ -16,6 +16,7 @@ cli         arguments → exit code: one small module a command; `platform` puts
 settings    configuration: typed, layered, checked once
 services    real servers on this machine, for those who have no cluster
 doctor      checks of everything that a run needs
+doors       who may come in at our ports, and how we come in at those of others: keys, logins, guards of web servers
 clock, errors, kafka, rigs, keys, blobs, background, kernels, durable   below all: time, errors by what to do, Kafka
             clients, names as numbers, who is there, bytes as columns, calls that nobody waits for, compiled functions,
             names that stay

@@ -35,7 +35,7 @@ OWNERS = {
         "benchmarks/peers/quix/job.py",
     ],
     "cronsim": ["flows/train.py"],
-    "cryptography": ["hydrodask/services/security.py"],
+    "cryptography": ["hydrodask/doors/certificates.py"],
     "dask": ["hydrodask/stream/cluster.py", "hydrodask/learn/"],
     "dask_ml": ["hydrodask/learn/school.py"],
     "distributed": ["hydrodask/stream/cluster.py", "hydrodask/learn/cluster.py"],
@@ -93,6 +93,7 @@ BASE = {
     "failpoints",
     "kernels",
     "durable",
+    "doors",
 }
 STAGES = {"ingest", "decode", "window", "detect", "store"}
 ALLOWED = {

@@ -1,17 +1,11 @@
 """Keys, certificates and passwords of local services: generated once, readable by their owner only."""
 
-import datetime as dt
-import ipaddress
 import os
 import secrets
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
-from hydrodask import clock, durable
+from hydrodask import durable
+from hydrodask.doors import certificates
 from hydrodask.services import ports
 
 CA_DAYS = 3650
@@ -20,7 +14,6 @@ RENEW_DAYS = 30
 """A server's certificate that has less left is made anew at a start."""
 
 PASSWORD_BYTES = 24
-_US_PER_S = 1_000_000
 
 
 def password(folder: Path, name: str) -> Path:
@@ -37,16 +30,11 @@ def server_pem(folder: Path, name: str) -> Path:
     The certificate is for `localhost` and 127.0.0.1, and signed by our own CA: `ca_pem`.
     """
     path = folder / f"{name}.pem"
-    if not path.exists() or _days_left(path) < RENEW_DAYS:
-        ca_key, ca = _authority(folder)
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(ports.LOOPBACK))]
-        builder = _builder(f"hydrodask {name}", key, SERVER_DAYS).issuer_name(ca.subject)
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        certificate = builder.sign(ca_key, hashes.SHA256())
-        write_secret(path, _key_bytes(key) + _pem(certificate) + _pem(ca))
+    if not path.exists() or certificates.days_left(path.read_bytes()) < RENEW_DAYS:
+        ca = _authority(folder)
+        hosts = ("localhost", ports.LOOPBACK)
+        made = certificates.signed(ca, f"hydrodask {name}", SERVER_DAYS, usages=(certificates.SERVER,), hosts=hosts)
+        write_secret(path, made.key_pem + made.certificate_pem + ca.certificate_pem)
     return path
 
 
@@ -67,51 +55,11 @@ def write_secret(path: Path, data: bytes) -> None:
     durable.rename(hidden, path)
 
 
-def _authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def _authority(folder: Path) -> certificates.Pair:
     """Return key and certificate of our CA; makes both when one is missing."""
     key_path = folder / "ca.key"
     if not key_path.exists() or not ca_pem(folder).exists():
-        key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder("hydrodask local CA", key, CA_DAYS)
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        builder = builder.issuer_name(x509.Name([_common("hydrodask local CA")]))
-        write_secret(key_path, _key_bytes(key))
-        durable.replace(ca_pem(folder), _pem(builder.sign(key, hashes.SHA256())))
-    loaded = serialization.load_pem_private_key(key_path.read_bytes(), password=None)
-    assert isinstance(loaded, ec.EllipticCurvePrivateKey)  # noqa: S101  # we wrote it
-    return loaded, x509.load_pem_x509_certificate(ca_pem(folder).read_bytes())
-
-
-def _builder(name: str, key: ec.EllipticCurvePrivateKey, days: int) -> x509.CertificateBuilder:
-    now = _now()
-    return (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([_common(name)]))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))  # clocks differ
-        .not_valid_after(now + dt.timedelta(days=days))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _common(name: str) -> x509.NameAttribute[str]:
-    return x509.NameAttribute(NameOID.COMMON_NAME, name)
-
-
-def _days_left(path: Path) -> int:
-    """Return the days until the first certificate of a file ends."""
-    return (x509.load_pem_x509_certificates(path.read_bytes())[0].not_valid_after_utc - _now()).days
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.fromtimestamp(clock.now_us() / _US_PER_S, dt.UTC)
-
-
-def _key_bytes(key: ec.EllipticCurvePrivateKey) -> bytes:
-    plain = serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
+        made = certificates.new_authority("hydrodask local CA", CA_DAYS)
+        write_secret(key_path, made.key_pem)
+        durable.replace(ca_pem(folder), made.certificate_pem)
+    return certificates.loaded(key_path.read_bytes(), ca_pem(folder).read_bytes())

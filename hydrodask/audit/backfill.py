@@ -18,7 +18,7 @@ from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import LOG, Lake, encode_range
 from hydrodask.store.listing import file_name, named
-from hydrodask.store.schemas import FOLDERS, empty
+from hydrodask.store.schemas import FOLDERS, empty, first_date
 from hydrodask.stream.incarnation import Incarnation, Seam
 from hydrodask.window.geometry import METADATA
 
@@ -68,7 +68,7 @@ def backfill(settings: Settings, source: Source, write: bool) -> Report:
             "raw/ has a gap or a damaged file, so nothing can be computed from it; see `hydrodask verify`"
         )
         return report
-    menders = [_Mender(part, folder, report, write=write) for folder in COMPUTED]
+    menders = [Mender(part, folder, report, write=write) for folder in COMPUTED]
     operators = Operators(source, part.sensor, part.turns, part.history)
     end = part.begin
     for samples in crossing(raw_samples(part.lake, usable, part.sensor), part.seams if usable else []):
@@ -107,10 +107,14 @@ def _part(settings: Settings, source: Source, doubts: Result) -> Part:
     return part
 
 
-class _Mender:
-    """Takes the rows that a folder should hold, cuts them where its files end, compares, and replaces."""
+class Mender:
+    """Takes the rows that a folder should hold, cuts them where its files end, compares, and replaces.
 
-    def __init__(self, part: Part, folder: str, report: Report, *, write: bool) -> None:
+    Rows of before offset `since` can't be had.
+    """
+
+    def __init__(self, part: Part, folder: str, report: Report, *, write: bool, since: int = 0) -> None:
+        self._since = since
         self.folder = folder
         self._part = part
         self._report = report
@@ -134,7 +138,9 @@ class _Mender:
             self._close(self._spans.pop(0))
         for span in self._spans:
             if span.link is None or not span.link.usable:
-                self._report.left.append(f"{self.folder}/ from {span.first} to {span.end}: raw/ ends at {end}")
+                self._report.left.append(
+                    f"{self.folder}/ from {span.first} to {span.end}: what it follows from ends at {end}"
+                )
 
     def _close(self, span: Span) -> None:
         """Compare one span with the rows that it should hold."""
@@ -148,6 +154,13 @@ class _Mender:
                 f"{self.folder}/ from {span.first} to {span.end}: raw/ lacks records of an earlier log"
             )
             return
+        if span.first < self._since:
+            if span.link is None or not span.link.usable:
+                gone = f"{self.folder}/ from {span.first} to {span.end}: the log has lost it (retention)"
+                self._report.left.append(gone)
+            return
+        if span.link is None and not due.num_rows and self.folder == "raw":
+            return  # a file's date is that of its first row
         path, what = self._judge(span, due)
         if what:
             self._report.wrong.append(f"{path}: {what}")
@@ -157,16 +170,28 @@ class _Mender:
     def _judge(self, span: Span, due: pa.Table) -> tuple[str, str]:
         """Return the path of the span's file, and what is wrong with it."""
         if span.link is None:
-            folder = f"{self.folder}/sensor={self._part.sensor}"
-            return f"{folder}/{file_name(self._part.source, span.first)}", f"missing, {due.num_rows:,} rows"
+            return f"{self._below(due)}/{file_name(self._part.source, span.first)}", f"missing, {due.num_rows:,} rows"
         if not span.link.usable:
             return span.link.path, f"damaged, {due.num_rows:,} rows"
+        if self.folder == "windows" and span.link.windows not in (None, self._windows(span)):
+            return span.link.path, "it says that its windows are other ones"
         found = _compare(self._part.lake, span.link, due, KEYS[self.folder])
         return span.link.path, f"{found.what}; {found.first}" if found.wrong else ""
 
+    def _windows(self, span: Span) -> bytes:
+        """Return what a file of windows/ says of them."""
+        return in_force(self._part.turns, span.end - 1).encoded
+
+    def _below(self, due: pa.Table) -> str:
+        """Return the folder of a file with these rows."""
+        if self.folder == "labels":
+            return "labels"
+        below_sensor = f"{self.folder}/sensor={self._part.sensor}"
+        return f"{below_sensor}/date={first_date(due)}" if self.folder == "raw" else below_sensor
+
     def _put(self, path: str, span: Span, due: pa.Table) -> None:
         """Put the recomputed file in its place; a hole may have been filled by another meanwhile."""
-        says = {METADATA: in_force(self._part.turns, span.end - 1).encoded} if self.folder == "windows" else {}
+        says = {METADATA: self._windows(span)} if self.folder == "windows" else {}
         says |= log_of(self._part.known, span.end)
         files, data = self._part.lake.files, encode_range(due.combine_chunks(), span.first, span.end, says)
         if span.link is not None:

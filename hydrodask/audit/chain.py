@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from hydrodask.audit.files import Link, rows_of
 from hydrodask.audit.finding import Result
+from hydrodask.audit.mending import COMPACT, aside, refilled
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, current, file_name
 
@@ -47,7 +48,8 @@ def arrange(files: Iterable[Named], result: Result) -> dict[tuple[str, int], dic
             for file in replaced:
                 result.found(
                     file.path,
-                    "its rows are twice in the lake, for `compact` has made a larger file of them; run `compact` again",
+                    "its rows are twice in the lake, for `compact` has made a larger file of them",
+                    mend=COMPACT,
                 )
     return grouped
 
@@ -63,12 +65,14 @@ def check_chain(links: list[Link], result: Result) -> None:
                 after.path,
                 f"it begins at offset {after.first}, inside {before.path}, which goes on to {before.end}: "
                 "rows are there twice",
+                mend=aside(after.path),
             )
         else:
             result.found(
                 before.path,
                 f"it ends at offset {before.end}, and the next file, {after.path}, begins at {after.first}: "
                 "a file between the two is missing",
+                mend=refilled(before.named.folder),
             )
 
 
@@ -84,6 +88,7 @@ def check_beginnings(source: tuple[str, int], chains: Mapping[str, list[Link]], 
             result.found(
                 f"{source[0]}-{source[1]}",
                 f"{folder}/ begins at offset {first}, {other}/ at {begin}: the first file of {folder}/ is missing",
+                mend=refilled(folder),
             )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from hydrodask.audit.documents import COLLECTIONS, DOCUMENTS_MAX, Body, Id, Implied
 from hydrodask.audit.finding import Result
+from hydrodask.audit.mending import DOCUMENTS
 from hydrodask.channels import SENSORS
 from hydrodask.reports import STANDING, WHOLE_RIG
 from hydrodask.store.documents import Documents
@@ -92,7 +93,7 @@ class Comparing:
         self._left = {n: one for n, one in self._left.items() if n[0] != collection or one[1]["sensor"] != sensor}
 
     def _found(self, collection: str, name: str, what: str, first: str) -> None:
-        self.result.found(f"{collection} {name}", what, first)
+        self.result.found(f"{collection} {name}", what, first, mend=DOCUMENTS)
 
 
 def _said(body: Body) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hydrodask.audit.files import rows_of
 from hydrodask.audit.finding import Result
+from hydrodask.audit.mending import aside
 from hydrodask.audit.part import Part
 from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.decode.rows import decode_row
@@ -153,7 +154,8 @@ def _check_state(taken: Any, judging: editions.Judging, result: Result) -> None:
         return
     ours = {name: part for name, part in judging.snapshot().items() if name in node}  # older ones had less
     if taken.offset and snapshot.encode({name: node[name] for name in ours}) != snapshot.encode(ours):
-        result.found(taken.path, f"its state of the detector is not what the rows below offset {taken.offset} give")
+        what = f"its state of the detector is not what the rows below offset {taken.offset} give"
+        result.found(taken.path, what, mend=aside(taken.path))
     result.count(states=1)
 
 

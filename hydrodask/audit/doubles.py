@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from hydrodask.audit.files import read_bytes
 from hydrodask.audit.finding import Result
+from hydrodask.audit.mending import imported
 from hydrodask.channels import SENSORS
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, readable
@@ -34,7 +35,9 @@ def check_doubles(lake: Lake, result: Result) -> None:
             places = [files[number] for number in numbers]
             if any(file.topic.startswith(IMPORTED) for file in places):
                 paths = " and ".join(sorted({file.path.rpartition("/")[2] for file in places}))
-                result.found(folder, f"cycle {cycle} of rig {rig!r} from {at} is there {len(places)} times", paths)
+                what = f"cycle {cycle} of rig {rig!r} from {at} is there {len(places)} times"
+                newest = max(file.path for file in places if file.topic.startswith(IMPORTED))
+                result.found(folder, what, paths, mend=imported(newest))
             else:
                 result.count(twice_in_the_stream=1)
 

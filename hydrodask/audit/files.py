@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hydrodask.audit.finding import Result
+from hydrodask.audit.mending import misplaced, rebuilt
 from hydrodask.audit.rows import RATE
 from hydrodask.errors import RetryableError, sentence
 from hydrodask.store import seal
@@ -53,21 +54,24 @@ def inspect(lake: Lake, named: Named, sensor: str | None, result: Result) -> Lin
     """Read one file and say all that is wrong with it. Raises RetryableError when it is gone."""
     data = read_bytes(lake, named.path)
     result.count(files=1, bytes=len(data))
-    intact = seal.intact(data)
+    intact, anew = seal.intact(data), rebuilt(named.path, named.folder)
     if intact is not True:
         lost = "its bytes are not those that were written: it is damaged or was changed"
-        result.found(named.path, "it carries no checksum, so it is none of ours or damaged" if intact is None else lost)
+        none = "it carries no checksum, so it is none of ours or damaged"
+        result.found(named.path, none if intact is None else lost, mend=anew)
     try:
         table, metadata = parse(data)
     except (pa.ArrowException, OSError, ValueError) as error:
-        result.found(named.path, f"it can't be read as Parquet ({sentence(error)})")
+        result.found(named.path, f"it can't be read as Parquet ({sentence(error)})", mend=anew)
         return Link(named, None, 0, usable=False)
     result.count(rows=table.num_rows)
     end = _number(metadata, _END)
-    problems = [*_against_name(named, sensor, metadata, table), *_against_schema(named, table, end)]
-    for problem in problems:
-        result.found(named.path, problem)
-    usable = intact is True and not problems
+    strange, damaged = _against_name(named, sensor, metadata, table), _against_schema(named, table, end)
+    for problem in strange:
+        result.found(named.path, problem, mend=misplaced(named.path))
+    for problem in damaged:
+        result.found(named.path, problem, mend=anew)
+    usable = intact is True and not (strange or damaged)
     windows, log = metadata.get(METADATA), metadata.get(LOG, b"")
     return Link(named, end, table.num_rows, usable=usable, windows=windows, log=log)
 

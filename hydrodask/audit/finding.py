@@ -3,17 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from hydrodask.audit.mending import Mend
+
 KEPT_MAX = 20
 """Findings of one check that are kept in full; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: where it is, what is wrong, and the first difference in numbers."""
+    """One thing that is wrong: where it is, what is wrong, the first difference in numbers, and what puts it right."""
 
     where: str
     what: str
-    first: str = ""
+    first: str
+    mend: Mend
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" + (f"; {self.first}" if self.first else "")
@@ -35,11 +38,11 @@ class Result:
         for name, number in numbers.items():
             self.looked_at[name] = self.looked_at.get(name, 0) + number
 
-    def found(self, where: str, what: str, first: str = "") -> None:
+    def found(self, where: str, what: str, first: str = "", *, mend: Mend) -> None:
         """Take note of something that is wrong."""
         self.wrong += 1
         if len(self.findings) < KEPT_MAX:
-            self.findings.append(Finding(where, what, first))
+            self.findings.append(Finding(where, what, first, mend))
 
     def skip(self, what: str) -> None:
         """Take note of something that could not be checked, and why; each is said once."""

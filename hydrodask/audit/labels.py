@@ -5,6 +5,7 @@ import pyarrow as pa
 from hydrodask import clock
 from hydrodask.audit.finding import Results
 from hydrodask.audit.ledger import Ledger
+from hydrodask.audit.mending import RECORDS
 from hydrodask.audit.part import Part
 from hydrodask.audit.records import want_dead
 from hydrodask.audit.replay import KEYS
@@ -28,7 +29,7 @@ def check_labels(part: Part, results: Results, dead: Ledger, place: int) -> None
     stored = ((path, from_on(rows, "revision", start)) for path, rows in part.stored("labels", max(end, start)))
     comparison = Comparison(nonempty(stored), KEYS["labels"], limit)
     for messages in part.log.messages(part.source, start, end):
-        table, rejects = _expected(part, messages)
+        table, rejects = expected(part, messages)
         comparison.expect(table)
         result.count(records=messages.values.full, dead=len(rejects))
         for reject in rejects:
@@ -36,10 +37,11 @@ def check_labels(part: Part, results: Results, dead: Ledger, place: int) -> None
     found = comparison.finish()
     result.count(rows=found.equal, waiting=found.waiting)
     if found.wrong:
-        result.found(part.name, f"labels/ is not what the log says: {found.what}", found.first)
+        mend = part.mend_of("labels", found.at, RECORDS)
+        result.found(part.name, f"labels/ is not what the log says: {found.what}", found.first, mend=mend)
 
 
-def _expected(part: Part, messages: Messages) -> tuple[pa.Table, list[Reject]]:
+def expected(part: Part, messages: Messages) -> tuple[pa.Table, list[Reject]]:
     """Return the rows and the rejects of a run of messages."""
     rows, times_us, offsets, rejects = [], [], [], []
     for place, value in enumerate(messages.values):

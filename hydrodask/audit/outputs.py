@@ -12,6 +12,7 @@ from hydrodask.audit.finding import Result
 from hydrodask.audit.ledger import Balance, Ledger, balance, digest
 from hydrodask.audit.letters import Letter, letters
 from hydrodask.audit.log import Log, Source
+from hydrodask.audit.mending import TOPICS, Mend, renewed
 from hydrodask.audit.part import Part
 from hydrodask.audit.sensors import row_digest
 from hydrodask.decode.rows import is_refused
@@ -69,7 +70,8 @@ def check_outputs(topic: Topic, result: Result) -> set[int]:
                 result.count(refusals=1)  # it follows from broker timestamps, which only the log has
                 continue
             if row is None:
-                result.found(f"{source[0]}-{source[1]}", f"the record at offset {offset} is no row of ours")
+                what = f"the record at offset {offset} is no row of ours"
+                result.found(f"{source[0]}-{source[1]}", what, mend=renewed(result.check))
                 continue
             sensor, number, revision = row
             if number is None:
@@ -150,8 +152,8 @@ def _compare(topic: Topic, found: _Rows, result: Result) -> set[int]:
 
 def _say_all(topic: Topic, found: Ledger, balanced: Balance, what: str, result: Result) -> None:
     """Say each kind of difference with its first case."""
-    missing = f"{what} are missing (was the topic made anew?); `hydrodask backfill --topics --write` publishes them"
-    _say(result, topic.title, missing, [topic.of(row) for row in balanced.missing])
+    missing = f"{what} are missing (was the topic made anew?)"
+    _say(result, topic.title, missing, [topic.of(row) for row in balanced.missing], TOPICS)
     strange = f"{what} follow from no record" if what == "rows" else f"{what} are of no record that was refused"
     _say(result, topic.title, strange, [topic.at(found, row) for row in balanced.extra])
     twice = [f"{topic.at(found, a)} and {topic.at(found, b)}" for a, b in balanced.double]
@@ -160,9 +162,9 @@ def _say_all(topic: Topic, found: Ledger, balanced: Balance, what: str, result: 
     _say(result, topic.title, f"{what} differ from what they follow from", changed)
 
 
-def _say(result: Result, title: str, what: str, rows: list[str]) -> None:
+def _say(result: Result, title: str, what: str, rows: list[str], mend: Mend | None = None) -> None:
     if rows:
-        result.found(title, f"{len(rows):,} {what}", f"first: {rows[0]}")
+        result.found(title, f"{len(rows):,} {what}", f"first: {rows[0]}", mend=mend or renewed(result.check))
 
 
 def _rows(log: Log, source: Source, low: int, high: int) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from hydrodask.audit.chain import Chains, end_of, usable_part
 from hydrodask.audit.files import order_column, rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.log import Log
+from hydrodask.audit.mending import Mend, aside
 from hydrodask.audit.replay import History, Intake, crossing, history_in, raw_samples, split, turns_of
 from hydrodask.audit.rows import Where, below, from_on, outside
 from hydrodask.ingest.mark import Mark
@@ -148,6 +149,11 @@ class Part:
         newest = self.newest
         return end if newest is None or folder == "raw" else max(end, newest.offset)
 
+    def mend_of(self, folder: str, at: int, mend: Mend) -> Mend:
+        """Return what mends a row of that offset: `mend` if it is in a file, else its snapshot has to go."""
+        waits = at >= end_of(self.chains.get(folder, [])) and self.newest is not None
+        return aside(self.newest.path) if waits and self.newest is not None else mend
+
     @property
     def history(self) -> History:
         """Since which offset which terms were in force for rigs, as the newest snapshot says."""
@@ -184,7 +190,7 @@ def load_snapshots(files: Files, source: Source, result: Result) -> list[Snapsho
         except FileNotFoundError:
             continue  # a newer one has come, and the oldest is removed
         except ValueError as error:
-            result.found(path, f"it can't be used: {error}")
+            result.found(path, f"it can't be used: {error}", mend=aside(path))
         result.count(snapshots=1)
     return sorted(found, key=lambda s: s.offset)
 

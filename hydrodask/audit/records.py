@@ -3,6 +3,7 @@
 from hydrodask.audit.chain import end_of
 from hydrodask.audit.finding import Results
 from hydrodask.audit.ledger import Ledger, digest
+from hydrodask.audit.mending import LOST, RECORDS
 from hydrodask.audit.part import Part
 from hydrodask.audit.replay import KEYS
 from hydrodask.audit.rows import Comparison, below, from_on, nonempty
@@ -22,7 +23,8 @@ def check_records(part: Part, results: Results, dead: Ledger, place: int) -> Non
     start, end = max(low, begin), min(high, max(part.committed or 0, filed))
     due = max(filed, part.base)
     if low > due and (part.committed or 0) > due:
-        result.found(part.name, f"offsets {due} to {low} are in no raw file, and the log has lost them (retention)")
+        what = f"offsets {due} to {low} are in no raw file, and the log has lost them (retention)"
+        result.found(part.name, what, mend=LOST)
     for seam in part.seams:
         if seam.hole:
             result.skip(f"{part.name} from offset {seam.stored} on: gone with an earlier log, and not all of it stored")
@@ -42,7 +44,7 @@ def check_records(part: Part, results: Results, dead: Ledger, place: int) -> Non
     found = comparison.finish()
     result.count(kept=found.equal, waiting=found.waiting)
     if found.wrong:
-        result.found(part.name, f"raw/ is not what the log says: {found.what}", found.first)
+        result.found(part.name, f"raw/ is not what the log says: {found.what}", found.first, mend=RECORDS)
 
 
 def want_dead(part: Part, reject: Reject, dead: Ledger, place: int) -> None:

@@ -12,6 +12,7 @@ from hydrodask.audit.finding import Results
 from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
 from hydrodask.audit.log import Log
+from hydrodask.audit.mending import TOPICS_OF
 from hydrodask.audit.outputs import Topic, check_dead, check_outputs
 from hydrodask.audit.part import Part
 from hydrodask.audit.records import check_records
@@ -30,9 +31,6 @@ Say = Callable[[str], None]
 
 BATCH = 5_000
 """Rows in one transaction, and documents in one write."""
-
-OUTPUTS = {"analytics": "analytics", "profiles": "cycles", "dead": "dead-letter"}
-"""The topic that each check is about, by its short name."""
 
 
 @dataclass(slots=True)
@@ -100,10 +98,10 @@ def restore_topics(settings: Settings, *, write: bool, say: Say = lambda _said: 
     try:
         audit = Audit(settings, log, say)
         audit.gather()
-        ledgers = {check: Ledger() for check in OUTPUTS}
+        ledgers = {check: Ledger() for check in TOPICS_OF}
         _want(audit, ledgers)
         lacking = {check: _missing(audit, log, check, ledger) for check, ledger in ledgers.items()}
-        found = {check: Restored(settings.topic(name), len(lacking[check])) for check, name in OUTPUTS.items()}
+        found = {check: Restored(settings.topic(name), len(lacking[check])) for check, name in TOPICS_OF.items()}
         if sender is not None and any(lacking.values()):
             say("publishing what is missing")
             _want(audit, {check: _Lacking(rows, sender.publish) for check, rows in lacking.items()})
@@ -135,7 +133,7 @@ def _judged(audit: Audit) -> list[Part]:
 
 
 def _missing(audit: Audit, log: Log, check: str, ledger: Ledger) -> set[int]:
-    name = audit.settings.topic(OUTPUTS[check])
+    name = audit.settings.topic(TOPICS_OF[check])
     sources = log.sources([name])
     if not sources:
         raise FatalError(f"topic {name} is not there; `hydrodask topics create` makes it")

@@ -23,6 +23,8 @@ class Difference:
     different: int = 0
     waiting: int = 0
     first: str = ""
+    at: int = 0
+    """The offset of the first case."""
 
     @property
     def wrong(self) -> int:
@@ -35,10 +37,11 @@ class Difference:
         parts = {"missing": self.missing, "extra": self.extra, "different": self.different}
         return ", ".join(f"{count:,} rows {name}" for name, count in parts.items() if count)
 
-    def note(self, kind: str, count: int, first: str) -> None:
+    def note(self, kind: str, count: int, at: int, first: str) -> None:
         """Count rows of one kind; the first of all is kept in words."""
         setattr(self, kind, getattr(self, kind) + count)
-        self.first = self.first or first
+        if not self.first:
+            self.first, self.at = first, at
 
 
 @dataclass(slots=True)
@@ -63,14 +66,14 @@ class Comparison:
         while due.num_rows:
             rest = self._peek()
             if rest is None:
-                self.found.note("missing", due.num_rows, f"first missing row: {said(due)}")
+                self.found.note("missing", due.num_rows, self._at(due), f"first missing row: {said(due)}")
                 return
             due = self._step(due, rest)
 
     def finish(self) -> Difference:
         """Say what differs; stored rows that are left are extra."""
         while (rest := self._peek()) is not None:
-            self.found.note("extra", rest.num_rows, f"first extra row: {said(rest)} in {self._path}")
+            self.found.note("extra", rest.num_rows, self._at(rest), f"first extra row: {said(rest)} in {self._path}")
             self._rest = None
         return self.found
 
@@ -88,15 +91,17 @@ class Comparison:
             self.found.note(
                 "different",
                 1,
+                self._at(due),
                 f"{_contrast(_as_known(due.slice(0, 1), rest.slice(0, 1)), rest, self.key)} in {self._path}",
             )
             self._rest = rest.slice(1)
             return due.slice(1)
         if ours < theirs:
-            self.found.note("missing", 1, f"first missing row: {said(due)}; {self._path} goes on with {said(rest)}")
+            what = f"first missing row: {said(due)}; {self._path} goes on with {said(rest)}"
+            self.found.note("missing", 1, self._at(due), what)
             self._rest = rest
             return due.slice(1)
-        self.found.note("extra", 1, f"first extra row: {said(rest)} in {self._path}")
+        self.found.note("extra", 1, self._at(rest), f"first extra row: {said(rest)} in {self._path}")
         self._rest = rest.slice(1)
         return due
 
@@ -109,6 +114,9 @@ class Comparison:
                 return None
             self._path, self._rest = found
         return self._rest
+
+    def _at(self, table: pa.Table) -> int:
+        return int(table.column(self.key[0])[0].as_py())
 
     def _keys(self, table: pa.Table) -> tuple[object, ...]:
         return tuple(table.column(name)[0].as_py() for name in self.key)

@@ -6,6 +6,7 @@ from typing import Any
 
 from hydrodask.audit.finding import Result, Results
 from hydrodask.audit.ledger import Ledger, digest
+from hydrodask.audit.mending import DERIVED, aside
 from hydrodask.audit.part import Part, Snapshot
 from hydrodask.audit.replay import KEYS, Done, Operators, in_force, split
 from hydrodask.audit.rows import Comparison, nonempty, outside
@@ -48,7 +49,8 @@ def _check_geometry(part: Part, result: Result) -> None:
         if link.usable and link.windows is not None and link.end is not None:
             want = in_force(part.turns, link.end - 1)
             if link.windows != want.encoded:
-                result.found(link.path, f"it says that its windows are {link.windows.decode()}, want {want}")
+                what = f"it says that its windows are {link.windows.decode()}, want {want}"
+                result.found(link.path, what, mend=DERIVED)
 
 
 def _comparison(part: Part, folder: str) -> Comparison:
@@ -61,7 +63,8 @@ def _conclude(part: Part, comparison: Comparison, result: Result) -> None:
     found = comparison.finish() if part.covered >= comparison.limit else comparison.found
     result.count(rows=found.equal, waiting=found.waiting)
     if found.wrong:
-        result.found(part.name, f"{result.check}/ is not what raw/ gives: {found.what}", found.first)
+        mend = part.mend_of(result.check, found.at, DERIVED)
+        result.found(part.name, f"{result.check}/ is not what raw/ gives: {found.what}", found.first, mend=mend)
 
 
 def _cut(part: Part, why: Result) -> Iterator[Samples | Snapshot | Seam]:
@@ -96,7 +99,8 @@ def _check_state(part: Part, taken: Snapshot, operators: Operators, result: Resu
         if stored and _older(stored):
             result.skip(f"{taken.path}: its state of {name} was laid out by an older release")
         elif snapshot.encode(stored) != snapshot.encode(implied):
-            result.found(taken.path, f"its state of {name} is not what the raw rows below offset {taken.offset} give")
+            what = f"its state of {name} is not what the raw rows below offset {taken.offset} give"
+            result.found(taken.path, what, mend=aside(taken.path))
     result.count(states=len(nodes))
 
 

@@ -2,6 +2,7 @@
 
 from hydrodask.audit.chain import end_of
 from hydrodask.audit.finding import Results
+from hydrodask.audit.mending import aside, refilled
 from hydrodask.audit.part import Part
 
 
@@ -11,7 +12,8 @@ def check_snapshots(part: Part, committed: int | None, results: Results) -> None
     for taken in part.snapshots:
         # One of a log that has ended holds what was to be committed next, and nobody could.
         if committed is not None and taken.offset > committed and not taken.state.get("outbox"):
-            result.found(taken.path, f"it is of offset {taken.offset}, and the group has committed only {committed}")
+            what = f"it is of offset {taken.offset}, and the group has committed only {committed}"
+            result.found(taken.path, what, mend=aside(taken.path))
     newest = part.snapshots[-1] if part.snapshots else None
     if newest is None:
         return
@@ -24,4 +26,5 @@ def check_snapshots(part: Part, committed: int | None, results: Results) -> None
                 part.name,
                 f"{folder}/ ends at offset {end}, and snapshot {newest.path} knows files up to {state['first']}: "
                 "the newest file is missing",
+                mend=refilled(folder),
             )

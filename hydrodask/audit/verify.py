@@ -16,6 +16,7 @@ from hydrodask.audit.finding import Results
 from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
 from hydrodask.audit.log import Log, Source
+from hydrodask.audit.mending import aside
 from hydrodask.audit.outputs import Topic, check_dead, check_outputs
 from hydrodask.audit.part import Part, known_logs, load_snapshots
 from hydrodask.audit.records import check_records
@@ -109,7 +110,8 @@ class Audit:
         for path in (path for folder in FOLDERS for path in lake.files.names(folder)):
             name = named(path)
             if name is None:
-                self.results["files"].found(path, "its name is not that of a file of ours, and readers take it for one")
+                what = "its name is not that of a file of ours, and readers take it for one"
+                self.results["files"].found(path, what, mend=aside(path))
             elif name.topic.startswith(IMPORTED):
                 inspect(lake, name, name.parts.get("sensor"), self.results["files"])
             elif name.topic not in topics:

@@ -20,8 +20,10 @@ _HELP = """Compute windows, cycle profiles and late samples anew from the raw ro
 The same operators as in the stream, on Dask, one task a partition of a topic. With --write recomputed files take the
 place of those that are missing, damaged or different. Works beside `run`, whose newest rows are not looked at.
 
-With --topics, instead, the final rows, profiles and dead letters that topics of ours lack, as after one was deleted and
-made anew; with --documents the anomalies and incidents that the store lacks. Each is put back exactly once.
+With --records, instead, raw rows and labels are compared with the log, and files of its rows put in place.
+
+With --topics the final rows, profiles and dead letters that topics of ours lack, as after one was deleted and made
+anew; with --documents the anomalies and incidents that the store lacks. Each is put back exactly once.
 
 Exit code 5 when something differs, or still does after --write.
 
@@ -40,6 +42,9 @@ def add_to(app: typer.Typer) -> None:
 
 def backfill(
     write: Annotated[bool, typer.Option("--write", help="Put recomputed files in place of what differs.")] = False,
+    records: Annotated[
+        bool, typer.Option("--records", help="Look at raw rows and labels: compare with the log.")
+    ] = False,
     topics: Annotated[bool, typer.Option("--topics", help="Look at topics of ours instead of the lake.")] = False,
     documents: Annotated[bool, typer.Option("--documents", help="Look at the documents instead of the lake.")] = False,
     as_json: Json = False,
@@ -50,16 +55,14 @@ def backfill(
     from hydrodask.cli.datadir import DataDir
 
     effective = settings(profile, sets)
+    alone = DataDir(effective.data_dir, "maintenance-lock") if write else contextlib.nullcontext()
     if topics or documents:
-        with DataDir(effective.data_dir, "maintenance-lock") if write else contextlib.nullcontext():
+        with alone:
             _restore(effective, topics=topics, documents=documents, write=write, as_json=as_json)
         return
     need_lake(effective)
-    if write:
-        with DataDir(effective.data_dir, "maintenance-lock"):
-            reports = asyncio.run(_run(effective, write=True))
-    else:
-        reports = asyncio.run(_run(effective, write=False))
+    with alone:
+        reports = _refill(effective, write=write) if records else asyncio.run(_run(effective, write=write))
     if as_json:
         print_json([asdict(report) for report in reports])
     else:
@@ -87,6 +90,13 @@ def _restore(effective: Settings, *, topics: bool, documents: bool, write: bool,
                 console.print(f"[yellow]left alone:[/] {escape(why)}", highlight=False, soft_wrap=True)
     if any(one.restored < one.missing or one.left for one in found):
         raise typer.Exit(5)
+
+
+def _refill(effective: Settings, *, write: bool) -> "list[Report]":
+    from hydrodask.audit.refill import refill
+
+    with errors.status("reading …") as status:
+        return refill(effective, write=write, say=lambda said: status.update(escape(said)))
 
 
 async def _run(effective: Settings, *, write: bool) -> "list[Report]":

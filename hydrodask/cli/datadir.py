@@ -9,7 +9,7 @@ from typing import Self
 from hydrodask import durable
 from hydrodask.errors import ConfigError
 
-_WHO = {"lock": "run", "maintenance-lock": "import, compact or backfill"}
+_WHO = {"lock": "run", "maintenance-lock": "import, compact, backfill or aside"}
 
 
 class DataDir:

@@ -31,6 +31,7 @@ COMMANDS = (
     "dlq",
     "compact",
     "backfill",
+    "aside",
     "windows",
     "doctor",
     "config",

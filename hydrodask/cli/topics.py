@@ -1,12 +1,14 @@
 """`hydrodask topics`: create and list the platform's topics."""
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
 from hydrodask.cli.publish import Bootstrap, with_options
+from hydrodask.errors import UsageError
 from hydrodask.ingest import topics
 from hydrodask.ingest.topics import TopicInfo
 
@@ -72,6 +74,30 @@ def grant(
     for right in beyond:
         console.print(f"not on the list: {right}", highlight=False)
     console.print(f"{len(added)} rights added, {len(beyond)} beyond the list")
+
+
+@group.command()
+def renew(
+    name: Annotated[str, typer.Argument(help="analytics, cycles or dead-letter.", show_default=False)],
+    bootstrap: Bootstrap = None,
+    profile: Profile = None,
+    sets: Sets = None,
+) -> None:
+    """Delete a topic of ours and make it anew, empty: a record that is wrong can't be taken back.
+
+    Stop the platform first. `hydrodask backfill --topics --write` then publishes what has to be on it. Rows of open
+    windows, which only live views show, come with the next change.
+
+    Example: `hydrodask topics renew dead-letter --bootstrap 127.0.0.1:9092`
+    """
+    from hydrodask.cli.datadir import DataDir
+
+    effective = with_options(settings(profile, sets), bootstrap)
+    if name not in topics.RENEWABLE or effective.kafka.embedded:
+        raise UsageError(f"NAME has value {name[:60]!r}; want {', '.join(topics.RENEWABLE)}, on a broker of its own")
+    with DataDir(effective.data_dir), DataDir(effective.data_dir, "maintenance-lock"):
+        made = topics.renew(effective, name)
+    console.print(f"{made} is empty now; `hydrodask backfill --topics --write` publishes what belongs there")
 
 
 @group.command("list")

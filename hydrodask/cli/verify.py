@@ -16,6 +16,8 @@ _HELP = """Check that nothing is lost, doubled or changed: topics, lake, snapsho
 Reads only. Works while `run` runs, and after it; then it is about what was committed when it began. Use the settings of
 the run: other windows or rules imply other results.
 
+Below a finding (→) is the command that mends it; give it the same --profile and --set.
+
 Exit code 0 when all is well, 5 when something is wrong, 4 when broker, lake or store do not answer.
 
 Example: `hydrodask verify --profile local-services`
@@ -52,6 +54,7 @@ def document(results: "Results") -> dict[str, Any]:
     return {
         "ok": not results.wrong,
         "wrong": results.wrong,
+        "mend": list(dict.fromkeys(f.mend.command for r in results for f in r.findings if f.mend.command)),
         "first": None if first is None else f"{first.check}: {first.findings[0]}",
         "checks": [asdict(result) for result in results],
     }
@@ -65,8 +68,10 @@ def _print(result: "Result") -> None:
         state, style = f"{result.wrong:,} wrong", "bold red"
     line = f"[{style}]{state:>8}[/]  {result.check:10} {result.title}" + (f" [dim]({counts})[/]" if counts else "")
     console.print(line, highlight=False, soft_wrap=True)
-    for finding in result.findings:
+    for place, finding in enumerate(result.findings):
         console.print(f"          [red]×[/] {escape(str(finding))}", highlight=False, soft_wrap=True)
+        if [one.mend for one in result.findings[place + 1 : place + 2]] != [finding.mend]:  # once for like ones
+            console.print(f"            [dim]→ {escape(str(finding.mend))}[/]", highlight=False, soft_wrap=True)
     if result.wrong > len(result.findings):
         console.print(f"          … and {result.wrong - len(result.findings):,} more", highlight=False)
     for what in result.unchecked:

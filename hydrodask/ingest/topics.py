@@ -17,6 +17,9 @@ DEAD = "dead-letter"
 OUTPUTS = ("labels", "analytics", "cycles", DEAD)
 """Topics beside those of the sensors."""
 
+RENEWABLE = ("analytics", "cycles", DEAD)
+"""Topics that can be made anew: all that is on them follows from the records of others."""
+
 TOPICS_MAX = 10_000
 """Topics of one broker that are looked at."""
 
@@ -111,6 +114,29 @@ def create(settings: Settings) -> list[str]:
     _wait_until_known(admin, settings, missing)
     _wait_until_led(settings, missing)
     return made
+
+
+def renew(settings: Settings, name: str) -> str:
+    """Delete a topic of `RENEWABLE`, by its short name, and make it anew; return its name.
+
+    Raises UnreachableError after `kafka.timeout`, and RetryableError when the broker refuses.
+    """
+    admin, topic, timeout_s = kafka.admin(settings.kafka), settings.topic(name), settings.kafka.timeout
+    request = admin.delete_topics([topic], operation_timeout=timeout_s, request_timeout=timeout_s)[topic]
+    try:
+        request.result(timeout_s + GRACE_S)
+    except kafka.KafkaException as error:
+        if error.args[0].code() != kafka.KafkaError.UNKNOWN_TOPIC_OR_PART:  # somebody has deleted it already
+            kafka.raise_from(error, f"delete topic {topic}")
+    end_s = clock.monotonic_s() + timeout_s
+    while topic in _known(admin, settings) or topic not in create(settings):
+        if clock.monotonic_s() > end_s:
+            raise UnreachableError(
+                f"deleted topic {topic}, but the broker at {settings.kafka.bootstrap} has not let it go after "
+                f"{timeout_s:g} s; `hydrodask topics create` makes it later"
+            )
+        clock.sleep_s(POLL_S)
+    return topic
 
 
 def partitions(settings: Settings) -> dict[str, int]:

@@ -134,6 +134,11 @@ def empty(folder: str) -> pa.Table:
     return tables[folder]()
 
 
+def first_date(table: pa.Table) -> str:
+    """Return the UTC event date of the first row."""
+    return table.column("timestamp")[0].as_py().strftime("%Y-%m-%d")  # type: ignore[no-any-return]
+
+
 def _rigs(codes: Int32) -> pa.Array:
     """Return the names of rigs."""
     if len(_names) < len(RIGS):

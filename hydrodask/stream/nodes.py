@@ -17,7 +17,7 @@ from hydrodask.records import Late, Messages, Outgoing, Profiles, Reject, Sample
 from hydrodask.reports import PartitionReport, Reading
 from hydrodask.rigs import RIGS
 from hydrodask.store.output import FileOutput
-from hydrodask.store.schemas import late_table, profiles_table, windows_table
+from hydrodask.store.schemas import first_date, late_table, profiles_table, windows_table
 from hydrodask.stream import publishing
 from hydrodask.stream.context import Context
 from hydrodask.stream.noticing import Crowd, Nameless, Ranges, Rates, Unprofiled
@@ -273,8 +273,3 @@ class Store(Node):
             return None  # one batch holds final windows or updates, never both
         length_us = round(self.ctx.settings.window.length * 1e6)
         return windows_table(x, partition=self.ctx.partition, length_us=length_us)
-
-
-def first_date(table: pa.Table) -> str:
-    """Return the UTC event date of the first row."""
-    return table.column("timestamp")[0].as_py().strftime("%Y-%m-%d")  # type: ignore[no-any-return]

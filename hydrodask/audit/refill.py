@@ -1,0 +1,68 @@
+"""Take raw rows and labels from the log again, where their files are missing, damaged or not what the log says."""
+
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+
+from hydrodask.audit.backfill import Mender, Report
+from hydrodask.audit.chain import end_of
+from hydrodask.audit.labels import expected
+from hydrodask.audit.log import Log
+from hydrodask.audit.part import Part
+from hydrodask.audit.rows import below
+from hydrodask.audit.verify import Audit
+from hydrodask.errors import ConfigError
+from hydrodask.settings import Settings
+from hydrodask.store.schemas import samples_table
+
+Say = Callable[[str], None]
+
+
+def refill(settings: Settings, *, write: bool, say: Say = lambda _said: None) -> list[Report]:
+    """Compare raw/ and labels/ with the log; with `write` put files of its rows in place, as `backfill` does.
+
+    Rows that no file holds yet are not looked at. Raises ConfigError with an embedded broker, RetryableError when
+    broker or file system refuse.
+    """
+    if settings.kafka.embedded:
+        raise ConfigError("kafka.embedded has value True: the embedded broker's records are gone when its run ends")
+    log = Log(settings.kafka)
+    try:
+        audit = Audit(settings, log, say)
+        audit.gather()
+        reports = []
+        for flow, folder in (("monitor", "raw"), ("labels", "labels")):
+            for part in audit.parts[flow]:
+                say(f"{part.name}: {folder}/")
+                reports.append(_refill(part, folder, write=write))
+        return reports
+    finally:
+        log.close()
+
+
+def _refill(part: Part, folder: str, *, write: bool) -> Report:
+    """Compare one partition's files with its log."""
+    report = Report(part.source)
+    if part.log is None:
+        report.left.append(f"{folder}/: the log of its rows is not there any more")
+        return report
+    low, high = part.bounds
+    start, end = max(low, part.begin), min(high, max(part.committed or 0, end_of(part.chains.get(folder, []))))
+    mender = Mender(part, folder, report, write=write, since=start)
+    for table in _rows(part, folder, start, end):
+        report.samples += table.num_rows if folder == "raw" else 0
+        mender.expect(table)
+    mender.finish(end)
+    return report
+
+
+def _rows(part: Part, folder: str, start: int, end: int) -> Iterator[pa.Table]:
+    """Yield what the log says that a folder holds."""
+    assert part.log is not None  # noqa: S101 - the caller has looked
+    intake = part.intake(start) if folder == "raw" else None
+    for messages in part.log.messages(part.source, start, end):
+        if intake is None:
+            yield expected(part, messages)[0]
+            continue
+        for samples, _rejects in intake.decode(messages):
+            yield below(samples_table(samples), "offset", end)

@@ -70,6 +70,7 @@ class Platform:
         """Every topic of the broker, when it was asked last."""
         self._concerns: list[str] = []
         """What was said of the topics at the start; it stays in view as notes."""
+        self._broker: EmbeddedBroker | None = None
         self.ownership: Ownership
         self.documents: Documents
         self.cluster: DaskCluster
@@ -84,7 +85,7 @@ class Platform:
         async with AsyncExitStack() as stack:
             await asyncio.to_thread(turns.check, self.settings, Files(self.settings.snapshots_url))
             if self.settings.kafka.embedded:
-                broker = stack.enter_context(EmbeddedBroker(all_topics(self.settings)))
+                broker = self._broker = stack.enter_context(EmbeddedBroker(all_topics(self.settings)))
                 kafka = self.settings.kafka.model_copy(update={"bootstrap": broker.bootstrap})
                 self.settings = self.settings.model_copy(update={"kafka": kafka})
                 say(
@@ -126,29 +127,34 @@ class Platform:
         working = asyncio.create_task(self.coordinator.run(), name="coordinator")
         ending = asyncio.create_task(self._end(seconds, until_idle=until_idle), name="ending")
         telling = asyncio.create_task(self.teller.run(), name="status")
+        failing = asyncio.create_task(self._broker_died(), name="broker")
         state = "failed"
         try:
-            await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if working.done():
-                working.result()
-            ending.result()
+            await _first(failing, working, ending)
             await asyncio.to_thread(self.source.stop)
             self.coordinator.want("stop")
-            await self._stopped(working)
+            await self._stopped(working, failing)
             if self._reckoning is not None and not self.stopping.is_set():
                 self._reckoning.check(self.source.published, self.source.summary, self.coordinator.board.overview)
             state = "stopped"
         finally:
-            self.source.stop()
-            for task in (working, ending, telling):
+            self.source.stop(deliver=not failing.done())
+            for task in (working, ending, telling, failing):
                 task.cancel()
             self.teller.write(state)
 
-    async def _stopped(self, working: "asyncio.Task[None]") -> None:
+    async def _broker_died(self) -> None:
+        """Never return. Raises FatalError once the embedded broker, if there is one, has died."""
+        while True:
+            if self._broker is not None:
+                self._broker.check()
+            await asyncio.sleep(IDLE_EVERY_S)
+
+    async def _stopped(self, working: "asyncio.Task[None]", failing: "asyncio.Task[None]") -> None:
         """Wait until the last steps have committed. Raises FatalError when that takes too long."""
         limit_s = self.settings.step.time_max * 2
         try:
-            await asyncio.wait_for(working, limit_s)
+            await asyncio.wait_for(_first(failing, working), limit_s)
         except TimeoutError as error:
             notes = reversed(self.coordinator.board.overview.notes)
             why = next((note for note in notes if not note.endswith(STOPPING)), "the last steps did not come back")
@@ -266,6 +272,13 @@ class Platform:
 
     async def _ends(self) -> dict[tuple[str, int], int]:
         return await asyncio.to_thread(self.discovery.ends, list(self.coordinator.sources))
+
+
+async def _first(*tasks: "asyncio.Task[None]") -> None:
+    """Return once one of `tasks` has. Raises what the first of those raises."""
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in filter(asyncio.Task.done, tasks):
+        task.result()
 
 
 async def _close(cluster: "asyncio.Task[DaskCluster]") -> None:

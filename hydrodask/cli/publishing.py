@@ -59,10 +59,10 @@ class SourceThread:
             self.feed = open_feed(self._settings, clock.now_us())
             self._thread.start()
 
-    def stop(self) -> None:
-        """Stop publishing; what is queued is delivered. Waits for it."""
+    def stop(self, *, deliver: bool = True) -> None:
+        """Stop publishing; what is queued is delivered, and waited for, unless there is nobody to deliver it to."""
         self._stop.set()
-        if self._thread.ident is not None:
+        if deliver and self._thread.ident is not None:
             self._thread.join(self._settings.kafka.timeout)
             if self._thread.is_alive():
                 log.warning("the source did not end within kafka.timeout; what it had queued may not be published")

@@ -28,13 +28,17 @@ def malformed() -> list[bytes]:
     return [*sizes, b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01" + bytes(60), *cut * 4]
 
 
-def send(host: str, port: int, data: bytes) -> bytes:
-    """Return what is answered to `data`; nothing if the connection closes. Raises OSError when nobody listens."""
+def send(host: str, port: int, data: bytes, *, wait: bool = False) -> bytes:
+    """Return what is answered to `data`; nothing if the connection closes. Raises OSError when nobody listens.
+
+    Without `wait` the other side sees our end at once, and closes.
+    """
     with socket.create_connection((host, port), timeout=ANSWER_S) as connection:
         connection.settimeout(ANSWER_S)
         try:
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
+            if not wait:
+                connection.shutdown(socket.SHUT_WR)
             return connection.recv(65_536)
         except OSError:
             return b""
@@ -48,8 +52,10 @@ def metadata() -> bytes:
 
 def main(context: dict[str, str]) -> None:
     """Ask as anybody, then send what is malformed until nobody listens."""
+    if "broker" not in context:
+        return
     host, _, port = context["broker"].rpartition(":")
-    answered = send(host, int(port), metadata())
+    answered = send(host, int(port), metadata(), wait=True)
     say("read the list of topics", "known: it has no logins" if answered else "refused: the connection closes")
     sent = 0
     try:

@@ -1,0 +1,38 @@
+"""Every door of a running platform, tried by another user of this machine; `python -m tests.doors` shows the table."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from hydrodask.services import KafkaService
+from tests.doors import _stranger
+from tests.doors._platform import running
+
+pytestmark = pytest.mark.cluster
+
+
+def show(rows: list[_stranger.Row]) -> None:
+    """Print what became of each attempt: it is shown if one is open."""
+    sys.stdout.write(f"{_stranger.table(rows)}\n{json.dumps(rows)}\n")
+
+
+def test_no_door_is_open_with_the_embedded_broker(tmp_path: Path) -> None:
+    """Nobody else gets in where there is a key; what has none is named as known, and the broker's end is a sentence."""
+    with running(tmp_path) as doors:
+        rows = doors.tried()
+    show(rows)
+
+    assert _stranger.holes(rows) == []
+    assert {row["door"] for row in rows} >= {"embedded broker", "port of driver", "port of worker"}
+
+
+@pytest.mark.integration
+def test_no_door_is_open_on_a_local_kafka(tmp_path: Path, kafka_service: KafkaService) -> None:
+    """Nor with the brokers of `services up kafka`; the run goes on meanwhile, and stops well."""
+    with running(tmp_path, kafka_service, ["topics.prefix=doors-", "kafka.group=doors"]) as doors:
+        rows = doors.tried()
+    show(rows)
+
+    assert _stranger.holes(rows) == []

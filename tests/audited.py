@@ -1,5 +1,6 @@
 """Helpers of the audit's tests: platforms that have run and stopped, and faults that are planted in what they left."""
 
+import shlex
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -8,9 +9,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from hydrodask.audit.aside import set_aside
+from hydrodask.audit.backfill import backfill, sources_of
+from hydrodask.audit.compaction import Compaction
 from hydrodask.audit.files import parse
 from hydrodask.audit.finding import Results
+from hydrodask.audit.refill import refill
+from hydrodask.audit.restore import restore_documents, restore_topics
 from hydrodask.audit.verify import verify
+from hydrodask.ingest.topics import renew
 from hydrodask.kafka import producer
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka
@@ -127,3 +134,40 @@ def fine(results: Results) -> bool:
     """Fail, naming what is wrong, unless nothing is."""
     assert not wrong(results), wrong(results)
     return True
+
+
+def mended(stored: Stored, rounds: int = 4) -> list[str]:
+    """Do what `verify` says, until it finds nothing; return the commands in their order."""
+    done: list[str] = []
+    for _round in range(rounds):
+        results = stored.audit()
+        commands = list(dict.fromkeys(finding.mend.command for result in results for finding in result.findings))
+        if not commands:
+            return done
+        for command in commands:
+            _mend(stored.settings, command)
+        done += commands
+    assert fine(stored.audit())
+    return done
+
+
+def _mend(settings: Settings, command: str) -> None:
+    """Do what a command does, without a process of its own."""
+    match shlex.split(command)[1:]:
+        case ["aside", path]:
+            set_aside(settings, [path])
+        case ["compact"]:
+            Compaction(settings, rows_max=1_000_000, in_place=False).run(say=lambda _said: None, settled_s=0.0)
+        case ["backfill", "--write"]:
+            for source in sources_of(settings):
+                backfill(settings, source, True)
+        case ["backfill", "--records", "--write"]:
+            refill(settings, write=True)
+        case ["backfill", "--documents", "--write"]:
+            restore_documents(settings, write=True)
+        case ["backfill", "--topics", "--write"]:
+            restore_topics(settings, write=True)
+        case ["topics", "renew", name]:
+            renew(settings, name)
+        case other:
+            raise AssertionError(other)

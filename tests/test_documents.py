@@ -17,21 +17,21 @@ from hydrodask.errors import ConfigError, FatalError, RetryableError, Unreachabl
 from hydrodask.records import Change, Remove, Upsert
 from hydrodask.services import MongoService
 from hydrodask.settings import Settings, model
-from hydrodask.store.documents import COLLECTIONS, Documents, open_documents
+from hydrodask.store.documents import COLLECTIONS, Correction, Documents, Mendable, open_documents
 from hydrodask.store.documents.mongo import MongoDocuments
 from hydrodask.store.documents.sqlite import SqliteDocuments
 
-Opener = Callable[[], Documents]
+Opener = Callable[[], Mendable]
 """Opens the same store again at each call, as another process would."""
 
 
 @pytest.fixture(params=["sqlite", pytest.param("mongodb", marks=pytest.mark.integration)])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     """Give what opens an empty store; a new kind of store is one more parameter."""
-    opened: list[Documents] = []
+    opened: list[Mendable] = []
     own = f"test-{uuid.uuid4().hex}"
 
-    def open_one() -> Documents:
+    def open_one() -> Mendable:
         if request.param == "sqlite":
             opened.append(SqliteDocuments(tmp_path / "a" / "documents.sqlite", timeout_s=0.2))
         else:
@@ -68,6 +68,38 @@ def everything(documents: Documents) -> dict[str, list[dict[str, object]]]:
 def test_nothing_is_found_before_the_first_write(opener: Opener) -> None:
     """An empty store is empty, not an error."""
     assert opener().find("incidents", {}, limit=10) == []
+
+
+def test_what_is_wrong_is_put_right_against_its_revision(opener: Opener) -> None:
+    """If it is what was seen: changed, removed or lost documents become what they should be, and nothing else."""
+    documents = opener()
+    documents.write([put(name, 50, a="$wrong") for name in ("changed", "invented", "moved", "moved on")])
+    documents.write([Remove("anomalies", "lost", 60), put("fine", 7, a=7)])
+    corrections = [
+        Correction("anomalies", "changed", 50, put("changed", 5, a="$right")),
+        Correction("anomalies", "invented", 50, None),
+        Correction("anomalies", "moved", 49, put("moved", 5)),
+        Correction("anomalies", "moved on", 49, None),
+        Correction("anomalies", "lost", None, put("lost", 6, a=6)),
+        Correction("anomalies", "never there", None, put("never there", 6, a=6)),
+        Correction("anomalies", "fine", None, put("fine", 70, a=70)),
+        Correction("incidents", "gone", 3, put("gone", 3)),
+    ]
+
+    count, again = documents.mend(corrections), documents.mend(corrections)
+    documents.write([put("invented", 2), put("changed", 4)])
+
+    assert (count, again) == (4, 0)
+    assert {one["_id"]: (one["revision"], one.get("a")) for one in everything(opener())["anomalies"]} == {
+        "changed": (5, "$right"),
+        "fine": (7, 7),
+        "invented": (2, None),
+        "lost": (6, 6),
+        "moved": (50, "$wrong"),
+        "moved on": (50, "$wrong"),
+        "never there": (6, 6),
+    }
+    assert everything(documents)["incidents"] == []
 
 
 def test_what_was_written_is_found(opener: Opener) -> None:

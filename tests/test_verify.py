@@ -19,7 +19,7 @@ from hydrodask.kafka import NewTopic, TopicPartition, admin, consumer, producer
 from hydrodask.settings.model import Kafka
 from hydrodask.store.seal import intact, sealed
 from hydrodask.stream import snapshot
-from tests.audited import BAD, Stored, fine, run_real, with_value, wrong
+from tests.audited import BAD, Stored, fine, mended, run_real, with_value, wrong
 from tests.delivery import ROOT, Driver, publish, reach, sets_of, settings_of, shorten
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
@@ -242,6 +242,11 @@ def test_missing_and_doubled_topic_rows_are_named(kafka: Kafka, recording: Path,
     assert f"{settings.topic(row['sensor'])}-0 offset {row['revision']}" in missing
     assert "1 rows are there twice" in twice
     assert "1 letters are of no record that was refused" in found["dead"][0]
+    assert set(mended(stored)) == {
+        "hydrodask backfill --topics --write",
+        "hydrodask topics renew analytics",
+        "hydrodask topics renew dead-letter",
+    }
 
 
 def _all(topic: str, kafka: Kafka) -> list[tuple[bytes, bytes]]:
@@ -329,4 +334,5 @@ def test_command_exits_with_5_and_names_the_first_difference(leftover: Stored, t
     assert "wrong; first chain: " in after.stdout
     document = json.loads(machine.stdout)
     assert not document["ok"]
+    assert "no command can: neither the log nor the lake has it" in after.stdout
     assert "a file between the two is missing" in document["first"]

@@ -7,8 +7,9 @@ from hydrodask.audit.documents import COLLECTIONS, DOCUMENTS_MAX, Body, Id, Impl
 from hydrodask.audit.finding import Result
 from hydrodask.audit.mending import DOCUMENTS
 from hydrodask.channels import SENSORS
+from hydrodask.records import Upsert
 from hydrodask.reports import STANDING, WHOLE_RIG
-from hydrodask.store.documents import Documents
+from hydrodask.store.documents import Correction, Documents
 
 
 @dataclass(slots=True)
@@ -23,6 +24,8 @@ class Comparing:
     result: Result
     moving: Callable[[], bool]
     expire: bool
+    corrections: list[Correction] = field(default_factory=list)
+    """What puts right what was found."""
     _left: dict[Id, tuple[int, Body]] = field(default_factory=dict)
     _unjudged: dict[str, int] = field(default_factory=dict)
     """Documents that can't be judged, by the digest of their rules."""
@@ -52,7 +55,8 @@ class Comparing:
             self.result.skip(f"{len(self._left):,} documents that are not there: documents.keep lets them go with time")
             return
         for (collection, name), (revision, body) in self._left.items():
-            self._found(collection, name, "the document is missing", f"want revision {revision}, {_said(body)}")
+            said = f"want revision {revision}, {_said(body)}"
+            self._found((collection, name), None, (revision, body), "the document is missing", said)
 
     def _one(self, collection: str, body: Body) -> None:
         """Compare one stored document with what is implied under its id."""
@@ -68,31 +72,35 @@ class Comparing:
         want = self._left.pop((collection, name), None)
         committed = self.implied.committed.get(str(body.get("rig")))
         if revision >= committed if committed is not None else self.implied.newer(body):
-            self._ahead(collection, name, revision, body, known=committed is not None)
+            self._ahead((collection, name), revision, body, want, known=committed is not None)
         elif want is None and body.get("rule") in STANDING and committed is None:
             pass  # only the topic tells of who was silent
         elif want is None:
             if not body.get("provisional") or self.implied.over(body):
-                self._found(collection, name, "no final window implies this document", _said(body))
+                self._found((collection, name), revision, None, "no final window implies this document", _said(body))
         elif differing := [key for key in sorted(want[1].keys() | body.keys()) if want[1].get(key) != body.get(key)]:
             first = f"{differing[0]} is {body.get(differing[0])!r}, want {want[1].get(differing[0])!r}"
-            self._found(collection, name, "the document differs", first)
+            self._found((collection, name), revision, want, "the document differs", first)
         elif committed is not None and revision != want[0]:
-            self._found(collection, name, "the document differs", f"revision is {revision}, want {want[0]}")
+            first = f"revision is {revision}, want {want[0]}"
+            self._found((collection, name), revision, want, "the document differs", first)
 
-    def _ahead(self, collection: str, name: str, revision: int, body: Body, *, known: bool) -> None:
+    def _ahead(self, id_: Id, revision: int, body: Body, want: tuple[int, Body] | None, *, known: bool) -> None:
         """Take a document that was written before the commit of the rows that it follows from."""
         self.result.count(ahead=1)
-        coming = self.implied.coming.get((collection, name), {}).get(revision)
+        coming = self.implied.coming.get(id_, {}).get(revision)
         if known and coming != body and not self.moving():
-            self._found(collection, name, f"no row of the topic implies this document of revision {revision}", "")
+            self._found(id_, revision, want, f"no row of the topic implies this document of revision {revision}", "")
 
     def _forget(self, collection: str, sensor: str) -> None:
         """Expect no more of what was not looked at."""
         self.result.skip(f"{collection} of {sensor} beyond the first {DOCUMENTS_MAX:,}")
         self._left = {n: one for n, one in self._left.items() if n[0] != collection or one[1]["sensor"] != sensor}
 
-    def _found(self, collection: str, name: str, what: str, first: str) -> None:
+    def _found(self, id_: Id, seen: int | None, want: tuple[int, Body] | None, what: str, first: str) -> None:
+        """Say what is wrong with a document, and take note of what puts it right."""
+        (collection, name), upsert = id_, None if want is None else Upsert(*id_, *want)
+        self.corrections.append(Correction(collection, name, seen, upsert))
         self.result.found(f"{collection} {name}", what, first, mend=DOCUMENTS)
 
 

@@ -70,7 +70,7 @@ def inspect(lake: Lake, named: Named, sensor: str | None, result: Result) -> Lin
     for problem in strange:
         result.found(named.path, problem, mend=misplaced(named.path))
     for problem in damaged:
-        result.found(named.path, problem, mend=anew)
+        result.found(named.path, problem, mend=misplaced(named.path) if strange else anew)
     usable = intact is True and not (strange or damaged)
     windows, log = metadata.get(METADATA), metadata.get(LOG, b"")
     return Link(named, end, table.num_rows, usable=usable, windows=windows, log=log)

@@ -1,9 +1,9 @@
 """What an audit says: findings, gathered a check."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from hydrodask.audit.mending import Mend
+from hydrodask.audit.mending import LOST, RECORDS, Mend
 
 KEPT_MAX = 20
 """Findings of one check that are kept in full; the others are counted."""
@@ -79,6 +79,11 @@ class Results:
 
     def __iter__(self) -> Iterator[Result]:
         return iter(self.by_name.values())
+
+    def without_log(self) -> None:
+        """Take note that there is no log: what only it could mend is lost."""
+        for result in self:
+            result.findings = [replace(one, mend=LOST) if one.mend == RECORDS else one for one in result.findings]
 
     @property
     def wrong(self) -> int:

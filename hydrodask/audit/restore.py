@@ -20,9 +20,9 @@ from hydrodask.audit.sensors import check_computed
 from hydrodask.audit.verify import Audit
 from hydrodask.errors import ConfigError, FatalError
 from hydrodask.kafka import consumer
-from hydrodask.records import Outgoing, Upsert
+from hydrodask.records import Outgoing
 from hydrodask.settings import Settings
-from hydrodask.store.documents import Documents, open_documents
+from hydrodask.store.documents import Correction, Mendable, open_documents
 from hydrodask.store.files import Files
 from hydrodask.store.topics import Transactions
 from hydrodask.stream import spread
@@ -35,10 +35,14 @@ BATCH = 5_000
 
 @dataclass(slots=True)
 class Restored:
-    """What was missing in a topic or collection, and how much of it was put back; `left` says what can't be."""
+    """What a topic or collection lacked, and how much was put right; `left` says what can't be.
+
+    `wrong` counts documents that differ, or that nothing implies.
+    """
 
     name: str
     missing: int = 0
+    wrong: int = 0
     restored: int = 0
     left: list[str] = field(default_factory=list)
 
@@ -144,39 +148,34 @@ def _missing(audit: Audit, log: Log, check: str, ledger: Ledger) -> set[int]:
 
 
 def restore_documents(settings: Settings, *, write: bool, say: Say = lambda _said: None) -> list[Restored]:
-    """Store the anomalies and incidents that the window rows imply and that are not there; without `write` count them.
+    """Make anomalies and incidents what the window rows imply: store, put right, remove; without `write` count them.
 
     Components are not among them: they come back with the next cycle of each rig.
     """
     log = None if settings.kafka.embedded else Log(settings.kafka)
+    store = open_documents(settings)
     try:
         audit = Audit(settings, log, say)
         audit.gather()
-        implied = docs.Implied()
-        audit.imply(implied, audit.parts["monitor"], audit.parts["alert"])
-    finally:
-        if log is not None:
-            log.close()
-    store = open_documents(settings)
-    try:
-        return [_restore(store, implied, collection, write=write) for collection in docs.COLLECTIONS]
+        corrections = audit.compare(store)
+        found = [_restore(store, audit, name, corrections, write=write) for name in docs.COLLECTIONS]
     finally:
         store.close()
+        if log is not None:
+            log.close()
+    return found
 
 
-def _restore(store: Documents, implied: docs.Implied, collection: str, *, write: bool) -> Restored:
-    wanted = {
-        name: Upsert(collection, name, revision, body)
-        for (kind, name), (revision, body) in implied.documents.items()
-        if kind == collection and implied.judgeable(body)
-    }
-    there = set()
-    for sensor in {str(one.body.get("sensor")) for one in wanted.values()}:
-        found = store.find(collection, {"sensor": sensor}, limit=docs.DOCUMENTS_MAX)
-        there |= {str(body["_id"]) for body in found}
-    missing = [one for name, one in wanted.items() if name not in there]
-    result = Restored(collection, len(missing))
-    for start in range(0, len(missing) if write else 0, BATCH):
-        store.write(missing[start : start + BATCH])
-        result.restored += len(missing[start : start + BATCH])
+def _restore(store: Mendable, audit: Audit, collection: str, corrections: list[Correction], *, write: bool) -> Restored:
+    """Put one collection right."""
+    ours = [one for one in corrections if one.collection == collection]
+    missing = [one for one in ours if one.seen is None]
+    result = Restored(collection, len(missing), wrong=len(ours) - len(missing))
+    if result.wrong and audit.forgotten:
+        result.left.append(
+            f"{result.wrong:,} {collection} that differ: the embedded broker forgot what they follow from"
+        )
+        ours, result.wrong = missing, 0
+    for start in range(0, len(ours) if write else 0, BATCH):
+        result.restored += store.mend(ours[start : start + BATCH])
     return result

@@ -26,7 +26,7 @@ from hydrodask.channels import SENSORS
 from hydrodask.ingest.commits import Commit
 from hydrodask.ingest.mark import Mark
 from hydrodask.settings import Settings
-from hydrodask.store.documents import open_documents
+from hydrodask.store.documents import Correction, Mendable, open_documents
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, named
@@ -67,10 +67,12 @@ class Audit:
         self.say("cycles: doubles")
         check_doubles(Lake(self.settings.lake_url), self.results["doubles"])
         self._outputs(everyone, wanted, dead)
-        self._documents(monitored, judging)
+        self._documents()
         later = self._committed([part.source for part in everyone])
         for part in everyone:
             check_snapshots(part, later.get(part.source), self.results)
+        if self.log is None:
+            self.results.without_log()
         return self.results
 
     def gather(self) -> None:
@@ -154,19 +156,31 @@ class Audit:
         self.say(f"{letters}: letters")
         check_dead(Topic(self.log, self.log.sources([letters]), everyone, dead), self.results["dead"])
 
-    def _documents(self, monitored: list[Part], judging: list[Part]) -> None:
-        """Compare the documents with those that the window rows imply."""
-        result, implied = self.results["documents"], docs.Implied()
-        if any(part.reach >= SPAN for part in monitored) and self.log is None:
+    def _documents(self) -> None:
+        """Compare the documents, where that can be done."""
+        result = self.results["documents"]
+        if self.forgotten:
             result.skip("the embedded broker was started more than once, and forgot rows that nobody had judged yet")
             return
-        self.imply(implied, monitored, judging)
         store = open_documents(self.settings)
         try:
-            expire = self.settings.documents.keep is not None
-            Comparing(implied, result, lambda: self._moved(judging), expire).run(store)
+            self.compare(store)
         finally:
             store.close()
+
+    @property
+    def forgotten(self) -> bool:
+        """Say whether rows may be gone that nobody has judged."""
+        return self.log is None and any(part.reach >= SPAN for part in self.parts["monitor"])
+
+    def compare(self, store: Mendable) -> list[Correction]:
+        """Compare the documents with those that the window rows imply; return what puts right what differs."""
+        implied, judging = docs.Implied(), self.parts["alert"]
+        self.imply(implied, self.parts["monitor"], judging)
+        expire = self.settings.documents.keep is not None
+        comparing = Comparing(implied, self.results["documents"], lambda: self._moved(judging), expire)
+        comparing.run(store)
+        return comparing.corrections
 
     def imply(self, implied: docs.Implied, monitored: list[Part], judging: list[Part]) -> None:
         """Replay the detector, over the topic if it is all there, else over the lake."""

@@ -23,7 +23,8 @@ place of those that are missing, damaged or different. Works beside `run`, whose
 With --records, instead, raw rows and labels are compared with the log, and files of its rows put in place.
 
 With --topics the final rows, profiles and dead letters that topics of ours lack, as after one was deleted and made
-anew; with --documents the anomalies and incidents that the store lacks. Each is put back exactly once.
+anew, each exactly once. With --documents anomalies and incidents become what the window rows imply: stored, put right,
+or removed.
 
 Exit code 5 when something differs, or still does after --write.
 
@@ -84,11 +85,14 @@ def _restore(effective: Settings, *, topics: bool, documents: bool, write: bool,
         print_json([asdict(one) for one in found])
     else:
         for one in found:
-            done = f", {one.restored:,} put back" if write else ""
-            console.print(f"{escape(one.name)}: {one.missing:,} are missing{done}", highlight=False, soft_wrap=True)
+            done = f", {one.restored:,} put right" if write else ""
+            wrong = f", {one.wrong:,} are wrong" if one.wrong else ""
+            console.print(
+                f"{escape(one.name)}: {one.missing:,} are missing{wrong}{done}", highlight=False, soft_wrap=True
+            )
             for why in one.left:
                 console.print(f"[yellow]left alone:[/] {escape(why)}", highlight=False, soft_wrap=True)
-    if any(one.restored < one.missing or one.left for one in found):
+    if any(one.restored < one.missing + one.wrong or one.left for one in found):
         raise typer.Exit(5)
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings, redacted
-from hydrodask.store.documents.contract import COLLECTIONS, Documents
+from hydrodask.store.documents.contract import COLLECTIONS, Correction, Documents, Mendable
 from hydrodask.store.documents.sqlite import SqliteDocuments
 
-__all__ = ["COLLECTIONS", "Documents", "file_of", "open_documents"]
+__all__ = ["COLLECTIONS", "Correction", "Documents", "Mendable", "file_of", "open_documents"]
 
 _SQLITE = "sqlite:///"
 
 
-def open_documents(settings: Settings) -> Documents:
+def open_documents(settings: Settings) -> Mendable:
     """Return the store that `documents.url` names. Nothing is created before the first write.
 
     Raises ConfigError for a URL of another kind; a server that does not answer shows at the first

@@ -1,10 +1,11 @@
 """The contract of a document store, and what its implementations share."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hydrodask.errors import FatalError
-from hydrodask.records import Change
+from hydrodask.records import Change, Upsert
 
 COLLECTIONS = ("anomalies", "incidents", "components", "status")
 """Every collection there is."""
@@ -13,6 +14,19 @@ NEWEST = {"anomalies": "window_start", "incidents": "opened_at"}
 """The field that says how new a document is; it has an index. `documents.keep` is for these collections."""
 
 Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A document that is not what it should be: `seen` is its revision, `want` what it should be.
+
+    `seen` None: it is not there; `want` None: it should not be.
+    """
+
+    collection: str
+    id: str
+    seen: int | None
+    want: Upsert | None
 
 
 class Documents(Protocol):
@@ -49,6 +63,18 @@ class Documents(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections. May be called twice; is not guaranteed to be called."""
+
+
+class Mendable(Documents, Protocol):
+    """A store whose documents can be put right against their revisions."""
+
+    def mend(self, corrections: Sequence[Correction]) -> int:
+        """Put documents right whatever their revisions, and return how many.
+
+        One that has another revision by now than the one that was seen stays as it is: somebody has written it since.
+        Removals that are remembered do not count as there, and what is taken away here is not remembered. Raises as
+        `write`.
+        """
 
 
 def by_collection(changes: Iterable[Change]) -> dict[str, list[Change]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from bson.errors import BSONError
-from pymongo import ASCENDING, DESCENDING, MongoClient, UpdateOne, WriteConcern
+from pymongo import ASCENDING, DESCENDING, DeleteOne, MongoClient, UpdateOne, WriteConcern
 from pymongo.errors import (
     BulkWriteError,
     ConfigurationError,
@@ -30,7 +30,14 @@ from hydrodask.errors import (
 )
 from hydrodask.records import Change, Upsert
 from hydrodask.settings import model
-from hydrodask.store.documents.contract import COLLECTIONS, NEWEST, Document, by_collection, check_collection
+from hydrodask.store.documents.contract import (
+    COLLECTIONS,
+    NEWEST,
+    Correction,
+    Document,
+    by_collection,
+    check_collection,
+)
 
 _WRITTEN = "_written_at"
 """When the server wrote a document: what `documents.keep` counts from."""
@@ -100,6 +107,16 @@ class MongoDocuments:
             found = self._database[collection].find(equal, {_WRITTEN: False}).sort([*order, ("_id", ASCENDING)])
             return list(found.limit(limit)) if limit > 0 else []
 
+    def mend(self, corrections: Sequence[Correction]) -> int:
+        count = 0
+        with self._translated(f"put {len(corrections)} right"):
+            for name in sorted({one.collection for one in corrections}):
+                check_collection(name)
+                operations = [_correction(one) for one in corrections if one.collection == name]
+                done = self._database[name].bulk_write(operations, ordered=False)
+                count += done.modified_count + done.upserted_count + done.deleted_count
+        return count
+
     def close(self) -> None:
         self._client.close()
 
@@ -136,15 +153,30 @@ class MongoDocuments:
 
 def _operation(change: Change) -> UpdateOne:
     """Return the write of a change, which keeps what is there unless it is older."""
+    older: Document = {"$lt": [{"$ifNull": ["$revision", -(2**63)]}, change.revision]}
+    return _replaced(change, older)
+
+
+def _correction(one: Correction) -> UpdateOne | DeleteOne:
+    """Return the write of a correction, which keeps what is there unless it is what was seen."""
+    if one.want is None:
+        return DeleteOne({"_id": one.id, "revision": one.seen, _REMOVED: {"$exists": False}})
+    gone: Document = {"$ne": [{"$type": f"${_REMOVED}"}, "missing"]}
+    if one.seen is None:
+        return _replaced(one.want, {"$or": [gone, {"$eq": [{"$type": "$revision"}, "missing"]}]})
+    return _replaced(one.want, {"$and": [{"$not": [gone]}, {"$eq": ["$revision", one.seen]}]}, upsert=False)
+
+
+def _replaced(change: Change, when: Document, *, upsert: bool = True) -> UpdateOne:
+    """Return the write of a document under a condition on what is there."""
     document: Document = {"_id": change.id, "revision": change.revision}
     stamp = {_REMOVED: "$$NOW"}
     if isinstance(change, Upsert):
         document = change.body | document
         stamp = {_WRITTEN: "$$NOW"}
-    older: Document = {"$lt": [{"$ifNull": ["$revision", -(2**63)]}, change.revision]}
     # $literal, because a text in the body may begin with a dollar sign.
     stamped = {"$mergeObjects": [{"$literal": document}, stamp]}
-    return UpdateOne({"_id": change.id}, [{"$replaceWith": {"$cond": [older, stamped, "$$ROOT"]}}], upsert=True)
+    return UpdateOne({"_id": change.id}, [{"$replaceWith": {"$cond": [when, stamped, "$$ROOT"]}}], upsert=upsert)
 
 
 def _translate(error: PyMongoError, message: str) -> HydrodaskError:

@@ -19,6 +19,7 @@ from hydrodask.records import Change, Upsert
 from hydrodask.store.documents.contract import (
     COLLECTIONS,
     NEWEST,
+    Correction,
     Document,
     by_collection,
     check_collection,
@@ -70,18 +71,10 @@ class SqliteDocuments:
         grouped = by_collection(changes)
         if not grouped:
             return
-        with self._lock, self._translated(f"write {len(changes)} changes to"):
-            connection = self._connected()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                self._clean(connection)
-                for collection, group in grouped.items():
-                    _apply(connection, collection, group, now_s=self._now_s())
-                connection.execute("COMMIT")
-            finally:
-                # A failed COMMIT may leave the transaction open or have closed it.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
+        with self._lock, self._translated(f"write {len(changes)} changes to"), self._transaction() as connection:
+            self._clean(connection)
+            for collection, group in grouped.items():
+                _apply(connection, collection, group, now_s=self._now_s())
 
     def find(
         self,
@@ -104,11 +97,31 @@ class SqliteDocuments:
             rows = self._connected().execute(query, (*where.values(), limit)).fetchall()
         return [{"_id": name, **json.loads(body), "revision": rev} for name, rev, body in rows]
 
+    def mend(self, corrections: Sequence[Correction]) -> int:
+        for one in corrections:
+            check_collection(one.collection)
+        if not corrections:
+            return 0
+        with self._lock, self._translated(f"put {len(corrections)} right in"), self._transaction() as connection:
+            return sum(_mend(connection, one, now_s=self._now_s()) for one in corrections)
+
     def close(self) -> None:
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connected()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        finally:
+            # A failed COMMIT may leave the transaction open or have closed it.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     def _clean(self, connection: sqlite3.Connection) -> None:
         """Delete what is older than it is to be kept, now and then."""
@@ -185,6 +198,24 @@ def _use_wal(connection: sqlite3.Connection, *, deadline_s: float) -> None:
             if error.sqlite_errorcode & 0xFF not in _BUSY or monotonic_s() > deadline_s:
                 raise
             sleep_s(0.01)
+
+
+def _mend(connection: sqlite3.Connection, one: Correction, *, now_s: float) -> int:
+    """Put one document right, if it is what was seen; return how many that were."""
+    name, want = one.collection, one.want
+    if want is None:
+        query = f"DELETE FROM {name} WHERE id = ? AND revision = ? AND NOT removed"  # noqa: S608 - checked
+        return connection.execute(query, (one.id, one.seen)).rowcount
+    values = (want.revision, json.dumps(want.body, ensure_ascii=False, allow_nan=False), round(now_s))
+    if one.seen is not None:
+        query = f"UPDATE {name} SET revision = ?, body = ?, written = ? WHERE id = ? AND revision = ? AND NOT removed"  # noqa: S608 - checked
+        return connection.execute(query, (*values, one.id, one.seen)).rowcount
+    query = (
+        f"INSERT INTO {name} (id, revision, body, written, removed) VALUES (?, ?, ?, ?, 0)"  # noqa: S608 - checked
+        " ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body,"
+        f" written = excluded.written, removed = 0 WHERE {name}.removed"
+    )
+    return connection.execute(query, (one.id, *values)).rowcount
 
 
 def _apply(connection: sqlite3.Connection, collection: str, changes: Sequence[Change], *, now_s: float) -> None:

@@ -17,9 +17,9 @@ settings    configuration: typed, layered, checked once
 services    real servers on this machine, for those who have no cluster
 doctor      checks of everything that a run needs
 doors       who may come in at our ports, and how we come in at those of others: keys, logins, guards of web servers
-clock, errors, kafka, rigs, keys, blobs, background, kernels, durable   below all: time, errors by what to do, Kafka
-            clients, names as numbers, who is there, bytes as columns, calls that nobody waits for, compiled functions,
-            names that stay
+clock, errors, kafka, rigs, keys, blobs, background, kernels, durable, redaction   below all: time, errors by what to
+            do, Kafka clients, names as numbers, who is there, bytes as columns, calls that nobody waits for, compiled
+            functions, names that stay, what may not be shown
 failpoints  below all, too: places at which a process can be made to die
 
 `flows/` beside this package holds the graphs themselves. Imports go one way:

@@ -15,6 +15,8 @@ HydrodaskError            base, exit code 1
 import re
 from typing import Any
 
+from hydrodask.redaction import redacted
+
 SENTENCE_MAX = 300
 """Characters of what a library says that people are shown at most."""
 
@@ -42,6 +44,7 @@ def sentence(error: BaseException) -> str:
         text = f"{cause.str()} ({cause.name()})"
     first = next((line for line in _REST.sub("", text).splitlines() if line.strip()), "")
     short = " ".join(first.split()) or type(error).__name__
+    short = redacted(short)
     return short if len(short) <= SENTENCE_MAX else f"{short[: SENTENCE_MAX - 2]} …"
 
 
@@ -59,6 +62,9 @@ class HydrodaskError(Exception):
     """Base of all errors that hydrodask raises on purpose."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redacted(message))
 
 
 class UsageError(HydrodaskError):

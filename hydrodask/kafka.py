@@ -44,6 +44,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # they are it
 
 from hydrodask import clock
 from hydrodask.errors import ConfigError, FatalError, FencedError, HydrodaskError, RetryableError, UnreachableError
+from hydrodask.settings.hidden import plain
 from hydrodask.settings.model import Kafka
 
 __all__ = [
@@ -236,10 +237,7 @@ def _consumer(kafka: Kafka, overrides: Mapping[str, object]) -> dict[str, Any]:
 
 
 def _config(
-    kafka: Kafka,
-    ours: Mapping[str, object],
-    theirs: Mapping[str, object],
-    overrides: Mapping[str, object],
+    kafka: Kafka, ours: Mapping[str, object], theirs: Mapping[str, object], overrides: Mapping[str, object]
 ) -> dict[str, Any]:
     user = {"sasl.username": kafka.username, "sasl.password": kafka.secret()}
     secret = {name: value for name, value in user.items() if value}
@@ -259,8 +257,8 @@ def _config(
         "reconnect.backoff.max.ms": 1000,  # a broker that comes back is found at once, not after 10 s
         **ours,
         **secret,
-        **kafka.client,
-        **theirs,
+        **plain(kafka.client),
+        **plain(theirs),
         **overrides,
     }
 

@@ -56,7 +56,7 @@ class Stored:
     @property
     def lake(self) -> Path:
         """The folder of the lake."""
-        return Path(self.settings.lake_url)
+        return Path(self.settings.lake_url.plain())
 
     def files(self, folder: str) -> list[Named]:
         """Return the files below a folder of the lake, in the order of their offsets."""

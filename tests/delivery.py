@@ -277,8 +277,8 @@ def collect(settings: Settings) -> Delivered:
 @contextmanager
 def lake_on_disk(settings: Settings) -> Iterator[Path]:
     """Give the folder of the lake, or of a copy when it is not on this disk."""
-    if "://" not in settings.lake_url:
-        yield Path(settings.lake_url)
+    if "://" not in settings.lake_url.plain():
+        yield Path(settings.lake_url.plain())
         return
     files = Files(settings.lake_url)
     with tempfile.TemporaryDirectory() as copy:

@@ -78,7 +78,7 @@ def test_processes_race_for_names(files: Files) -> None:
     """Four processes create the same ten names at once: each name has one winner, and the winner's bytes."""
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", RACE, files.url, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-c", RACE, files.url.plain(), str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
         for number in range(4)
     ]

@@ -99,7 +99,7 @@ def test_groups_do_not_meet() -> None:
 def test_worker_that_two_runs_share_works_for_the_newer() -> None:
     """An order of the older run is refused, or both would take turns for ever."""
     settings = settings_of({})
-    desk = Desk(group=(settings.kafka.group, settings.snapshots_url), run=7)
+    desk = Desk(group=(settings.kafka.group, str(settings.snapshots_url)), run=7)
 
     with pytest.raises(FencedError, match="works for run 7 of this group, which came later"):
         step(Order("older", 1, 0, "w1", settings, run=6), desk=desk)

@@ -211,8 +211,12 @@ def test_password_comes_from_a_file(tmp_path: Path) -> None:
 def test_secrets_are_masked() -> None:
     """`config show` never prints a password, however it was passed."""
     loaded, _ = load(
-        sets=["kafka.client.ssl.key.password=hush", "lake.url=s3://me:hush@store/lake"],
-        environ={"HYDRODASK_KAFKA__PASSWORD": "hush", "HYDRODASK_DOCUMENTS__PASSWORD": "hush"},
+        environ={
+            "HYDRODASK_KAFKA__PASSWORD": "hush",
+            "HYDRODASK_DOCUMENTS__PASSWORD": "hush",
+            "HYDRODASK_KAFKA__CLIENT": '{"ssl.key.password": "hush"}',
+            "HYDRODASK_LAKE__URL": "s3://me:hush@store/lake",
+        },
     )
     shown = values(loaded)
 

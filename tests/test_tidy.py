@@ -94,6 +94,7 @@ BASE = {
     "kernels",
     "durable",
     "doors",
+    "redaction",
 }
 STAGES = {"ingest", "decode", "window", "detect", "store"}
 ALLOWED = {

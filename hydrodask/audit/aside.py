@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from hydrodask.errors import UsageError
-from hydrodask.settings import Settings, redacted
+from hydrodask.settings import Settings, Url
 from hydrodask.store.files import Files
 
 
@@ -26,22 +26,22 @@ def set_aside(settings: Settings, paths: list[str]) -> list[Moved]:
     places = [_place(settings, path) for path in paths]
     moved = []
     for path, url in zip(paths, places, strict=True):
-        files, beside = Files(url), Files(f"{url.rstrip('/')}-aside")
+        files, beside = Files(url), Files(url.beside("-aside"))
         data = files.read(path)
         kept = f"{path}.{hashlib.sha256(data).hexdigest()[:8]}"  # others may have had that name before
         beside.put_if_absent(kept, data)
         files.remove(path)
-        moved.append(Moved(path, redacted(url), kept))
+        moved.append(Moved(path, str(url), kept))
     return moved
 
 
-def _place(settings: Settings, path: str) -> str:
+def _place(settings: Settings, path: str) -> Url:
     """Return the URL below which a path is; only what a listing has named is taken, so nothing outside."""
     folder = path.rpartition("/")[0]
     for url in (settings.lake_url, settings.snapshots_url):
         if ".." not in folder.split("/") and path in Files(url).names(folder):
             return url
     raise UsageError(
-        f"there is no file {path!r} in {redacted(settings.lake_url)} or {redacted(settings.snapshots_url)}; "
+        f"there is no file {path!r} in {settings.lake_url} or {settings.snapshots_url}; "
         "want a path as `hydrodask verify` names it"
     )

@@ -12,7 +12,7 @@ from rich.markup import escape
 from hydrodask.channels import SENSORS
 from hydrodask.errors import UsageError
 from hydrodask.reports import WHOLE_RIG
-from hydrodask.settings import Settings, load, redacted
+from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka, duration_s
 
 Profile = Annotated[str | None, typer.Option("--profile", help="Name of a file in conf/profiles.", show_default=False)]
@@ -63,7 +63,7 @@ def check_rig_option(rig: str | None, effective: Settings) -> None:
 
 def none_found(what: str, effective: Settings, wanted: Mapping[str, object]) -> None:
     """Say that there are no documents of a kind, and where that is: it may be the wrong place, or name."""
-    where = escape(redacted(effective.documents_url))
+    where = escape(str(effective.documents_url))
     only = "".join(f" of {name} {escape(repr(value))}" for name, value in wanted.items())
     text = f"No {what}{only} in {where}; those of a run with a profile show with the same --profile."
     if wanted.get("sensor", WHOLE_RIG) not in (WHOLE_RIG, *SENSORS):
@@ -77,7 +77,7 @@ def need_lake(effective: Settings) -> None:
 
     if not Files(effective.lake_url).exists():
         raise UsageError(
-            f"there is no lake at {redacted(effective.lake_url)}; give the --profile and --set of the run that wrote "
+            f"there is no lake at {effective.lake_url}; give the --profile and --set of the run that wrote "
             "it, in the same folder"
         )
 

@@ -7,7 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from hydrodask.cli.common import Json, Profile, Sets, console, print_json
-from hydrodask.settings import CONF, Settings, load, redacted
+from hydrodask.settings import CONF, Settings, load
+from hydrodask.settings.hidden import secret_by_name
 from hydrodask.settings.load import flatten, read_yaml
 
 MASK = "******"
@@ -71,9 +72,7 @@ def schema() -> None:
 def values(effective: Settings) -> dict[str, Any]:
     """Return every setting by dotted key, as JSON values, secrets masked; durations are seconds."""
     leaves = flatten(effective.model_dump(mode="json"))
-    secret = {key for key in leaves if key.endswith("password") or _secret_client_setting(key)}
-    shown = {key: redacted(value) if isinstance(value, str) else value for key, value in leaves.items()}
-    return {key: MASK if key in secret and value else value for key, value in shown.items()}
+    return {key: MASK if secret_by_name(key) and value else value for key, value in leaves.items()}
 
 
 def check_files(effective: Settings) -> list[str]:
@@ -89,16 +88,6 @@ def check_files(effective: Settings) -> list[str]:
         read_yaml(path)
         loaded.append(f"profile {path.stem}")
     return loaded
-
-
-def _secret_client_setting(key: str) -> bool:
-    """Say whether a librdkafka setting that was passed through is a secret.
-
-    >>> _secret_client_setting("kafka.client.ssl.key.password")
-    True
-    """
-    words = ("password", "secret", "ssl.key.pem", "sasl.oauthbearer.config")
-    return key.startswith("kafka.") and any(word in key for word in words)
 
 
 def _origin(key: str, origins: dict[str, str]) -> str:

@@ -5,12 +5,14 @@
 
 import importlib
 import logging
+import os
 import sys
 import traceback
 from typing import Annotated
 
 import typer
 
+from hydrodask import redaction
 from hydrodask.cli.speaking import DEBUG, complain, log_to_stderr, show_what_can_be_shown, wants_debug
 
 COMMANDS = (
@@ -63,12 +65,14 @@ def _common(
 
 
 def main() -> None:
-    """Run the command line and exit with its code."""
+    """Run the command line and exit with its code. All that it and its children make is its owner's only."""
+    os.umask(0o077)
+    redaction.guard()
     show_what_can_be_shown()
     _DEBUG[:] = [wants_debug(sys.argv)]
     try:
         app()
     except Exception as error:
         if _DEBUG[0]:
-            traceback.print_exc()
+            sys.stderr.write(redaction.redacted(traceback.format_exc()))
         sys.exit(complain(error))

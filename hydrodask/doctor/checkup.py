@@ -31,6 +31,7 @@ def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Finding]:
     yield passed("configuration", f"loads; {changed} settings are not the default")
     yield from named(settings)
     yield machine.disk(settings)
+    yield from machine.rights(settings)
     yield machine.clocks(settings)
     yield from places(settings)
     yield from reach.topics(settings)  # `run` says that itself, once it has made those that are missing

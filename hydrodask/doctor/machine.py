@@ -1,6 +1,8 @@
 """Check this machine: disk, clocks, ports."""
 
+import shlex
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -30,6 +32,36 @@ def disk(settings: Settings) -> Finding:
     if free_gib < DISK_WARN_GIB:
         return warned("disk", f"{text}, want {DISK_WARN_GIB} GiB", advice)
     return passed("disk", text)
+
+
+def rights(settings: Settings) -> list[Finding]:
+    """Say whether others on this machine may read what is ours. What we make is our user's only; what was there is not.
+
+    Only the folder itself is looked at: nobody gets past one that is closed.
+    """
+    files = {
+        "kafka.password_file": settings.kafka.password_file,
+        "documents.password_file": settings.documents.password_file,
+        "learn.password_file": settings.learn.password_file,
+        "observe.password_file": settings.observe.password_file,
+    }
+    open_files = [(key, path) for key, path in files.items() if path is not None and _open_to_others(path)]
+    found = [
+        warned("rights", f"{key} {path} is open to others", f"chmod 600 {shlex.quote(str(path))}")
+        for key, path in open_files
+    ]
+    if _open_to_others(settings.data_dir):
+        advice = f"close it: chmod -R go-rwx {shlex.quote(str(settings.data_dir))}"
+        found.append(warned("rights", f"data_dir {settings.data_dir} is open to others on this machine", advice))
+    return found or [passed("rights", "data_dir and password files are closed to others")]
+
+
+def _open_to_others(path: Path) -> bool:
+    """Say whether group or others have rights on a file or folder, as far as we may look."""
+    try:
+        return bool(stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO))
+    except OSError:
+        return False
 
 
 def clocks(settings: Settings) -> Finding:

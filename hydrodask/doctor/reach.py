@@ -13,7 +13,7 @@ from hydrodask.doctor.machine import existing
 from hydrodask.errors import ConfigError, FatalError, HydrodaskError
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.topics import all_topics, unread
-from hydrodask.settings import Settings, redacted
+from hydrodask.settings import Settings
 from hydrodask.store.documents import file_of, open_documents
 from hydrodask.store.files import Files
 
@@ -34,11 +34,13 @@ def lake(settings: Settings) -> Finding:
             kept = files.read(name)
             files.remove(name)
     except (HydrodaskError, OSError, ImportError) as error:
-        return failed("lake", str(error), "make it writable, or set lake.url", _code(error, local="://" not in url))
+        return failed(
+            "lake", str(error), "make it writable, or set lake.url", _code(error, local="://" not in url.plain())
+        )
     if not first or second or kept != b"1":
         advice = "use a file system that renames without overwriting"
-        return failed("lake", f"{redacted(url)} gave one name to two files: commits would overwrite", advice)
-    return passed("lake", f"{redacted(url)} can be written")
+        return failed("lake", f"{url} gave one name to two files: commits would overwrite", advice)
+    return passed("lake", f"{url} can be written")
 
 
 def documents(settings: Settings) -> Finding:
@@ -55,7 +57,7 @@ def documents(settings: Settings) -> Finding:
     except (HydrodaskError, OSError) as error:
         advice = "start the store, or set documents.url" if file is None else "make it writable, or set documents.url"
         return failed("documents", str(error), advice, _code(error, local=file is not None))
-    return passed("documents", f"{redacted(settings.documents_url)} answers; runs known: {len(runs)}")
+    return passed("documents", f"{settings.documents_url} answers; runs known: {len(runs)}")
 
 
 def broker(settings: Settings, *, at_run: bool = False) -> Finding:

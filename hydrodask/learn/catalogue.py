@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hydrodask.channels import SENSORS
 from hydrodask.learn.features import HIGH, LOW, MEAN, SEGMENTS, Cycles
 from hydrodask.records import Bool, Float64, Int32, Int64
+from hydrodask.settings import Url
 from hydrodask.store.files import Files
 from hydrodask.store.profiles import LABELS, Keys, label_keys, profile_curves, profile_keys, profile_paths
 
@@ -29,7 +30,7 @@ class Catalogue:
     `labels` has shape (n, 5) in the order of `store.profiles.LABELS`, NaN where a cycle has none.
     """
 
-    url: str
+    url: Url
     paths: list[list[str]]
     rig: NDArray[np.object_]
     cycle: Int64
@@ -70,7 +71,7 @@ class Catalogue:
         return Cycles(self.rig, self.cycle, self.start_us, curves)
 
 
-def catalogue(url: str) -> Catalogue:
+def catalogue(url: Url | str) -> Catalogue:
     """Return what the lake at `url` holds. Raises RetryableError and IntegrityError."""
     files = Files(url)
     paths = [profile_paths(files, sensor) for sensor in SENSORS]
@@ -81,7 +82,7 @@ def catalogue(url: str) -> Catalogue:
             parts.append((keys, _where(number, place, len(keys.cycle))))
     keys, labels = label_keys(files)
     parts.append((keys, _where(_LABEL, 0, len(keys.cycle))))
-    return _grouped(url, paths, parts, labels)
+    return _grouped(files.url, paths, parts, labels)
 
 
 def _where(source: int, file: int, count: int) -> Int64:
@@ -89,7 +90,7 @@ def _where(source: int, file: int, count: int) -> Int64:
     return np.stack([np.full(count, source), np.full(count, file), np.arange(count)], axis=1)
 
 
-def _grouped(url: str, paths: list[list[str]], parts: list[tuple[Keys, Int64]], labels: Float64) -> Catalogue:
+def _grouped(url: Url, paths: list[list[str]], parts: list[tuple[Keys, Int64]], labels: Float64) -> Catalogue:
     """Bring the records of each cycle together; of several of one sensor the newest counts."""
     names, rig = np.unique(np.concatenate([keys.rig for keys, _ in parts]).astype(str), return_inverse=True)
     cycle = np.concatenate([keys.cycle for keys, _ in parts])

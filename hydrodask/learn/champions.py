@@ -120,7 +120,7 @@ class Champions:
 
     def _any(self) -> bool:
         """Say whether there may be a registry: an embedded one is a file."""
-        uri = self._settings.mlflow_uri
+        uri = self._settings.mlflow_uri.plain()
         return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
 
 
@@ -129,7 +129,7 @@ _SHARED: dict[str, Champions] = {}
 
 def shared(settings: Settings) -> Champions:
     """Return this process's champions of a registry."""
-    uri = settings.mlflow_uri
+    uri = settings.mlflow_uri.plain()
     if uri not in _SHARED:
         _SHARED[uri] = Champions(settings)
     return _SHARED[uri]

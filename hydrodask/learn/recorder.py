@@ -31,7 +31,7 @@ class Recorder:
         self.uri = self.registry.uri
         self._experiment = settings.learn.experiment
         self._artifacts = (settings.data_dir / "mlflow-artifacts").absolute() if settings.learn.mlflow is None else None
-        mlflow.set_tracking_uri(self.uri)
+        mlflow.set_tracking_uri(self.uri.plain())
 
     @contextmanager
     def training(self, parameters: Mapping[str, object]) -> Iterator[str]:

@@ -27,7 +27,8 @@ from mlflow.exceptions import MlflowException
 
 from hydrodask.errors import FatalError, UnreachableError, UsageError, sentence
 from hydrodask.learn.targets import TARGETS
-from hydrodask.settings import Settings
+from hydrodask.settings import Settings, Url
+from hydrodask.settings.hidden import with_password
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PREFIX = "hydrodask-"
@@ -56,7 +57,7 @@ class Registry:
     """Where runs and models are recorded. Methods raise UnreachableError when the server does not answer."""
 
     def __init__(self, settings: Settings) -> None:
-        self.uri = settings.mlflow_uri
+        self.uri = with_password(settings.mlflow_uri, settings.learn.password_file, "learn.password_file")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         if settings.learn.mlflow is None:
@@ -64,7 +65,7 @@ class Registry:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         with reachable(self.uri):
-            self.client = mlflow.MlflowClient(self.uri)
+            self.client = mlflow.MlflowClient(self.uri.plain())
 
     def versions(self) -> list[Version]:
         """Return all versions of all of our models, newest first in each."""
@@ -163,7 +164,7 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def reachable(uri: str) -> Iterator[None]:
+def reachable(uri: Url) -> Iterator[None]:
     """Turn what MLflow raises into errors that say what was tried."""
     try:
         yield

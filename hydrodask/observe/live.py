@@ -26,6 +26,7 @@ from hydrodask.observe.rows import ASCII, Row
 from hydrodask.observe.screen import TREND_WIDTH, Scene, picture
 from hydrodask.observe.status import places_of
 from hydrodask.observe.watch import Finder, Watch
+from hydrodask.redaction import redacted
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings
 
@@ -209,7 +210,7 @@ class HeldLogs(logging.Handler):
         """Keep one message."""
         self._records.append(record)
         if record.levelno >= logging.WARNING:
-            self.texts.append(record.getMessage())
+            self.texts.append(redacted(record.getMessage()))
 
 
 def on_terminal(handler: logging.Handler) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from http.client import HTTPException
 from itertools import accumulate
 from typing import Any
+from urllib.parse import unquote
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,6 +22,7 @@ from prometheus_client import (
     start_http_server,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.exposition import basic_auth_handler, default_handler
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -30,7 +32,8 @@ from hydrodask.errors import ConfigError
 from hydrodask.observe.figures import Figures, Newest
 from hydrodask.observe.series import Alarm, Series, counter, every_series
 from hydrodask.reports import LATENCY_BUCKETS_S, Overview
-from hydrodask.settings import Settings
+from hydrodask.settings import Settings, Url
+from hydrodask.settings.hidden import with_password
 
 log = logging.getLogger(__name__)
 
@@ -96,11 +99,17 @@ class Metrics:
         self.registry = CollectorRegistry()
         newest = Newest(overview, settings.topics.prefix, settings.observe.rigs_max)
         gateway = settings.observe.pushgateway
+        secret = settings.observe.password_file
         self._pusher: Pusher | None = None
         if gateway is not None:
             instance = f"{socket.gethostname()}:{settings.kafka.group}"
             every_s = settings.observe.push_every
-            self._pusher = Pusher(gateway, self.registry, instance=instance, every_s=every_s)
+            self._pusher = Pusher(
+                with_password(gateway, secret, "observe.password_file"),
+                self.registry,
+                instance=instance,
+                every_s=every_s,
+            )
         self.registry.register(OverviewCollector(newest, self._push_failures))
         ProcessCollector(registry=self.registry)
         self._server: Any = None
@@ -159,9 +168,9 @@ class Pusher:
     Failures are counted, never raised.
     """
 
-    def __init__(self, gateway: str, registry: CollectorRegistry, *, instance: str, every_s: float) -> None:
-        if not gateway.startswith(("http://", "https://")):
-            raise ConfigError(f"observe.pushgateway has value {gateway!r}; want http://HOST:PORT or https://…")
+    def __init__(self, gateway: Url, registry: CollectorRegistry, *, instance: str, every_s: float) -> None:
+        if not gateway.plain().startswith(("http://", "https://")):
+            raise ConfigError(f"observe.pushgateway has value {str(gateway)!r}; want http://HOST:PORT or https://…")
         self.failures = 0
         self._gateway = gateway
         self._registry = registry
@@ -183,14 +192,15 @@ class Pusher:
         self._stop.set()
         self.thread.join(self._timeout_s + 1)
         try:
-            delete_from_gateway(self._gateway, JOB, self._key, timeout=self._timeout_s)
+            delete_from_gateway(self._gateway.bare(), JOB, self._key, timeout=self._timeout_s, handler=self._ask)
         except _GATEWAY_ERRORS as error:
             log.warning("could not delete the metrics on Pushgateway %s: %s", self._gateway, error)
 
     def push(self) -> None:
         """Push once; a failure is logged when it is the first after a success."""
         try:
-            push_to_gateway(self._gateway, JOB, self._registry, self._key, timeout=self._timeout_s)
+            where = self._gateway.bare()
+            push_to_gateway(where, JOB, self._registry, self._key, timeout=self._timeout_s, handler=self._ask)
         except _GATEWAY_ERRORS as error:
             self.failures += 1
             if not self._failing:
@@ -205,6 +215,13 @@ class Pusher:
             if self._failing:
                 log.warning("metrics reach Pushgateway %s again", self._gateway)
             self._failing = False
+
+    def _ask(self, **request: Any) -> Callable[[], None]:
+        """Make a request, with our login if there is one: the client takes none from a URL."""
+        user, password = map(unquote, self._gateway.login())
+        if password:
+            return basic_auth_handler(**request, username=user, password=password)
+        return default_handler(**request)
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -13,7 +13,7 @@ from hydrodask.observe.figures import Figures, latency_s, part_delay_s, part_lag
 from hydrodask.observe.watch import Finder
 from hydrodask.records import Remove
 from hydrodask.reports import Overview, PartitionReport
-from hydrodask.settings import Settings, redacted
+from hydrodask.settings import Settings
 
 COLLECTION = "status"
 STALE_S = 10.0
@@ -91,7 +91,7 @@ def places_of(settings: Settings) -> dict[str, str]:
         "documents": settings.documents_url,
         "snapshots": settings.snapshots_url,
     }
-    return {name: redacted(url) for name, url in found.items()}
+    return {name: str(where) for name, where in found.items()}
 
 
 def newest_status(documents: Finder) -> dict[str, Any] | None:

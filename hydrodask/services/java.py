@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from hydrodask.errors import ConfigError, UnreachableError, UsageError
-from hydrodask.services import maven, pinned
+from hydrodask.services import maven, pinned, processes
 from hydrodask.services.contract import Say
 from hydrodask.services.server import ServerService, tail
 
@@ -78,6 +78,8 @@ def _run(argv: list[str]) -> "subprocess.CompletedProcess[str]":
     try:
         return subprocess.run(  # noqa: S603  # arguments are ours, none goes through a shell
             argv,
+            env=processes.inherited(),
+            umask=processes.UMASK,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

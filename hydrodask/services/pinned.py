@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hydrodask import clock, durable
 from hydrodask.errors import IntegrityError, UnreachableError
+from hydrodask.settings.hidden import PREFIX
 
 SOURCE = Path(__file__).resolve().parents[2] / "cluster" / "local"
 """The committed pins, a folder a service: a checkout has them, a wheel has not."""
@@ -77,7 +78,7 @@ def run(argv: Sequence[str], *, what: str, progress: Callable[[], None], cwd: Pa
     """Run a tool that fetches; call `progress` now and then. Raises UnreachableError naming `what`."""
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
         child = subprocess.Popen(  # noqa: S603  # arguments are ours, none goes through a shell
-            argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            argv, cwd=cwd, env=_without_ours(), stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
         try:
             code = _wait(child, what, progress)
@@ -89,6 +90,11 @@ def run(argv: Sequence[str], *, what: str, progress: Callable[[], None], cwd: Pa
             lines = [line.strip() for line in output if line.strip()]
             wrong = [line for line in lines if "ERROR" in line][:OUTPUT_LINES] or lines[-OUTPUT_LINES:]
             raise UnreachableError(f"could not {what}: {argv[0]} ended with {code}: {' '.join(wrong) or 'no message'}")
+
+
+def _without_ours() -> dict[str, str]:
+    """Return the environment without our settings, which may be passwords: tools that fetch run what others wrote."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
 
 
 def _wait(child: "subprocess.Popen[bytes]", what: str, progress: Callable[[], None]) -> int:

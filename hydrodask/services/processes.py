@@ -26,6 +26,16 @@ CONSOLE_BYTES_MAX = 16 * 1024 * 1024
 """A longer console log is put aside at the next start; the one before it goes."""
 
 
+UMASK = 0o077
+INHERITED = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "TZ", "LANG", "LC_ALL", "JAVA_HOME", "LD_LIBRARY_PATH"),
+        *("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    }
+)
+"""Variables of ours that services get. Passwords of the platform, of clouds and of whoever logged in here are none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """One process for good: id, start (ticks since boot), boot, and the address it serves."""
@@ -78,7 +88,7 @@ def spawn(
 ) -> Process:
     """Start `argv` in `folder` as a process of its own session, output added to `console`; return it.
 
-    Its environment is ours and `environ`.
+    Its environment is `environ` and what of ours is in `INHERITED`; what it makes is its owner's only.
 
     With `with_parent` it ends when the starting thread's process does, killed or not, where the
     system can do that (util-linux's setpriv): for tests, so that a killed run leaves nothing
@@ -93,7 +103,8 @@ def spawn(
         child = subprocess.Popen(  # noqa: S603  # arguments are ours, none goes through a shell
             argv,
             cwd=folder,
-            env={**os.environ, **(environ or {})},
+            env=inherited() | dict(environ or {}),
+            umask=UMASK,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -104,6 +115,11 @@ def spawn(
     if ticks is None:
         raise UnreachableError(f"could not start {argv[0]}: it ended at once; see {console}")
     return Process(child.pid, ticks, _boot(), address)
+
+
+def inherited() -> dict[str, str]:
+    """Return what a service may know of our environment: it may be logged, shown on pages and given on."""
+    return {name: value for name, value in os.environ.items() if name in INHERITED}
 
 
 def save(process: Process, path: Path) -> None:

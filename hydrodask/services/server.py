@@ -82,7 +82,7 @@ class ServerService(ABC):
         return []
 
     def environ(self, server: Server) -> Mapping[str, str]:  # noqa: ARG002  # for subclasses
-        """Return what the environment of `server` has besides ours."""
+        """Return what the environment of `server` has besides what `processes.INHERITED` names."""
         return {}
 
     def prepare(self, say: Say) -> None:  # noqa: B027  # most need nothing

@@ -3,8 +3,9 @@
 Takes defaults, `conf/default.yaml`, a profile, the environment and `--set`; gives one frozen `Settings`.
 """
 
+from hydrodask.redaction import redacted
+from hydrodask.settings.hidden import Url
 from hydrodask.settings.load import CONF, load
 from hydrodask.settings.model import Settings
-from hydrodask.settings.urls import redacted
 
-__all__ = ["CONF", "Settings", "load", "redacted"]
+__all__ = ["CONF", "Settings", "Url", "load", "redacted"]

@@ -11,14 +11,22 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from hydrodask.errors import ConfigError
 from hydrodask.failpoints import VARIABLE
+from hydrodask.redaction import redacted
+from hydrodask.settings import hidden
+from hydrodask.settings.hidden import PREFIX
 from hydrodask.settings.model import Settings
-from hydrodask.settings.urls import redacted
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 """The folder with `default.yaml`, `profiles/`, rules and faults."""
 
-PREFIX = "HYDRODASK_"
-_SECRETS = ("kafka.password", "documents.password")
+_FILES = (
+    ("kafka", "password_file"),
+    ("kafka", "ca_file"),
+    ("documents", "password_file"),
+    ("learn", "password_file"),
+    ("observe", "password_file"),
+)
+"""What local services make below the data directory."""
 
 Tree = dict[str, Any]
 Layer = tuple[str, Tree]
@@ -48,8 +56,10 @@ def load(
     layers += [("environment", _from_environment(environ)), ("--set", _from_sets(sets))]
     merged: Tree = {}
     origins: dict[str, str] = {}
+    hidden.learn(flatten(layers[-2][1]))
     for name, tree in layers:
-        _refuse_secrets(name, tree)
+        if name != "environment":
+            _refuse_secrets(name, tree)
         _merge(merged, tree, origins, name, "")
     _place_files(merged)
     try:
@@ -88,6 +98,11 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return leaves
 
 
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the environment sets, by dotted key. Raises ConfigError."""
+    return flatten(_from_environment(environ))
+
+
 def _from_environment(environ: Mapping[str, str]) -> Tree:
     names = {n.upper(): v for n, v in environ.items() if n.upper().startswith(PREFIX) and n.upper() != VARIABLE}
     source = EnvSettingsSource(_Environment, env_prefix=PREFIX, env_nested_delimiter="__")
@@ -117,7 +132,7 @@ def _from_sets(sets: Sequence[str]) -> Tree:
         try:
             value = yaml.safe_load(text) if text else None
         except yaml.YAMLError as error:
-            shown = key if key in _SECRETS else redacted(item)
+            shown = key if hidden.secret_by_name(key) else redacted(item)
             raise ConfigError(f"--set {shown!r}: the value is not YAML; put it into quotes: {key}='…'") from error
         _merge(tree, _nest(key.strip(), value), {}, "--set", "")
     return tree
@@ -156,17 +171,19 @@ def _merge(into: Tree, tree: Tree, origins: dict[str, str], name: str, prefix: s
 
 def _place_files(merged: Tree) -> None:
     """Look for passwords and certificates below the data directory, where local services make theirs."""
-    for section, key in (("kafka", "password_file"), ("kafka", "ca_file"), ("documents", "password_file")):
+    for section, key in _FILES:
         login = merged.get(section)
         if isinstance(login, dict) and isinstance(login.get(key), str):
             login[key] = str(Path(str(merged.get("data_dir"))) / login[key])
 
 
 def _refuse_secrets(name: str, tree: Tree) -> None:
-    leaves = flatten(tree)
-    for key in _SECRETS:
-        if name != "environment" and leaves.get(key) is not None:
-            raise ConfigError(f"{key} is set by {name}; a secret may only come from {_environment_name(key)}")
+    """Refuse secrets in files, which are copied and committed, and on the command line, which everybody may list."""
+    for key, value in flatten(tree).items():
+        if hidden.secrets_in(key, value):
+            raise ConfigError(
+                f"{key} is set by {name} and holds a secret, which may only come from {hidden.variable(key)}"
+            )
 
 
 def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
@@ -182,7 +199,7 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
         elif isinstance(problem["input"], dict):
             clauses.append(f"{key} (from {origin}): {problem['msg'].removeprefix('Value error, ')}")
         else:
-            shown = "" if key in _SECRETS else f" has value {redacted(repr(problem['input']))}"
+            shown = "" if hidden.secret_by_name(key) else f" has value {redacted(repr(problem['input']))}"
             clauses.append(f"{key}{shown} (from {origin}): {problem['msg'].removeprefix('Value error, ')}")
     return "; ".join(clauses)
 

@@ -5,9 +5,9 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from hydrodask.errors import ConfigError
+from hydrodask.settings.hidden import Password, Url, hide, secret_of
 from hydrodask.settings.relations import broken
 
 _UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -41,6 +41,8 @@ Duration = Annotated[float, BeforeValidator(duration_s), Field(ge=0)]
 
 PositiveDuration = Annotated[float, BeforeValidator(duration_s), Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+Client = Annotated[dict[str, str | int | float | bool | Password], AfterValidator(hide)]
+"""Settings of a library."""
 
 
 class Section(BaseModel):
@@ -83,21 +85,14 @@ class Login(Section):
     """Who we are to a server."""
 
     username: str | None = None
-    password: SecretStr | None = None
+    password: Password | None = None
     password_file: Path | None = None
 
     def secret(self) -> str | None:
         """Return the password, from the file if only that is named. Raises ConfigError when it can't be read."""
         if self.password is not None or self.password_file is None:
-            return self.password.get_secret_value() if self.password else None
-        try:
-            return self.password_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            section = type(self).__name__.lower()
-            raise ConfigError(
-                f"{section}.password_file has value {str(self.password_file)!r}, which can't be read: {error}; "
-                "local services make theirs when they start"
-            ) from error
+            return self.password.plain() if self.password else None
+        return secret_of(self.password_file, f"{type(self).__name__.lower()}.password_file")
 
 
 class Kafka(Login):
@@ -111,9 +106,9 @@ class Kafka(Login):
     discover_every: PositiveDuration = 10.0
     timeout: PositiveDuration = 30.0
     ca_file: Path | None = None
-    client: dict[str, str | int | float | bool] = {}
-    consumer: dict[str, str | int | float | bool] = {}
-    producer: dict[str, str | int | float | bool] = {}
+    client: Client = {}
+    consumer: Client = {}
+    producer: Client = {}
 
 
 class Window(Section):
@@ -151,7 +146,7 @@ class Step(Section):
 class Lake(Section):
     """Parquet files."""
 
-    url: str | None = None
+    url: Url | None = None
     roll_rows: Count = 100_000
     roll_age: PositiveDuration = 300.0
 
@@ -159,7 +154,7 @@ class Lake(Section):
 class Documents(Login):
     """Anomalies, incidents, components, status."""
 
-    url: str | None = None
+    url: Url | None = None
     database: str = "hydrodask"
     timeout: PositiveDuration = 10.0
     keep: PositiveDuration | None = None
@@ -210,7 +205,8 @@ class Detect(Section):
 class Learn(Section):
     """Training, the registry of models, and scoring."""
 
-    mlflow: str | None = None
+    mlflow: Url | None = None
+    password_file: Path | None = None
     experiment: str = "hydrodask"
     workers: Count = 2
     boosted_max: PositiveDuration = 3600.0
@@ -224,7 +220,8 @@ class Observe(Section):
     """Metrics and views."""
 
     metrics: str = "127.0.0.1:9464"
-    pushgateway: str | None = None
+    pushgateway: Url | None = None
+    password_file: Path | None = None
     push_every: PositiveDuration = 2.0
     rigs_max: Count = 20
 
@@ -263,24 +260,24 @@ class Settings(Section):
         return self
 
     @property
-    def lake_url(self) -> str:
+    def lake_url(self) -> Url:
         """Where the lake is."""
-        return self.lake.url or str(self.data_dir / "lake")
+        return self.lake.url or Url(str(self.data_dir / "lake"))
 
     @property
-    def documents_url(self) -> str:
+    def documents_url(self) -> Url:
         """Where the documents are."""
-        return self.documents.url or f"sqlite:///{self.data_dir / 'documents.sqlite'}"
+        return self.documents.url or Url(f"sqlite:///{self.data_dir / 'documents.sqlite'}")
 
     @property
-    def snapshots_url(self) -> str:
+    def snapshots_url(self) -> Url:
         """Where snapshots of state are: beside the lake's folder, on the same file system."""
-        return f"{self.lake_url.rstrip('/')}-snapshots" if self.lake.url else str(self.data_dir / "snapshots")
+        return self.lake.url.beside("-snapshots") if self.lake.url else Url(str(self.data_dir / "snapshots"))
 
     @property
-    def mlflow_uri(self) -> str:
+    def mlflow_uri(self) -> Url:
         """Where runs and models are recorded."""
-        return self.learn.mlflow or f"sqlite:///{(self.data_dir / 'mlflow.db').absolute()}"
+        return self.learn.mlflow or Url(f"sqlite:///{(self.data_dir / 'mlflow.db').absolute()}")
 
     def topic(self, name: str) -> str:
         """Return the full name of a topic: a sensor, `labels`, `analytics`, `cycles` or `dead-letter`."""

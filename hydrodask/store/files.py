@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hydrodask.errors import SENTENCE_MAX, RetryableError, sentence
 from hydrodask.failpoints import failpoint
+from hydrodask.settings import Url
 from hydrodask.store.filesystems import LocalDisk, open_file_system
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,9 @@ class Files:
     waited for a few seconds, not more.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._system, self._root = open_file_system(url)
+    def __init__(self, url: Url | str) -> None:
+        self.url = url if isinstance(url, Url) else Url(url)
+        self._system, self._root = open_file_system(self.url.plain())
 
     @property
     def local(self) -> Path | None:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from hydrodask.channels import SENSORS
 from hydrodask.errors import IntegrityError, RetryableError, UsageError, sentence
+from hydrodask.settings import Url
 from hydrodask.store import seal
 from hydrodask.store.files import Files
 from hydrodask.store.listing import Named, current, named, readable
@@ -47,7 +48,7 @@ class Written:
 class Lake:
     """Writes files of rows and finds out where a partition's files end."""
 
-    def __init__(self, url: str, *, connect: Callable[[str], Files] = Files) -> None:
+    def __init__(self, url: Url | str, *, connect: Callable[[Url | str], Files] = Files) -> None:
         self.files = connect(url)
 
     def put(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from hydrodask import clock
+from hydrodask.redaction import redacted
 from hydrodask.reports import Overview, PartitionReport, StepReport
 
 _RATE_S = 5.0
@@ -56,7 +57,9 @@ class Board:
             commit_age_s=report.commit_age_s,
             latency_counts=[a + b for a, b in zip(old.latency_counts, report.latency_counts, strict=True)],
             latency_sum_s=old.latency_sum_s + report.latency_sum_s,
-            notes=(old.notes + [f"{clock.iso(clock.now_us())[11:19]} {n}" for n in report.notes])[-_NOTES_MAX:],
+            notes=[*old.notes, *(f"{clock.iso(clock.now_us())[11:19]} {redacted(n)}" for n in report.notes)][
+                -_NOTES_MAX:
+            ],
         )
 
     def refresh(self, workers: dict[str, int], state: str) -> None:
@@ -71,7 +74,7 @@ class Board:
 
     def note(self, text: str) -> None:
         """Add a note, unless it says what the one before says: what is tried again fails again."""
-        notes = self._known.notes
+        notes, text = self._known.notes, redacted(text)
         if notes and notes[-1].endswith(f" {text}"):
             return
         self._know(notes=[*notes, f"{clock.iso(clock.now_us())[11:19]} {text}"][-_NOTES_MAX:])

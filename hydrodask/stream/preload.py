@@ -10,9 +10,12 @@ import signal
 import threading
 from importlib import import_module
 
+from hydrodask import redaction
+
 
 def dask_setup(_worker: object) -> None:
     """Leave SIGINT to the driver, and so the errors of steps, which Dask would print with all of their traces."""
+    redaction.guard()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("distributed.worker").addFilter(lambda record: not record.getMessage().startswith("Compute Fail"))
     threading.Thread(target=_prepare, name="prepare", daemon=True).start()

@@ -7,7 +7,6 @@ from hydrodask import clock
 from hydrodask.errors import FencedError, RetryableError
 from hydrodask.failpoints import failpoint
 from hydrodask.reports import StepReport
-from hydrodask.settings import redacted
 from hydrodask.stream.failures import Failures
 from hydrodask.stream.host import Host
 from hydrodask.stream.order import Order
@@ -47,7 +46,7 @@ def step(order: Order, *, surroundings: Surroundings = REAL, desk: Desk = _DESK)
     would take turns for ever, each with hosts of its own: the newer one stays, and the other is told so. Of two groups
     none is newer: one waits until the other has let go of the worker, or has not used it for `step.time_max`.
     """
-    group = (order.settings.kafka.group, order.settings.snapshots_url)
+    group = (order.settings.kafka.group, str(order.settings.snapshots_url))
     with desk.one:
         if group != desk.group:
             _change(desk, group, order)
@@ -65,7 +64,7 @@ def _change(desk: Desk, group: tuple[str, str], order: Order) -> None:
     """Let a worker work for another group. Raises RetryableError while one is using it."""
     if desk.host is not None and clock.monotonic_s() - desk.used_s < order.settings.step.time_max:
         raise RetryableError(
-            f"worker {order.worker} works for group {desk.group[0]!r} (snapshots in {redacted(desk.group[1])}); "
+            f"worker {order.worker} works for group {desk.group[0]!r} (snapshots in {desk.group[1]}); "
             "a worker serves one group at a time: end that run, or give this one workers of its own"
         )
     desk.clear()

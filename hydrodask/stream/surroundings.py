@@ -7,7 +7,7 @@ from hydrodask import kafka
 from hydrodask.ingest.fetcher import Fetcher
 from hydrodask.ingest.identity import Identities, Ids
 from hydrodask.ingest.reader import Reader, fetcher
-from hydrodask.settings import Settings
+from hydrodask.settings import Settings, Url
 from hydrodask.settings.model import Kafka
 from hydrodask.store.documents import Documents, open_documents
 from hydrodask.store.files import Files
@@ -22,7 +22,7 @@ class Surroundings:
     consumer: Callable[..., kafka.Consumer] = kafka.consumer
     fetcher: Callable[[Kafka], Fetcher] = fetcher
     producer: Callable[..., kafka.Producer] = kafka.producer
-    files: Callable[[str], Files] = Files
+    files: Callable[[Url | str], Files] = Files
     documents: Callable[[Settings], Documents] = open_documents
     identities: Callable[[Kafka], Ids] = Identities
 

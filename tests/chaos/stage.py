@@ -106,7 +106,7 @@ class Stage:
         """Return how many committed records are newer than their partition's newest snapshot."""
         behind = 0
         for name, offset in committed.items():
-            folder = Path(self.settings.snapshots_url) / f"{self.settings.topic(name)}-0"
+            folder = Path(self.settings.snapshots_url.plain()) / f"{self.settings.topic(name)}-0"
             taken = [int(p.stem) for p in folder.glob("[0-9]*.snapshot")]
             behind += max(0, offset - max((t for t in taken if t <= offset), default=0))
         return behind

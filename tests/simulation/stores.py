@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from hydrodask.failpoints import failpoint
 from hydrodask.records import Change, Upsert
+from hydrodask.settings import Url
 from hydrodask.store.documents.contract import Document, by_collection, check_collection
 from hydrodask.store.files import Files
 from tests.simulation.world import World
@@ -23,7 +24,7 @@ class FakeDisk:
         self.world, self.exclusive = world, exclusive
         self.data: dict[str, bytes] = {}
 
-    def at(self, url: str) -> Files:
+    def at(self, url: Url | str) -> Files:
         """Return the files below `url`."""
         return FakeFiles(self, url)
 
@@ -31,8 +32,8 @@ class FakeDisk:
 class FakeFiles(Files):
     """Files below a URL of a `FakeDisk`."""
 
-    def __init__(self, disk: FakeDisk, url: str) -> None:
-        self.url = url
+    def __init__(self, disk: FakeDisk, url: Url | str) -> None:
+        self.url = url if isinstance(url, Url) else Url(url)
         self._disk = disk
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
@@ -78,10 +79,10 @@ class FakeFiles(Files):
         return [name for name in self._below("files.list", folder) if _hidden(name)]
 
     def _full(self, path: str) -> str:
-        return f"{self.url}/{path}"
+        return f"{self.url.plain()}/{path}"
 
     def _below(self, name: str, folder: str) -> list[str]:
-        prefix, skip = f"{self._full(folder)}/", len(self.url) + 1
+        prefix, skip = f"{self._full(folder)}/", len(self.url.plain()) + 1
         return self._call(name, lambda: sorted(n[skip:] for n in self._disk.data if n.startswith(prefix)))
 
     def _write(self, name: str, path: str, data: bytes) -> None:

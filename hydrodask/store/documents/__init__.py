@@ -7,7 +7,7 @@ Takes changes with an id and a revision; gives documents back, newest first. Los
 from pathlib import Path
 
 from hydrodask.errors import ConfigError
-from hydrodask.settings import Settings, redacted
+from hydrodask.settings import Settings
 from hydrodask.store.documents.contract import COLLECTIONS, Correction, Documents, Mendable
 from hydrodask.store.documents.sqlite import SqliteDocuments
 
@@ -22,7 +22,7 @@ def open_documents(settings: Settings) -> Mendable:
     Raises ConfigError for a URL of another kind; a server that does not answer shows at the first
     use.
     """
-    url, file = settings.documents_url, file_of(settings)
+    url, file = settings.documents_url.plain(), file_of(settings)
     if file is not None:
         chosen = settings.documents
         return SqliteDocuments(
@@ -36,10 +36,12 @@ def open_documents(settings: Settings) -> Mendable:
         from hydrodask.store.documents.mongo import MongoDocuments  # noqa: PLC0415
 
         return MongoDocuments(url, settings.documents)
-    raise ConfigError(f"documents.url has value {redacted(url)!r}; want sqlite:///FILE or mongodb://HOST:PORT/")
+    raise ConfigError(
+        f"documents.url has value {str(settings.documents_url)!r}; want sqlite:///FILE or mongodb://HOST:PORT/"
+    )
 
 
 def file_of(settings: Settings) -> Path | None:
     """Return the SQLite file that `documents.url` names, None for another kind of store."""
-    url = settings.documents_url
+    url = settings.documents_url.plain()
     return Path(url[len(_SQLITE) :]) if url.startswith(_SQLITE) and len(url) > len(_SQLITE) else None

@@ -23,7 +23,7 @@ from numba.core.caching import CacheImpl
 from hydrodask import clock
 
 PACKAGE = Path(__file__).parent
-SOURCES = ("kernels.py", "decode/*.py", "ingest/gather.py", "window/*.py")
+SOURCES = ("kernels.py", "keys.py", "decode/*.py", "ingest/gather.py", "window/*.py")
 """Files that hold kernels, or what kernels use; a test compares."""
 
 KEPT_S = 30 * 86400

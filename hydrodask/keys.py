@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hydrodask.records import Int32, Int64
+from hydrodask.kernels import njit
+from hydrodask.records import Int32, Int64, Samples
 from hydrodask.rigs import RIGS, RigTable
 from hydrodask.settings.model import Limits
 
@@ -39,6 +40,10 @@ class Run(NamedTuple):
     start: int
     end: int
     slots: Int64
+
+    def of(self, samples: Samples) -> Samples:
+        """Return these of the samples that were followed."""
+        return samples if len(self.slots) == len(samples) else samples.take(slice(self.start, self.end))
 
 
 class Gone(NamedTuple):
@@ -122,7 +127,7 @@ class Keys:
 
     def follow(self, rig: Int32, time_us: Int64) -> Iterator[Run | Gone]:
         """Yield samples that were taken in runs, and between them who is gone; for every state of a partition alike."""
-        start = 0
+        start, every = 0, np.empty(len(rig), np.int64)
         while start < len(rig):
             if time_us[start] >= self.border:
                 slot, time = int(self.known(rig[start : start + 1])[0]), int(time_us[start])
@@ -130,24 +135,25 @@ class Keys:
                 if len(gone):
                     yield Gone(start, gone)
                 self.cross(time, gone, turns)
-            end = self.run_end(time_us, start)
-            slots = self.slots(rig[start:end])
-            self.hear(slots)
-            yield Run(start, end, slots)
+            end, lacking = self.run(rig, time_us, start, every)
+            if lacking:
+                every[start:end] = self.slots(rig[start:end])
+                self.hear(every[start:end])
+            yield Run(start, end, every[start:end])
             start = end
+
+    def run(self, rig: Int32, time_us: Int64, start: int, slots: Int64) -> tuple[int, int]:
+        """Fill in the slots of samples from `start` up to the next border or the end, and hear of those that have one.
+
+        Returns where that is, and how many have none: these get -1.
+        """
+        end, lacking = _run(rig, time_us, start, self.border, self._slot_of, self._heard, self._turns, slots)
+        return int(end), int(lacking)
 
     @property
     def border(self) -> int:
         """The event time that is the next border."""
         return self._border if self.terms.silence_us else _FOREVER
-
-    def run_end(self, time_us: Int64, start: int) -> int:
-        """Return the place of the first sample behind `start` that passes the border, or the end."""
-        if not self.terms.silence_us:
-            return len(time_us)
-        beyond = time_us[start + 1 :] >= self._border
-        first = int(beyond.argmax()) if len(beyond) else 0
-        return start + 1 + first if len(beyond) and beyond[first] else len(time_us)
 
     def crossing(self, slot: int, time_us: int) -> tuple[Int64, int] | None:
         """Return who would be gone, and the borders passed, if a sample of `slot` (-1: a new rig) passed the border.
@@ -202,6 +208,22 @@ class Keys:
         room = np.full(max(2 * len(self._slot_of), len(self._rigs)), -1, np.int64)
         room[: len(self._slot_of)] = self._slot_of
         self._slot_of = room
+
+
+@njit(cache=True)
+def _run(codes, times, start, border, slot_of, heard, turn, slots):  # type: ignore[no-untyped-def]
+    """Do what `Keys.run` says, in one look at each sample. The first one may be beyond the border."""
+    at, lacking = start, 0
+    while at < len(codes) and (at == start or times[at] < border):
+        code = codes[at]
+        slot = slot_of[code] if 0 <= code < len(slot_of) else -1
+        slots[at] = slot
+        if slot >= 0:
+            heard[slot] = turn
+        else:
+            lacking += 1
+        at += 1
+    return at, lacking
 
 
 class Attendance:

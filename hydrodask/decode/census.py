@@ -42,7 +42,7 @@ class Census:
         """
         if not len(offsets):
             return []
-        old = int(np.searchsorted(offsets, self.next_offset))
+        old = 0 if offsets[0] >= self.next_offset else int(np.searchsorted(offsets, self.next_offset))
         for place in np.flatnonzero(codes[:old] < 0).tolist():
             codes[place] = self._rigs.code(names[-2 - codes[place]])
         refused = [old + place for place in self._admit(codes[old:], names, time_us[old:])]
@@ -96,7 +96,7 @@ class Census:
 
     def _admit(self, codes: Int32, names: list[str], time_us: Int64) -> list[int]:
         keys, refused, start = self._keys, [], 0
-        slots = keys.known(codes)
+        slots = np.empty(len(codes), np.int64)
         while start < len(codes):
             if time_us[start] >= keys.border:
                 time = int(time_us[start])
@@ -106,15 +106,12 @@ class Census:
                     start += 1
                     continue
                 keys.cross(time, *crossing)
-                if len(crossing[0]):
-                    self.unsettled = True
-                    slots = keys.known(codes)
-            end = keys.run_end(time_us, start)
-            lacking = start + np.flatnonzero(slots[start:end] < 0)
-            if len(lacking):
-                refused += self._welcome_all(codes, names, slots, lacking)
-            here = slots[start:end]
-            keys.hear(here if int(here.min()) >= 0 else here[here >= 0])
+                self.unsettled = self.unsettled or len(crossing[0]) > 0
+            end, lacking = keys.run(codes, time_us, start, slots)
+            if lacking:
+                places = start + np.flatnonzero(slots[start:end] < 0)
+                refused += self._welcome_all(codes, names, slots, places)
+                keys.hear(slots[places][slots[places] >= 0])
             start = end
         return refused
 

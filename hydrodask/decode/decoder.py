@@ -15,6 +15,7 @@ from hydrodask.clock import parse_iso
 from hydrodask.decode import canonical, flat, general
 from hydrodask.decode.census import Census
 from hydrodask.decode.rigs import find_rigs
+from hydrodask.kernels import njit
 from hydrodask.records import Bool, Bytes, Int64, Messages, Reject, Samples
 from hydrodask.rigs import RIGS, RigTable
 
@@ -121,10 +122,12 @@ class Decoder:
 
     def _look_at_keys(self, messages: Messages, columns: "_Columns", reasons: dict[int, str]) -> None:
         """Take the rigs of records that name none from their keys, if that is wanted; remember some of these keys."""
-        good = np.flatnonzero(columns.good) if self._from_key else _ends(columns.good)
-        places = good[columns.spans[good, 0] == columns.spans[good, 1]]
-        if not self._from_key or not len(places):
-            self.nameless = [messages.keys[i] for i in places.tolist()]
+        starts, ends = columns.spans[:, 0], columns.spans[:, 1]
+        if not self._from_key:
+            self.nameless = [messages.keys[i] for i in _ends(columns.good) if starts[i] == ends[i]]
+            return
+        places = np.flatnonzero(columns.good & (starts == ends))
+        if not len(places):
             return
         spans = np.stack([messages.keys.bounds[places], messages.keys.bounds[places + 1]], axis=1)
         table, codes = (self._rigs.pool, self._rigs.spans, self._rigs.slots), np.zeros(len(places), np.int32)
@@ -141,6 +144,8 @@ class Decoder:
 
     def _refuse(self, columns: "_Columns", timestamps_ms: Int64, reasons: dict[int, str]) -> None:
         """Make rejects of records that are well-formed and make no sense, in the general decoder's order."""
+        if _sensible(columns.ints, columns.floats, columns.good, timestamps_ms, self._future_us_max):
+            return
         for i in np.flatnonzero(columns.good & ~(columns.floats[:, 1] > 0)):
             columns.good[i] = False
             reasons[int(i)] = f"sampling_rate_hz is {columns.floats[i, 1]}; want more than 0"
@@ -167,13 +172,15 @@ class Decoder:
             for i in np.flatnonzero(columns.good & (columns.rig < 0)).tolist():
                 columns.rig[i] = self._rigs.code(columns.names[-2 - columns.rig[i]])
             return
-        every = bool(columns.good.all())
-        places = np.flatnonzero(columns.good)
-        codes = columns.rig if every else columns.rig[places]
-        refused = census.admit(codes, columns.names, columns.ints[places, 2], offsets[places])
-        if not every:
+        time_us = np.ascontiguousarray(columns.ints[:, 2])
+        if columns.good.all():
+            refused = census.admit(columns.rig, columns.names, time_us, offsets)
+        else:
+            places = np.flatnonzero(columns.good)
+            codes = columns.rig[places]
+            refused = places[census.admit(codes, columns.names, time_us[places], offsets[places])].tolist()
             columns.rig[places] = codes
-        for i in places[refused].tolist():
+        for i in refused:
             columns.good[i] = False
             reasons[i] = (
                 f"rig {self._named(columns, i)[:40]!r} is one too many: limits.rigs is {census.rigs_max} a partition"
@@ -214,11 +221,27 @@ class Decoder:
         return rejects
 
 
-def _ends(good: Bool) -> Int64:
+@njit(cache=True)
+def _sensible(ints, floats, good, timestamps_ms, future_us_max):  # type: ignore[no-untyped-def]
+    """Say whether all good records make sense: nearly always, and one look at each finds that."""
+    for i in range(len(good)):
+        time_us = ints[i, 2]
+        ahead = timestamps_ms[i] >= 0 and time_us - timestamps_ms[i] * 1000 > future_us_max
+        if good[i] and (
+            ahead
+            or time_us < EARLIEST_US
+            or time_us >= LATEST_US
+            or not floats[i, 1] > 0
+            or not abs(floats[i, 0]) <= VALUE_MAX
+        ):
+            return False
+    return True
+
+
+def _ends(good: Bool) -> list[int]:
     """Return the places of the first and the last of the good ones, without a look at those between."""
-    if not len(good) or not good.any():
-        return np.zeros(0, np.int64)
-    return np.array([int(good.argmax()), len(good) - 1 - int(good[::-1].argmax())])
+    first = int(good.argmax()) if len(good) else 0
+    return [first, len(good) - 1 - int(good[::-1].argmax())] if len(good) and good[first] else []
 
 
 class _Columns:

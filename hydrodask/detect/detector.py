@@ -248,7 +248,7 @@ class Detector:
         return changes
 
     def _verdict(self, judge: Judge, state: _KeyState, row: WindowRecord, coverage: float) -> bool | None:
-        track = state.tracks.get(judge.name)
+        track = state.tracks.get(judge.name) if state.tracks else None  # nearly always there is none
         broken = track is not None and track.incident is not None
         return judge.verdict(row, coverage, broken=broken, steady=state.steady)
 

@@ -89,13 +89,15 @@ class Judging:
     def take(self, one: Arrival) -> list[Change]:
         """Take a row, or the time, in by the edition of its offset, and return what changes."""
         dropped = self._turn(one.offset) if self._left and one.offset >= self._left[0].offset else []
-        changes: list[Change] = []
-        if isinstance(one.row, WindowRecord):
-            whole, changes = self.splits.take(one.row, one.offset)
-            changes = self.detector.update(one.row, one.offset, whole=whole) + changes
-        parting = isinstance(one.row, WindowRecord) and self._parting(one.row)
+        row, parting = one.row, False
+        if isinstance(row, WindowRecord):
+            whole, split = self.splits.take(row, one.offset)
+            changes = self.detector.update(row, one.offset, whole=whole) + split
+            parting = self._parting(row)
+        else:
+            changes = self.refusals.take(one)
         changes += self.silence.take(one._replace(row=None) if parting else one)
-        changes += self.refusals.take(one) + self._forget(one, parting=parting)
+        changes += self._forget(one, parting=parting)
         if dropped:  # of one revision only one change of a document counts: what the row itself says
             said = {(change.collection, change.id) for change in changes}
             changes += [change for change in dropped if (change.collection, change.id) not in said]

@@ -74,7 +74,7 @@ class CycleProfiles:
             if isinstance(step, Gone):
                 parts += self._leave(step.slots, int(samples.offset[step.place]))
             else:
-                parts += self._run(samples.take(slice(step.start, step.end)), step.slots)
+                parts += self._run(step.of(samples), step.slots)
         if len(samples):
             self.next_offset = int(samples.offset[-1]) + 1
         return self._columns(parts)

@@ -87,8 +87,7 @@ class SlidingWindows:
             if isinstance(step, Gone):
                 parts += self._leave(step.slots, int(samples.offset[step.place]))
             else:
-                which = slice(step.start, step.end)
-                parts += self._run(samples.take(which), step.slots, late_us[which])
+                parts += self._run(step.of(samples), step.slots, late_us[step.start : step.end])
         late = late_us >= 0
         lost = int(late.sum())
         self.late += lost

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hydrodask.clock import iso
+from hydrodask.kernels import njit
 from hydrodask.records import Bool, Int32, Int64, Messages, RefusedRecord, Reject, Samples
 from hydrodask.rigs import RIGS, RigTable
 
@@ -66,14 +67,12 @@ class Tally:
             if minute > self._minute:
                 said += self._close(first)
                 self._minute = minute
-            here = _between(samples, first, end)
-            self._count(self._of(here.rig), KEPT)
+            self._count(_between(samples, first, end).rig, KEPT)
             for one in late:
-                slots = self._of(_between(one, first, end).rig)
-                self._count(slots, LATE)
-                self._count(slots, KEPT, sign=-1)
-            dead = [self._slot(r.rig) for r in rejects if r.rig is not None and first <= r.offset < end]
-            self._count(np.array([slot for slot in dead if slot >= 0], np.int64), DEAD)
+                rig = _between(one, first, end).rig
+                self._count(rig, LATE)
+                self._count(rig, KEPT, sign=-1)
+            self._bury([r.rig for r in rejects if r.rig is not None and first <= r.offset < end])
         if len(messages):
             self.next_offset = max(self.next_offset, int(messages.offsets[-1]) + 1)
         return said
@@ -132,21 +131,21 @@ class Tally:
             self._names.append(name)
         return slot
 
-    def _of(self, rig: Int32) -> Int64:
-        """Return the slot of each code."""
-        if len(rig) and int(rig.max()) >= len(self._slot_of):
+    def _welcome(self, rig: Int32) -> None:
+        """Give each code a slot."""
+        if int(rig.max()) >= len(self._slot_of):
             more = max(len(self._rigs), 2 * len(self._slot_of)) - len(self._slot_of)
             self._slot_of = np.concatenate([self._slot_of, np.full(more, -1, np.int64)])
-        slots = self._slot_of[rig]
-        if len(slots) and int(slots.min()) < 0:
-            for code in np.unique(rig[slots < 0]).tolist():
-                self._slot_of[code] = self._slot(self._rigs.name(code), sure=True)
-            slots = self._slot_of[rig]
-        return slots
+        for code in np.unique(rig[self._slot_of[rig] < 0]).tolist():
+            self._slot_of[code] = self._slot(self._rigs.name(code), sure=True)
+        self._grow()
 
     def _segments(self, messages: Messages) -> Iterator[tuple[int, int, int]]:
         """Yield minute, first offset and end of each run of new messages of one minute."""
-        start = int(np.searchsorted(messages.offsets, self.next_offset))
+        if not len(messages):
+            return
+        later = messages.offsets[0] >= self.next_offset
+        start = 0 if later else int(np.searchsorted(messages.offsets, self.next_offset))
         if start == len(messages):
             return
         offsets, stamps = messages.offsets[start:], messages.timestamps_ms[start:]
@@ -159,15 +158,20 @@ class Tally:
         firsts = offsets[places].tolist()
         yield from zip(minutes[places].tolist(), firsts, [*firsts[1:], end], strict=True)
 
-    def _count(self, slots: Int64, column: int, *, sign: int = 1) -> None:
-        if not len(slots):
-            return
-        if len(self) > len(self._heard):
-            self._grow(2 * len(self))
-        counts = np.bincount(slots, minlength=len(self._heard))
-        self._counts[:, column] += sign * counts
-        self._totals[:, column] += sign * counts
-        self._heard[counts > 0] = self._minute
+    def _count(self, rig: Int32, column: int, *, sign: int = 1) -> None:
+        where = (self._minute, column, sign)
+        if len(rig) and not _count(rig, self._slot_of, where, self._counts, self._totals, self._heard):
+            self._welcome(rig)
+            _count(rig, self._slot_of, where, self._counts, self._totals, self._heard)
+
+    def _bury(self, names: Sequence[str]) -> None:
+        """Count dead letters of these rigs."""
+        slots = [slot for slot in map(self._slot, names) if slot >= 0]
+        self._grow()
+        for slot in slots:
+            self._counts[slot, DEAD] += 1
+            self._totals[slot, DEAD] += 1
+            self._heard[slot] = self._minute
 
     def _close(self, offset: int) -> list[RefusedRecord]:
         """End the minute: say whose samples could mostly not be used, and whose can again."""
@@ -194,12 +198,33 @@ class Tally:
             )  # fmt: skip
         return sorted(said, key=lambda one: one.rig)
 
-    def _grow(self, size: int) -> None:
-        more = size - len(self._heard)
+    def _grow(self) -> None:
+        """Make room for all that have slots."""
+        if len(self) <= len(self._heard):
+            return
+        more = 2 * len(self) - len(self._heard)
         self._counts = np.concatenate([self._counts, np.zeros((more, 3), np.int64)])
         self._totals = np.concatenate([self._totals, np.zeros((more, 3), np.int64)])
         self._heard = np.concatenate([self._heard, np.full(more, NEVER, np.int64)])
         self._bad = np.concatenate([self._bad, np.zeros(more, np.bool_)])
+
+
+@njit(cache=True)
+def _count(rig, slot_of, where, counts, totals, heard):  # type: ignore[no-untyped-def]
+    """Count samples by codes, `where` being minute, column and sign. False: some have no slot, and none is counted."""
+    minute, column, sign = where
+    for code in rig:
+        if code >= len(slot_of) or slot_of[code] < 0:
+            return False
+    first = 0
+    for at in range(1, len(rig) + 1):
+        if at == len(rig) or rig[at] != rig[first]:
+            slot = slot_of[rig[first]]
+            counts[slot, column] += sign * (at - first)
+            totals[slot, column] += sign * (at - first)
+            heard[slot] = minute
+            first = at
+    return True
 
 
 def _between(samples: Samples, first: int, end: int) -> Samples:

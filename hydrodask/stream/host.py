@@ -25,7 +25,7 @@ from hydrodask.stream.partition import Partition
 from hydrodask.stream.places import Places, end
 from hydrodask.stream.surroundings import REAL, Surroundings
 from hydrodask.stream.warm import warm_up
-from hydrodask.stream.watching import Watch, commit_of, ids_of
+from hydrodask.stream.watching import Watch, commit_of, ids_of, polled
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class Host:
 
     def _poll(self, rows_max: int, timeout_s: float) -> list[Messages]:
         """Return what has come of logs that are still there. What can't be proven now is kept until it can."""
-        self._unproven = self._unproven or self._reader.poll(rows_max, timeout_s)
+        self._unproven = self._unproven or polled(self._reader, rows_max, timeout_s)
         self._look({(messages.topic, messages.partition) for messages in self._unproven})
         batches, self._unproven = self._unproven, []
         return batches

@@ -12,13 +12,17 @@ from hydrodask import clock
 from hydrodask.ingest import mark
 from hydrodask.ingest.identity import Ids, OneStart
 from hydrodask.ingest.mark import Mark
-from hydrodask.ingest.reader import Source
+from hydrodask.ingest.reader import Reader, Source
 from hydrodask.kafka import TopicPartition
+from hydrodask.records import Messages
 from hydrodask.settings.model import Kafka
 from hydrodask.stream.incarnation import same
 from hydrodask.stream.order import Order
 from hydrodask.stream.partition import Partition
 from hydrodask.stream.surroundings import Surroundings
+
+BATCHES = 4
+"""Most full batches that are polled before the ids are asked for: an answer costs as much CPU as some 400 records."""
 
 
 class Watch:
@@ -52,6 +56,16 @@ class Watch:
     def renewed(self, partitions: Iterable[Partition]) -> None:
         """Take note that there is a new client, which reads these."""
         self._read = {partition.ctx.topic: partition.ctx.log for partition in partitions}
+
+
+def polled(reader: Reader, rows_max: int, timeout_s: float) -> list[Messages]:
+    """Return what a poll brings; of a backlog, which is there at once, several batches."""
+    found = reader.poll(rows_max, timeout_s)
+    for batch in range(1, BATCHES):
+        if sum(map(len, found)) < batch * rows_max:
+            break
+        found += reader.poll(rows_max, 0.0)
+    return found
 
 
 def ids_of(order: Order, surroundings: Surroundings) -> Ids:

@@ -638,7 +638,7 @@ def test_a_partition_that_has_more_to_read_than_a_step_takes_is_catching_up() ->
     """Until it has read all but that."""
     with bench({"rows_max": 5.0}) as one:
         one.step(TS1)
-        one.send(TS1, 0, 1000)
+        one.send(TS1, 0, 4000)
         parts = [one.step(TS1).partitions[0] for _ in range(60)]
 
     assert (parts[0].state, parts[-1].lag) == ("catching up", 0)

@@ -11,12 +11,14 @@ import pyarrow as pa
 from hydrodask.audit.chain import arrange, usable_part
 from hydrodask.audit.files import Link, inspect, order_column, rows_of
 from hydrodask.audit.finding import Result
-from hydrodask.audit.part import Part, known_logs, load_snapshots
+from hydrodask.audit.part import Part, known_logs
 from hydrodask.audit.replay import KEYS, Operators, crossing, in_force, raw_samples
 from hydrodask.audit.rows import Comparison, Difference, below, from_on
+from hydrodask.audit.snapshots import load_snapshots
 from hydrodask.settings import Settings
+from hydrodask.store import rowsum
 from hydrodask.store.files import Files
-from hydrodask.store.lake import LOG, Lake, encode_range
+from hydrodask.store.lake import LOG, Lake
 from hydrodask.store.listing import file_name, named
 from hydrodask.store.schemas import FOLDERS, empty, first_date
 from hydrodask.stream.incarnation import Incarnation, Seam
@@ -89,15 +91,15 @@ def backfill(settings: Settings, source: Source, write: bool) -> Report:
 
 def sources_of(settings: Settings) -> list[Source]:
     """Return the partitions of sensors' topics that have raw files."""
-    files = (named(path) for path in Lake(settings.lake_url).files.names("raw"))
+    files = (named(path) for path in Lake.of(settings).files.names("raw"))
     prefix = settings.topics.prefix
     return sorted({file.source for file in files if file is not None and file.topic.startswith(prefix)})
 
 
 def _part(settings: Settings, source: Source, doubts: Result) -> Part:
-    lake = Lake(settings.lake_url)
+    lake = Lake.of(settings)
     snapshots = Files(settings.snapshots_url)
-    part = Part(settings, source, lake, {}, load_snapshots(snapshots, source, doubts))
+    part = Part(settings, source, lake, {}, load_snapshots(snapshots, source, doubts, lake.keyring))
     part.known = known_logs(snapshots, source, part.snapshots, None)
     below_sensor = [f"{folder}/sensor={part.sensor}" for folder in FOLDERS if folder != "labels"]
     found = (named(path) for folder in below_sensor for path in lake.files.names(folder))
@@ -121,6 +123,8 @@ class Mender:
         self._write = write
         self._column = order_column(folder)
         self._spans = list(_spans(part, folder, report))
+        first = self._sums_of_next()
+        self._total = None if first is None else first[0]  # what the rows before the next span come to, if known
         self._rows: list[pa.Table] = []
 
     def expect(self, table: pa.Table) -> None:
@@ -143,29 +147,62 @@ class Mender:
                 )
 
     def _close(self, span: Span) -> None:
-        """Compare one span with the rows that it should hold."""
+        """Put one span right, and take note of what the chain's rows come to with it."""
+        due = self._due(span)
+        if not self._mended(span, due):
+            sums = span.link.sums if span.link and span.link.usable else None
+            self._total = sums[1] if sums else self._total if not (due.num_rows or span.link) else None
+
+    def _due(self, span: Span) -> pa.Table:
+        """Return the rows that a span should hold."""
         rows = pa.concat_tables([empty(self.folder), *self._rows])
         due, self._rows = below(rows, self._column, span.end), [from_on(rows, self._column, span.end)]
         due = from_on(due, self._column, span.first)
         counts = self._report.rows
         counts[self.folder] = counts.get(self.folder, 0) + due.num_rows
+        return due
+
+    def _mended(self, span: Span, due: pa.Table) -> bool:
+        """Compare a span with its rows; say whether they have been written anew."""
         if any(start < span.end and span.first < end for start, end in self._part.holes):
             self._report.left.append(
                 f"{self.folder}/ from {span.first} to {span.end}: raw/ lacks records of an earlier log"
             )
-            return
+            return False
         if span.first < self._since:
             if span.link is None or not span.link.usable:
                 gone = f"{self.folder}/ from {span.first} to {span.end}: the log has lost it (retention)"
                 self._report.left.append(gone)
-            return
+            return False
         if span.link is None and not due.num_rows and self.folder == "raw":
-            return  # a file's date is that of its first row
+            return False  # a file's date is that of its first row
         path, what = self._judge(span, due)
-        if what:
-            self._report.wrong.append(f"{path}: {what}")
-            if self._write:
-                self._put(path, span, due)
+        if not what:
+            return False
+        self._report.wrong.append(f"{path}: {what}")
+        before = self._before(due)
+        if self._write:
+            self._put(path, span, due, before)
+        self._total = None if before is None else (before + rowsum.rowsum(due)) & rowsum.MASK
+        return True
+
+    def _sums_of_next(self) -> tuple[int, int] | None:
+        link = self._spans[0].link if self._spans else None
+        return link.sums if link and link.usable else None
+
+    def _before(self, due: pa.Table) -> int | None:
+        """Return what the rows before these come to, as the files around say it; older releases' say nothing."""
+        following = self._sums_of_next()
+        if self._total is not None or following is None or not following[0]:
+            return self._total
+        return (following[0] - rowsum.rowsum(due)) & rowsum.MASK
+
+    def _says_other_sums(self, link: Link) -> bool:
+        """Say whether a file says other sums of its rows than the ones beside it."""
+        if link.sums is not None:
+            return self._total is not None and link.sums[0] != self._total
+        following = self._sums_of_next()
+        return following is not None and following[0] != 0
 
     def _judge(self, span: Span, due: pa.Table) -> tuple[str, str]:
         """Return the path of the span's file, and what is wrong with it."""
@@ -175,6 +212,8 @@ class Mender:
             return span.link.path, f"damaged, {due.num_rows:,} rows"
         if self.folder == "windows" and span.link.windows not in (None, self._windows(span)):
             return span.link.path, "it says that its windows are other ones"
+        if self._says_other_sums(span.link):
+            return span.link.path, "what it says of the sum of its rows is not what the files beside it say"
         found = _compare(self._part.lake, span.link, due, KEYS[self.folder])
         return span.link.path, f"{found.what}; {found.first}" if found.wrong else ""
 
@@ -189,11 +228,13 @@ class Mender:
         below_sensor = f"{self.folder}/sensor={self._part.sensor}"
         return f"{below_sensor}/date={first_date(due)}" if self.folder == "raw" else below_sensor
 
-    def _put(self, path: str, span: Span, due: pa.Table) -> None:
+    def _put(self, path: str, span: Span, due: pa.Table, before: int | None) -> None:
         """Put the recomputed file in its place; a hole may have been filled by another meanwhile."""
         says = {METADATA: self._windows(span)} if self.folder == "windows" else {}
         says |= log_of(self._part.known, span.end)
-        files, data = self._part.lake.files, encode_range(due.combine_chunks(), span.first, span.end, says)
+        rows, files = due.combine_chunks(), self._part.lake.files
+        says |= {} if before is None else {rowsum.KEY: rowsum.text(before, rows)}
+        data = self._part.lake.encoded(path, rows, span.first, span.end, says)
         if span.link is not None:
             files.replace(path, data)
         elif not files.put_if_absent(path, data):

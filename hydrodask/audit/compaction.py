@@ -33,9 +33,10 @@ from hydrodask.audit.finding import Result
 from hydrodask.audit.replaced import Replaced, covers
 from hydrodask.errors import FatalError, IntegrityError
 from hydrodask.settings import Settings
+from hydrodask.store import rowsum
 from hydrodask.store.exchange import can_exchange, exchange
 from hydrodask.store.files import Files
-from hydrodask.store.lake import LOG, Lake, encode_range
+from hydrodask.store.lake import LOG, Lake
 from hydrodask.store.listing import Named, named
 from hydrodask.store.schemas import FOLDERS
 from hydrodask.window.geometry import METADATA
@@ -79,7 +80,7 @@ class Compaction:
         grace_s: float = GRACE_S,
         step: Step = lambda _done: None,
     ) -> None:
-        self.lake = Lake(settings.lake_url)
+        self.lake = Lake.of(settings)
         self.done = Compacted()
         self._prefix = settings.topics.prefix
         self._rows_max = rows_max
@@ -164,7 +165,9 @@ class Compaction:
             date = self._date(link) if link.usable else ""
             folder = file.path.rpartition("/")[0]
             fits = bool(run) and run[-1].end == link.first and date in ("", day) and rows + link.rows <= self._rows_max
-            fits = fits and run[-1].windows == link.windows
+            fits = (
+                fits and run[-1].windows == link.windows and (run[-1].sums or [0, None])[1] == (link.sums or [None])[0]
+            )
             full = link.rows * 2 >= self._rows_max  # or it would be written anew with each few rows that follow
             if full or not link.usable or not fits or folder != run[0].path.rpartition("/")[0]:
                 if len(run) > 1:
@@ -253,7 +256,9 @@ class Compaction:
         assert end is not None  # noqa: S101 - only files with known ends are in runs
         windows, log = run.links[0].windows, run.links[-1].log
         says = ({} if windows is None else {METADATA: windows}) | ({LOG: log} if log else {})
-        data = encode_range(run.rows(self.lake), first, end, says)
+        if (before := run.links[0].sums) is not None:
+            says[rowsum.KEY] = rowsum.text(before[0], run.rows(self.lake))
+        data = self.lake.encoded(run.path, run.rows(self.lake), first, end, says)
         if not files.put_if_absent(run.path, data):
             raise IntegrityError(f"{run.path} is there already; run `hydrodask verify`, and move it away")
         self.done.small += len(run.links)
@@ -265,7 +270,7 @@ class Compaction:
         """Read the large file back: what replaces others must be whole."""
         file, doubts = named(run.path), Result("large", "")
         assert file is not None  # noqa: S101 - we have named it
-        lake = Lake(files.url)
+        lake = Lake(files.url, keyring=self.lake.keyring)
         link = inspect(lake, file, self._sensor(file), doubts)
         if not link.usable or not rows_of(lake, link).equals(run.rows(self.lake)):
             said = f": {doubts.findings[0]}" if doubts.findings else ""

@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hydrodask.audit.finding import Result
-from hydrodask.audit.mending import misplaced, rebuilt
+from hydrodask.audit.mending import KEY_BACK, SEAL, Mend, misplaced, rebuilt
 from hydrodask.audit.rows import RATE
 from hydrodask.errors import RetryableError, sentence
-from hydrodask.store import seal
+from hydrodask.store import rowsum, seal
+from hydrodask.store.keyring import Keyring
 from hydrodask.store.lake import LOG, Lake
 from hydrodask.store.listing import Named
 from hydrodask.store.schemas import empty
@@ -33,6 +34,8 @@ class Link:
     """What a file of `windows/` says of its windows' geometry; one of an older release says nothing."""
     log: bytes = b""
     """What it says of the log that its newest rows are of."""
+    sums: tuple[int, int] | None = None
+    """What it says of the chain's rows before it and with it; one of an older release says nothing."""
 
     @property
     def first(self) -> int:
@@ -66,14 +69,22 @@ def inspect(lake: Lake, named: Named, sensor: str | None, result: Result) -> Lin
         return Link(named, None, 0, usable=False)
     result.count(rows=table.num_rows)
     end = _number(metadata, _END)
-    strange, damaged = _against_name(named, sensor, metadata, table), _against_schema(named, table, end)
-    for problem in strange:
-        result.found(named.path, problem, mend=misplaced(named.path))
-    for problem in damaged:
-        result.found(named.path, problem, mend=misplaced(named.path) if strange else anew)
-    usable = intact is True and not (strange or damaged)
+    strange = _against_name(named, sensor, metadata, table)
+    damaged = [*_against_schema(named, table, end), *_against_sums(metadata, table)]
+    problems = [
+        *((one, misplaced(named.path)) for one in strange),
+        *((one, misplaced(named.path) if strange else anew) for one in damaged),
+    ]
+    if lake.keyring is not None and intact:
+        problems += _against_keys(lake.keyring, named, metadata, data)
+        result.count(keyed=1)
+    elif seal.NAME in metadata:
+        result.skip("seals by a key: --key-file, or lake.key_file, names none")
+    for problem, mend in problems:
+        result.found(named.path, problem, mend=mend)
+    usable = intact is True and not problems
     windows, log = metadata.get(METADATA), metadata.get(LOG, b"")
-    return Link(named, end, table.num_rows, usable=usable, windows=windows, log=log)
+    return Link(named, end, table.num_rows, usable=usable, windows=windows, log=log, sums=rowsum.read(metadata))
 
 
 def read_bytes(lake: Lake, path: str) -> bytes:
@@ -151,6 +162,31 @@ def _against_schema(named: Named, table: pa.Table, end: int | None) -> list[str]
         place = int(np.argmax(steps < low))
         problems.append(f"{column} {offsets[place]} is followed by {offsets[place + 1]}")
     return problems
+
+
+def _against_sums(metadata: dict[bytes, bytes], table: pa.Table) -> list[str]:
+    """Return how the rows contradict what the file says that they come to."""
+    sums = rowsum.read(metadata)
+    if sums is None:
+        return [] if rowsum.KEY not in metadata else ["what it says of the sum of its rows can't be read"]
+    if (sums[0] + rowsum.rowsum(table)) & rowsum.MASK != sums[1]:
+        return ["its rows are not those that it says it was written with: they come to another sum"]
+    return []
+
+
+def _against_keys(keyring: Keyring, named: Named, metadata: dict[bytes, bytes], data: bytes) -> list[tuple[str, Mend]]:
+    """Return what is wrong with the seal by a key of an intact file."""
+    name = metadata.get(seal.NAME, b"").decode(errors="replace")
+    return against_key(name, seal.holds(data, keyring, name, named.path), rebuilt(named.path, named.folder))
+
+
+def against_key(name: str, holds: bool | None, anew: Mend) -> list[tuple[str, Mend]]:
+    """Return what is wrong with a seal by the key of that name, empty without a seal."""
+    if not name:
+        return [("it is not sealed by any key: it is from before there was one, or not from us", SEAL)]
+    if holds is None:
+        return [(f"it is sealed by key {name!r}, which is not in the key file", KEY_BACK)]
+    return [] if holds else [("its seal is not by our key, or of another place: it is forged or was moved", anew)]
 
 
 def _said(schema: pa.Schema) -> str:

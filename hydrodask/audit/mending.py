@@ -26,6 +26,8 @@ RECORDS = Mend("hydrodask backfill --records --write", "takes these rows from th
 TOPICS = Mend("hydrodask backfill --topics --write", "publishes what is missing, each once")
 DOCUMENTS = Mend("hydrodask backfill --documents --write", "stores what the window rows imply, and removes the rest")
 COMPACT = Mend("hydrodask compact", "finishes what one that was killed has left")
+SEAL = Mend("hydrodask seal", "seals what was there before the key, as it is: make sure first that it is ours")
+KEY_BACK = Mend("", "no command can: put that key back into the key file, below the others, then `hydrodask seal`")
 LOST = Mend("", "no command can: neither the log nor the lake has it; take it from a backup")
 
 TOPICS_OF = {"analytics": "analytics", "profiles": "cycles", "dead": "dead-letter"}

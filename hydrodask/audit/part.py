@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from hydrodask.audit.chain import Chains, end_of, usable_part
 from hydrodask.audit.files import order_column, rows_of
@@ -12,25 +11,17 @@ from hydrodask.audit.log import Log
 from hydrodask.audit.mending import Mend, aside
 from hydrodask.audit.replay import History, Intake, crossing, history_in, raw_samples, split, turns_of
 from hydrodask.audit.rows import Where, below, from_on, outside
+from hydrodask.audit.snapshots import Snapshot
 from hydrodask.ingest.mark import Mark
 from hydrodask.records import Samples
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, unpack
-from hydrodask.stream import incarnation, snapshot
+from hydrodask.stream import incarnation
 from hydrodask.stream.incarnation import Incarnation, Seam
 from hydrodask.stream.turns import Turn
 
 Source = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A stored state that could be read."""
-
-    path: str
-    offset: int
-    state: dict[str, Any]
 
 
 @dataclass
@@ -176,23 +167,6 @@ class Part:
         """The newest snapshot of which a restart would make use."""
         usable = [s for s in self.snapshots if self.committed is None or s.offset <= self.committed]
         return usable[-1] if usable else None
-
-
-def load_snapshots(files: Files, source: Source, result: Result) -> list[Snapshot]:
-    """Return the snapshots of a partition by offset; those that can't be read are said."""
-    found = []
-    for path in files.names(snapshot.folder_of(source)):
-        name = path.rsplit("/", 1)[-1].removesuffix(".snapshot")
-        if not name.isdigit():
-            continue
-        try:
-            found.append(Snapshot(path, int(name), snapshot.decode(files.read(path))))
-        except FileNotFoundError:
-            continue  # a newer one has come, and the oldest is removed
-        except ValueError as error:
-            result.found(path, f"it can't be used: {error}", mend=aside(path))
-        result.count(snapshots=1)
-    return sorted(found, key=lambda s: s.offset)
 
 
 def known_logs(files: Files, source: Source, snapshots: list[Snapshot], mark: Mark | None) -> list[Incarnation]:

@@ -7,9 +7,10 @@ from typing import Any
 from hydrodask.audit.finding import Result, Results
 from hydrodask.audit.ledger import Ledger, digest
 from hydrodask.audit.mending import DERIVED, aside
-from hydrodask.audit.part import Part, Snapshot
+from hydrodask.audit.part import Part
 from hydrodask.audit.replay import KEYS, Done, Operators, in_force, split
 from hydrodask.audit.rows import Comparison, nonempty, outside
+from hydrodask.audit.snapshots import Snapshot
 from hydrodask.records import Outgoing, Samples
 from hydrodask.stream import snapshot
 from hydrodask.stream.incarnation import Seam

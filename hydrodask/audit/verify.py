@@ -18,10 +18,12 @@ from hydrodask.audit.ledger import Ledger
 from hydrodask.audit.log import Log, Source
 from hydrodask.audit.mending import aside
 from hydrodask.audit.outputs import Topic, check_dead, check_outputs
-from hydrodask.audit.part import Part, known_logs, load_snapshots
+from hydrodask.audit.part import Part, known_logs
 from hydrodask.audit.records import check_records
 from hydrodask.audit.sensors import check_computed
+from hydrodask.audit.snapshots import load_snapshots
 from hydrodask.audit.states import check_snapshots
+from hydrodask.audit.sums import check_sums
 from hydrodask.channels import SENSORS
 from hydrodask.ingest.commits import Commit
 from hydrodask.ingest.mark import Mark
@@ -65,7 +67,7 @@ class Audit:
             elif part in labelled:
                 check_labels(part, self.results, dead, place)
         self.say("cycles: doubles")
-        check_doubles(Lake(self.settings.lake_url), self.results["doubles"])
+        check_doubles(Lake.of(self.settings), self.results["doubles"])
         self._outputs(everyone, wanted, dead)
         self._documents()
         later = self._committed([part.source for part in everyone])
@@ -81,9 +83,10 @@ class Audit:
         sources = self.log.sources(topics) if self.log is not None else []
         commits = self.log.commits(sources) if self.log is not None else {}
         snapshots = Files(self.settings.snapshots_url)
-        lake = Lake(self.settings.lake_url)
+        lake = Lake.of(self.settings)
         there = set(sources) | {s for s in _of_snapshots(snapshots) if s[0] in topics}
-        states = {source: load_snapshots(snapshots, source, self.results["snapshots"]) for source in sorted(there)}
+        said, keys = self.results["snapshots"], lake.keyring
+        states = {source: load_snapshots(snapshots, source, said, keys) for source in sorted(there)}
         logs = {source: known_logs(snapshots, source, states[source], _mark(commits, source)) for source in states}
         for source in self.log.sources([self.settings.topic("cycles")]) if self.log is not None else []:
             logs[source] = known_logs(snapshots, source, [], None)
@@ -99,6 +102,7 @@ class Audit:
             part = Part(self.settings, source, lake, {}, states.get(source, []), known=logs.get(source, []))
             part.chains = {f: self._links(part, files) for f, files in arranged.get(source, {}).items()}
             check_beginnings(source, part.chains, self.results["chain"])
+            check_sums(part, self.results)
             newest = part.snapshots[-1].offset if part.snapshots else None
             part.committed = committed.get(source, newest)
             there_yet = not part.known or same(part.known[-1].log, there_now.get(source[0], ""))

@@ -42,7 +42,7 @@ def reset(settings: Settings, *, say: Callable[[str], None] = lambda _said: None
     sources = turns.sources_of(settings, files)
     committed = _committed(settings, sources)
     there = [one for source in sources if (one := _found(files, source, wanted)) is not None]
-    lake = Lake(settings.lake_url)
+    lake = Lake.of(settings)
     open_still = [one for one in there if not _clean(settings, lake, one, committed)]
     if open_still:
         source = open_still[0].source
@@ -101,7 +101,7 @@ def _turn(settings: Settings, lake: Lake, files: Files, one: Found, wanted: Geom
     state = one.state | {"nodes": nodes | {"windows": operators.states()["windows"] | counts, "cycles": cycles}}
     if not turns.load(files, one.source):
         turns.put(files, one.source, one.turns[0])
-    snapshot.save(files, one.source, one.offset, state)
+    snapshot.save(files, one.source, one.offset, state, keyring=lake.keyring)
     turns.put(files, one.source, Turn(one.offset, wanted))
     for path in files.names(snapshot.folder_of(one.source)):
         if path.endswith(".snapshot") and not path.endswith(f"/{one.offset:012d}.snapshot"):

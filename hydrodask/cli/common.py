@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -80,6 +81,19 @@ def need_lake(effective: Settings) -> None:
             f"there is no lake at {effective.lake_url}; give the --profile and --set of the run that wrote "
             "it, in the same folder"
         )
+
+
+def with_key_file(effective: Settings, key_file: Path | None) -> Settings:
+    """Return the settings with the keys of a file. Raises ConfigError when those can't be used."""
+    from hydrodask.store.keyring import Keyring
+
+    if key_file is not None:
+        effective = effective.model_copy(
+            update={"lake": effective.lake.model_copy(update={"key_file": key_file.absolute()})}
+        )
+    if (keyring := Keyring.of(effective)) is not None:
+        keyring.names  # noqa: B018 - before anything is read
+    return effective
 
 
 def broker_is_named(effective: Settings, origins: Mapping[str, str]) -> bool:

@@ -62,7 +62,7 @@ def import_(
         task = bar.add_task(f"{len(archive):,} cycles", total=2 * len(SENSORS))  # read, then written
         done = import_archive(
             archive,
-            Lake(effective.lake_url),
+            Lake.of(effective),
             Place(name, start_us),
             progress=lambda sensor: bar.update(task, advance=1, description=sensor),
         )

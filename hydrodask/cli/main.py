@@ -30,6 +30,7 @@ COMMANDS = (
     "anomalies",
     "incidents",
     "verify",
+    "seal",
     "dlq",
     "compact",
     "backfill",

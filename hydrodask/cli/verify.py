@@ -1,12 +1,13 @@
 """`hydrodask verify`: audit what the platform has stored, and say what is wrong."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from hydrodask.cli.common import Json, Profile, Sets, console, errors, need_lake, print_json, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, need_lake, print_json, settings, with_key_file
 
 if TYPE_CHECKING:
     from hydrodask.audit.finding import Result, Results
@@ -24,16 +25,24 @@ Example: `hydrodask verify --profile local-services`
 """
 
 
+_KEYS = "Keys by which files and snapshots have to be sealed, instead of lake.key_file: against people, not accidents."
+
+
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
     app.command("verify", help=_HELP)(verify)
 
 
-def verify(as_json: Json = False, profile: Profile = None, sets: Sets = None) -> None:
+def verify(
+    key_file: Annotated[Path | None, typer.Option(help=_KEYS, show_default=False)] = None,
+    as_json: Json = False,
+    profile: Profile = None,
+    sets: Sets = None,
+) -> None:
     """Audit, report, and exit with 5 when something is wrong."""
     from hydrodask.audit.verify import verify as audit
 
-    effective = settings(profile, sets)
+    effective = with_key_file(settings(profile, sets), key_file)
     if effective.kafka.embedded:  # else topics may have what the lake lacks
         need_lake(effective)
     with errors.status("reading …") as status:

@@ -1,4 +1,4 @@
-"""Check what the settings name: rules, baselines, source, topics. Nothing here asks a server, or needs one's files."""
+"""Check what the settings name: rules, baselines, source, topics, keys. Nothing here asks a server."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,6 +9,7 @@ from hydrodask.errors import ConfigError
 from hydrodask.ingest.feed import check_feed
 from hydrodask.ingest.topics import all_topics
 from hydrodask.settings import Settings
+from hydrodask.store.keyring import Keyring
 
 
 def named(settings: Settings) -> Iterator[Finding]:
@@ -35,9 +36,17 @@ def _topics(settings: Settings) -> str:
     return f"{len(all_topics(settings))} topics from {settings.topic('PS1')} on"
 
 
+def _keys(settings: Settings) -> str:
+    keyring = Keyring.of(settings)
+    if keyring is None:
+        return "files carry checksums against accidents; lake.key_file would seal them against people"
+    return f"files are sealed by key {keyring.newest}; {len(keyring.names)} are known"
+
+
 _LOOKS: dict[str, Callable[[Settings], str]] = {
     "rules": _rules,
     "source": _source,
     "topics": _topics,
+    "keys": _keys,
 }
 """Each check, and what says how it is or raises ConfigError; in the order in which to mend what they find."""

@@ -25,8 +25,9 @@ _FILES = (
     ("documents", "password_file"),
     ("learn", "password_file"),
     ("observe", "password_file"),
+    ("lake", "key_file"),
 )
-"""What local services make below the data directory."""
+"""What is looked for below the data directory, where local services make theirs."""
 
 Tree = dict[str, Any]
 Layer = tuple[str, Tree]
@@ -170,7 +171,7 @@ def _merge(into: Tree, tree: Tree, origins: dict[str, str], name: str, prefix: s
 
 
 def _place_files(merged: Tree) -> None:
-    """Look for passwords and certificates below the data directory, where local services make theirs."""
+    """Look for passwords, keys and certificates below the data directory, where local services make theirs."""
     for section, key in _FILES:
         login = merged.get(section)
         if isinstance(login, dict) and isinstance(login.get(key), str):

@@ -149,6 +149,7 @@ class Lake(Section):
     url: Url | None = None
     roll_rows: Count = 100_000
     roll_age: PositiveDuration = 300.0
+    key_file: Path | None = None
 
 
 class Documents(Login):

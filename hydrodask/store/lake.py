@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hydrodask.channels import SENSORS
-from hydrodask.errors import IntegrityError, RetryableError, UsageError, sentence
-from hydrodask.settings import Url
-from hydrodask.store import seal
+from hydrodask.errors import ConfigError, IntegrityError, RetryableError, UsageError, sentence
+from hydrodask.settings import Settings, Url
+from hydrodask.store import rowsum, seal
 from hydrodask.store.files import Files
+from hydrodask.store.keyring import Keyring
 from hydrodask.store.listing import Named, current, named, readable
 from hydrodask.store.schemas import FOLDERS, empty
 
@@ -38,18 +39,39 @@ READS_MAX = 5
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What `Lake.put` did: where the file ends, its size, and whether it was ours."""
+    """What `Lake.put` did: where the file ends, its size, whether it was ours, and the chain's sum with it."""
 
     end: int
     file_bytes: int
     ours: bool
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What a file says of where it ends: the offset, of which log its newest rows are, and the chain's sum with it.
+
+    Nothing for a log that it does not name, and 0 for the sum of one that says none.
+    """
+
+    end: int = 0
+    log: str = ""
+    total: int = 0
 
 
 class Lake:
-    """Writes files of rows and finds out where a partition's files end."""
+    """Writes files of rows and finds out where a partition's files end. With a `keyring` files are sealed by a key."""
 
-    def __init__(self, url: Url | str, *, connect: Callable[[Url | str], Files] = Files) -> None:
+    def __init__(
+        self, url: Url | str, *, connect: Callable[[Url | str], Files] = Files, keyring: Keyring | None = None
+    ) -> None:
         self.files = connect(url)
+        self.keyring = keyring
+
+    @classmethod
+    def of(cls, settings: Settings, *, connect: Callable[[Url | str], Files] = Files) -> "Lake":
+        """Return the lake that the settings name, with their keys."""
+        return cls(settings.lake_url, connect=connect, keyring=Keyring.of(settings))
 
     def put(
         self,
@@ -59,17 +81,30 @@ class Lake:
         end: int,
         table: pa.Table,
         *,
+        before: int | None = None,
         metadata: Mapping[bytes, bytes] = _NO_METADATA,
     ) -> Written:
         """Store `table`, what came of offsets `first` to `end` of `source` (topic, partition), unless another did.
 
-        `metadata` is kept with it. Blocks until it is on disk. Raises RetryableError when the file system refuses.
+        `metadata` is kept with it, and what the chain's rows come to if that is known `before` it. Blocks until it is
+        on disk. Raises RetryableError when the file system refuses.
         """
         path = f"{folder}/{_name(source, first)}"
-        data = encode_range(table, first, end, metadata)
+        says = dict(metadata) if before is None else {**metadata, rowsum.KEY: rowsum.text(before, table)}
+        data = self.encoded(path, table, first, end, says)
         if self.files.put_if_absent(path, data):
-            return Written(end, len(data), ours=True)
-        return Written(self.end_of(path), 0, ours=False)
+            return Written(end, len(data), ours=True, total=_total(says))
+        theirs = self.tail_of(path)
+        return Written(theirs.end, 0, ours=False, total=theirs.total)
+
+    def encoded(
+        self, path: str, table: pa.Table, first: int, end: int, metadata: Mapping[bytes, bytes] = _NO_METADATA
+    ) -> bytes:
+        """Return the bytes of the file that is to stand at `path`. Raises RetryableError when keys can't be read."""
+        try:
+            return encode_range(table, first, end, metadata, keyring=self.keyring, path=path)
+        except ConfigError as error:  # the platform runs: somebody may be at exchanging the keys
+            raise RetryableError(f"could not seal {path} in {self.files.url}: {error}") from error
 
     def table(self, folder: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Return the rows of a folder, such as `windows` or `raw/sensor=PS1`, with the `sensor` that its paths name.
@@ -146,26 +181,27 @@ class Lake:
 
     def end(self, folder: str, source: tuple[str, int]) -> int:
         """Return where the newest file of `source` at any depth below `folder` ends, 0 without files."""
-        return self.newest(folder, source)[0]
+        return self.newest(folder, source).end
 
-    def newest(self, folder: str, source: tuple[str, int]) -> tuple[int, str]:
-        """Return what `end` does, and of which log that file's newest rows are; nothing where it does not say so."""
+    def newest(self, folder: str, source: tuple[str, int]) -> Tail:
+        """Return what `end` does, and what that file says besides; nothing without files."""
         stem = f"{source[0]}-{source[1]}-"
         firsts = {}
         for path in self.files.names(folder):
             first = path.rsplit("/", 1)[-1].removesuffix(".parquet").removeprefix(stem)
             if first.isdigit():  # else it is of another topic, whose name may begin alike
                 firsts[int(first)] = path
-        return self._said(firsts[max(firsts)]) if firsts else (0, "")
+        return self.tail_of(firsts[max(firsts)]) if firsts else Tail()
 
     def end_of(self, path: str) -> int:
         """Return the end that a file's metadata names. Raises IntegrityError when it has none."""
-        return self._said(path)[0]
+        return self.tail_of(path).end
 
-    def _said(self, path: str) -> tuple[int, str]:
+    def tail_of(self, path: str) -> Tail:
+        """Return what a file's metadata says of its end. Raises IntegrityError when it names none."""
         try:
             metadata = pq.read_metadata(io.BytesIO(self.files.read(path))).metadata or {}
-            return int(metadata[_END]), metadata.get(LOG, b"").decode()
+            return Tail(int(metadata[_END]), metadata.get(LOG, b"").decode(), _total(metadata))
         except (pa.ArrowInvalid, KeyError, ValueError) as error:
             raise IntegrityError(
                 f"{path} in {self.files.url} is no file of ours or is damaged ({sentence(error)}); "
@@ -173,9 +209,22 @@ class Lake:
             ) from error
 
 
-def encode_range(table: pa.Table, first: int, end: int, metadata: Mapping[bytes, bytes] = _NO_METADATA) -> bytes:
-    """Return what came of the offsets from `first` to `end` as the bytes of a file, sealed with their checksum."""
-    return seal.sealed(encode(table, {**metadata, _END: b"%d" % end, _FIRST: b"%d" % first, seal.KEY: seal.ROOM}))
+def encode_range(
+    table: pa.Table,
+    first: int,
+    end: int,
+    metadata: Mapping[bytes, bytes] = _NO_METADATA,
+    *,
+    keyring: Keyring | None = None,
+    path: str = "",
+) -> bytes:
+    """Return what came of the offsets from `first` to `end` as the bytes of a file, sealed with their checksum.
+
+    With a `keyring` they are sealed by its newest key, too, as the file that stands at `path`.
+    """
+    rooms = seal.room(keyring)
+    data = encode(table, {**metadata, _END: b"%d" % end, _FIRST: b"%d" % first, **rooms})
+    return seal.sealed(data, keyring, rooms.get(seal.NAME, b"").decode(), path)
 
 
 def encode(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
@@ -208,6 +257,10 @@ def pack(table: pa.Table) -> bytes:
 def unpack(data: bytes) -> pa.Table:
     """Return the table that `pack` packed."""
     return pa.ipc.open_stream(pa.py_buffer(data)).read_all()
+
+
+def _total(metadata: Mapping[bytes, bytes]) -> int:
+    return (rowsum.read(metadata) or (0, 0))[1]
 
 
 def _name(source: tuple[str, int], first: int) -> str:

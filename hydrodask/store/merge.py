@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hydrodask.errors import IntegrityError, sentence
-from hydrodask.store.lake import Lake, encode_range
+from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, readable
 
 IMPORTED = "import-"
@@ -91,7 +91,7 @@ class Folder:
         new = pa.concat_tables([old, rows.select(old.column_names)]).take(order)
         for name in _KEPT:
             new = new.set_column(new.column_names.index(name), name, old[name])
-        data = encode_range(new, file.first, self._lake.end_of(file.path))
+        data = self._lake.encoded(file.path, new, file.first, self._lake.end_of(file.path))
         self._lake.files.replace(file.path, data)
         return len(data)
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from hydrodask.failpoints import failpoint
 from hydrodask.records import Samples
 from hydrodask.store.lake import LOG, Lake, pack, unpack
+from hydrodask.store.rowsum import MASK, rowsum
 from hydrodask.store.schemas import samples_table
 
 FolderOf = Callable[[pa.Table], str]
@@ -58,10 +59,13 @@ class FileOutput:
         self._samples: list[Samples] = []  # behind the tables; of a few rows each, a table costs more than they do
         self._restored = False
         self._covered = 0
+        self._total = 0  # what the rows of all files come to
 
     def open(self, start: int) -> None:
         """Find out where the files end; without files and snapshot they begin at `start`."""
-        end = self._lake.end(self.folder, self._source)
+        newest = self._lake.newest(self.folder, self._source)
+        end = newest.end
+        self._total = newest.total if end >= self.first else self._total
         # What a snapshot says counts, 0 too: another beginning would be another name, and rows stored twice.
         self.first = max(end, self.first) if end or self._restored else start
         # While the log is read again from before the snapshot, the rows that it held are ahead of the position.
@@ -119,25 +123,29 @@ class FileOutput:
         failpoint("roll.begun")
         table = pa.concat_tables(self._tables, promote_options="default")
         metadata = {**self._metadata, **({LOG: self.log.encode()} if self.log else {})}
-        written = self._lake.put(self._folder_of(table), self._source, self.first, end, table, metadata=metadata)
+        folder = self._folder_of(table)
+        written = self._lake.put(folder, self._source, self.first, end, table, before=self._total, metadata=metadata)
         if written.ours:
             self.files += 1
             self.file_bytes += written.file_bytes
         self._hold(self._from(written.end))
-        self.first = written.end
+        self.first, self._total = written.end, written.total
         self.position = max(written.end, self.position)
         failpoint("roll.noted")
 
     def snapshot(self, position: int) -> dict[str, Any]:
-        """Return where files and rows are, and what waits if it can't be had from the log alone."""
+        """Return where files and rows are, what waits if it can't be had from the log alone, and what all come to."""
         if not self.waiting:
             self.position = max(position, self.position)
-        waiting = pack(pa.concat_tables(self._tables, promote_options="default")) if self.keep and self._tables else b""
-        return {"first": self.first, "position": self.position, "waiting": waiting}
+        rows = pa.concat_tables(self._tables, promote_options="default") if self.keep and self._tables else None
+        sums = [self._total, self._total if rows is None else (self._total + rowsum(rows)) & MASK]
+        waiting = b"" if rows is None else pack(rows)
+        return {"first": self.first, "position": self.position, "waiting": waiting, "sums": sums}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a snapshot; `open` comes next."""
         self.first, self.position, self._restored = state["first"], state["position"], True
+        self._total = state.get("sums", [0])[0]  # older ones have none
         self._hold([unpack(state["waiting"])] if state["waiting"] else [])
 
     def _count(self, rows: int, now_s: float) -> None:

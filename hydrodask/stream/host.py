@@ -60,7 +60,7 @@ class Host:
             self._watch = Watch(order.settings.kafka, identities)
             opening = Opening(order.settings, self._snapshots, self._reader, identities, self._transactions.settle)
             self._places = Places(opening, self._watch)
-            self._lake = Lake(order.settings.lake_url, connect=surroundings.files)
+            self._lake = Lake.of(order.settings, connect=surroundings.files)
             self._held = held.pop_all()
 
     def step(self, order: Order) -> StepReport:

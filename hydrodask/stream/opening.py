@@ -229,6 +229,6 @@ def _stored(ctx: Context) -> tuple[int, list[Incarnation | None]]:
     """
     if ctx.files:
         newest = [ctx.lake.newest(output.folder, ctx.source) for output in ctx.files.values()]
-        return max(end for end, _ in newest), [incarnation.of_text(text) for _, text in newest]
+        return max(one.end for one in newest), [incarnation.of_text(one.log) for one in newest]
     firsts = [file.first for file in map(named, ctx.lake.files.names("")) if file is not None]
     return max(firsts, default=0), []

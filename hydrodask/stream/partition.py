@@ -1,6 +1,7 @@
 """One graph on one partition: opening it at the right place, feeding it, and what it reports."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,18 +34,17 @@ class Partition:
         self.ctx = ctx
         self.position = self.committed = self.emitted = 0
         self.marked = (0, 0)
-        self.snapshot_offset = 0
         self.snapshot_at_s = ctx.now_s()
         self.fresh, self.crossed, self.holds = True, False, False
         self.owed = False  # whether a snapshot has to be stored: it was refused, or a loss is to be remembered
-        self.snapshot_bytes = 0
         self.notes: list[str] = []
         self.state, self.advice = "running", ""
         self.newest_ms: int | None = None
         self.caught_up_ms: int | None = None
-        self.consumed = 0
+        self.consumed = self.snapshot_bytes = self.snapshot_offset = 0
         self._forgetful = ctx.settings.kafka.embedded
         self._snapshots = snapshots
+        self._save = partial(snapshot.save, snapshots, ctx.source, keyring=ctx.lake.keyring)
         self._ticked_at_s = float("-inf")
         self._source = Stream()
         build(self._source, ctx)
@@ -100,7 +100,7 @@ class Partition:
         self.marked = (-1, -1) if self.crossed or self.holds else self.mark
         self.ctx.quiet = self.position < self.committed
         if state.get("ended") and not seams:  # it is not the last word any more
-            snapshot.save(self._snapshots, self.ctx.source, offset, state | {"ended": False})
+            self._save(offset, state | {"ended": False})
         return self.position
 
     @property
@@ -237,7 +237,7 @@ class Partition:
         }
         self.owed = True
         with self.ctx.timed("snapshot"):
-            self.snapshot_bytes = snapshot.save(self._snapshots, self.ctx.source, self.position, state)
+            self.snapshot_bytes = self._save(self.position, state)
         self.owed, self.snapshot_offset, self.snapshot_at_s = False, self.position, now_s
 
     def report(self, end: int) -> PartitionReport:

@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from hydrodask.errors import ConfigError, RetryableError
 from hydrodask.failpoints import failpoint
 from hydrodask.store.files import Files
+from hydrodask.store.keyring import Keyring
 
 log = logging.getLogger(__name__)
 
@@ -25,32 +27,46 @@ _MAGIC = b"hydrodask snapshot\n"
 _ARRAY = 1
 
 
-def encode(state: dict[str, Any]) -> bytes:
-    """Return `state` as bytes; equal states give equal bytes."""
-    body = msgspec.msgpack.encode({"version": VERSION, "state": state}, enc_hook=_array_out)
+def encode(state: dict[str, Any], keyring: Keyring | None = None, place: str = "") -> bytes:
+    """Return `state` as bytes; equal states give equal bytes. With a `keyring` they are sealed for that place."""
+    document: dict[str, Any] = {"version": VERSION, "state": state}
+    body = msgspec.msgpack.encode(document, enc_hook=_array_out)
+    if keyring is not None:
+        name = keyring.newest
+        document |= {"key": name, "seal": keyring.seal(name, place, body)}
+        body = msgspec.msgpack.encode(document, enc_hook=_array_out)
     return _MAGIC + hashlib.sha256(body).digest() + body
 
 
 def decode(data: bytes) -> dict[str, Any]:
     """Return the state in `data`. Raises ValueError when it is cut short, damaged, or of another version."""
-    start = len(_MAGIC) + 32
-    if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(data[start:]).digest() != data[len(_MAGIC) : start]:
-        raise ValueError("it is damaged or unfinished")
-    try:
-        document = msgspec.msgpack.decode(data[start:], ext_hook=_array_in)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"it can't be decoded: {error}") from error
-    if document.get("version") != VERSION:
-        raise ValueError(f"it has version {document.get('version')}, want {VERSION}")
-    return document["state"]  # type: ignore[no-any-return]
+    return _document(data)["state"]  # type: ignore[no-any-return]
 
 
-def save(files: Files, source: tuple[str, int], offset: int, state: dict[str, Any]) -> int:
-    """Store a snapshot, drop old ones, and return its size in bytes."""
+def key_of(data: bytes) -> str | None:
+    """Return the name of the key that a snapshot is sealed by. Raises ValueError as `decode`."""
+    return _document(data).get("key")
+
+
+def holds(data: bytes, keyring: Keyring, place: str) -> bool | None:
+    """Say whether a snapshot has the seal of that place; None when its key is not known. Raises as `decode`."""
+    document = _document(data)
+    name, seal = (str(document.pop(part, "")) for part in ("key", "seal"))
+    return keyring.holds(name, place, msgspec.msgpack.encode(document, enc_hook=_array_out), seal)
+
+
+def save(
+    files: Files, source: tuple[str, int], offset: int, state: dict[str, Any], *, keyring: Keyring | None = None
+) -> int:
+    """Store a snapshot, drop old ones, and return its size in bytes. Raises RetryableError when it can't be."""
     folder = folder_of(source)
-    data = encode(state)
+    path = f"{folder}/{offset:012d}.snapshot"
+    try:
+        data = encode(state, keyring, path)
+    except ConfigError as error:  # the platform runs: somebody may be at exchanging the keys
+        raise RetryableError(f"could not seal {path} in {files.url}: {error}") from error
     failpoint("snapshot.begun")
-    files.replace(f"{folder}/{offset:012d}.snapshot", data)
+    files.replace(path, data)
     failpoint("snapshot.stored")
     for path in _old(_paths(files, folder), offset):
         files.remove(path)
@@ -84,6 +100,19 @@ def folder_of(source: tuple[str, int]) -> str:
 def offset_of(path: str) -> int:
     """Return the offset of a snapshot by its name."""
     return int(path.rsplit("/", 1)[-1].removesuffix(".snapshot"))
+
+
+def _document(data: bytes) -> dict[str, Any]:
+    start = len(_MAGIC) + 32
+    if data[: len(_MAGIC)] != _MAGIC or hashlib.sha256(data[start:]).digest() != data[len(_MAGIC) : start]:
+        raise ValueError("it is damaged or unfinished")
+    try:
+        document = msgspec.msgpack.decode(data[start:], ext_hook=_array_in)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"it can't be decoded: {error}") from error
+    if document.get("version") != VERSION:
+        raise ValueError(f"it has version {document.get('version')}, want {VERSION}")
+    return document  # type: ignore[no-any-return]
 
 
 def _paths(files: Files, folder: str) -> list[str]:

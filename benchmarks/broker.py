@@ -9,8 +9,23 @@ from hydrodask import clock
 from hydrodask.kafka import AdminClient
 from hydrodask.services import KafkaService
 from hydrodask.services.ports import free_port
+from hydrodask.settings.model import Kafka
 
 TIMEOUT_S = 30.0
+
+
+class OpenKafka(KafkaService):
+    """A broker without logins, while a benchmark lasts: other engines are told its address alone."""
+
+    def guards(self) -> dict[str, str]:
+        return {
+            **super().guards(),
+            "listener.security.protocol.map": "INTERNAL:PLAINTEXT,EXTERNAL:SASL_SSL,CONTROLLER:PLAINTEXT",
+            "super.users": "User:ANONYMOUS",
+        }
+
+    def login(self, role: str = "") -> Kafka:  # noqa: ARG002  # everybody is the administrator
+        return Kafka(embedded=False, bootstrap=self.bootstrap)
 
 
 @contextmanager
@@ -21,7 +36,7 @@ def broker(bootstrap: str | None, kept: Path | None = None) -> Iterator[tuple[st
         return
     temporary = tempfile.TemporaryDirectory(prefix="hydrodask-bench-kafka-")
     with temporary if kept is None else nullcontext(str(kept)) as folder:
-        service = KafkaService(Path(folder), port=free_port(3), heap="1g", with_parent=True)
+        service = OpenKafka(Path(folder), port=free_port(3), heap="1g", with_parent=True)
         service.install(print)
         service.start(print)
         try:

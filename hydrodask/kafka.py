@@ -167,7 +167,7 @@ def connect(client: AdminClient | Consumer | Producer, kafka: Kafka) -> ClusterM
                 raise UnreachableError(
                     f"could not reach the broker at {kafka.bootstrap} within {kafka.timeout:g} s:"
                     f" {last_error[0] if last_error else 'it does not answer'};"
-                    " is it running, and are kafka.bootstrap and security.protocol right?"
+                    " is it running, and are kafka.bootstrap and security.protocol right? (--profile local-services)"
                 ) from error
         clock.sleep_s(min(0.2, max(0.0, end_s - clock.monotonic_s())))
 

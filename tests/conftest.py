@@ -68,7 +68,7 @@ def kafka(kafka_service: KafkaService) -> Kafka:
 
     Tests share it: give each its own `topics.prefix` and `kafka.group`.
     """
-    return Kafka(embedded=False, bootstrap=kafka_service.bootstrap)
+    return kafka_service.login()
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,7 @@ from hydrodask.ingest.feed import open_recording
 from hydrodask.ingest.publisher import Publisher, producer_for
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import KafkaError, KafkaException, TopicPartition, consumer
+from hydrodask.services import logins
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka
 from hydrodask.store.documents import open_documents
@@ -87,8 +88,7 @@ def settings_of(kafka: Kafka, data_dir: Path, name: str, *sets: str) -> Settings
 def sets_of(kafka: Kafka, data_dir: Path, name: str, *sets: str) -> list[str]:
     """Return what `--set` takes: its own topics, group and folder, and ports that nobody else has."""
     return [
-        "kafka.embedded=false",
-        f"kafka.bootstrap={kafka.bootstrap}",
+        *logins.sets(kafka),
         f"kafka.group={name}",
         f"topics.prefix={name}-",
         f"data_dir={data_dir}",

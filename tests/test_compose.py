@@ -72,7 +72,7 @@ def test_only_loopback_is_open_and_where_the_profile_looks(compose: dict[str, An
     assert [port for port in ports if not port.startswith("127.0.0.1:")] == []
     open_at = {port.rpartition(":")[0] for port in ports}
 
-    settings = load(profile="local-services", environ={})[0]
+    settings = load(profile="compose", environ={})[0]
     wanted = [settings.kafka.bootstrap, *ADDRESS.findall(f"{settings.lake.url} {settings.documents.url}")]
     defaults = [SERVICES[name](tmp_path / name, Options()).address for name in ("prometheus", "alertmanager", "mlflow")]
     assert {*wanted, *defaults} <= open_at

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hydrodask.services import KafkaService
+from hydrodask import kafka as clients
+from hydrodask.services import KafkaService, access
+from hydrodask.settings import load
 from tests.doors import _stranger
 from tests.doors._platform import running
 
@@ -31,7 +33,9 @@ def test_no_door_is_open_with_the_embedded_broker(tmp_path: Path) -> None:
 @pytest.mark.integration
 def test_no_door_is_open_on_a_local_kafka(tmp_path: Path, kafka_service: KafkaService) -> None:
     """Nor with the brokers of `services up kafka`; the run goes on meanwhile, and stops well."""
-    with running(tmp_path, kafka_service, ["topics.prefix=doors-", "kafka.group=doors"]) as doors:
+    names = ["topics.prefix=doors-", "kafka.group=doors"]
+    access.grant(clients.admin(kafka_service.login()), load(sets=names, environ={})[0])
+    with running(tmp_path, kafka_service, names) as doors:
         rows = doors.tried()
     show(rows)
 

@@ -4,6 +4,8 @@ import select
 import socket
 import socketserver
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +32,7 @@ from tests.delivery import Driver, read, shorten
 
 PREFIX = "guarded-"
 GROUP = "guarded"
+QUIET = ("cluster.dashboard=127.0.0.1:0", "observe.metrics=127.0.0.1:0")
 SECONDS = 10.0
 """A refusal has to come within this, whatever `kafka.timeout` is."""
 
@@ -68,7 +71,7 @@ class Guarded:
 @pytest.fixture(scope="module")
 def guarded(kafka_service: KafkaService) -> Guarded:
     """Return the session's broker with topics and rights of this file."""
-    inside = Kafka(embedded=False, bootstrap=kafka_service.bootstrap, group=GROUP)
+    inside = kafka_service.login().model_copy(update={"group": GROUP})
     settings = Settings(kafka=inside, topics=Topics(prefix=PREFIX))
     added, _ = access.grant(clients.admin(inside), settings)
     assert added
@@ -346,6 +349,47 @@ def test_platform_runs_with_its_rights_alone(guarded: Guarded, recording: Path, 
 
     rows = [row for row in read(guarded.settings("reader"), "analytics") if row.get("final")]
     assert {row["sensor"] for row in rows} == set(SENSORS)
+
+
+def hydrodask(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command as a user does."""
+    command = [sys.executable, "-m", "hydrodask", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.integration
+@pytest.mark.cluster
+def test_all_goes_on_with_the_profiles_and_nobody_types_a_password(
+    kafka_service: KafkaService, recording: Path, tmp_path: Path
+) -> None:
+    """Rights for other topics by `local-admin`; all that asks a broker, as `operator`."""
+    places = [f"kafka.bootstrap={kafka_service.bootstrap}", "topics.prefix=operated-", "kafka.group=operated"]
+    places += [f"data_dir={tmp_path / 'data'}", f"lake.url={tmp_path / 'lake'}", "documents.url=null"]
+    places += ["documents.username=null", "documents.password_file=null", *QUIET]
+    short = shorten(recording, tmp_path, cycles=1)
+    files = kafka_service.security
+    (tmp_path / "data" / "services" / "kafka").mkdir(parents=True)
+    (tmp_path / "data" / "services" / "kafka" / "security").symlink_to(files)
+    sets = [word for one in places for word in ("--set", one)]
+
+    granted = hydrodask("topics", "grant", "--profile", "local-admin", *sets)
+    assert granted.returncode == 0, granted.stderr
+    ours = ["--profile", "local-services", *sets]
+    run = hydrodask("run", *ours, "--source", f"recording:{short}", "--speed", "max", "--until-idle")
+    assert run.returncode == 0, run.stderr[-3000:]
+    assert "21 topics created" in run.stderr
+    for command in (
+        ["verify"],
+        ["doctor"],
+        ["topics", "list"],
+        ["dlq", "list"],
+        ["replay", str(short), "--speed", "max"],
+    ):
+        done = hydrodask(*command, *ours)
+        assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
+    refused = hydrodask("topics", "renew", "dead-letter", *ours)
+    assert (refused.returncode, "--profile local-admin" in refused.stderr) == (1, True), refused.stderr
+    assert hydrodask("topics", "renew", "dead-letter", "--profile", "local-admin", *sets).returncode == 0
 
 
 @pytest.mark.integration

@@ -187,7 +187,7 @@ def another(folder: Path) -> KafkaService:
 def started(service: KafkaService) -> Iterator[Kafka]:
     """Run a broker of one's own."""
     for one in running(service):
-        yield Kafka(embedded=False, bootstrap=one.bootstrap)
+        yield one.login()
 
 
 def test_same_folder_with_another_broker(

@@ -35,8 +35,8 @@ from hydrodask.records import Outgoing
 from hydrodask.settings.model import Kafka
 from hydrodask.store.topics import Transactions
 
-bootstrap, group, topic = sys.argv[1:]
-slot = Transactions(Kafka(embedded=False, bootstrap=bootstrap, group=group), 0)
+kafka, topic = sys.argv[1:]
+slot = Transactions(Kafka.model_validate_json(kafka), 0)
 slot.commit([Outgoing(topic, b"rig-1", b'{"row": 1}')], [], None)
 slot._producer.begin_transaction()
 slot._produce([Outgoing(topic, b"rig-1", b'{"row": 2}')])
@@ -148,7 +148,7 @@ def test_open_transaction_of_a_killed_worker_is_never_seen(kafka: Kafka, tmp_pat
     """Kill -9 between the rows and the commit: fenced, they are aborted; read-committed sees what came before."""
     settings = settings_of(kafka, tmp_path, "open")
     create(settings)
-    command = [sys.executable, "-c", OPEN_TRANSACTION, kafka.bootstrap, "open", settings.topic("analytics")]
+    command = [sys.executable, "-c", OPEN_TRANSACTION, settings.kafka.model_dump_json(), settings.topic("analytics")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as worker:
         try:
             assert worker.stdout is not None

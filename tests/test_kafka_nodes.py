@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hydrodask.services import KafkaService
 from hydrodask.services.ports import can_bind, free_port
 from hydrodask.settings import Settings, load
 from tests.delivery import until
+from tests.doors import kafka as stranger
 
 pytestmark = pytest.mark.integration
 
@@ -89,6 +91,22 @@ def test_number_of_nodes_is_in_the_data(three: KafkaService) -> None:
     """Three nodes are not started as one, nor the other way round: their data would not fit."""
     with pytest.raises(UsageError, match="runs already, with kafka_nodes 3 and not 1"):
         KafkaService(three.folder, nodes=1).start(lambda _said: None)
+
+
+def test_a_stranger_is_refused_by_every_node(three: KafkaService) -> None:
+    """With the ports of all three alone nobody harms anything, and each node's settings are its owner's."""
+    context = {"topic": "hydraulic-PS1", "group": "hydrodask", "roles": ["publisher"]}
+    outcomes = [
+        stranger.outcome(node.at(place), way, harm)
+        for node in three.nodes
+        for place in range(3)
+        for way in (stranger.plainly, stranger.guessing)
+        for harm in stranger.harms(context)
+    ]
+
+    assert len(outcomes) == 3 * 3 * 2 * 5
+    assert [said for said in outcomes if not said.startswith("refused")] == []
+    assert {stat.S_IMODE(node.properties.stat().st_mode) for node in three.nodes} == {0o600}
 
 
 def test_two_nodes_are_refused(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ class TestRealKafka:
         service = KafkaService(tmp_path, port=free_port, heap="256m", with_parent=True)
         try:
             service.start(quiet)
-            settings = Kafka(embedded=False, bootstrap=service.bootstrap)
+            settings = service.login()
             create_topic(settings, "kept")
             produce(settings, "kept", b"one")
             assert service.stop()

@@ -44,7 +44,7 @@ def replay(
 
     One file a sensor, one row a 60-second cycle, tabs between values. Missing topics are created.
 
-    Example: `hydrodask replay recording/ --bootstrap 127.0.0.1:9092 --speed max --repeat 6`
+    Example: `hydrodask replay recording/ --profile local-services --speed max --repeat 6`
     """
     effective = shared.to_named_broker(profile, sets, bootstrap, speed=speed, start=start)
     check_rig_option(rig, effective)

@@ -47,7 +47,7 @@ def simulate(
     Event time begins now at real time, and a day ago at any other speed; once it has caught up with
     the system clock it goes on at real time. Missing topics are created.
 
-    Example: `hydrodask simulate --bootstrap 127.0.0.1:9092 --rigs 3 --faults faults-demo.yaml --for
+    Example: `hydrodask simulate --profile local-services --rigs 3 --faults faults-demo.yaml --for
     10m`
     """
     effective = shared.to_named_broker(

@@ -32,7 +32,7 @@ def create(
     17 sensors, labels, analytics, cycles, dead letters, with partitions, replication and retention
     from `topics`.
 
-    Example: `hydrodask topics create --bootstrap 127.0.0.1:9092 --set topics.partitions=4`
+    Example: `hydrodask topics create --profile local-services --set topics.partitions=4`
     """
     effective = with_options(settings(profile, sets), bootstrap)
     created = topics.create(effective)
@@ -57,7 +57,7 @@ def grant(
     The rights are those of cluster/security/acls.yaml, for `topics.prefix` and `kafka.group`. What is
     missing is added. What these users may do beyond the list is shown, and stays.
 
-    Example: `hydrodask topics grant --bootstrap 127.0.0.1:9092 --set kafka.group=plant-2`
+    Example: `hydrodask topics grant --profile local-admin --set kafka.group=plant-2`
     """
     from hydrodask import kafka
     from hydrodask.services import access
@@ -85,10 +85,10 @@ def renew(
 ) -> None:
     """Delete a topic of ours and make it anew, empty: a record that is wrong can't be taken back.
 
-    Stop the platform first. `hydrodask backfill --topics --write` then publishes what has to be on it. Rows of open
-    windows, which only live views show, come with the next change.
+    Only an administrator of the brokers can; stop the platform first. `hydrodask backfill --topics --write` then
+    publishes what has to be on it. Rows of open windows, which only live views show, come with the next change.
 
-    Example: `hydrodask topics renew dead-letter --bootstrap 127.0.0.1:9092`
+    Example: `hydrodask topics renew dead-letter --profile local-admin`
     """
     from hydrodask.cli.datadir import DataDir
 
@@ -109,7 +109,7 @@ def list_(
 ) -> None:
     """List the platform's topics with partitions, replicas, offsets (summed) and retention.
 
-    Example: `hydrodask topics list --bootstrap 127.0.0.1:9092 --json`
+    Example: `hydrodask topics list --profile local-services --json`
     """
     effective = with_options(settings(profile, sets), bootstrap)
     found = topics.list_topics(effective)

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 
 from hydrodask import clock, kafka
 from hydrodask.channels import SENSORS
-from hydrodask.errors import ConfigError, RetryableError, UnreachableError
+from hydrodask.errors import ConfigError, FatalError, RetryableError, UnreachableError
 from hydrodask.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -126,6 +126,11 @@ def renew(settings: Settings, name: str) -> str:
     try:
         request.result(timeout_s + GRACE_S)
     except kafka.KafkaException as error:
+        if error.args[0].code() == kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise FatalError(
+                f"could not delete topic {topic} as user {settings.kafka.username!r}: only an administrator of the "
+                "brokers can do that (of a local Kafka: --profile local-admin)"
+            ) from error
         if error.args[0].code() != kafka.KafkaError.UNKNOWN_TOPIC_OR_PART:  # somebody has deleted it already
             kafka.raise_from(error, f"delete topic {topic}")
     end_s = clock.monotonic_s() + timeout_s

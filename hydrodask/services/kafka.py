@@ -1,7 +1,7 @@
 """Apache Kafka on this machine: one or three nodes, each broker and controller (KRaft), on loopback.
 
-Each node has three ports in a row: INTERNAL for the brokers themselves and this machine's own tools, EXTERNAL with TLS,
-passwords and rights by role for everybody else (`cluster/security`), CONTROLLER for the quorum.
+Each node has three ports in a row: INTERNAL for the brokers themselves and this machine's own platform, EXTERNAL with
+TLS for everybody else, CONTROLLER for the quorum. Each wants a login (`logins`); rights: `cluster/security`.
 """
 
 import base64
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydrodask import kafka as clients
-from hydrodask.errors import UnreachableError, UsageError
-from hydrodask.services import access, java, pinned, ports, security
+from hydrodask.errors import ConfigError, UnreachableError, UsageError
+from hydrodask.services import access, java, logins, pinned, ports, security
 from hydrodask.services.contract import Say
 from hydrodask.services.java import JavaService
 from hydrodask.services.server import Server
@@ -33,7 +33,6 @@ SCRAM_ITERATIONS = 8192
 
 _PROPERTIES = {
     "process.roles": "broker,controller",
-    "listener.security.protocol.map": "INTERNAL:PLAINTEXT,EXTERNAL:SASL_SSL,CONTROLLER:PLAINTEXT",
     "inter.broker.listener.name": "INTERNAL",
     "controller.listener.names": "CONTROLLER",
     # Few partitions of the internal topics start sooner.
@@ -50,14 +49,8 @@ _PROPERTIES = {
     "log.message.timestamp.before.max.ms": 2**63 - 1,
     "log.retention.ms": -1,
     "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,  # the default takes a quarter of our heap
-    # Rights by role on EXTERNAL. On loopback's INTERNAL nobody says who they are: that is the administrator.
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "super.users": "User:ANONYMOUS",
     "allow.everyone.if.no.acl.found": "false",
-    "listener.name.external.sasl.enabled.mechanisms": "SCRAM-SHA-512",
-    "listener.name.external.scram-sha-512.sasl.jaas.config": (
-        "org.apache.kafka.common.security.scram.ScramLoginModule required;"
-    ),
     "listener.name.external.ssl.keystore.type": "PEM",
     "listener.name.external.ssl.enabled.protocols": "TLSv1.3,TLSv1.2",
 }
@@ -125,8 +118,12 @@ class KafkaService(JavaService):
     def address(self) -> str:
         return self.bootstrap
 
+    def login(self, role: str = logins.ADMIN) -> Kafka:
+        """Return how a role of `cluster/security`, or the administrator, reaches the INTERNAL listeners."""
+        return logins.login(self.bootstrap, role, security.password_file(self.security, role))
+
     def sets(self) -> list[str]:
-        return ["kafka.embedded=false", f"kafka.bootstrap={self.bootstrap}", *self._replicated()]
+        return [*logins.sets(self.login(logins.OPERATOR)), *self._replicated()]
 
     def servers(self) -> Sequence[Server]:
         return [Server(node.name, node.at(0), self._log(node)) for node in self.nodes]
@@ -138,6 +135,7 @@ class KafkaService(JavaService):
     def prepare(self, say: Say) -> None:
         """Make keys and settings, and format the data folders of a new cluster."""
         self._refuse_other_count()
+        self.folder.chmod(0o700)  # one that an older version has made was open
         security.server_pem(self.security, "broker")
         cluster_id = self._cluster_id() or _new_id()
         for node in self.nodes:
@@ -148,7 +146,7 @@ class KafkaService(JavaService):
     def settle(self, say: Say) -> None:
         """Make the users with their passwords, and give each its rights."""
         say("giving users their rights")
-        patient = Kafka(embedded=False, bootstrap=self.bootstrap)
+        patient = self.login()
         admin = clients.admin(patient)
         clients.connect(admin, patient)
         changes: list[clients.UserScramCredentialAlteration] = [
@@ -165,16 +163,15 @@ class KafkaService(JavaService):
 
     def answers(self) -> bool:
         try:
-            settings = Kafka(embedded=False, bootstrap=self.bootstrap)
-            found = clients.admin(settings).list_topics(timeout=ANSWER_S)
-        except clients.KafkaException:
+            found = clients.admin(self.login()).list_topics(timeout=ANSWER_S)
+        except (clients.KafkaException, ConfigError):  # the latter: there is no password yet
             return False
         # Another Kafka may sit on the port: ours has the id that its data was formatted with.
         return len(found.brokers) == len(self.nodes) and found.cluster_id == self._cluster_id()
 
     def _prepare(self, node: Node, cluster_id: str, say: Say) -> None:
         node.folder.mkdir(parents=True, exist_ok=True)
-        node.properties.write_text(self._properties_text(node), encoding="utf-8")
+        security.write_secret(node.properties, self._properties_text(node).encode())
         if not (node.folder / "data" / "meta.properties").exists():
             say("formatting the data folders")
             tool = self.java("kafka.tools.StorageTool", jvm=self._logging(node))
@@ -186,6 +183,7 @@ class KafkaService(JavaService):
         texts = [f"{name}://{address}" for name, address in listeners.items()]
         properties = (
             _PROPERTIES
+            | self.guards()
             | self._copies()
             | {
                 "node.id": node.id,
@@ -197,6 +195,23 @@ class KafkaService(JavaService):
             }
         )
         return "".join(f"{key}={value}\n" for key, value in properties.items())
+
+    def guards(self) -> dict[str, str]:
+        """Return the settings that say who gets in; the administrator's password is made when there is none."""
+        return logins.guards(security.password(self.security, logins.ADMIN))
+
+    def refuse_other_options(self) -> None:
+        """Refuse, besides, to leave brokers running that let in others: an older version's, or with another password.
+
+        One by one they could not be changed: brokers of both kinds would not understand each other.
+        """
+        super().refuse_other_options()
+        for node in self.nodes:
+            if self.process(node.name) and logins.differ(node.properties.read_text(), self._properties_text(node)):
+                raise UsageError(
+                    f"{node.name} runs with other logins than it should: those of an older version or password; "
+                    "`hydrodask services down kafka` first: its data stays"
+                )
 
     def _copies(self) -> dict[str, int]:
         """Return how often records are kept: on every node, and acknowledged by all but one of three."""

@@ -18,10 +18,15 @@ PASSWORD_BYTES = 24
 
 def password(folder: Path, name: str) -> Path:
     """Return the file with the password `name`, mode 0600; makes both when there is none."""
-    path = folder / f"{name}.password"
+    path = password_file(folder, name)
     if not path.exists():
         write_secret(path, secrets.token_urlsafe(PASSWORD_BYTES).encode())
     return path
+
+
+def password_file(folder: Path, name: str) -> Path:
+    """Return where the password `name` is, or will be."""
+    return folder / f"{name}.password"
 
 
 def server_pem(folder: Path, name: str) -> Path:

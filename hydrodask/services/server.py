@@ -106,7 +106,7 @@ class ServerService(ABC):
         with processes.locked(self.folder / "lock"):
             missing = [server for server in self.servers() if self.process(server.name) is None]
             if len(missing) < len(self.servers()) or self._recorded():
-                self._refuse_other_options()
+                self.refuse_other_options()
             started: dict[str, Process] = {}
             try:
                 self._start(missing, started, say)
@@ -192,7 +192,8 @@ class ServerService(ABC):
                 "another program; stop that one, or choose another with --port"
             )
 
-    def _refuse_other_options(self) -> None:
+    def refuse_other_options(self) -> None:
+        """Raise UsageError if what runs was started with other options."""
         remembered = self._remembered()
         changed = [
             f"{option} {remembered[option]} and not {value}"

@@ -10,7 +10,6 @@ from hydrodask import clock
 from hydrodask.services import KafkaService
 from hydrodask.services.kafka import Node
 from hydrodask.services.ports import free_port
-from hydrodask.settings.model import Kafka
 from tests.chaos.proxy import Proxy
 from tests.chaos.stage import ALL_OPEN, Stage
 from tests.conftest import kill, quiet, running
@@ -54,9 +53,12 @@ class FarKafka(KafkaService):
         far = {
             "listeners": f"FAR://{node.at(3)}",
             "advertised.listeners": f"FAR://127.0.0.1:{self.network.port}",
-            "listener.security.protocol.map": "FAR:PLAINTEXT",
+            "listener.security.protocol.map": "FAR:SASL_PLAINTEXT",
         }
         lines = super()._properties_text(node).splitlines()
+        lines += [
+            line.replace("name.internal", "name.far") for line in lines if line.startswith("listener.name.internal")
+        ]
         return "".join(
             f"{line},{far[name]}\n" if (name := line.partition("=")[0]) in far else f"{line}\n" for line in lines
         )
@@ -73,7 +75,7 @@ def far(network: Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fa
 
 def test_only_broker_killed(broker: KafkaService, short: Path, tmp_path: Path, seed: int, wanted: Delivered) -> None:
     """Kill -9 of the only broker; it comes back after some seconds, and the run has waited for it."""
-    kafka = Kafka(embedded=False, bootstrap=broker.bootstrap)
+    kafka = broker.login()
     case = Stage(kafka, short, tmp_path / "data", name="only-broker-killed", seed=seed)
     with case.driver() as driver:
         case.reach(driver, case.moments(1)[0])
@@ -90,7 +92,7 @@ def test_one_of_three_brokers_killed(
     three: KafkaService, short: Path, tmp_path: Path, seed: int, wanted: Delivered
 ) -> None:
     """Kill -9 of one of three brokers: the run goes on with two, and with three again when it comes back."""
-    kafka = Kafka(embedded=False, bootstrap=three.bootstrap)
+    kafka = three.login()
     sets = (*ALL_OPEN, *three.sets())
     case = Stage(kafka, short, tmp_path, name="one-of-three-brokers-killed", seed=seed, sets=sets)
     victim = case.rng.choice(three.servers()).name
@@ -109,7 +111,7 @@ def test_one_of_three_brokers_killed(
 
 def test_broker_cut_off(far: FarKafka, short: Path, tmp_path: Path, seed: int, wanted: Delivered) -> None:
     """The network to the broker is cut for some seconds: connections break, or nothing comes through and none does."""
-    kafka, network = Kafka(embedded=False, bootstrap=far.bootstrap), far.network
+    kafka, network = far.login(), far.network
     case = Stage(kafka, short, tmp_path, name="broker-cut-off", seed=seed)
     with case.driver(more=[f"kafka.bootstrap=127.0.0.1:{network.port}"]) as driver:
         case.reach(driver, case.moments(1)[0])

@@ -23,12 +23,16 @@ _COUNTS = ("kept", "late", "left")
 """Of the operators' states, what counts all records since the group began."""
 
 
+_ADDED = ("wary_from",)
+"""What older states do not say."""
+
+
 def check_computed(part: Part, results: Results, wanted: dict[str, Ledger], place: int) -> None:
     """Compute everything anew and compare with files and snapshots.
 
     Rows that have to be on the topics go to `wanted`, by the check that looks for them.
     """
-    operators = Operators(part.source, part.sensor, part.turns, part.history)
+    operators = Operators(part.source, part.sensor, part.turns, part.history, part.wary_from)
     comparisons = {folder: _comparison(part, folder) for folder in COMPUTED}
     # That raw/ is damaged or not there is said once, with the windows that can't be computed for it.
     for samples in _cut(part, results["windows"]):
@@ -96,7 +100,8 @@ def _check_state(part: Part, taken: Snapshot, operators: Operators, result: Resu
         if name == "rigs" and counts:
             continue  # who was there before is not known either
         stored = {key: value for key, value in nodes.get(name, {}).items() if key in state or name != "rigs"}
-        stored, implied = ({k: v for k, v in one.items() if k not in counts} for one in (stored, state))
+        implied = {key: value for key, value in state.items() if key in stored or key not in _ADDED}
+        stored, implied = ({k: v for k, v in one.items() if k not in counts} for one in (stored, implied))
         if stored and _older(stored):
             result.skip(f"{taken.path}: its state of {name} was laid out by an older release")
         elif snapshot.encode(stored) != snapshot.encode(implied):

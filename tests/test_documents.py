@@ -459,3 +459,26 @@ def test_secret_in_a_url_is_refused() -> None:
     assert "hush" not in str(caught.value)
     with pytest.raises(ConfigError, match=r"redis://\*\*\*@h:1"):
         open_documents(Settings(documents=model.Documents(url="redis://me:hush@h:1/")))
+
+
+def test_the_write_ahead_log_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process has the new file when we switch it: SQLite does not wait for that, we do."""
+    path = tmp_path / "d.sqlite"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TABLE t (x)")
+    other.execute("BEGIN IMMEDIATE")
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if other.in_transaction:
+            other.execute("ROLLBACK")
+
+    monkeypatch.setattr("hydrodask.store.documents.sqlite.sleep_s", sleep)
+    documents = SqliteDocuments(path, timeout_s=5.0)
+    documents.write([put("a", 1)])
+
+    assert waits
+    assert [one["_id"] for one in documents.find("anomalies", {}, limit=9)] == ["a"]
+    documents.close()
+    other.close()

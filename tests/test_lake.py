@@ -1,5 +1,6 @@
 """The lake: names that are given once, ends in the metadata, and no half files."""
 
+import resource
 import subprocess
 import sys
 import threading
@@ -178,6 +179,19 @@ def test_broken_folder_is_retryable(tmp_path: Path) -> None:
 
     with pytest.raises(RetryableError, match=r"could not write raw/x in "):
         Files(str(tmp_path)).put_if_absent("raw/x", b"")
+
+
+def test_a_write_that_the_disk_refuses_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A file that may not grow, as on a full disk: what was begun of it goes, or each try would take more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(RetryableError, match="could not write a/x in"):
+            Files(str(tmp_path)).replace("a/x", b"x" * 10_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert list((tmp_path / "a").iterdir()) == []
 
 
 def test_unknown_file_system_is_fatal() -> None:

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from hydrodask import clock
 from hydrodask.decode import DecoderName
-from hydrodask.errors import IntegrityError
+from hydrodask.errors import FatalError, HydrodaskError, IntegrityError, StartOverError
 from hydrodask.observe.figures import part_lag_s
 from hydrodask.records import CycleRecord, Messages, WindowRecord
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Step, Window
-from tests.running import Life
+from hydrodask.stream.failures import Failures
+from tests.running import FOREVER_S, Life
 from tests.strategies import messages_of
 
 STAMP_MS = 1_767_229_200_000
@@ -59,7 +60,7 @@ def test_everything_has_its_place() -> None:
 
     assert life.table("raw").column("offset").to_pylist() == list(range(3000))
     assert life.table("windows").num_rows == 28
-    assert life.table("cycles").column("complete").to_pylist() == [True] * 5
+    assert life.table("cycles").column("complete").to_pylist() == [False] + [True] * 4
     assert [r["cycle"] for r in rows(life, "hydraulic-cycles")] == [0, 1, 2, 3, 4]
     assert sum(r["final"] for r in rows(life)) == 28
     assert (life.partition.pending, life.partition.durable) == (0, 3000)
@@ -538,3 +539,17 @@ def test_the_lag_of_who_is_far_behind_is_the_age_of_what_was_read_last() -> None
     life.feed(cut(0, 1))
 
     assert part_lag_s(life.partition.report(3000), STAMP_MS * 1000 + 90_000_000) == 90.0
+
+
+def test_a_graph_that_fails_at_one_place_is_given_up_though_commits_come() -> None:
+    """What fails with no record, as a commit's tick does, has not got on before one more record has been taken."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 10))
+    failures, said = Failures(FOREVER_S), []
+    for committed in (3, 6, 9):
+        life.partition.committed = committed
+        with pytest.raises(HydrodaskError) as caught, failures.of(life.partition.ctx, life.partition):
+            raise ZeroDivisionError
+        said.append(caught.type)
+
+    assert said == [StartOverError, StartOverError, FatalError]

@@ -175,3 +175,21 @@ def test_default_platform_that_was_killed_is_found_whole(tmp_path: Path) -> None
         assert driver.wait() == 0, driver.output
 
     fine(verify(effective))
+
+
+def test_a_snapshot_is_due_with_a_raw_file_and_with_no_other(tmp_path: Path) -> None:
+    """Where raw/ has to be first, a snapshot follows each of its files, whatever else has a file, and waits for it."""
+    life = living(f"file://{tmp_path}")
+    life.feed(cut(0, 1000, 0))
+    life.partition.committed = life.partition.position
+
+    def due() -> bool:
+        return life.partition.due(FOREVER_S, every_s=0.0, behind_max=10_000)
+
+    waiting = due()
+    windows = next(output for output in life.partition.ctx.files.values() if output.folder.startswith("windows"))
+    windows.roll(1000)
+    besides = due()
+    life.partition.roll(FOREVER_S, rows_max=1, age_s_max=0.0)
+
+    assert (waiting, besides, due()) == (False, False, True)

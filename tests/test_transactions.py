@@ -13,6 +13,7 @@ from hydrodask.ingest.commits import Commit
 from hydrodask.ingest.mark import Mark
 from hydrodask.ingest.reader import Reader
 from hydrodask.kafka import KafkaError, KafkaException, TopicPartition
+from hydrodask.records import Outgoing
 from hydrodask.settings.model import Kafka
 from hydrodask.store import topics
 from hydrodask.store.topics import Transactions
@@ -109,3 +110,23 @@ def test_in_time() -> None:
 
     with pytest.raises(TimeoutError):
         in_time(lambda: threading.Event().wait(1.0), 0.01)
+
+
+def test_only_a_partition_that_is_gone_changes_where_keys_go(client: MagicMock) -> None:
+    """After another refusal a rig stays where it was; after that one the client decides, for the topic is another."""
+    row = Outgoing("hydraulic-analytics", b"rig-2", b"{}")
+    slot = Transactions(Kafka(), 0, connect=lambda *_, **__: client, spread={row.topic: 3})
+
+    def place() -> int:
+        client.produce.side_effect = None
+        slot.commit([row], [])
+        return int(client.produce.call_args.args[3])
+
+    places = [place()]
+    for code in (KafkaError._TRANSPORT, KafkaError._UNKNOWN_PARTITION):
+        client.produce.side_effect = KafkaException(KafkaError(code, "no", retriable=True))
+        with pytest.raises(RetryableError):
+            slot.commit([row], [])
+        places.append(place())
+
+    assert places == [2, 2, -1]

@@ -378,10 +378,15 @@ def documents(settings: Settings, collection: str) -> list[dict[str, Any]]:
 
 
 class DaskProcesses:
-    """A scheduler and workers as processes of their own, as on a cluster, that a test may kill and start."""
+    """A scheduler and workers as processes of their own, as on a cluster, that a test may kill and start.
 
-    def __init__(self, folder: Path, port: int) -> None:
-        self.address = f"tcp://127.0.0.1:{port}"
+    With a `login` (settings of ours for one) they speak TLS.
+    """
+
+    def __init__(self, folder: Path, port: int, *, login: Mapping[str, Path] | None = None) -> None:
+        self.address = f"{'tls' if login else 'tcp'}://127.0.0.1:{port}"
+        options = {"ca_file": "--tls-ca-file", "cert_file": "--tls-cert", "key_file": "--tls-key"}
+        self._login = [part for key, file in (login or {}).items() for part in (options[key], str(file))]
         self.scheduler: subprocess.Popen[bytes]
         self.workers: list[subprocess.Popen[bytes]] = []
         self._folder = folder
@@ -402,12 +407,13 @@ class DaskProcesses:
 
     def start_scheduler(self) -> None:
         """Start the scheduler, on the same port each time."""
-        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", str(self._port), "--no-dashboard")
+        where = ("--host", self.address.rpartition(":")[0], "--port", str(self._port))
+        self.scheduler = self._start("scheduler", *where, "--no-dashboard", *self._login)
 
     def start_worker(self, *, nanny: bool = False) -> subprocess.Popen[bytes]:
         """Start one more worker, or a nanny that starts it."""
         options = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(self._folder)]
-        worker = self._start("worker", self.address, *options, "--nanny" if nanny else "--no-nanny")
+        worker = self._start("worker", self.address, *options, *self._login, "--nanny" if nanny else "--no-nanny")
         self.workers.append(worker)
         return worker
 

@@ -1,6 +1,8 @@
 """The metrics: what they say of an overview, over HTTP and through a Pushgateway."""
 
+import contextlib
 import logging
+import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from hydrodask.channels import SENSORS
+from hydrodask.doors.pages import AT_ONCE_MAX
 from hydrodask.errors import ConfigError
 from hydrodask.observe.example import NOW_US, example_overview
 from hydrodask.observe.figures import Figures
@@ -21,6 +24,7 @@ from hydrodask.observe.status import status_document
 from hydrodask.reports import WHOLE_RIG, Overview
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Observe
+from tests.doors.http import ask, attempts
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -201,6 +205,51 @@ def test_trouble_has_a_series_of_its_own() -> None:
         ("monitor", "hydraulic-PS1", "0", "stalled"): 1,
         ("monitor", "hydraulic-PS2", "0", "waiting"): 1,
     }
+
+
+def test_metrics_are_for_who_asks_by_our_name(served: Metrics) -> None:
+    """No page of others can have a browser read or frame them; there is one path, and nothing to change."""
+    found = list(attempts(served.url))
+
+    assert len(found) > 20
+    assert [one for one in found if not one["outcome"].startswith("refused")] == []
+
+
+def test_more_names_are_a_setting(newest: list[Overview]) -> None:
+    """A Prometheus in a container, or a proxy, has another name for this machine."""
+    metrics = Metrics(lambda: newest[0], settings(hosts=("host.docker.internal",)))
+    metrics.start()
+    place = metrics.url.split("/")[2]
+    answers = {
+        host: ask(place, "/metrics", {"Host": host})[0] for host in ("host.docker.internal:9464", "evil.example")
+    }
+    metrics.close()
+
+    assert answers == {"host.docker.internal:9464": 200, "evil.example": 421}
+
+
+def test_without_an_address_nothing_is_served(newest: list[Overview]) -> None:
+    """Who only pushes needs no open port."""
+    metrics = Metrics(lambda: newest[0], settings(metrics=None))
+    metrics.start()
+
+    assert metrics.url == ""
+    metrics.close()
+
+
+def test_more_requests_than_can_be_answered_are_turned_away(served: Metrics) -> None:
+    """Who opens connections and says nothing fills no process with threads; others are answered once he is gone."""
+    host, port = served.url.split("/")[2].split(":")
+    silent = [socket.create_connection((host, int(port)), 5) for _ in range(AT_ONCE_MAX)]
+    assert silent[-1].getsockname()
+    with socket.create_connection((host, int(port)), 5) as one_more:
+        assert one_more.recv(1) == b""
+    for one in silent:
+        one.close()
+    while True:
+        with contextlib.suppress(OSError):
+            if scraped(served.url):
+                break
 
 
 def test_a_taken_port_names_the_setting(served: Metrics, newest: list[Overview]) -> None:

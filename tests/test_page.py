@@ -1,5 +1,6 @@
 """The page on the Dask dashboard."""
 
+import logging
 import queue
 import subprocess
 import sys
@@ -11,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 from distributed.dashboard import scheduler as dashboard
 
+from hydrodask.doors.local import local_cluster
 from hydrodask.observe import page
 from hydrodask.observe.example import NOW_US, example_overview
 from hydrodask.reports import Overview
+from hydrodask.settings.model import Cluster
+from tests.doors.http import ask
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +136,8 @@ def test_the_headline_is_escaped() -> None:
 def test_the_dashboard_serves_the_page_by_itself() -> None:
     """Scripts and styles come from the dashboard, and the link is in its navigation bar."""
     page.register()
-    with LocalCluster(n_workers=0, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
+    settings = Cluster(dashboard="127.0.0.1:0")
+    with local_cluster(settings, workers=0, dashboard=settings.dashboard, silence_logs=logging.ERROR) as cluster:
         url = cluster.dashboard_link.replace("/status", page.ROUTE)
         with Client(cluster) as client:
             client.log_event(page.TOPIC, page.point(example_overview(), now_us=NOW_US))
@@ -147,7 +152,7 @@ def test_the_dashboard_serves_the_page_by_itself() -> None:
 
 @pytest.mark.cluster
 def test_a_remote_scheduler_serves_the_page(tmp_path: Path) -> None:
-    """With the preload, a scheduler in another process has the page, linked from all pages."""
+    """With the preload, a scheduler in another process has the page, linked from all pages, and our guard."""
     where = tmp_path / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1"]
     command += ["--port", "0", "--dashboard-address", "127.0.0.1:0"]
@@ -162,5 +167,7 @@ def test_a_remote_scheduler_serves_the_page(tmp_path: Path) -> None:
                     url = client.dashboard_link.replace("/status", path)
                     with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - loopback
                         assert b'href="hydro"' in answer.read()
+                        assert answer.headers["X-Frame-Options"] == "DENY"
+                assert ask(url.split("/")[2], "/eventstream", {})[0] == 404
         finally:
             process.terminate()

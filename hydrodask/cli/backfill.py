@@ -109,7 +109,7 @@ async def _run(effective: Settings, *, write: bool) -> "list[Report]":
     from hydrodask.stream.cluster import DaskCluster
 
     sources = sources_of(effective)
-    cluster = await DaskCluster.start(effective.cluster)
+    cluster = await DaskCluster.start(effective.cluster.model_copy(update={"dashboard": None}))  # nobody looks
     reports: list[Report] = []
     try:
         with Progress(console=errors, transient=True) as progress:

@@ -98,7 +98,9 @@ class Platform:
                 else "connecting to Dask …"
             )
             page.register()
-            cluster = asyncio.create_task(DaskCluster.start(self.settings.cluster), name="cluster")
+            cluster = asyncio.create_task(
+                DaskCluster.start(self.settings.cluster, self.settings.observe.hosts), name="cluster"
+            )
             stack.push_async_callback(_close, cluster)
             if not self.settings.kafka.embedded:
                 made = await asyncio.to_thread(create, self.settings)

@@ -43,9 +43,11 @@ def places(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
     `at_run` is for the run itself, which needs its ports now, makes missing topics, and waits for the broker as long as
     its settings say.
     """
-    yield machine.port("metrics port", "observe.metrics", settings.observe.metrics, at_run=at_run)
+    yield from machine.port("metrics port", "observe.metrics", settings.observe.metrics, at_run=at_run)
     if settings.cluster.address is None:
-        yield machine.port("dashboard port", "cluster.dashboard", settings.cluster.dashboard, at_run=at_run)
+        yield from machine.port("dashboard port", "cluster.dashboard", settings.cluster.dashboard, at_run=at_run)
+    elif not at_run:
+        yield reach.cluster(settings.cluster)
     yield reach.lake(settings)
     yield reach.documents(settings)
     yield reach.broker(settings, at_run=at_run)

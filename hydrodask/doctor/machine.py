@@ -4,10 +4,12 @@ import shlex
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from hydrodask import clock
 from hydrodask.doctor.finding import Finding, failed, passed, warned
+from hydrodask.doors.hosts import is_loopback
 from hydrodask.services.ports import can_bind
 from hydrodask.settings import Settings
 
@@ -91,20 +93,28 @@ def clocks(settings: Settings) -> Finding:
     return passed("clock", f"{clock.iso(now_us)}, file system {skew_s:+.1f} s")
 
 
-def port(check: str, key: str, address: str, *, at_run: bool = False) -> Finding:
-    """Say whether a server of ours could listen on `address`, host:port; port 0 is always free.
+def port(check: str, key: str, address: str | None, *, at_run: bool = False) -> Iterator[Finding]:
+    """Say whether a server of ours could listen on `address`, host:port (port 0 is always free), and who reaches it.
 
     One that is taken is a fail for the run that needs it, and no more than a warning else: it may be a run that has it.
     """
+    if address is None:
+        yield passed(check, "none is wanted")
+        return
     host, _, number = address.rpartition(":")
     if not number.isdigit() or int(number) > 65_535:
-        return failed(check, f"{key} has value {address!r}; want host:port", f"set {key}", 3)
-    if can_bind(int(number), host.strip("[]")):
-        return passed(check, f"{address} is free")
+        yield failed(check, f"{key} has value {address!r}; want host:port", f"set {key}", 3)
+        return
     text = f"{address} is taken or not of this machine"
-    if at_run:
-        return failed(check, text, f"choose another with --set {key}=HOST:PORT (port 0: any free one)", 3)
-    return warned(check, text, f"is a run going on? otherwise set {key}")
+    if can_bind(int(number), host.strip("[]")):
+        yield passed(check, f"{address} is free")
+    elif at_run:
+        yield failed(check, text, f"choose another with --set {key}=HOST:PORT (port 0: any free one)", 3)
+    else:
+        yield warned(check, text, f"is a run going on? otherwise set {key}")
+    if not is_loopback(host.strip("[]")):
+        advice = f"set {key} to 127.0.0.1:{number}, and let an ssh tunnel or a proxy with passwords lead there"
+        yield warned(check, f"{address} is open to other machines, without a password", advice)
 
 
 def existing(path: Path) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from hydrodask import clock
 from hydrodask.detect import Detector, load_rules
 from hydrodask.doctor.finding import Finding, failed, passed
+from hydrodask.doors import login
 from hydrodask.errors import ConfigError
 from hydrodask.ingest.feed import check_feed
 from hydrodask.ingest.topics import all_topics
@@ -43,10 +44,15 @@ def _keys(settings: Settings) -> str:
     return f"files are sealed by key {keyring.newest}; {len(keyring.names)} are known"
 
 
+def _cluster(settings: Settings) -> str:
+    return "one is started here" if settings.cluster.address is None else login.check(settings.cluster)
+
+
 _LOOKS: dict[str, Callable[[Settings], str]] = {
     "rules": _rules,
     "source": _source,
     "topics": _topics,
     "keys": _keys,
+    "cluster": _cluster,
 }
 """Each check, and what says how it is or raises ConfigError; in the order in which to mend what they find."""

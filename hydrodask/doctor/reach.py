@@ -1,5 +1,6 @@
 """Check what the platform talks to: lake, documents, broker."""
 
+import asyncio
 import contextlib
 import errno
 import tempfile
@@ -14,6 +15,7 @@ from hydrodask.errors import ConfigError, FatalError, HydrodaskError
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.topics import all_topics, unread
 from hydrodask.settings import Settings
+from hydrodask.settings.model import Cluster
 from hydrodask.store.documents import file_of, open_documents
 from hydrodask.store.files import Files
 
@@ -77,6 +79,18 @@ def broker(settings: Settings, *, at_run: bool = False) -> Finding:
         text = f"{where} answers; {len(missing)} of {len(all_topics(settings))} topics are missing"
         return warned("broker", text, "run makes them, and so does `hydrodask topics create`")
     return passed("broker", f"{where} answers, and has all {len(all_topics(settings))} topics")
+
+
+def cluster(settings: Cluster) -> Finding:
+    """Say whether a Dask scheduler of others answers, and takes our login."""
+    from hydrodask.doors import remote  # noqa: PLC0415  # slow, and few have such a cluster
+
+    try:
+        workers = asyncio.run(remote.workers(settings, timeout_s=ANSWER_S))
+    except HydrodaskError as error:
+        return failed("cluster", str(error), "start it, or correct the setting", error.exit_code)
+    text = f"{settings.address} answers; {workers} workers"
+    return passed("cluster", text) if workers else warned("cluster", text, "start some: dask worker ADDRESS")
 
 
 def topics(settings: Settings) -> list[Finding]:

@@ -48,7 +48,7 @@ class RunKeys:
 
 def keys_of_a_run() -> RunKeys:
     """Make keys that nobody else has: their authority signs one certificate, and its own key is forgotten."""
-    authority = new_authority("hydrodask run", RUN_DAYS)
+    authority = new_authority("authority of a hydrodask run", RUN_DAYS)  # another name, or the leaf looks self-signed
     leaf = signed(authority, "hydrodask run", RUN_DAYS, usages=(SERVER, CLIENT))
     return RunKeys(authority.certificate_pem.decode(), leaf.certificate_pem.decode(), leaf.key_pem.decode())
 

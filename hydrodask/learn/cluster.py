@@ -1,5 +1,6 @@
-"""The Dask cluster that trains and scores batches: with `stream/cluster`, the only importer of distributed."""
+"""The Dask cluster that trains and scores batches."""
 
+import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -7,8 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, SpecCluster
 
+from hydrodask.doors import remote
+from hydrodask.doors.local import local_cluster
+from hydrodask.doors.login import connecting
+from hydrodask.doors.remote import CONNECT_S
 from hydrodask.errors import UnreachableError, sentence
 from hydrodask.settings import Settings
 
@@ -22,32 +27,37 @@ CONFIG = {
 
 @contextmanager
 def training_cluster(settings: Settings) -> Iterator[Client]:
-    """Connect to `cluster.address`, or start `learn.workers` processes here. Raises UnreachableError."""
+    """Connect to `cluster.address`, or start `learn.workers` processes here.
+
+    Raises UnreachableError, and ConfigError for a login that can't be right.
+    """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     for name in ("distributed", "distributed.client", "bokeh", "tornado"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with dask.config.set(CONFIG):
         cluster = None
-        try:
-            if settings.cluster.address is None:
-                cluster = LocalCluster(
-                    n_workers=settings.learn.workers,
-                    threads_per_worker=1,
-                    host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
-                    memory_limit=settings.cluster.memory_limit,
-                    silence_logs=logging.CRITICAL,
-                )
-            client = Client(cluster or settings.cluster.address, timeout=20)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise UnreachableError(f"could not reach a Dask cluster to train on: {sentence(error)}") from error
+        if settings.cluster.address is None:
+            cluster = _local(settings)
+            client = Client(cluster, timeout=CONNECT_S)
+        else:
+            asyncio.run(remote.workers(settings.cluster))
+            with connecting(settings.cluster):
+                client = remote.client(settings.cluster)
         try:
             yield client
         finally:
             client.close()
             if cluster is not None:
                 cluster.close(timeout=10)
+
+
+def _local(settings: Settings) -> SpecCluster:
+    workers = settings.learn.workers
+    try:
+        return local_cluster(settings.cluster, workers=workers, silence_logs=logging.CRITICAL)
+    except (OSError, TimeoutError, RuntimeError) as error:
+        raise UnreachableError(f"could not start a Dask cluster to train on: {sentence(error)}") from error
 
 
 def workers_of(client: Client) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 The only module that imports prometheus_client. A scrape reads the newest overview; a
 record costs nothing here. The endpoint is on loopback unless `observe.metrics` says otherwise; it
-has no password, so whoever reaches it may read it.
+has no password, so whoever reaches it may read it, but no page of others in a browser.
 """
 
 import logging
@@ -18,8 +18,8 @@ from prometheus_client import (
     CollectorRegistry,
     ProcessCollector,
     delete_from_gateway,
+    make_wsgi_app,
     push_to_gateway,
-    start_http_server,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import basic_auth_handler, default_handler
@@ -28,6 +28,8 @@ from prometheus_client.registry import Collector
 
 from hydrodask import clock
 from hydrodask.background import Aside
+from hydrodask.doors.hosts import Hosts
+from hydrodask.doors.pages import Pages
 from hydrodask.errors import ConfigError
 from hydrodask.observe.figures import Figures, Newest
 from hydrodask.observe.series import Alarm, Series, counter, every_series
@@ -112,14 +114,12 @@ class Metrics:
             )
         self.registry.register(OverviewCollector(newest, self._push_failures))
         ProcessCollector(registry=self.registry)
-        self._server: Any = None
-        self._thread: threading.Thread | None = None
+        self._pages: Pages | None = None
 
     @property
     def trouble(self) -> str:
         """What has ended the endpoint before it was closed."""
-        there = self._server is None or self._thread is None or self._thread.is_alive()
-        return "" if there else "has ended: nothing is served any more"
+        return "" if self._pages is None or self._pages.alive else "has ended: nothing is served any more"
 
     @property
     def pushing(self) -> Aside | None:
@@ -128,23 +128,13 @@ class Metrics:
 
     @property
     def url(self) -> str:
-        """Where to scrape; empty before `start`."""
-        if self._server is None:
-            return ""
-        host, port = self._server.server_address[:2]
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/metrics"
+        """Where to scrape; empty before `start`, and when nothing is served."""
+        return "" if self._pages is None else self._pages.url
 
     def start(self) -> None:
         """Begin to serve and push. Raises ConfigError when the address can't be used."""
-        host, port = _address(self._observe.metrics)
-        try:
-            self._server, self._thread = start_http_server(port, host, self.registry)
-        except OSError as error:
-            raise ConfigError(
-                f"observe.metrics has value {self._observe.metrics!r}, but nothing can be served "
-                f"there: {error.strerror or error}; choose another with "
-                "--set observe.metrics=HOST:PORT (port 0: any free one)"
-            ) from error
+        if self._observe.metrics is not None:
+            self._pages = self._serve(self._observe.metrics)
         if self._pusher is not None:
             self._pusher.start()
 
@@ -152,11 +142,21 @@ class Metrics:
         """Stop serving, and remove what was pushed. May be called twice, and without `start`."""
         if self._pusher is not None:
             self._pusher.close()
-        if self._server is not None and self._thread is not None:
-            self._server.shutdown()
-            self._server.server_close()
-            self._thread.join(PUSH_S_MAX)
-            self._server = None
+        if self._pages is not None:
+            self._pages.close()
+            self._pages = None
+
+    def _serve(self, address: str) -> Pages:
+        host, port = _address(address)
+        page = make_wsgi_app(self.registry)
+        try:
+            return Pages(host, port, "/metrics", page, Hosts(host, self._observe.hosts))
+        except OSError as error:
+            raise ConfigError(
+                f"observe.metrics has value {address!r}, but nothing can be served "
+                f"there: {error.strerror or error}; choose another with "
+                "--set observe.metrics=HOST:PORT (port 0: any free one)"
+            ) from error
 
     def _push_failures(self) -> int:
         return 0 if self._pusher is None else self._pusher.failures

@@ -170,6 +170,15 @@ def _merge(into: Tree, tree: Tree, origins: dict[str, str], name: str, prefix: s
             origins[path] = name
 
 
+_FILES = (
+    ("kafka", "password_file"),
+    ("kafka", "ca_file"),
+    ("documents", "password_file"),
+    *(("cluster", key) for key in ("ca_file", "cert_file", "key_file")),
+)
+"""Settings that name passwords and certificates."""
+
+
 def _place_files(merged: Tree) -> None:
     """Look for passwords, keys and certificates below the data directory, where local services make theirs."""
     for section, key in _FILES:

@@ -170,7 +170,11 @@ class Cluster(Section):
     memory_limit: Annotated[str, BeforeValidator(str), Field(pattern=r"(?i)^(auto|\d+(\.\d+)?([kmgtp]i?)?b?)$")] = (
         "4GiB"
     )
-    dashboard: str = "127.0.0.1:8787"
+    dashboard: str | None = "127.0.0.1:8787"
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    insecure: bool = False
 
 
 class Source(Section):
@@ -220,7 +224,8 @@ class Learn(Section):
 class Observe(Section):
     """Metrics and views."""
 
-    metrics: str = "127.0.0.1:9464"
+    metrics: str | None = "127.0.0.1:9464"
+    hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")], ...] = ()
     pushgateway: Url | None = None
     password_file: Path | None = None
     push_every: PositiveDuration = 2.0

@@ -15,6 +15,7 @@ def broken(settings: "Settings") -> Iterator[str]:
     yield from _of_time(settings)
     yield from _of_rows(settings)
     yield from _of_room(settings)
+    yield from _of_logins(settings)
 
 
 def _of_time(settings: "Settings") -> Iterator[str]:
@@ -76,6 +77,13 @@ def _of_room(settings: "Settings") -> Iterator[str]:
             f"detect.baseline.exit ({baseline.exit:g}) must be at most detect.baseline.enter ({baseline.enter:g}): "
             "what begins would end at once"
         )
+
+
+def _of_logins(settings: "Settings") -> Iterator[str]:
+    files = {key: getattr(settings.cluster, key) for key in ("ca_file", "cert_file", "key_file")}
+    missing = [f"cluster.{key}" for key, file in files.items() if file is None]
+    if 0 < len(missing) < len(files):
+        yield f"{' and '.join(missing)} must be set, too: cluster.ca_file, cert_file and key_file are one login"
 
 
 def within_step(settings: "Settings") -> "Settings":

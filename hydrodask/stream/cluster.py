@@ -1,4 +1,4 @@
-"""The Dask cluster: the only module that imports distributed. Workers by address, and steps that run on them."""
+"""The Dask cluster of a run: workers by address, and steps that run on them."""
 
 import asyncio
 import contextlib
@@ -10,9 +10,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster
+from distributed import Client, KilledWorker, SpecCluster
 from distributed.client import FutureCancelledError
 
+from hydrodask.doors import remote
+from hydrodask.doors.local import local_cluster
+from hydrodask.doors.login import connecting
 from hydrodask.errors import FatalError, RetryableError, UnreachableError, WorkerLostError, kind_and_sentence, sentence
 from hydrodask.reports import StepReport
 from hydrodask.settings.model import Cluster
@@ -69,36 +72,35 @@ _GONE_MAX = 1000
 class DaskCluster:
     """A cluster, ours or somebody's, as the coordinator sees it."""
 
-    def __init__(self, client: Client, cluster: LocalCluster | None) -> None:
+    def __init__(self, client: Client, cluster: SpecCluster | None) -> None:
         self._client = client
         self._cluster = cluster
         self._seen: dict[str, tuple[str, int, int]] = {}
         """Status, memory and its limit, in bytes, of each worker when it was last heard of."""
 
     @classmethod
-    async def start(cls, settings: Cluster) -> Self:
-        """Connect to `settings.address`, or start a cluster on loopback. Raises UnreachableError."""
+    async def start(cls, settings: Cluster, names: Sequence[str] = ()) -> Self:
+        """Connect to `settings.address`, or start a cluster on loopback, its dashboard known by `names`, too.
+
+        Raises UnreachableError, and ConfigError for a login that can't be right.
+        """
         if settings.address is not None:
-            return await cls.connect(settings.address)
+            return await cls.connect(settings)
         dask.config.set(CONFIG)
-        dask.config.set(
-            {"distributed.scheduler.dashboard.bokeh-application.allow_websocket_origin": _origins(settings.dashboard)}
-        )
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
         # Numerical libraries must not start threads of their own in each worker.
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             os.environ.setdefault(name, "1")
-        cluster = await _local(settings)
+        cluster = await _local(settings, names)
         return cls(await Client(cluster, asynchronous=True, set_as_default=False), cluster)
 
     @classmethod
-    async def connect(cls, address: str) -> Self:
-        """Connect to a scheduler."""
-        try:
-            return cls(await Client(address, asynchronous=True, set_as_default=False, timeout=20), None)
-        except (OSError, TimeoutError, ValueError) as error:
-            raise UnreachableError(f"could not reach the Dask scheduler at {address}: {sentence(error)}") from error
+    async def connect(cls, settings: Cluster) -> Self:
+        """Connect to the scheduler at `settings.address`."""
+        await remote.workers(settings)
+        with connecting(settings):
+            return cls(await remote.client(settings, asynchronous=True, set_as_default=False), None)
 
     @property
     def dashboard(self) -> str:
@@ -214,17 +216,15 @@ def _mib(size: int) -> str:
     return f"{size / 2**20:,.0f} MiB"
 
 
-async def _local(settings: Cluster) -> LocalCluster:
+async def _local(settings: Cluster, names: Sequence[str]) -> SpecCluster:
     """Start a cluster on loopback, again if a worker dies meanwhile. Raises UnreachableError."""
     attempt = 1
     while True:
-        cluster = LocalCluster(
-            n_workers=settings.workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=settings.dashboard,
-            memory_limit=settings.memory_limit,
+        cluster = local_cluster(
+            settings,
+            workers=settings.workers,
+            dashboard=settings.dashboard,
+            names=names,
             asynchronous=True,
             silence_logs=logging.ERROR,
         )
@@ -237,9 +237,3 @@ async def _local(settings: Cluster) -> LocalCluster:
                 raise UnreachableError(what) from error
             log.warning("%s", what)
             attempt += 1
-
-
-def _origins(dashboard: str) -> list[str]:
-    """Return from which pages a browser may open the dashboard's socket: ours, not any."""
-    port = dashboard.rpartition(":")[2]
-    return [f"{host}:{port}" for host in ("127.0.0.1", "localhost")] if port != "0" else ["*"]

@@ -1,0 +1,101 @@
+"""A Dask cluster that is started here, with its doors locked.
+
+Driver, scheduler, nannies and workers speak TLS and show each other a certificate of this run; nobody else has one. The
+scheduler's web server is guarded, and is not there without a dashboard; workers have none.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import dask
+import distributed
+from distributed import Nanny, SpecCluster
+from distributed.security import Security
+
+from hydrodask.doors.certificates import keys_of_a_run
+from hydrodask.doors.guard import Guard
+from hydrodask.doors.hosts import Hosts
+from hydrodask.settings.model import Cluster
+
+HOST = "127.0.0.1"
+ORIGINS = "distributed.scheduler.dashboard.bokeh-application.allow_websocket_origin"
+"""Where Dask's pages, once there is a port, find from which others a browser may open their socket."""
+
+
+class Scheduler(distributed.Scheduler):  # type: ignore[misc]  # Dask has no types
+    """A scheduler whose web server is guarded; without an address for it there is none."""
+
+    def __init__(self, *, names: Sequence[str] = (), **options: Any) -> None:
+        self._names = names
+        super().__init__(**options)
+
+    def start_http_server(
+        self, routes: Any, dashboard_address: str | None, default_port: int = 0, ssl_options: Any = None
+    ) -> None:
+        """Begin to serve, if anything is to be served; called by Dask before it adds its pages."""
+        if dashboard_address is None:
+            return
+        super().start_http_server(routes, dashboard_address, default_port, ssl_options)
+        hosts = Hosts(dashboard_address.rpartition(":")[0], self._names)
+        guard(self, hosts)
+        dask.config.set({ORIGINS: hosts.origins(self.http_server.port)})
+
+
+class Worker(distributed.Worker):  # type: ignore[misc]
+    """A worker without a web server."""
+
+    def start_http_server(self, *_arguments: Any, **_options: Any) -> None:
+        """Do not listen: what there is to see of workers, the scheduler's pages have."""
+
+
+def guard(scheduler: distributed.Scheduler, hosts: Hosts | None) -> None:
+    """Let nobody in at a scheduler's web server who is not to be there; see Guard."""
+    from distributed.dashboard.scheduler import applications  # noqa: PLC0415  # slow, and only needed with a dashboard
+
+    scheduler.http_server.request_callback = Guard(scheduler.http_application, applications, hosts)
+
+
+def local_cluster(
+    settings: Cluster,
+    *,
+    workers: int,
+    dashboard: str | None = None,
+    names: Sequence[str] = (),
+    asynchronous: bool = False,
+    silence_logs: int,
+) -> SpecCluster:
+    """Return a cluster on loopback: started, or with `asynchronous` to be awaited. Raises what Dask raises."""
+    login = Security() if settings.insecure else run_login()
+    shared: dict[str, Any] = {
+        "host": HOST,
+        "security": login,
+        "protocol": "tls://" if login.require_encryption else "tcp://",
+    }
+    scheduler = {"dashboard": dashboard is not None, "dashboard_address": dashboard, "names": names, "port": 0}
+    worker = {
+        "cls": Nanny,
+        "options": {
+            **shared,
+            "nthreads": 1,
+            "memory_limit": settings.memory_limit,
+            "silence_logs": silence_logs,
+            "worker_class": Worker,
+        },
+    }
+    return SpecCluster(
+        workers=dict.fromkeys(range(workers), worker),
+        worker=worker,
+        scheduler={"cls": Scheduler, "options": {**shared, **scheduler}},
+        asynchronous=asynchronous,
+        silence_logs=silence_logs,
+        security=login,
+    )
+
+
+def run_login() -> Security:
+    """Return a login that only processes of this run have: keys in memory, made now."""
+    keys = keys_of_a_run()
+    mine: dict[str, str] = {}
+    for role in ("client", "scheduler", "worker"):
+        mine |= {f"tls_{role}_cert": keys.certificate, f"tls_{role}_key": keys.key}
+    return Security(require_encryption=True, tls_ca_file=keys.authority, **mine)

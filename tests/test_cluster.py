@@ -55,7 +55,7 @@ def test_worker_killed_before_it_is_there_is_started_again() -> None:
     killer.join()
 
     assert killed
-    assert len(workers) == 1
+    assert [worker.partition("://")[0] for worker in workers] == ["tls"]
 
 
 def test_who_has_lost_the_scheduler_is_asked_for_memory_in_vain() -> None:

@@ -35,7 +35,9 @@ def add_to(app: typer.Typer) -> None:
 def run(
     profile: Profile = None,
     sets: Sets = None,
-    cluster: Annotated[str | None, typer.Option(help="tcp://… of a Dask scheduler.", show_default=False)] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="tls://… (or tcp://… on this machine) of a Dask scheduler.", show_default=False)
+    ] = None,
     source: Annotated[str | None, typer.Option(help="simulator, recording:DIR or none.", show_default=False)] = None,
     speed: Annotated[
         str | None, typer.Option(help="1 = real time, 60 = a minute a second, max.", show_default=False)

@@ -27,7 +27,7 @@ def watching(platform: Platform, *, terminal: bool) -> Iterator[None]:
         published = page.publish(overview, send=_sender(platform), rigs_max=rigs_max)
         stack.callback(published.close)
         dashboard = platform.cluster.dashboard
-        platform.links = {"metrics": metrics.url}
+        platform.links = {"metrics": metrics.url} if metrics.url else {}
         if dashboard:
             platform.links |= {"dashboard": dashboard, "hydro page": dashboard.replace("/status", "/hydro")}
         if terminal:

@@ -61,8 +61,9 @@ def _worker(root: psutil.Process) -> psutil.Process:
     return max(forks, key=lambda p: p.cpu_times().user)
 
 
-PEERS = tuple(
-    Peer(
+def variant(name: str, settings: str, *tuned: str) -> Peer:
+    """Return the platform with some settings, which `settings` describes."""
+    return Peer(
         name,
         guarantee="exactly once: Kafka transactions, put-if-absent Parquet",
         settings=settings,
@@ -74,8 +75,9 @@ PEERS = tuple(
         victim=_worker,
         footnotes=("`both` is the whole platform: also cycle profiles, rules, baselines, incidents and documents.",),
     )
-    for name, settings, tuned in (
-        ("hydrodask", "defaults: 1 worker, trigger, commit and updates 0.5 s", ()),
-        ("hydrodask-latency", "trigger, commit and updates every 20 ms", LATENCY),
-    )
+
+
+PEERS = (
+    variant("hydrodask", "defaults: 1 worker, trigger, commit and updates 0.5 s"),
+    variant("hydrodask-latency", "trigger, commit and updates every 20 ms", *LATENCY),
 )

@@ -26,6 +26,9 @@ _FILES = (
     ("learn", "password_file"),
     ("observe", "password_file"),
     ("lake", "key_file"),
+    ("cluster", "ca_file"),
+    ("cluster", "cert_file"),
+    ("cluster", "key_file"),
 )
 """What is looked for below the data directory, where local services make theirs."""
 
@@ -168,15 +171,6 @@ def _merge(into: Tree, tree: Tree, origins: dict[str, str], name: str, prefix: s
         else:
             into[key] = value
             origins[path] = name
-
-
-_FILES = (
-    ("kafka", "password_file"),
-    ("kafka", "ca_file"),
-    ("documents", "password_file"),
-    *(("cluster", key) for key in ("ca_file", "cert_file", "key_file")),
-)
-"""Settings that name passwords and certificates."""
 
 
 def _place_files(merged: Tree) -> None:

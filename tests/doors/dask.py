@@ -1,122 +1,153 @@
-"""What a stranger tries at Dask's ports: `python -m tests.doors.dask ADDRESS …`, a JSON line for each attempt.
+"""Ask Dask's ports who they are, and have them run code: in the clear, by TLS without and with a certificate of mine.
 
-An address is `host:port` or what Dask prints. Nothing of hydrodask is imported: a stranger has only distributed. What
-counts is an answer: with TLS 1.3 who has no login seems to be connected until he reads. Exit code 1 if a door is open.
+A plain script for the standard library alone; its contract is in `_stranger`. It speaks Dask's own protocol. An answer
+is what counts: with TLS 1.3 who has no login seems to be connected until he reads.
 """
 
-import sys
-
-sys.path[:] = [folder for folder in sys.path if not folder.endswith("doors")]  # else `dask` is this file
-
-import asyncio
 import http.client
 import json
 import os
 import pickle
 import socket
 import ssl
+import struct
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from distributed.comm import connect
-from distributed.security import Security
+WAIT_S = 10.0
+HOST = "127.0.0.1"
+GREETING = {"compression": None, "python": list(sys.version_info[:3]), "pickle-protocol": 4}
+WHO = {"op": "identity", "reply": True}
+RUN = {"op": "run", "function": pickle.dumps(os.getuid), "reply": True}
+"""What a worker and a nanny do for whoever may ask."""
 
-WAIT_S = 5.0
-REFUSALS = (OSError, RuntimeError, ValueError, TypeError, http.client.HTTPException, EOFError)
-"""What distributed, TLS and HTTP say when nobody answers."""
+RUN_IN_DRIVER = {**RUN, "op": "run_function"}
+MINE = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=hydrodask run"]
+"""What makes a certificate that names whom it likes."""
 
-
-def attempts(address: str) -> Iterator[dict[str, str]]:
-    """Try everything at one port, and give what came of it: `refused: …` or `OPEN: …`."""
-    place = address.rpartition("://")[2]
-    for name, attempt in ATTEMPTS.items():
-        yield {"door": f"dask {place}", "attempt": name, "outcome": outcome(attempt, place)}
-
-
-def outcome(attempt: Callable[[str], Any], place: str) -> str:
-    """Return what an attempt came to; one that finds nobody there proves nothing."""
-    host, _, port = place.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), WAIT_S).close()
-    except OSError as error:
-        return f"NOBODY THERE: {error}"
-    try:
-        answer = attempt(place)
-    except TimeoutError:
-        return "NO ANSWER: which may be a slow machine, and proves nothing"
-    except REFUSALS as error:
-        return f"refused: {type(error).__name__}: {' '.join(str(error).split())[:120]}"
-    return f"OPEN: {str(answer)[:120]}"
+Connect = Callable[[int], socket.socket]
 
 
-def ask(place: str, protocol: str, question: dict[str, Any], login: Security) -> Any:
-    """Return Dask's answer to a question."""
-
-    async def go() -> Any:
-        arguments = login.get_connection_args("client")
-        comm = await connect(f"{protocol}://{place}", timeout=WAIT_S, **arguments)
-        try:
-            await comm.write(question)
-            return await comm.read()
-        finally:
-            comm.abort()
-
-    return asyncio.run(asyncio.wait_for(go(), 2 * WAIT_S))
+def plain(port: int) -> socket.socket:
+    """Connect in the clear."""
+    return socket.create_connection((HOST, port), WAIT_S)
 
 
-def without_login(place: str) -> bytes:
-    """Speak TLS without a certificate, and wait for an answer."""
+def by_tls(port: int, certificate: Path | None = None) -> socket.socket:
+    """Connect by TLS, with or without a certificate of our own."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    host, _, port = place.rpartition(":")
-    with (
-        socket.create_connection((host, int(port)), WAIT_S) as plain,
-        context.wrap_socket(plain, server_hostname=host) as encrypted,
-    ):
-        encrypted.sendall(b"\0" * 64)
-        return answered(encrypted.recv(64))
+    if certificate is not None:
+        context.load_cert_chain(certificate)
+    return context.wrap_socket(plain(port), server_hostname=HOST)
 
 
-def by_http(place: str) -> bytes:
-    """Ask for a page."""
-    connection = http.client.HTTPConnection(place, timeout=WAIT_S)
+def asked(port: int, connect: Connect, question: dict[str, Any]) -> bytes:
+    """Return what comes after the greetings, or all that comes."""
+    with connect(port) as dask:
+        dask.sendall(message(GREETING) + message(question))
+        greeting = received(dask)
+        return received(dask) or greeting
+
+
+def received(dask: socket.socket) -> bytes:
+    """Return the next message, or as much of it as comes."""
+    size = exactly(dask, 8)
+    return exactly(dask, min(65_536, *struct.unpack("<Q", size))) if len(size) == 8 else size
+
+
+def exactly(dask: socket.socket, size: int) -> bytes:
+    """Return so many bytes, fewer at the end."""
+    data = b""
+    while len(data) < size and (more := dask.recv(size - len(data))):
+        data += more
+    return data
+
+
+def message(value: dict[str, Any]) -> bytes:
+    """Return one message as Dask sends it: a length, then one frame with its own."""
+    frame = packed(value)
+    return struct.pack("<QQQ", 16 + len(frame), 1, len(frame)) + frame
+
+
+def packed(value: Any) -> bytes:
+    """Return a value as MessagePack."""
+    if value is None or isinstance(value, bool):
+        return {None: b"\xc0", False: b"\xc2", True: b"\xc3"}[value]
+    if isinstance(value, int):
+        return struct.pack(">BI", 0xCE, value)
+    if isinstance(value, str):
+        return struct.pack(">BH", 0xDA, len(value.encode())) + value.encode()
+    if isinstance(value, bytes):
+        return struct.pack(">BH", 0xC5, len(value)) + value
+    if isinstance(value, list):
+        return struct.pack(">BH", 0xDC, len(value)) + b"".join(map(packed, value))
+    return struct.pack(">BH", 0xDE, len(value)) + b"".join(packed(key) + packed(one) for key, one in value.items())
+
+
+def page(port: int) -> bytes:
+    """Return what a web browser gets."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=WAIT_S)
     try:
-        connection.request("GET", "/sitemap.json")
-        return answered(connection.getresponse().read())
+        connection.request("GET", "/info/main/workers.html")
+        return connection.getresponse().read()
     finally:
         connection.close()
 
 
-def answered(data: bytes) -> bytes:
-    """Return an answer; the end of a connection is none."""
-    if not data:
-        raise EOFError("the connection was closed")
-    return data
+def certificate(folder: str) -> Path | None:
+    """Return a file with a key of ours and its certificate, signed by nobody else; None if there is no OpenSSL here."""
+    parts = [Path(folder) / "key.pem", Path(folder) / "certificate.pem"]
+    try:
+        options = ["-keyout", str(parts[0]), "-out", str(parts[1])]
+        subprocess.run(["openssl", *MINE, *options], capture_output=True, check=True, timeout=60)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    both = Path(folder) / "both.pem"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return both
 
 
-WHO = {"op": "identity", "reply": True}
-RUN = {"op": "run", "function": pickle.dumps(os.getuid), "reply": True}
-"""What a worker and a nanny do for whoever asks."""
-
-RUN_IN_DRIVER = {**RUN, "op": "run_function"}
-ATTEMPTS: dict[str, Callable[[str], Any]] = {
-    "plain: who are you": lambda place: ask(place, "tcp", WHO, Security(require_encryption=False)),
-    "plain: run code": lambda place: ask(place, "tcp", RUN, Security(require_encryption=False)),
-    "plain: run code in the driver": lambda place: ask(place, "tcp", RUN_IN_DRIVER, Security(require_encryption=False)),
-    "TLS without a certificate": without_login,
-    "TLS, a certificate of my own: who are you": lambda place: ask(place, "tls", WHO, Security.temporary()),
-    "TLS, a certificate of my own: run code": lambda place: ask(place, "tls", RUN, Security.temporary()),
-    "HTTP": by_http,
-}
+def attempts(mine: Path | None) -> Iterator[tuple[str, Callable[[int], bytes] | None]]:
+    """Give each attempt; None for one that can't be made."""
+    yield "who are you, in the clear", partial(asked, connect=plain, question=WHO)
+    yield "run code, in the clear", partial(asked, connect=plain, question=RUN)
+    yield "run code in the driver, in the clear", partial(asked, connect=plain, question=RUN_IN_DRIVER)
+    yield "run code, by TLS without a certificate", partial(asked, connect=by_tls, question=RUN)
+    for name, question in (("who are you", WHO), ("run code", RUN), ("run code in the driver", RUN_IN_DRIVER)):
+        with_mine = partial(asked, connect=partial(by_tls, certificate=mine), question=question)
+        yield f"{name}, by TLS with a certificate of mine", None if mine is None else with_mine
+    yield "a page, by HTTP", page
 
 
-def main() -> None:
-    """Try every address that is named."""
-    lines = [line for address in sys.argv[1:] for line in attempts(address)]
-    for line in lines:
-        print(json.dumps(line), flush=True)
-    sys.exit(0 if lines and all(line["outcome"].startswith("refused") for line in lines) else 1)
+def outcome(attempt: Callable[[int], bytes] | None, port: int) -> str:
+    """Return what comes of an attempt. Who does not answer at all may be slow: that is an error, and no refusal."""
+    if attempt is None:
+        return "skipped: there is no openssl here, to make a certificate"
+    plain(port).close()
+    try:
+        answer = attempt(port)
+    except TimeoutError:
+        raise
+    except (OSError, http.client.HTTPException) as error:
+        return f"refused: {type(error).__name__}: {' '.join(str(error).split())[:100]}"
+    return f"open: {answer[:100]!r}" if answer else "refused: the connection was closed without an answer"
+
+
+def main(context: dict[str, Any]) -> None:
+    """Try each port."""
+    with tempfile.TemporaryDirectory() as folder:
+        mine = certificate(folder)
+        for port in context["dask"]:
+            for name, attempt in attempts(mine):
+                row = {"door": f"Dask, port {port}", "attempt": name, "outcome": outcome(attempt, port)}
+                sys.stdout.write(json.dumps(row) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(json.loads(sys.argv[1]))

@@ -396,21 +396,17 @@ async def _forever(_one: Coordinator) -> None:
     await asyncio.sleep(FOR_EVER_S)
 
 
-def test_scheduler_that_stays_away_ends_the_run() -> None:
-    """Patience has an end, and the message says whose."""
-    cluster = FakeCluster(["w1"], away=True)
-
-    with pytest.raises(FatalError, match=r"gave up after 300 s \(step.patience\): the Dask scheduler"):
-        play(cluster, _forever)
-
-    assert PATIENCE_S < cluster.now_s < PATIENCE_S + SHORTLY_S
-
-
-def test_cluster_without_workers_ends_the_run() -> None:
-    """An empty cluster is waited for, though not for ever."""
-    cluster = FakeCluster([])
-
-    with pytest.raises(FatalError, match="no worker"):
+@pytest.mark.parametrize(
+    ("cluster", "said"),
+    [
+        (FakeCluster(["w1"], away=True), r"gave up after 300 s \(step.patience\): the Dask scheduler"),
+        (FakeCluster([]), "no worker"),
+    ],
+    ids=["scheduler", "workers"],
+)
+def test_who_stays_away_ends_the_run(cluster: FakeCluster, said: str) -> None:
+    """A scheduler, or all workers: patience has an end, and the message says whose."""
+    with pytest.raises(FatalError, match=said):
         play(cluster, _forever)
 
     assert PATIENCE_S < cluster.now_s < PATIENCE_S + SHORTLY_S
@@ -440,16 +436,11 @@ def test_slot_that_a_zombie_took_is_taken_back() -> None:
     assert max(o.generation for o in cluster.orders) > 1
 
 
-def test_fatal_error_ends_the_run() -> None:
-    """It comes out as it is."""
-    with pytest.raises(FatalError, match="disk on fire"):
-        play(FakeCluster(["w1"], failing={"w1": FatalError("disk on fire")}), _forever)
-
-
-def test_configuration_that_a_worker_refuses_ends_the_run() -> None:
-    """No repetition mends what a setting names on the worker's machine: the sentence comes out at once."""
-    with pytest.raises(ConfigError, match="no such rules"):
-        play(FakeCluster(["w1"], failing={"w1": ConfigError("no such rules")}), _forever)
+@pytest.mark.parametrize("error", [FatalError("disk on fire"), ConfigError("no such rules")], ids=repr)
+def test_an_error_that_no_repetition_mends_ends_the_run(error: HydrodaskError) -> None:
+    """It comes out at once and as it is, what a setting names on the worker's machine too."""
+    with pytest.raises(type(error), match=str(error)):
+        play(FakeCluster(["w1"], failing={"w1": error}), _forever)
 
 
 def test_retryable_error_of_a_step_is_waited_out() -> None:

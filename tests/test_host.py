@@ -278,23 +278,14 @@ def test_a_loss_that_a_crash_follows_is_remembered() -> None:
         assert (totals["lost"], one.host.partitions[TS1].consumed) == (3, 3)
 
 
-def test_a_position_past_the_end_ends_the_run() -> None:
-    """The topic is not the one that was read."""
-    with bench() as one:
-        one.send(TS1, 0, 5)
-        one.step(TS1)
-        one.step(TS1, mode="flush")
-        one.crash()
-        one.broker.logs[TS1].entries.clear()
-        one.broker.logs[TS1]._stable = 0
-        with pytest.raises(FatalError, match="past the log's end 0"):
-            one.step(TS1)
-
-
-def test_a_log_that_has_become_shorter_while_it_was_read_ends_the_run(one: Bench) -> None:
-    """Its position is past the end of the same log: there is nothing to go on with."""
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_position_past_the_end_of_the_same_log_ends_the_run(one: Bench, restarted: bool) -> None:
+    """There is nothing to go on with: while it runs, and when it opens the partition."""
     one.send(TS1, 0, 5)
     settle(one, TS1)
+    if restarted:
+        one.step(TS1, mode="flush")
+        one.crash()
     one.broker.logs[TS1].entries.clear()
     one.broker.logs[TS1]._stable = 0
     with pytest.raises(FatalError, match="past the log's end 0"):

@@ -17,7 +17,7 @@ from tests.delivery import until
 
 
 @pytest.mark.parametrize(
-    "one", [Mark("c/t+/x", 2_000_000_000, 2_000_000_007, "c/o", 3, 4, 5), Mark("c/", 0, 7), Mark("c/t", 0, 0)]
+    "one", [Mark("c/t+/x", 2_000_000_000, 2_000_000_007, 3, 4, 5), Mark("c/", 0, 7), Mark("c/t", 0, 0)]
 )
 def test_mark_is_read_as_it_was_written(one: Mark) -> None:
     """Whatever ids hold: slashes, plus signs, nothing."""

@@ -81,6 +81,13 @@ def assert_read_twice(settings: Settings) -> None:
     fine(verify(settings))
 
 
+def again(settings: Settings, sets: list[str], folder: Path) -> str:
+    """Make the topic anew with the same hours, and run to the end; return what the run has said."""
+    make_anew(settings, SENSOR)
+    hours(settings)
+    return to_the_end(sets, folder / "log of the next")
+
+
 def test_same_hours_again_in_a_topic_made_anew_between_two_runs(kafka: Kafka, tmp_path: Path) -> None:
     """All of them are read, give final windows of their own and no late rows; the run says so."""
     sets, settings = sets_of(kafka, tmp_path, "between", *QUICK), settings_of(kafka, tmp_path, "between")
@@ -88,9 +95,7 @@ def test_same_hours_again_in_a_topic_made_anew_between_two_runs(kafka: Kafka, tm
     hours(settings)
     to_the_end(sets, tmp_path / "log")
 
-    make_anew(settings, SENSOR)
-    hours(settings)
-    said = to_the_end(sets, tmp_path / "log of the next")
+    said = again(settings, sets, tmp_path)
 
     assert f"between-{SENSOR}-0: between-{SENSOR}-0 is another log than before" in said.replace("\n", " ")
     assert_read_twice(settings)
@@ -142,9 +147,7 @@ def test_killed_run_and_a_topic_made_anew(kafka: Kafka, tmp_path: Path) -> None:
         reach(driver, settings, PER_HOUR)
         driver.kill()
 
-    make_anew(settings, SENSOR)
-    hours(settings)
-    said = to_the_end(sets, tmp_path / "log of the next")
+    said = again(settings, sets, tmp_path)
 
     assert "is another log than before" in said
     offsets = [int(str(row["offset"])) for row in lake(settings, "raw")]

@@ -45,6 +45,11 @@ def finals(settings: Settings, name: str) -> list[str]:
     return sorted(str(row) for row in rows if name == "dead-letter" or row.get("final", True))
 
 
+def all_is_read(progress: Progress) -> None:
+    """Wait until the group has committed all that there is."""
+    until(lambda: not any(progress.ends()[n] - at for n, at in progress.offsets().items()), "all is read")
+
+
 def test_rows_that_a_new_topic_lacks_are_published_once(kafka: Kafka, recording: Path, tmp_path: Path) -> None:
     """All three outputs are made anew while nobody runs: `verify` names them, one command brings back byte for byte."""
     settings = run_real(kafka, recording, tmp_path, "remade").settings
@@ -120,7 +125,7 @@ def test_outputs_wait_for_a_topic_that_is_gone_and_nothing_else_does(kafka: Kafk
             assert progress.offsets()["PS1"] == 5
             create(settings)
             until(lambda: len(letters(settings)) == 5, "those that waited are published")
-            until(lambda: not any(progress.ends()[n] - at for n, at in progress.offsets().items()), "all is read")
+            all_is_read(progress)
         until(lambda: "was made anew, without what was published before" in driver.output, "it says what is missing")
         done = restore_topics(settings, write=True)
         assert driver.process.poll() is None
@@ -147,7 +152,7 @@ def test_window_rows_wait_for_their_topic_and_are_judged_then(
             until(lambda: progress.offsets()["labels"] == CYCLES, "labels go on")
             assert progress.offsets()["PS1"] == 0
             create(settings)
-            until(lambda: not any(progress.ends()[n] - at for n, at in progress.offsets().items()), "all is read")
+            all_is_read(progress)
         until(lambda: documents(settings, "incidents") == wanted.incidents, "all incidents are there", seconds=30)
         assert driver.stop() == 0
 
@@ -165,7 +170,7 @@ def test_window_rows_of_before_come_back_beside_a_run(
     with Driver(sets, tmp_path / "log") as driver:
         publish_samples(settings, short)
         with Progress(settings) as progress:
-            until(lambda: not any(progress.ends()[n] - at for n, at in progress.offsets().items()), "all is read")
+            all_is_read(progress)
         until(lambda: documents(settings, "incidents") == wanted.incidents, "all incidents are there")
         delete(settings, "analytics")
         bad(settings, 0, 5)  # which go on meanwhile

@@ -29,24 +29,14 @@ CYCLES_PER_FILE = 200
 CYCLE_US = CYCLE_S * US_PER_S
 
 
-@dataclass(slots=True)
-class Imported:
-    """What an import did. `files` were written, `replaced` of them over others; `known` hold what was there already.
-
-    `streamed` cycles differ from what the stream has stored, and were left out; `moved` ones another import has brought
-    with another start.
-    """
+@dataclass(slots=True, kw_only=True)
+class Imported(Merged):
+    """What an import has read, and what became of the rows of all folders."""
 
     rig: str
     cycles: int
     labels: int
     samples: int = 0
-    files: int = 0
-    known: int = 0
-    replaced: int = 0
-    streamed: int = 0
-    moved: int = 0
-    file_bytes: int = 0
     means_only: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     """A sentence for each sensor whose values are far outside what the table of sensors knows."""
@@ -140,7 +130,7 @@ def import_archive(
     from other files: each is in the lake once. Labels come last, so that no half import is trained on. Raises
     ConfigError and RetryableError.
     """
-    done = Imported(place.rig, len(archive), 0 if archive.labels is None else len(archive))
+    done = Imported(rig=place.rig, cycles=len(archive), labels=0 if archive.labels is None else len(archive))
     profiles: dict[str, list[Profiles]] = {}
     for sensor in SENSORS:
         profiles[sensor] = list(archive.profiles(sensor, place))
@@ -151,24 +141,14 @@ def import_archive(
     for sensor, parts in profiles.items():
         folder = Folder(lake, f"cycles/sensor={sensor}", start="cycle_start")
         each = CHANNELS[sensor].samples_per_cycle
-        _count(done, folder.merge(source, profiles_tables(parts, partition=0), each=each, rows_max=CYCLES_PER_FILE))
+        done += folder.merge(source, profiles_tables(parts, partition=0), each=each, rows_max=CYCLES_PER_FILE)
         done.samples += sum(int(part.count.sum()) for part in parts)
         done.means_only += [sensor] if all(np.isnan(part.m2).all() for part in parts) else []
         progress(sensor)
     if archive.labels is not None:
         folder = Folder(lake, "labels", start="timestamp")
-        _count(done, folder.merge(source, _labels(archive, place), each=1, rows_max=len(archive)))
+        done += folder.merge(source, _labels(archive, place), each=1, rows_max=len(archive))
     return done
-
-
-def _count(done: Imported, merged: Merged) -> None:
-    """Add what became of a folder's rows."""
-    done.files += merged.files
-    done.known += merged.known
-    done.replaced += merged.replaced
-    done.streamed = max(done.streamed, merged.streamed)
-    done.moved = max(done.moved, merged.moved)
-    done.file_bytes += merged.file_bytes
 
 
 def _samples(channel: Channel, cycle: Int64, values: Float64, first: int, place: Place) -> Samples:

@@ -5,6 +5,7 @@ differ, in the file where they are; rows of the stream stay as they are.
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,7 +30,7 @@ class Merged:
     """What became of rows: files that were written, of these `replaced`, and files that hold them already (`known`).
 
     `streamed` counts rows that differ from what the stream has stored, which stays; `moved` those whose cycle another
-    import has brought with another start.
+    import has brought with another start. Of several folders with the same cycles the largest count of those holds.
     """
 
     files: int = 0
@@ -38,6 +39,15 @@ class Merged:
     streamed: int = 0
     moved: int = 0
     file_bytes: int = 0
+
+    def __iadd__(self, other: "Merged") -> Self:
+        self.files += other.files
+        self.known += other.known
+        self.replaced += other.replaced
+        self.streamed = max(self.streamed, other.streamed)
+        self.moved = max(self.moved, other.moved)
+        self.file_bytes += other.file_bytes
+        return self
 
 
 class Folder:

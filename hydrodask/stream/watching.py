@@ -77,5 +77,5 @@ def ids_of(order: Order, surroundings: Surroundings) -> Ids:
 def commit_of(partition: Partition, order: Order) -> TopicPartition:
     """Return what to commit for a partition: the broker's offset, and our mark."""
     ctx, (position, emitted) = partition.ctx, partition.mark
-    said = Mark(ctx.log, ctx.base, emitted, "", order.run, order.generation, partition.snapshot_offset)
+    said = Mark(ctx.log, ctx.base, emitted, order.run, order.generation, partition.snapshot_offset)
     return TopicPartition(*ctx.source, position - ctx.base, mark.write(said))

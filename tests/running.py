@@ -1,6 +1,7 @@
 """Test doubles and drivers: the life of one partition in memory, and a whole platform until it is idle."""
 
 import asyncio
+import http.client
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from hydrodask.cli.datadir import DataDir
 from hydrodask.cli.platform import Platform
 from hydrodask.records import Change, Messages, Outgoing
 from hydrodask.reports import Overview
+from hydrodask.services.ports import basic
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 from hydrodask.store.files import Files
@@ -141,3 +143,13 @@ def folder(data_dir: Path, name: str) -> pa.Table:
     """Return a folder of the lake as one table, empty when there is none."""
     path = data_dir / "lake" / name
     return ds.dataset(path, partitioning="hive").to_table() if path.exists() else pa.table({})
+
+
+def status_of(address: str, path: str, login: tuple[str, str] | None = None, method: str = "GET") -> int:
+    """Return the status with which the web server at host:port answers."""
+    connection = http.client.HTTPConnection(address, timeout=10)
+    try:
+        connection.request(method, path, headers=basic(*login) if login else {})
+        return connection.getresponse().status
+    finally:
+        connection.close()

@@ -31,6 +31,7 @@ from hydrodask.records import Upsert
 from hydrodask.reports import Component, Overview, PartitionReport
 from hydrodask.services import MlflowService
 from hydrodask.services.ports import free_port
+from hydrodask.settings import Url
 from hydrodask.store.documents import open_documents
 from tests.conftest import quiet
 from tests.learned import Trained, write_archive
@@ -232,7 +233,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowService]:
 @pytest.mark.timeout(900)
 def test_a_server_holds_runs_and_models(trained: Trained, server: MlflowService, tmp_path: Path) -> None:
     """With an MLflow server runs, artefacts and aliases go there, and a scorer finds its champion there."""
-    learn = trained.settings.learn.model_copy(update={"mlflow": f"http://{server.address}"})
+    learn = trained.settings.learn.model_copy(update={"mlflow": Url(server.url), "password_file": server.password_file})
     lake = trained.settings.lake.model_copy(update={"url": trained.settings.lake_url})
     settings = trained.settings.model_copy(update={"learn": learn, "lake": lake, "data_dir": tmp_path})
     with warnings.catch_warnings():

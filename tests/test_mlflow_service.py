@@ -11,10 +11,12 @@ from typing import Any
 import psutil
 import pytest
 
-from hydrodask.services import MlflowService
-from hydrodask.services.ports import can_bind, free_port
+from hydrodask.services import MlflowService, security
+from hydrodask.services.ports import basic, can_bind, free_port
+from hydrodask.settings.hidden import USER
 from tests.conftest import quiet
 from tests.delivery import until
+from tests.running import status_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # the environment is made the first time
 
@@ -35,7 +37,8 @@ def call(service: MlflowService, path: str, body: dict[str, object] | bytes, met
     connection = http.client.HTTPConnection(service.address, timeout=10)
     try:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        connection.request(method, path, data, {"Content-Type": "application/json"})
+        login = basic(USER, security.secret(service.password_file))
+        connection.request(method, path, data, {"Content-Type": "application/json", **login})
         response = connection.getresponse()
         answer = response.read()
         assert response.status == 200, answer
@@ -67,6 +70,22 @@ def test_runs_models_and_artefacts_outlive_a_kill(mlflow: MlflowService) -> None
     assert name.encode() in call(mlflow, f"{api}/registered-models/get?name={name}", b"", "GET")
     assert call(mlflow, artefact, b"", "GET") == b"weights"
     assert any((mlflow.folder / "artifacts").rglob("model.onnx"))
+
+
+def test_nobody_gets_in_without_the_password(mlflow: MlflowService) -> None:
+    """Pages, interface, artefacts and health alike; the right one opens all."""
+    right = security.secret(mlflow.password_file)
+    for path in (
+        "/",
+        "/health",
+        "/version",
+        "/api/2.0/mlflow/registered-models/search",
+        "/api/2.0/mlflow-artifacts/artifacts",
+    ):
+        for login in (None, (USER, "wrong"), (USER, ""), ("admin", right)):
+            assert status_of(mlflow.address, path, login) == 401, path
+    assert status_of(mlflow.address, "/version", (USER, right)) == 200
+    assert status_of(mlflow.address, "/api/2.0/mlflow-artifacts/artifacts/x", None, "PUT") == 401
 
 
 def test_its_packages_are_its_own(mlflow: MlflowService) -> None:

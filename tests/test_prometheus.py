@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import stat
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -19,14 +20,15 @@ from hydrodask.observe.example import example_overview
 from hydrodask.observe.figures import Newest
 from hydrodask.observe.metrics import Metrics, OverviewCollector
 from hydrodask.reports import Overview
-from hydrodask.services import AlertmanagerService, PrometheusService, PushgatewayService, ports
-from hydrodask.services.ports import can_bind, free_port, http_get
+from hydrodask.services import AlertmanagerService, PrometheusService, PushgatewayService, ports, security
+from hydrodask.services.ports import can_bind, free_port
 from hydrodask.services.prometheus import SETTINGS, PackagedService
 from hydrodask.settings import CONF, Settings, load
 from hydrodask.settings.load import read_yaml
 from hydrodask.settings.model import Kafka
 from tests.conftest import needs
 from tests.delivery import Driver, publish, sets_of, settings_of, shorten, until
+from tests.running import status_of
 from tests.test_services import quiet
 
 DASHBOARD = CONF / "grafana" / "hydrodask.json"
@@ -165,7 +167,7 @@ def family(folder: Path, desk: ThreadingHTTPServer, platform_port: int) -> Itera
 
 def ask(family: dict[str, PackagedService], expression: str) -> list[dict[str, Any]]:
     """Return what Prometheus gives for an expression now; fails when it does not understand it."""
-    body = http_get(family["prometheus"].address, f"/api/v1/query?query={quote(expression)}", timeout_s=5)
+    body = family["prometheus"].get(f"/api/v1/query?query={quote(expression)}")
     assert body is not None, expression
     return list(json.loads(body)["data"]["result"])
 
@@ -189,6 +191,26 @@ def test_settings_and_rules_pass_their_own_tools(family: dict[str, PackagedServi
     assert "SUCCESS" in tool(prometheus, "promtool", "test", "rules", str(SETTINGS / "rules_test.yml"))
     for path in (SETTINGS, alertmanager.folder):
         assert "SUCCESS" in tool(alertmanager, "amtool", "check-config", str(path / "alertmanager.yml"))
+
+
+@pytest.mark.integration
+def test_nobody_gets_in_without_the_password(family: dict[str, PackagedService], tmp_path: Path) -> None:
+    """Each wants a login for everything: to push, to delete, to silence, to ask, to reload."""
+    for service in family.values():
+        for path in ("/", "/metrics", "/-/ready", "/api/v1/status", "/api/v2/silences", "/-/quit"):
+            for login in (None, ("hydrodask", "wrong"), ("admin", security.secret(service.password_file))):
+                assert status_of(service.address, path, login) == 401, (service.name, path)
+        assert [mode(service.folder / name) for name in ("password", "web.yml")] == [0o600, 0o600]
+    stranger = load(sets=[family["pushgateway"].sets()[0], f"data_dir={tmp_path}"], environ={})[0]
+    metrics = Metrics(example_overview, stranger)
+    assert metrics._pusher is not None
+    metrics._pusher.push()
+    assert metrics._pusher.failures == 1
+
+
+def mode(path: Path) -> int:
+    """Return the rights on a file."""
+    return stat.S_IMODE(path.stat().st_mode)
 
 
 @pytest.mark.integration
@@ -229,8 +251,14 @@ def test_an_alert_reaches_the_desk_and_is_taken_back(
     family: dict[str, PackagedService], desk: ThreadingHTTPServer, tmp_path: Path
 ) -> None:
     """A sensor with health 80 is told to the webhook within a minute, with what to do; so is its recovery."""
-    gateway = family["pushgateway"].sets()[0]
-    settings = load(sets=[gateway, "observe.metrics=127.0.0.1:0", "observe.push_every=1s", f"data_dir={tmp_path}"])[0]
+    settings = load(
+        sets=[
+            *family["pushgateway"].sets(),
+            "observe.metrics=127.0.0.1:0",
+            "observe.push_every=1s",
+            f"data_dir={tmp_path}",
+        ]
+    )[0]
     health = [80.0]
 
     def overview() -> Overview:

@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hydrodask.errors import ConfigError
-from hydrodask.services import pinned, ports
+from hydrodask.services import pinned, ports, security
 from hydrodask.services.contract import Say
 from hydrodask.services.server import Server, ServerService
+from hydrodask.settings.hidden import USER
 
 VERSION = "3.17.2"
 PORT = 5000
 ANSWER_S = 3.0
+SOURCE = pinned.SOURCE / "mlflow"
 
 
 class MlflowService(ServerService):
@@ -28,6 +30,7 @@ class MlflowService(ServerService):
     def __init__(self, folder: Path, *, port: int | None = None, with_parent: bool = False) -> None:
         super().__init__(folder, with_parent=with_parent)
         self.port = self.choice("port", port, PORT)
+        self.password_file = self.folder / "password"
         self.environment = pinned.cache_folder() / f"mlflow-{VERSION}-python{sys.version_info[0]}.{sys.version_info[1]}"
 
     @property
@@ -41,7 +44,7 @@ class MlflowService(ServerService):
 
     def install(self, say: Say) -> None:
         """Make the environment, once: every file that pip installs is pinned by its hash."""
-        wanted = pinned.SOURCE / self.name / "requirements.txt"
+        wanted = SOURCE / "requirements.txt"
         if not wanted.exists():
             raise ConfigError(f"local services need a checkout of hydrodask: there is no {wanted}")
         if self.environment.exists():
@@ -60,7 +63,14 @@ class MlflowService(ServerService):
     def argv(self, server: Server) -> Sequence[str]:  # noqa: ARG002  # there is but one
         # `mlflow server` would start this as a child, which a kill of it leaves behind.
         where = ["--host", ports.LOOPBACK, "--port", str(self.port), "--workers", "1"]
-        return [str(_python(self.environment)), "-m", "uvicorn", *where, "mlflow.server.fastapi_app:app"]
+        return [str(_python(self.environment)), "-m", "uvicorn", *where, "--app-dir", str(SOURCE), "locked:app"]
+
+    def sets(self) -> list[str]:
+        return [f"learn.mlflow={self.url}", f"learn.password_file={self.password_file}"]
+
+    def prepare(self, say: Say) -> None:  # noqa: ARG002  # it takes no time
+        """Make the password, once."""
+        security.secret(self.password_file)
 
     def environ(self, server: Server) -> Mapping[str, str]:  # noqa: ARG002  # there is but one
         """Return what `mlflow server` tells its child; the version is pinned, and so are these names."""
@@ -74,14 +84,21 @@ class MlflowService(ServerService):
             "_MLFLOW_SGI_NAME": "uvicorn",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # seven processes for judging language models
             "MLFLOW_DISABLE_TELEMETRY": "true",
-            "PYTHONPATH": "",  # nothing of ours in its environment
+            "HYDRODASK_MLFLOW_USER": USER,
+            "HYDRODASK_MLFLOW_PASSWORD_FILE": str(self.password_file),
+            "PYTHONDONTWRITEBYTECODE": "1",  # nothing of it in our source
         }
 
     def answers(self) -> bool:
         """Say whether it is our version that answers, and its database does too."""
-        version = ports.http_get(self.address, "/version", timeout_s=ANSWER_S)
         search = "/api/2.0/mlflow/registered-models/search?max_results=1"
-        return version == VERSION.encode() and ports.http_get(self.address, search, timeout_s=ANSWER_S) is not None
+        return self._get("/version") == VERSION.encode() and self._get(search) is not None
+
+    def _get(self, path: str) -> bytes | None:
+        if not self.password_file.exists():
+            return None
+        login = (USER, security.secret(self.password_file))
+        return ports.http_get(self.address, path, timeout_s=ANSWER_S, login=login)
 
 
 def _make(environment: Path, requirements: Path, say: Say) -> None:

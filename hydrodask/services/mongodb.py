@@ -1,6 +1,5 @@
 """MongoDB on this machine: a replica set of one, with authentication, on loopback."""
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,8 +76,7 @@ class MongoService(ServerService):
         """Make the data folder, the passwords and the key, once."""
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
         for path in (self._key, self.password_file, self._admin_file):
-            if not path.exists():
-                security.write_secret(path, secrets.token_hex(32).encode("ascii"))
+            security.secret(path)
 
     def settle(self, say: Say) -> None:
         """Make the replica set and the users, once; each part that is there is left as it is."""

@@ -1,5 +1,6 @@
 """Ports on loopback: a free one, whether one is taken, and what a web server on one says."""
 
+import base64
 import http.client
 import random
 import socket
@@ -63,11 +64,14 @@ def open_at(address: str) -> bool:
     return answers(port_of(address), address.rpartition(":")[0])
 
 
-def http_get(address: str, path: str, *, timeout_s: float) -> bytes | None:
-    """Return the body at `path` of the web server at `host:port`; None without one, or when it refuses."""
+def http_get(address: str, path: str, *, timeout_s: float, login: tuple[str, str] | None = None) -> bytes | None:
+    """Return the body at `path` of the web server at `host:port`; None without one, or when it refuses.
+
+    `login` is a user and a password.
+    """
     connection = http.client.HTTPConnection(address, timeout=timeout_s)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=basic(*login) if login else {})
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException):
@@ -75,3 +79,12 @@ def http_get(address: str, path: str, *, timeout_s: float) -> bytes | None:
     finally:
         connection.close()
     return body if response.status == HTTP_OK else None
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    """Return the header that says who asks.
+
+    >>> basic("hydrodask", "x")
+    {'Authorization': 'Basic aHlkcm9kYXNrOng='}
+    """
+    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}

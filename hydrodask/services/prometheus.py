@@ -3,18 +3,28 @@
 Their settings are `conf/prometheus`, with the addresses that the services really have.
 """
 
+import ctypes
+import secrets
 import shutil
+import string
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from hydrodask.services import debian, pinned, ports
+import yaml
+
+from hydrodask.errors import UnreachableError
+from hydrodask.services import debian, pinned, ports, security
 from hydrodask.services.contract import Say
 from hydrodask.services.server import Server, ServerService
 from hydrodask.settings import CONF
+from hydrodask.settings.hidden import USER
 
 ANSWER_S = 3.0
+COST = 10
+"""Two to this power are the rounds of a guess, 50 ms; a server remembers who was right."""
+SALT_LETTERS = 22
 SETTINGS = CONF / "prometheus"
 PLATFORM = "127.0.0.1:9464"
 """Where `observe.metrics` is by default."""
@@ -31,6 +41,7 @@ class PackagedService(ServerService):
         super().__init__(folder, with_parent=with_parent)
         self.port = self.choice("port", port, self.port_default)
         self.root = pinned.cache_folder() / f"{self.name}-{self.version}"
+        self.password_file = self.folder / "password"
 
     @property
     def address(self) -> str:
@@ -53,7 +64,21 @@ class PackagedService(ServerService):
         return [Server(self.name, self.address)]
 
     def answers(self) -> bool:
-        return ports.http_get(self.address, "/-/ready", timeout_s=ANSWER_S) is not None
+        return self.get("/-/ready") is not None
+
+    def get(self, path: str) -> bytes | None:
+        """Return the body at `path`, asked for with our password; None when nothing or no yes comes."""
+        if not self.password_file.exists():
+            return None
+        login = (USER, security.secret(self.password_file))
+        return ports.http_get(self.address, path, timeout_s=ANSWER_S, login=login)
+
+    def prepare(self, say: Say) -> None:  # noqa: ARG002  # it takes no time
+        """Make the password, once, and what the server needs to tell it from others."""
+        known = yaml.safe_dump(
+            {"basic_auth_users": {USER: bcrypt(security.secret(self.password_file).encode("ascii"))}}
+        )
+        security.write_secret(self.folder / "web.yml", known.encode("ascii"))
 
     def _copy(self, name: str, addresses: Mapping[str, str]) -> None:
         """Write a file of `conf/prometheus` into our folder, with other addresses than the default ones."""
@@ -71,12 +96,13 @@ class PushgatewayService(PackagedService):
     port_default = 9091
 
     def sets(self) -> list[str]:
-        return [f"observe.pushgateway={self.url}"]
+        return [f"observe.pushgateway={self.url}", f"observe.password_file={self.password_file}"]
 
     def argv(self, server: Server) -> Sequence[str]:
         return [
             self.program("prometheus-pushgateway"),
             f"--web.listen-address={server.address}",
+            f"--web.config.file={self.folder / 'web.yml'}",
             f"--web.local-assets={self.root}/usr/share/prometheus/pushgateway",
             f"--persistence.file={self.folder / 'metrics'}",
             "--persistence.interval=10s",
@@ -118,11 +144,13 @@ class AlertmanagerService(PackagedService):
             f"--config.file={self.folder / 'alertmanager.yml'}",
             f"--storage.path={self.folder / 'data'}",
             f"--web.listen-address={server.address}",
+            f"--web.config.file={self.folder / 'web.yml'}",
             "--cluster.listen-address=",  # there is but one
         ]
 
-    def prepare(self, say: Say) -> None:  # noqa: ARG002  # it takes no time
+    def prepare(self, say: Say) -> None:
         """Write the settings, and the templates of messages."""
+        super().prepare(say)
         shutil.copytree(self.root / "usr/share/prometheus/alertmanager", self.folder / "share", dirs_exist_ok=True)
         self._copy("alertmanager.yml", {WEBHOOK: self.webhook})
 
@@ -152,17 +180,43 @@ class PrometheusService(PackagedService):
             "--storage.tsdb.retention.size=2GB",
             "--rules.alert.resend-delay=5s",  # a fresh Alertmanager would hear of an alert after a minute only
             f"--web.listen-address={server.address}",
+            f"--web.config.file={self.folder / 'web.yml'}",
             f"--web.local-assets={self.root}/usr/share/prometheus/web/",
         ]
 
-    def prepare(self, say: Say) -> None:  # noqa: ARG002  # it takes no time
-        """Write the settings and the rules."""
+    def prepare(self, say: Say) -> None:
+        """Write the settings, with the logins of the servers that are asked, and the rules."""
+        super().prepare(say)
         beside = self.folder.parent
-        addresses = {
-            "127.0.0.1:9090": self.address,
-            "127.0.0.1:9091": PushgatewayService(beside / "pushgateway").address,
-            "127.0.0.1:9193": AlertmanagerService(beside / "alertmanager").address,
-            PLATFORM: self.platform,
-        }
-        self._copy("prometheus.yml", addresses)
+        gateway, manager = PushgatewayService(beside / "pushgateway"), AlertmanagerService(beside / "alertmanager")
         self._copy("rules.yml", {})
+        self._copy(
+            "prometheus.yml",
+            {
+                "127.0.0.1:9090": self.address,
+                "127.0.0.1:9091": gateway.address,
+                "127.0.0.1:9193": manager.address,
+                PLATFORM: self.platform,
+            },
+        )
+        path = self.folder / "prometheus.yml"
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        asked = {self.address: self, gateway.address: gateway, manager.address: manager}
+        for one in (*settings["scrape_configs"], *settings["alerting"]["alertmanagers"]):
+            service = asked.get(one["static_configs"][0]["targets"][0])
+            if service is not None:
+                one["basic_auth"] = {"username": USER, "password_file": str(service.password_file)}
+        path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+
+def bcrypt(password: bytes) -> str:
+    """Return how the family's servers keep a password. Debian's own library makes it: Python's way to it is going."""
+    library = ctypes.CDLL("libcrypt.so.1")
+    library.crypt.restype = ctypes.c_char_p
+    library.crypt.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
+    letters = "./" + string.ascii_letters + string.digits
+    salt = "".join(secrets.choice(letters) for _ in range(SALT_LETTERS - 1)) + "."
+    made = library.crypt(password, f"$2b${COST}${salt}".encode("ascii"))
+    if made is None or not made.startswith(b"$2b$"):
+        raise UnreachableError("could not make a password for Prometheus' servers: this libcrypt knows no bcrypt")
+    return str(made.decode("ascii"))

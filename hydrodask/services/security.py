@@ -14,6 +14,7 @@ RENEW_DAYS = 30
 """A server's certificate that has less left is made anew at a start."""
 
 PASSWORD_BYTES = 24
+SECRET_BYTES = 32
 
 
 def password(folder: Path, name: str) -> Path:
@@ -27,6 +28,13 @@ def password(folder: Path, name: str) -> Path:
 def password_file(folder: Path, name: str) -> Path:
     """Return where the password `name` is, or will be."""
     return folder / f"{name}.password"
+
+
+def secret(path: Path) -> str:
+    """Return the secret in a file of letters and digits, mode 0600; makes it when there is none."""
+    if not path.exists():
+        write_secret(path, secrets.token_hex(SECRET_BYTES).encode("ascii"))
+    return path.read_text(encoding="ascii").strip()
 
 
 def server_pem(folder: Path, name: str) -> Path:

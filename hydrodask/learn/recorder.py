@@ -68,6 +68,7 @@ class Recorder:
     def register(self, result: Result, example: Float64) -> Version:
         """Store the model, native and as ONNX, with its card, as a new version. Raises FatalError, see `results`."""
         check_registrable(result)
+        self.registry.digests.keep(PREFIX + result.target.name, result.run_id, result.onnx)
         with reachable(self.uri), mlflow.start_run(run_id=result.run_id, nested=True), folder() as here:
             (here / "model.onnx").write_bytes(result.onnx)
             mlflow.log_artifacts(str(here), "onnx")

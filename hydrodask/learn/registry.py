@@ -26,6 +26,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from hydrodask.errors import FatalError, UnreachableError, UsageError, sentence
+from hydrodask.learn.digests import Digests
 from hydrodask.learn.targets import TARGETS
 from hydrodask.settings import Settings, Url
 from hydrodask.settings.hidden import with_password
@@ -62,6 +63,7 @@ class Registry:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         if settings.learn.mlflow is None:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.digests = Digests(settings)
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         with reachable(self.uri):
@@ -88,13 +90,18 @@ class Registry:
         return found
 
     def onnx(self, version: Version) -> bytes:
-        """Return a version's ONNX form. Raises FatalError when the artefact is not there."""
+        """Return a version's ONNX form, as it was registered. Raises FatalError or IntegrityError, see `Digests`."""
+        onnx = self._download(version)
+        self.digests.check(version.name, version.run_id, version.version, onnx)
+        return onnx
+
+    def _download(self, version: Version) -> bytes:
         with reachable(self.uri), folder() as here:
             path = self.client.download_artifacts(version.run_id, ONNX, str(here))
             return Path(path).read_bytes()
 
     def promote(self, target: str, number: int, *, reason: str | None = None) -> Version:
-        """Make a version the champion.
+        """Make a version the champion; one that was registered by somebody else is taken as it is now.
 
         Raises FatalError when it is worse on one of the honest splits than the one that is, unless a `reason` is given,
         which is kept with the version; UsageError when there is no such version.
@@ -108,6 +115,7 @@ class Registry:
                 f"refused to promote {target} version {number}: its macro-F1 on {worse} "
                 f"(version {before.version}); give --force with a reason to do it all the same"
             )
+        self.digests.keep(chosen.name, chosen.run_id, self._download(chosen))
         with reachable(self.uri):
             self.client.set_registered_model_alias(chosen.name, CHAMPION, str(number))
             if CHALLENGER in chosen.aliases:

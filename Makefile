@@ -12,7 +12,7 @@ RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check integration chaos bench bench-full lock clean
+.PHONY: help install run test check integration chaos bench bench-full lock sbom clean
 
 help:  ## this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,6 +54,11 @@ install: $(RUNTIME)  ## make .venv with .venv/bin/hydrodask
 lock: $(DEV)  ## pin the newest allowed versions, with hashes (needs uv)
 	uv pip compile --upgrade --generate-hashes --no-emit-index-url --extra build pyproject.toml -o requirements.lock
 	uv pip compile --upgrade --generate-hashes --no-emit-index-url --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+sbom: $(DEV)  ## what a platform is made of, with hashes, as CycloneDX: build/sbom.json
+	mkdir -p build
+	PYTHONWARNINGS=ignore $(BIN)/python -m cyclonedx_py requirements requirements.lock --pyproject pyproject.toml \
+		--mc-type application --short-PURLs --output-reproducible --output-format JSON --output-file build/sbom.json
 
 clean:  ## delete .venv and caches; data directories stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from hydrodask import kafka as clients
-from hydrodask.services import KafkaService, access
+from hydrodask.services import HdfsService, KafkaService, MongoService, access
 from hydrodask.settings import load
 from tests.doors import _stranger
 from tests.doors._platform import running
+from tests.doors._services import services
 
 pytestmark = pytest.mark.cluster
 
@@ -40,3 +41,17 @@ def test_no_door_is_open_on_a_local_kafka(tmp_path: Path, kafka_service: KafkaSe
     show(rows)
 
     assert _stranger.holes(rows) == []
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(900)  # MLflow's environment is made the first time
+def test_no_door_of_other_services_is_open(tmp_path: Path, mongodb: MongoService, hdfs: HdfsService) -> None:
+    """Each wants its password; of HDFS, which has none, the table says so."""
+    with services(tmp_path) as web:
+        known = {**web, "mongodb": mongodb.address, "hdfs": f"127.0.0.1:{hdfs.http_port}"}
+        rows = _stranger.tried("services", {"services": known})
+    show(rows)
+
+    assert _stranger.holes(rows) == []
+    assert {row["door"] for row in rows} == set(known)
+    assert [row["door"] for row in rows if row["outcome"].startswith("known")] == ["hdfs"]

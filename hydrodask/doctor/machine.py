@@ -44,6 +44,7 @@ def rights(settings: Settings) -> list[Finding]:
     files = {
         "kafka.password_file": settings.kafka.password_file,
         "documents.password_file": settings.documents.password_file,
+        "lake.key_file": settings.lake.key_file,
         "learn.password_file": settings.learn.password_file,
         "observe.password_file": settings.observe.password_file,
     }

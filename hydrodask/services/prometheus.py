@@ -4,6 +4,7 @@ Their settings are `conf/prometheus`, with the addresses that the services reall
 """
 
 import ctypes
+import json
 import secrets
 import shutil
 import string
@@ -12,14 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-import yaml
-
 from hydrodask.errors import UnreachableError
 from hydrodask.services import debian, pinned, ports, security
 from hydrodask.services.contract import Say
 from hydrodask.services.server import Server, ServerService
 from hydrodask.settings import CONF
 from hydrodask.settings.hidden import USER
+from hydrodask.settings.load import read_yaml
 
 ANSWER_S = 3.0
 COST = 10
@@ -75,9 +75,7 @@ class PackagedService(ServerService):
 
     def prepare(self, say: Say) -> None:  # noqa: ARG002  # it takes no time
         """Make the password, once, and what the server needs to tell it from others."""
-        known = yaml.safe_dump(
-            {"basic_auth_users": {USER: bcrypt(security.secret(self.password_file).encode("ascii"))}}
-        )
+        known = json.dumps({"basic_auth_users": {USER: bcrypt(security.secret(self.password_file).encode("ascii"))}})
         security.write_secret(self.folder / "web.yml", known.encode("ascii"))
 
     def _copy(self, name: str, addresses: Mapping[str, str]) -> None:
@@ -200,13 +198,13 @@ class PrometheusService(PackagedService):
             },
         )
         path = self.folder / "prometheus.yml"
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = read_yaml(path)
         asked = {self.address: self, gateway.address: gateway, manager.address: manager}
         for one in (*settings["scrape_configs"], *settings["alerting"]["alertmanagers"]):
             service = asked.get(one["static_configs"][0]["targets"][0])
             if service is not None:
                 one["basic_auth"] = {"username": USER, "password_file": str(service.password_file)}
-        path.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+        path.write_text(json.dumps(settings, indent=1), encoding="utf-8")  # which is YAML, too
 
 
 def bcrypt(password: bytes) -> str:

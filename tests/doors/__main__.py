@@ -1,4 +1,4 @@
-"""Try every door of a platform with an embedded broker, and of one on a local Kafka: `python -m tests.doors`.
+"""Try every door of a platform with an embedded broker, of one on Kafka, and of services: `python -m tests.doors`.
 
 Prints a table for people, then the same rows as one JSON document; exit code 1 if one is open.
 """
@@ -12,10 +12,11 @@ from hydrodask.services import KafkaService
 from hydrodask.services.ports import free_port
 from tests.doors import _stranger
 from tests.doors._platform import running
+from tests.doors._services import services
 
 
 def main() -> int:
-    """Start both, one after the other."""
+    """Start them one after the other."""
     with tempfile.TemporaryDirectory() as folder:
         with running(Path(folder) / "embedded") as doors:
             rows = doors.tried()
@@ -27,6 +28,8 @@ def main() -> int:
                 rows += doors.tried()
         finally:
             service.stop()
+        with services(Path(folder)) as web:
+            rows += _stranger.tried("services", {"services": web})
     sys.stdout.write(f"{_stranger.table(rows)}\n{json.dumps(rows, indent=1)}\n")
     return 1 if _stranger.holes(rows) else 0
 

@@ -1,5 +1,6 @@
 """A running platform, and what a stranger can find out about it."""
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,10 +42,19 @@ class Doors:
 
 @contextmanager
 def running(folder: Path, kafka: KafkaService | None = None, sets: Sequence[str] = ()) -> Iterator[Doors]:
-    """Run `hydrodask run` in `folder`, with its embedded broker or on a local Kafka, until it works."""
+    """Run `hydrodask run`, with its embedded broker or on a local Kafka, until it works; its log is in `folder`.
+
+    Everybody has a way to the folder that its data is in, as to one in a home: that has to close itself.
+    """
+    with tempfile.TemporaryDirectory() as reachable:
+        Path(reachable).chmod(0o755)
+        yield from _running(folder, Path(reachable) / "data", kafka, sets)
+
+
+def _running(folder: Path, data: Path, kafka: KafkaService | None, sets: Sequence[str]) -> Iterator[Doors]:
     dashboard, metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
     sets = [
-        f"data_dir={folder / 'data'}",
+        f"data_dir={data}",
         f"cluster.dashboard={dashboard}",
         f"observe.metrics={metrics}",
         *sets,
@@ -54,9 +64,7 @@ def running(folder: Path, kafka: KafkaService | None = None, sets: Sequence[str]
         sets += kafka.sets()
     settings = load(sets=sets, environ={})[0]
     with Driver(sets, folder / "log", source=None) as driver:
-        until(
-            lambda: any((folder / "data" / "lake").rglob("*.parquet")) or driver.process.poll() is not None, "it works"
-        )
+        until(lambda: any((data / "lake").rglob("*.parquet")) or driver.process.poll() is not None, "it works")
         assert driver.process.poll() is None, driver.output
         context = {
             "dashboard": dashboard,

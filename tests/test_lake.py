@@ -315,3 +315,19 @@ class TestAskingForWhatIsNotThere:
         assert lake.table(folder, ["rig", column]).num_rows == 0
         with pytest.raises(UsageError, match="no column 'colour'"):
             lake.table(folder, ["colour"])
+
+
+@pytest.mark.parametrize("back", [60, 400])
+def test_nobody_goes_on_from_a_damaged_file(tmp_path: Path, back: int) -> None:
+    """A bit that flips in the newest file, in its rows or where it says how far it goes, stops who builds on it."""
+    lake = Lake(str(tmp_path))
+    lake.put("raw", SOURCE, 4, 8, TABLE)
+    [path] = lake.files.names("raw")
+    data = bytearray(lake.files.read(path))
+    data[-back] ^= 1
+    lake.files.replace(path, bytes(data))
+
+    with pytest.raises(IntegrityError, match=f"hydrodask aside {path}"):
+        lake.end("raw", SOURCE)
+    with pytest.raises(IntegrityError, match=f"hydrodask aside {path}"):
+        list(lake.rows_from("raw", SOURCE, 0, column="offset"))

@@ -55,6 +55,17 @@ def test_a_claim_that_comes_late_is_the_newest(monkeypatch: pytest.MonkeyPatch) 
     assert mine == Ownership(files, "group").newest() == 3
 
 
+def test_a_claim_that_is_lost_is_made_again(ownership: Ownership) -> None:
+    """Nobody has taken over from a run whose claim a disk has lost, and the next one has a later number."""
+    number = [ownership.claim(name) for name in ("a", "b")][-1]
+    ownership._files.remove(f"{ownership._folder}/run-{number}")
+
+    ownership.check(number, 1)
+
+    assert ownership.newest() == number
+    assert ownership.claim("c") == number + 1
+
+
 def test_older_run_gets_no_slot(ownership: Ownership) -> None:
     """Who initialises a slot for an older run is told that there is a newer one."""
     first = ownership.claim("a")

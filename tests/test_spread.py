@@ -38,6 +38,17 @@ def test_what_topics_had_first_counts(tmp_path: Path) -> None:
     assert not spread.load(chosen, files)
 
 
+def test_partitions_that_come_with_an_upgrade_stay_empty(tmp_path: Path) -> None:
+    """A release that kept no count has spread rigs over the partitions of which it has snapshots."""
+    settings, files = Settings(kafka=Kafka(embedded=False)), Files(str(tmp_path))
+    for number in range(2):
+        files.put_if_absent(f"hydraulic-analytics-{number}/000000000000.snapshot", b"")
+
+    spread.settle(settings, files, {"hydraulic-analytics": 3, "hydraulic-cycles": 1})
+
+    assert spread.load(settings, files) == {"hydraulic-analytics": 2, "hydraulic-cycles": 1}
+
+
 @pytest.mark.integration
 def test_keys_go_where_the_client_would_send_them(kafka: Kafka) -> None:
     """To the same partitions as ever, and after there are more still to those."""

@@ -28,6 +28,7 @@ from hydrodask.channels import SENSORS
 from hydrodask.ingest.commits import Commit
 from hydrodask.ingest.mark import Mark
 from hydrodask.settings import Settings
+from hydrodask.store import small
 from hydrodask.store.documents import Correction, Mendable, open_documents
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
@@ -83,6 +84,9 @@ class Audit:
         sources = self.log.sources(topics) if self.log is not None else []
         commits = self.log.commits(sources) if self.log is not None else {}
         snapshots = Files(self.settings.snapshots_url)
+        for path in small.damaged(snapshots):
+            what = "it says which log, windows or rules are in use, and is damaged"
+            self.results["snapshots"].found(path, what, mend=aside(path))
         lake = Lake.of(self.settings)
         there = set(sources) | {s for s in _of_snapshots(snapshots) if s[0] in topics}
         said, keys = self.results["snapshots"], lake.keyring

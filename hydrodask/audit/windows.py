@@ -100,7 +100,7 @@ def _turn(settings: Settings, lake: Lake, files: Files, one: Found, wanted: Geom
     counts = {name: nodes["windows"][name] for name in ("next_offset", "kept", "late")}
     cycles = with_lateness(nodes["cycles"], wanted.lateness_us)
     state = one.state | {"nodes": nodes | {"windows": operators.states()["windows"] | counts, "cycles": cycles}}
-    if not turns.load(files, one.source):
+    if not turns.load(files, one.source)[0]:
         turns.put(files, one.source, one.turns[0])
     snapshot.save(files, one.source, one.offset, state, keyring=lake.keyring)
     turns.put(files, one.source, Turn(one.offset, wanted))

@@ -6,6 +6,7 @@ end and goes on from there.
 """
 
 import io
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -131,14 +132,16 @@ class Lake:
 
     def _rows(self, file: Named, columns: Sequence[str] | None) -> tuple[pa.Table, list[str]]:
         """Return one file's rows, null in those of `columns` that it has not, and the columns that it has."""
+        content = self.files.read(file.path)
         try:
+            _check(content)
             # From memory, because a folder `sensor=PS1` in a path would become a column of another type.
-            data = pq.ParquetFile(pa.BufferReader(self.files.read(file.path)))
+            data = pq.ParquetFile(pa.BufferReader(content))
             has, rows = list(data.schema_arrow.names), data.metadata.num_rows
             read = data.read(None if columns is None else [name for name in has if name in columns])
-        except (pa.ArrowInvalid, KeyError) as error:
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise IntegrityError(
-                f"{file.path} in {self.files.url} is damaged ({sentence(error)}); move it away"
+                f"{file.path} in {self.files.url} is damaged ({sentence(error)}); {_aside(file.path)}"
             ) from error
         found = dict(zip(read.column_names, read.columns, strict=True))
         if sensor := file.parts.get("sensor"):
@@ -199,14 +202,25 @@ class Lake:
 
     def tail_of(self, path: str) -> Tail:
         """Return what a file's metadata says of its end. Raises IntegrityError when it names none."""
+        data = self.files.read(path)
         try:
-            metadata = pq.read_metadata(io.BytesIO(self.files.read(path))).metadata or {}
+            _check(data)  # nobody may go on from where a damaged file says that it ends
+            metadata = pq.read_metadata(io.BytesIO(data)).metadata or {}
             return Tail(int(metadata[_END]), metadata.get(LOG, b"").decode(), _total(metadata))
-        except (pa.ArrowInvalid, KeyError, ValueError) as error:
+        except (pa.ArrowException, OSError, KeyError, ValueError) as error:
             raise IntegrityError(
-                f"{path} in {self.files.url} is no file of ours or is damaged ({sentence(error)}); "
-                "move it away and run again"
+                f"{path} in {self.files.url} is no file of ours or is damaged ({sentence(error)}); {_aside(path)}"
             ) from error
+
+
+def _check(data: bytes) -> None:
+    """Raise ValueError when a file's bytes are not those that were sealed."""
+    if seal.intact(data) is False:
+        raise ValueError("its bytes are not those that were written")
+
+
+def _aside(path: str) -> str:
+    return f"take it away with `hydrodask aside {shlex.quote(path)}` and start again"
 
 
 def encode_range(

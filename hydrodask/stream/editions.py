@@ -18,6 +18,7 @@ from hydrodask.detect.silence import Silence
 from hydrodask.detect.splits import Splits
 from hydrodask.keys import Attendance
 from hydrodask.records import Change, WindowRecord
+from hydrodask.store import small
 from hydrodask.store.files import Files
 from hydrodask.stream.snapshot import folder_of
 
@@ -27,7 +28,7 @@ _NEVER = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """Criteria and the offset from which on they judge; None when this release can't judge by them."""
+    """Criteria and the offset from which on they judge; None: this release can't judge by them, or they are damaged."""
 
     offset: int
     criteria: Criteria | None
@@ -49,10 +50,12 @@ def settle(files: Files, source: tuple[str, int], criteria: Criteria, *, at: int
     newest = editions[-1].criteria if editions else None
     if newest is not None and newest.digest == criteria.digest:
         return editions, []
-    files.replace(f"{folder_of(source)}/{at:012d}{_SUFFIX}", criteria.encoded)
+    files.replace(f"{folder_of(source)}/{at:012d}{_SUFFIX}", small.sealed(criteria.encoded))
     kept = [edition for edition in editions if edition.offset != at]
-    before = "" if newest is None else f", those of digest {newest.digest} the ones before"
-    notes = [f"rules of digest {criteria.digest} judge the rows from offset {at} on{before}"] if editions else []
+    before = "; no record here says which ones have judged those before, if any did"
+    if newest is not None:
+        before = f", those of digest {newest.digest} the ones before"
+    notes = [f"rules of digest {criteria.digest} judge the rows from offset {at} on{before}"] if at else []
     return [*kept, Edition(at, criteria)], notes
 
 
@@ -185,6 +188,6 @@ def _silence_us(criteria: Criteria) -> int:
 
 def _decoded(data: bytes) -> Criteria | None:
     try:
-        return Criteria.decoded(data)
+        return Criteria.decoded(small.opened(data))
     except ValueError:
         return None

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from hydrodask.ingest.identity import forgets
+from hydrodask.store import small
 from hydrodask.store.files import Files
 from hydrodask.stream.snapshot import folder_of
 
@@ -89,15 +90,15 @@ def read(files: Files, source: tuple[str, int]) -> tuple[list[Incarnation], int,
             continue
         number = max(number, int(name.removeprefix(_PREFIX)) + 1)
         try:
-            known.append(msgspec.json.decode(files.read(path), type=Incarnation))
-        except (msgspec.MsgspecError, UnicodeDecodeError, FileNotFoundError) as error:
+            known.append(msgspec.json.decode(small.opened(files.read(path)), type=Incarnation))
+        except (ValueError, FileNotFoundError) as error:
             notes.append(f"ignored {path}, which says which log was read: {error}")
     return sorted(known, key=lambda one: one.base), number, notes
 
 
 def put(files: Files, source: tuple[str, int], number: int, one: Incarnation) -> bool:
     """Put a log on record; False when somebody else has put one under this number."""
-    return files.put_if_absent(f"{folder_of(source)}/{_PREFIX}{number:06d}", msgspec.json.encode(one))
+    return files.put_if_absent(f"{folder_of(source)}/{_PREFIX}{number:06d}", small.sealed(msgspec.json.encode(one)))
 
 
 def joined(known: Iterable[Incarnation], others: Iterable[Incarnation | None]) -> list[Incarnation]:

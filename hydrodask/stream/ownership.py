@@ -62,7 +62,9 @@ class Ownership:
         """Raise FencedError unless a generation that has just initialised its slot may go on."""
         names = self._names()
         newest = max(_numbers(names, "run-"), default=0)
-        if run != newest:
+        if run > newest:
+            self._put(f"run-{run}", "")  # the claim was lost, and whoever comes next has to know of it
+        if run < newest:
             raise FencedError(f"run {newest} of this group has taken over from run {run}")
         if f"given-up-{run}-{generation}" in names:
             raise FencedError(f"generation {generation} was given up")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hydrodask.channels import SENSORS
 from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings
+from hydrodask.store import small
 from hydrodask.store.files import Files
 from hydrodask.stream import snapshot
 from hydrodask.window.geometry import Geometry
@@ -26,29 +27,37 @@ class Turn:
     geometry: Geometry
 
 
-def load(files: Files, source: Source) -> list[Turn]:
-    """Return the turns of a partition, oldest first; none when nobody has looked yet. Raises ValueError for others."""
-    found = []
+def load(files: Files, source: Source) -> tuple[list[Turn], list[int]]:
+    """Return the turns of a partition, oldest first, and the offsets of those whose files can't be used.
+
+    None when nobody has looked yet.
+    """
+    there, damaged = list[Turn](), list[int]()
     for path in files.names(snapshot.folder_of(source)):
         name = path.rsplit("/", 1)[-1]
         if name.endswith(_SUFFIX) and name.removesuffix(_SUFFIX).isdigit():
-            found.append(Turn(int(name.removesuffix(_SUFFIX)), Geometry.decoded(files.read(path))))
-    return sorted(found, key=lambda turn: turn.offset)
+            offset = int(name.removesuffix(_SUFFIX))
+            try:
+                there.append(Turn(offset, Geometry.decoded(small.opened(files.read(path)))))
+            except ValueError:
+                damaged.append(offset)
+    return sorted(there, key=lambda turn: turn.offset), damaged
 
 
 def put(files: Files, source: Source, turn: Turn) -> None:
     """Keep a turn."""
-    files.replace(f"{snapshot.folder_of(source)}/{turn.offset:012d}{_SUFFIX}", turn.geometry.encoded)
+    files.replace(f"{snapshot.folder_of(source)}/{turn.offset:012d}{_SUFFIX}", small.sealed(turn.geometry.encoded))
 
 
 def found(files: Files, source: Source) -> list[Turn]:
-    """Return the turns of a partition; without one its newest snapshot says which windows it has."""
-    turns = load(files, source)
-    if turns:
+    """Return the turns of a partition; if the newest is damaged, or there is none, its newest snapshot says it."""
+    turns, damaged = load(files, source)
+    newest = max(damaged, default=0)
+    if turns and turns[-1].offset >= newest:
         return turns
     state = snapshot.newest(files, source, at_most=None)[1]
     windows = state.get("nodes", {}).get("windows")
-    return [] if windows is None else [Turn(0, Geometry.stored(windows["geometry"]))]
+    return turns if windows is None else [*turns, Turn(newest, Geometry.stored(windows["geometry"]))]
 
 
 def sources_of(settings: Settings, files: Files) -> list[Source]:
@@ -64,9 +73,10 @@ def check(settings: Settings, files: Files) -> None:
     wanted = Geometry.of(settings.window)
     others: dict[Geometry, list[Source]] = defaultdict(list)
     for source in sources_of(settings, files):
-        turns = load(files, source)
-        if not turns and (turns := found(files, source)):
-            put(files, source, turns[0])  # a large snapshot is read for this once, not at each start
+        kept, _damaged = load(files, source)
+        turns = found(files, source)
+        if len(turns) > len(kept):
+            put(files, source, turns[-1])  # a large snapshot is read for this once, not at each start
         if turns and turns[-1].geometry != wanted:
             others[turns[-1].geometry].append(source)
     if others:

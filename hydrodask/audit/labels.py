@@ -1,17 +1,19 @@
 """Hold the log of labels against labels/ and the dead letters."""
 
+import msgspec
+import numpy as np
 import pyarrow as pa
 
 from hydrodask import clock
-from hydrodask.audit.finding import Results
+from hydrodask.audit.finding import Result, Results
 from hydrodask.audit.ledger import Ledger
-from hydrodask.audit.mending import RECORDS
+from hydrodask.audit.mending import LOST, RECORDS
 from hydrodask.audit.part import Part
 from hydrodask.audit.records import want_dead
 from hydrodask.audit.replay import KEYS
 from hydrodask.audit.rows import Comparison, from_on, nonempty
 from hydrodask.decode import decode_label
-from hydrodask.records import Messages, Reject
+from hydrodask.records import LabelRecord, Messages, Reject
 from hydrodask.store.schemas import labels_table
 
 
@@ -28,17 +30,47 @@ def check_labels(part: Part, results: Results, dead: Ledger, place: int) -> None
     limit = min(part.stored_to("labels"), max(end, start))
     stored = ((path, from_on(rows, "revision", start)) for path, rows in part.stored("labels", max(end, start)))
     comparison = Comparison(nonempty(stored), KEYS["labels"], limit)
+    taken = 0
     for messages in part.log.messages(part.source, start, end):
+        taken += _taken(part, messages)
         table, rejects = expected(part, messages)
         comparison.expect(table)
         result.count(records=messages.values.full, dead=len(rejects))
         for reject in rejects:
-            want_dead(part, reject, dead, place)
+            want_dead(part, reject, dead, place, older=older_reason(reject.value))
+    _check_beginning(part, taken, result)
     found = comparison.finish()
     result.count(rows=found.equal, waiting=found.waiting)
     if found.wrong:
         mend = part.mend_of("labels", found.at, RECORDS)
         result.found(part.name, f"labels/ is not what the log says: {found.what}", found.first, mend=mend)
+
+
+def _taken(part: Part, messages: Messages) -> int:
+    """Return how many of these records the newest snapshot has counted."""
+    end = part.newest.offset if part.newest is not None else 0
+    return int(messages.take(slice(0, int(np.searchsorted(messages.offsets, end)))).values.full)
+
+
+def _check_beginning(part: Part, taken: int, result: Result) -> None:
+    """Say if more records were taken than there are from the first file on: nothing else tells where labels began."""
+    counted = int(part.newest.state.get("consumed", 0)) if part.newest is not None else 0
+    if counted > taken and not part.base and part.bounds[0] <= part.begin:
+        what = f"labels/ begins at offset {part.begin}, and {counted - taken} records were taken before: its first file"
+        result.found(part.name, f"{what} is missing", mend=LOST)
+
+
+def older_reason(value: bytes | None) -> str:
+    """Return why a release without rules of its own for labels would have refused one.
+
+    >>> older_reason(b"[]")
+    'not what this topic holds: Expected `object`, got `array`'
+    """
+    try:
+        msgspec.json.decode(value or b"", type=LabelRecord)
+    except (ValueError, RecursionError) as error:
+        return f"not what this topic holds: {error}"
+    return ""
 
 
 def expected(part: Part, messages: Messages) -> tuple[pa.Table, list[Reject]]:

@@ -47,14 +47,18 @@ def check_records(part: Part, results: Results, dead: Ledger, place: int) -> Non
         result.found(part.name, f"raw/ is not what the log says: {found.what}", found.first, mend=RECORDS)
 
 
-def want_dead(part: Part, reject: Reject, dead: Ledger, place: int) -> None:
-    """Take note that a committed record has to be among the dead letters, with its bytes and its reason."""
+def want_dead(part: Part, reject: Reject, dead: Ledger, place: int, *, older: str = "") -> None:
+    """Take note that a committed record has to be among the dead letters, with its bytes and its reason.
+
+    `older` is what an older release gave as the reason, if it was another.
+    """
     if reject.offset >= (part.committed or 0):
         return
     outgoing = dead_letter(part.settings, reject)
     letter = letter_of(outgoing)
     which = digest(reject.topic.encode(), b"%d" % reject.partition, b"%d" % reject.offset)
-    dead.want((which, digest(*letter), place, reject.offset), lambda: outgoing)
+    other = digest(*letter[:2], (older or reject.reason).encode())
+    dead.want((which, digest(*letter), place, reject.offset, other), lambda: outgoing)
 
 
 def letter_of(outgoing: Outgoing) -> tuple[bytes | None, bytes | None, bytes]:

@@ -102,7 +102,7 @@ def _check_state(part: Part, taken: Snapshot, operators: Operators, result: Resu
         stored = {key: value for key, value in nodes.get(name, {}).items() if key in state or name != "rigs"}
         implied = {key: value for key, value in state.items() if key in stored or key not in _ADDED}
         stored, implied = ({k: v for k, v in one.items() if k not in counts} for one in (stored, implied))
-        if stored and _older(stored):
+        if name not in nodes or _older(stored):
             result.skip(f"{taken.path}: its state of {name} was laid out by an older release")
         elif snapshot.encode(stored) != snapshot.encode(implied):
             what = f"its state of {name} is not what the raw rows below offset {taken.offset} give"
@@ -111,7 +111,7 @@ def _check_state(part: Part, taken: Snapshot, operators: Operators, result: Resu
 
 
 def _older(state: dict[str, Any]) -> bool:
-    """Say whether an older release made this state: it forgot no rigs."""
+    """Say whether an older release made this state: it forgot no rigs. That of rigs it did not have at all."""
     return "ages" not in state
 
 

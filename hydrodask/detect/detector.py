@@ -111,10 +111,11 @@ class Detector:
     def adopt(self, criteria: Criteria, *, since: int, revision: int) -> list[Change]:
         """Judge by other criteria from the row of this revision on; return what settles what the old ones left.
 
-        All that is provisional goes, whatever row it is about: the next updates say what holds now. An incident is of
-        one rule: that of a rule that is another now, or none, is resolved by the newest final window.
+        All that is provisional goes: the next updates say what holds now. An incident is of one rule: that of a rule
+        that is another now, or none, is resolved by the newest final window. The same criteria go on with their runs.
         """
         window_us = round(self.criteria.window_s * US_PER_S)
+        other = criteria.digest != self.criteria.digest
         same = {rule.name for rule in set(self.criteria.rules) & set(criteria.rules)}
         self._judge_by(criteria)
         self.since = since
@@ -127,7 +128,7 @@ class Detector:
             known = {j.name for j in self._rules[key[1]] if j.name in same} | {j.name for j in state.baselines}
             for name, track in sorted(state.tracks.items()):
                 resolved_us = None if name in known else state.last_us + window_us
-                changes += let_go(track, (*key, name), revision, resolved_us)
+                changes += let_go(track, (*key, name), revision, resolved_us, other=other)
             state.tracks = {name: track for name, track in state.tracks.items() if name in known and not track.idle}
         return changes
 

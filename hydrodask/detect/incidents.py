@@ -180,8 +180,8 @@ def on_open(track: Track, case: Case, *, abnormal: bool | None) -> list[Change]:
     return []
 
 
-def let_go(track: Track, names: Names, revision: int, resolved_us: int | None) -> list[Change]:
-    """Take back all that is provisional and begin runs anew: other criteria judge from now on.
+def let_go(track: Track, names: Names, revision: int, resolved_us: int | None, *, other: bool = True) -> list[Change]:
+    """Take back all that is provisional and, if `other` criteria judge from now on, begin runs anew.
 
     An open incident of a rule that is there no more ends at `resolved_us`; None: its rule is there, it goes on.
     """
@@ -189,7 +189,7 @@ def let_go(track: Track, names: Names, revision: int, resolved_us: int | None) -
     start_us = track.open_incident_us
     if start_us is not None and (track.incident is None or track.first_us != start_us):
         changes.append(Remove(INCIDENTS, incident_id(names, start_us), revision))
-    track.open_values, track.open_incident_us, track.run = {}, None, 0
+    track.open_values, track.open_incident_us, track.run = {}, None, 0 if other else track.run
     if track.incident is not None and resolved_us is not None:
         body = track.incident | {"status": "resolved", "resolved_at": iso(resolved_us)}
         changes.append(Upsert(INCIDENTS, incident_id(names, track.first_us), revision, body))

@@ -108,6 +108,8 @@ class Opening:
         """Find out what an installation has read that is older than records, or has lost them."""
         end, logs = _stored(ctx)
         seen.known = incarnation.joined([], logs)
+        if not ctx.files and not self.settings.kafka.embedded:
+            end = 0  # files are of other topics, and say nothing of how far this one goes
         top = max(end, seen.snapshot or 0, seen.mine.offset if seen.mine else 0)
         if seen.known or not top:
             return

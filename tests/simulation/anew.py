@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from hydrodask.audit.finding import Result
+from hydrodask.audit.part import known_logs, load_snapshots
 from hydrodask.audit.replay import Operators, decoder_of
 from hydrodask.audit.rows import below, from_on
 from hydrodask.blobs import Blobs
 from hydrodask.keys import Terms
 from hydrodask.records import Messages
 from hydrodask.store.schemas import samples_of, samples_table
-from hydrodask.stream import incarnation
 from hydrodask.stream.incarnation import Incarnation
 from hydrodask.stream.turns import Turn
 from hydrodask.window.geometry import Geometry
@@ -30,18 +31,24 @@ def check_anew(schedule: Schedule) -> Platform:
     """Live a schedule, and hold what was delivered against the logs that there were. Raises WrongError."""
     platform = Platform(schedule)
     platform.run()
+    compare_anew(platform)
+    return platform
+
+
+def compare_anew(platform: Platform) -> None:
+    """Hold what a life has delivered against the logs that there were. Raises WrongError."""
     tables = {folder: _folder(platform, folder) for folder in FOLDERS}
     _dead(platform)  # each once
     known: dict[Source, list[Incarnation]] = {}
     for source in sorted(s for s in platform.broker.logs if FLOW_OF.get(s[0]) in ("monitor", "labels")):
-        known[source], _, notes = incarnation.read(platform.disk.at(platform.settings.snapshots_url), source)
-        _want(not notes, f"{source}: {notes}")
+        files, doubts = platform.disk.at(platform.settings.snapshots_url), Result("snapshots", "")
+        known[source] = known_logs(files, source, load_snapshots(files, source, doubts), None)
+        _want(platform.nemesis.done or not doubts.wrong, f"{source}: {doubts.findings}")
         now = f"cluster/{source[0]}@cluster.{platform.broker.logs[source].number}"
         _want(known[source][-1].log == now, f"{source}: {known[source]}, and there is {now}")
         if FLOW_OF[source[0]] == "monitor":
             _check_source(platform, source, known[source], {f: _of(t, source) for f, t in tables.items()})
     _check_topics(platform, known, tables)
-    return platform
 
 
 def _of(table: pa.Table, source: Source) -> pa.Table:
@@ -141,4 +148,4 @@ def _number(row: dict[str, Any], bases: dict[str, list[list[int]]]) -> int:
     return max(bisect_right(of, row["revision"]) for of in bases[row["sensor"]])
 
 
-__all__ = ["WrongError", "check_anew"]
+__all__ = ["WrongError", "check_anew", "compare_anew"]

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from hydrodask.clock import iso
@@ -16,11 +15,9 @@ from hydrodask.stream.order import Order
 from hydrodask.stream.ownership import Ownership
 from hydrodask.stream.partition import Build
 from hydrodask.stream.step import Desk, step
-from hydrodask.stream.surroundings import Surroundings
-from tests.simulation.broker import Entry, FakeBroker, FakeConsumer, FakeFetcher, FakeProducer
+from tests.simulation.broker import Entry, FakeConsumer, FakeFetcher, FakeProducer
 from tests.simulation.input import PREFIX
-from tests.simulation.platform import BUILDS, FLOW_OF, inside, refuse, settings_of
-from tests.simulation.stores import FakeDisk, FakeDocuments
+from tests.simulation.platform import BUILDS, FLOW_OF, Fakes, inside, refuse, settings_of
 from tests.simulation.world import START_S, Process, World
 
 Source = tuple[str, int]
@@ -28,32 +25,21 @@ Source = tuple[str, int]
 TS1, OTHER, CE = (f"{PREFIX}TS1", 0), (f"{PREFIX}TS1", 1), (f"{PREFIX}CE", 0)
 
 
-@dataclass
-class Bench:
+class Bench(Fakes):
     """A worker process with its desk. `away` names calls, by their beginnings, that are refused."""
 
-    settings: Settings
-    world: World = field(default_factory=lambda: World(0))
-    builds: Mapping[str, Build] = field(default_factory=lambda: BUILDS)
-    away: set[str] = field(default_factory=set)
-    calls: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.broker, self.disk, self.documents = FakeBroker(self.world), FakeDisk(self.world), FakeDocuments(self.world)
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(World(0))
+        self.settings = settings
+        self.builds: Mapping[str, Build] = BUILDS
+        self.away: set[str] = set()
+        self.calls: list[str] = []
         for topic, count in (("TS1", 2), ("CE", 1), ("analytics", 1), ("cycles", 1), ("dead-letter", 1)):
             self.broker.create(PREFIX + topic, count)
         self.broker.broken = 0.0  # nothing goes wrong by chance here
         self.process = Process(self.world, "worker", serial=True)
         self.desk = Desk()
         self.generation = 1
-        self.surroundings = Surroundings(
-            consumer=self.broker.consumer,
-            fetcher=self.broker.fetcher,
-            producer=self.broker.producer,
-            files=self.disk.at,
-            documents=lambda _settings: self.documents,
-            identities=self.broker.identities,
-        )
         files = self.disk.at(self.settings.snapshots_url)
         self.run = Ownership(files, self.settings.kafka.group).claim("bench")
         self.world.on_call = self._on_call

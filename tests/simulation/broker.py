@@ -18,6 +18,7 @@ from hydrodask.ingest.fetcher import Event
 from hydrodask.kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
 from hydrodask.records import Messages
 from hydrodask.settings.model import Kafka
+from hydrodask.store.topics import partition_of
 from tests.simulation.world import START_S, World
 
 BROKEN = 0.005
@@ -167,6 +168,10 @@ class FakeBroker:
         self._end(one, "aborted")
         return one.epoch
 
+    def take_over(self, name: str, epoch: int, one: Transaction | None) -> None:
+        """Know a transactional id, with its epoch and what it has begun."""
+        self._ids[name] = _Id(epoch, one)
+
     def write(self, name: str, epoch: int, records: list[tuple[Source, Entry]]) -> None:
         """Append records of an open transaction."""
         one = self._mine(name, epoch)
@@ -285,6 +290,40 @@ class FakeConsumer(FakeClient):
 
     def close(self) -> None:
         self.closed = True
+
+
+@dataclass(frozen=True, slots=True)
+class FakeMessage:
+    """A record as confluent-kafka gives it; without an entry the end of a partition."""
+
+    of_topic: str
+    of_partition: int
+    at: int
+    entry: Entry | None
+
+    def topic(self) -> str:
+        return self.of_topic
+
+    def partition(self) -> int:
+        return self.of_partition
+
+    def offset(self) -> int:
+        return self.at
+
+    def error(self) -> KafkaError | None:
+        return KafkaError(KafkaError._PARTITION_EOF) if self.entry is None else None
+
+    def value(self) -> bytes | None:
+        return self.entry.value if self.entry else None
+
+    def key(self) -> bytes | None:
+        return self.entry.key if self.entry else None
+
+    def headers(self) -> list[tuple[str, Any]]:
+        return self.entry.headers if self.entry else []
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.entry.stamp_ms if self.entry else 0
 
 
 @dataclass(slots=True)
@@ -444,7 +483,7 @@ class FakeProducer(FakeClient):
         headers: list[tuple[str, Any]] | None = None,
     ) -> None:
         count = sum(1 for name, _ in self._broker.logs if name == topic)
-        partition = sum(key or b"") % count if partition < 0 else partition
+        partition = partition_of(key or b"", count) if partition < 0 else partition
         stamp_ms = round((START_S + self._broker.world.loop.now_s) * 1000)
         self._waiting.append(((topic, partition), Entry(value, key, headers or [], stamp_ms)))
         if len(self._waiting) % 16 == 0:

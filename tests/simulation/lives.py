@@ -4,12 +4,15 @@ import gc
 import logging
 import multiprocessing
 import os
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 from tests.simulation.anew import check_anew
 from tests.simulation.check import check
-from tests.simulation.schedule import Schedule, draw, remade
+from tests.simulation.outcome import outcome
+from tests.simulation.recorded import CASES, kind_of
+from tests.simulation.schedule import Schedule, draw, harmed, remade, upgraded
 
 Look = Callable[[Schedule], object]
 
@@ -63,6 +66,36 @@ def live(count: int, *, anew: bool = False) -> Iterator[str]:
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
         for found in pool.map(_live_anew if anew else _live, parts):
             yield from found
+
+
+def live_harmed(seeds: range) -> Iterator[tuple[tuple[str, ...], str, str]]:
+    """Live lives to which harm is done, each eighth after an upgrade; yield harms, end, and what is wrong."""
+    parts = [seeds[first : first + AT_ONCE] for first in range(0, len(seeds), AT_ONCE)]
+    with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
+        for found in pool.map(_live_harmed, parts):
+            yield from found
+
+
+def harmed_life(seed: int) -> Schedule:
+    """Return the life with harm of a seed."""
+    if seed % 8:
+        return harmed(draw(seed))
+    case = seed // 8 % CASES
+    return upgraded(draw(seed), case, kind_of(case))
+
+
+def _live_harmed(seeds: range) -> list[tuple[tuple[str, ...], str, str]]:
+    logging.disable(logging.CRITICAL)
+    found = []
+    for schedule in map(harmed_life, seeds):
+        try:
+            found.append((schedule.harms, outcome(schedule).end, ""))
+        except Exception as error:
+            what = str(error) if isinstance(error, AssertionError) else "".join(traceback.format_exception(error))
+            again = f"HYDRODASK_HARMED={schedule.seed} .venv/bin/python -m pytest tests/test_nemesis.py -k seed"
+            found.append((schedule.harms, "a third thing", f"{what}\n\nagain: {again}\n\n{schedule}"))
+    gc.collect()
+    return found
 
 
 def _live(seeds: range) -> list[str]:

@@ -12,7 +12,7 @@ from flows import FLOWS
 from hydrodask import clock, failpoints
 from hydrodask.detect import criteria
 from hydrodask.detect.rules import load_rules
-from hydrodask.errors import FatalError, FencedError, RetryableError, UnreachableError, WorkerLostError
+from hydrodask.errors import FatalError, FencedError, HydrodaskError, RetryableError, UnreachableError, WorkerLostError
 from hydrodask.ingest import commits
 from hydrodask.ingest import reader as reading
 from hydrodask.ingest.discover import Discovery
@@ -22,23 +22,25 @@ from hydrodask.settings import Settings
 from hydrodask.settings.model import Baseline, Detect, Documents, Kafka, Lake, Step, Window
 from hydrodask.store import topics
 from hydrodask.store.topics import fence
-from hydrodask.stream import flight
+from hydrodask.stream import flight, spread, turns
 from hydrodask.stream.coordinator import Coordinator
 from hydrodask.stream.order import Order
 from hydrodask.stream.ownership import Ownership
 from hydrodask.stream.step import Desk, step
 from hydrodask.stream.surroundings import Surroundings
 from tests.simulation.broker import Entry, FakeBroker
-from tests.simulation.input import PREFIX, SENSORS, records
-from tests.simulation.schedule import DRIVERS, FAULTY_S, PUBLISH_S, Event, Fault, Schedule
+from tests.simulation.input import PREFIX, SENSORS
+from tests.simulation.nemesis import WITHIN, Nemesis
+from tests.simulation.recorded import put_back, unsent
+from tests.simulation.schedule import DRIVERS, FAULTY_S, HARMS, PUBLISH_S, Event, Fault, Schedule
 from tests.simulation.stores import FakeDisk, FakeDocuments
 from tests.simulation.world import OWNER, Killed, Process, World
 
+ADVICE_MAX = 5
+"""So often in a life the advice of a sentence is followed."""
+
 SETTLE_S = 200.0
 """Virtual time within which everything has to be at rest after the last fault."""
-
-_ALL_OR_NOTHING = ("kafka.consume", "kafka.assign", "kafka.unassign")
-"""Calls within the client: one that is refused has had no effect."""
 
 FLOW_OF = {
     PREFIX + name: flow.name for flow in FLOWS for name in flow.topics if name in (*SENSORS, "labels", "analytics")
@@ -91,9 +93,13 @@ class FakeCluster:
     async def restart(self, worker: str) -> None:
         """Leave it: here nobody has a nanny, and who was given up goes on some time."""
 
+    def processes(self) -> list[Process]:
+        """Return the workers that live."""
+        return [process for process in self._members.values() if process.alive]
+
     async def step(self, worker: str, order: Order) -> StepReport:
         process = self._members.get(worker)
-        if process is None or not process.alive:
+        if process is None or not process.alive or self._platform.nemesis.cut_off(worker, "before"):
             await asyncio.sleep(0.01)
             raise WorkerLostError(f"there is no worker {worker}")
         surroundings, desk = self._platform.surroundings, self._desks[process]
@@ -104,6 +110,14 @@ class FakeCluster:
             done.cancel()  # takes it back if it has not begun; what has begun goes on
         await self._platform.deliver(worker)
         return report
+
+
+class Told(Exception):  # noqa: N818 - an answer, no error
+    """A platform to which harm was done has ended, and has said why."""
+
+    def __init__(self, error: HydrodaskError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Driver:
@@ -127,10 +141,18 @@ class Driver:
         self.process.kill()
         self.task.cancel()
 
+    def _look(self) -> None:
+        """Look before anything begins, as a platform does: at the windows that are in use, and at topics of ours."""
+        settings, files = self._platform.settings, self._platform.disk.at(self._platform.settings.snapshots_url)
+        turns.check(settings, files)
+        logs = self._platform.broker.logs
+        spread.settle(settings, files, Counter(topic for topic, _ in logs))
+
     async def _run(self) -> None:
         OWNER.set(self.process)
         settings, broker = self._platform.settings, self._platform.broker
         try:
+            await asyncio.to_thread(self._look)
             discovery = Discovery(settings.kafka, FLOW_OF, connect=broker.consumer)
             ownership = Ownership(self._platform.disk.at(settings.snapshots_url), settings.kafka.group)
             number = await asyncio.to_thread(ownership.claim, f"run{self._number}")
@@ -157,22 +179,24 @@ class Driver:
                 self.error = error
         except Exception as error:
             self.error = error
+        if self.coordinator is not None:
+            self._platform.notes += self.coordinator.board.overview.notes
         self._platform.world.note(f"{self.process.name} ends: {self.error!r}")
 
 
-class Platform:
-    """One life by a schedule. `live` returns when everything is at rest; the fakes then hold what was delivered."""
+class Fakes:
+    """Broker, disk and documents of one world, without one of their promises if `mutation` names it."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
-        self.world = world = World(schedule.seed)
-        self.broker = FakeBroker(
-            world, fenced=schedule.mutation != "fence", transactional=schedule.mutation != "transaction"
+    def __init__(self, world: World, mutation: str = "") -> None:
+        self.world = world
+        self.broker = FakeBroker(world, fenced=mutation != "fence", transactional=mutation != "transaction")
+        self.disk = FakeDisk(
+            world,
+            exclusive=mutation != "put-if-absent",
+            synced=mutation != "sync",
+            atomic=mutation != "replace",
         )
-        self.disk = FakeDisk(world, exclusive=schedule.mutation != "put-if-absent")
-        self.documents = FakeDocuments(
-            world, guarded=schedule.mutation != "revision", remembers=schedule.mutation != "removal"
-        )
+        self.documents = FakeDocuments(world, guarded=mutation != "revision", remembers=mutation != "removal")
         self.surroundings = Surroundings(
             consumer=self.broker.consumer,
             fetcher=self.broker.fetcher,
@@ -181,7 +205,25 @@ class Platform:
             documents=lambda _settings: self.documents,
             identities=self.broker.identities,
         )
+
+
+class Platform(Fakes):
+    """One life by a schedule. `run` returns when everything is at rest; the fakes then hold what was delivered.
+
+    `said` is the sentence that has ended it, if harm was done to it and it did not go on.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__(World(schedule.seed), schedule.mutation)
+        self.schedule = schedule
         self.settings = settings_of(dict(schedule.sets))
+        self.nemesis = Nemesis(self)
+        self.said: HydrodaskError | None = None
+        self._ended: list[Driver] = []
+        """Those that ran before the advice of a sentence was followed."""
+        self.healed = False
+        """Whether it went on to its end."""
+        self.notes: list[str] = []
         self.overview: Overview
         """What the last driver knew in the end."""
         self.hits: list[Fault] = []
@@ -204,21 +246,31 @@ class Platform:
             finally:
                 self._end()
 
-    async def _live(self) -> None:
+    def _begin(self) -> None:
+        """Make topics, or put back what the previous release has left."""
+        if self.schedule.previous is not None:
+            put_back(self.schedule.previous, self, self.settings.kafka.group)
+            return
         for topic, count in (("TS1", 1 if self.schedule.late_partition else 2), ("CE", 1), ("labels", 1)):
             self.broker.create(PREFIX + topic, count)
         for topic, count in (("analytics", 2), ("cycles", 1), ("dead-letter", 1)):
             self.broker.create(PREFIX + topic, count)
+
+    async def _live(self) -> None:
+        self._begin()
         self._start()
         working = [asyncio.create_task(work) for work in (self._publish(), self._happen_all(), self._supervise())]
         await asyncio.sleep(FAULTY_S)
         await asyncio.gather(*working[:2])
         self._faulty = False
         self._away_until_s.clear()
-        driver = await self._settle(working[2])
-        working[2].cancel()
+        self.nemesis.over()
+        driver = await self._settle_as_told(working[2])
+        if driver is None:
+            return
         assert driver.coordinator is not None
         self.overview = driver.coordinator.board.overview
+        self.healed = True
         driver.coordinator.want("stop")
         await asyncio.wait({driver.task}, timeout=30)
         assert driver.task.done(), "the driver does not stop"
@@ -226,6 +278,9 @@ class Platform:
 
     async def deliver(self, worker: str) -> None:
         """Let a step's report be late, or get lost with its worker's connection."""
+        if self.nemesis.cut_off(worker, "after"):
+            await asyncio.sleep(0.3)
+            raise WorkerLostError(f"no report comes from {worker}")
         for fault in self._due("report"):
             self._hit(fault)
             if fault.kind == "stall":
@@ -233,6 +288,25 @@ class Platform:
             else:
                 raise WorkerLostError(f"the report of {worker} was lost")
         await asyncio.sleep(0.001)
+
+    def processes(self) -> list[Process]:
+        """Return all processes that live."""
+        drivers = [driver.process for driver in self.drivers if driver.living]
+        return drivers + [process for cluster in self._clusters() for process in cluster.processes()]
+
+    def kill_all(self) -> None:
+        """Kill all that runs on the machine; a cluster of its own starts again by and by."""
+        for driver in self.drivers:
+            driver.kill()
+            for process in driver.cluster.processes():
+                process.kill()
+        if self._shared is not None:
+            for _ in range(self.schedule.workers):
+                self.world.loop.call_later(self.world.random.uniform(0.1, 0.6), self._shared.join)
+
+    def refuse(self, name: str) -> None:
+        """Refuse a call."""
+        refuse(name)
 
     def _start(self) -> Driver:
         number = len(self.drivers) + 1
@@ -249,10 +323,9 @@ class Platform:
         return list({id(d.cluster): d.cluster for d in self.drivers if d.living or self.schedule.shared}.values())
 
     async def _publish(self) -> None:
-        began_s = self.world.loop.time()
-        waiting = list(records(self.schedule.kind))
+        waiting = unsent(self, self.schedule.kind)
         while waiting:
-            now = (self.world.loop.time() - began_s) / PUBLISH_S
+            now = self.world.loop.time() / PUBLISH_S
             held = []
             for one in waiting:
                 source = one.topic, one.partition
@@ -264,10 +337,15 @@ class Platform:
             await asyncio.sleep(self.world.random.uniform(0.1, 0.5))
 
     async def _happen_all(self) -> None:
+        operators = []
         for event in self.schedule.events:
             await asyncio.sleep(max(0.0, event.at_s - self.world.loop.time()))
             self.world.note(f"{event}")
-            self.happen(event)
+            if event.kind in HARMS:
+                operators.append(asyncio.create_task(self.nemesis.do(event)))
+            else:
+                self.happen(event)
+        await asyncio.gather(*operators)
 
     def happen(self, event: Event) -> None:
         """Let an event happen, if there is somebody to whom it can."""
@@ -344,9 +422,11 @@ class Platform:
         while True:
             await asyncio.sleep(0.1)
             for driver in self.drivers:
-                if driver.error is not None:
-                    assert self._explained(driver), f"{driver.process.name} ended with {driver.error!r}"
-            if not any(driver.living for driver in self.drivers):
+                if driver.error is not None and driver not in self._ended and not self._explained(driver):
+                    if self.schedule.harms and isinstance(driver.error, HydrodaskError):
+                        raise Told(driver.error)
+                    raise AssertionError(f"{driver.process.name} ended with {driver.error!r}") from driver.error
+            if not any(driver.living for driver in self.drivers) and not self.nemesis.held:
                 await asyncio.sleep(self.world.random.uniform(0.0, 1.0))
                 self._start()
             for cluster in self._clusters():
@@ -358,6 +438,22 @@ class Platform:
             return driver.coordinator is None  # it could not start: the broker was away
         taken_over = isinstance(driver.error, FatalError) and isinstance(driver.error.__cause__, FencedError)
         return self._seconds and (taken_over or isinstance(driver.error, FencedError))
+
+    async def _settle_as_told(self, supervising: "asyncio.Task[None]") -> Driver | None:
+        """Settle; if the run ends with a sentence do what it says, and start it again. None: it only says why."""
+        for _ in range(ADVICE_MAX):
+            try:
+                return await self._settle(supervising)
+            except Told as told:
+                self.said = told.error
+                self._ended = list(self.drivers)
+                self.nemesis.kill_all()
+                if not self.nemesis.follow(str(told.error)):
+                    return None
+            finally:
+                supervising.cancel()
+            supervising = asyncio.create_task(self._supervise())
+        raise AssertionError(f"told {ADVICE_MAX} times what to do, and did it; in the end: {self.said}")
 
     async def _settle(self, supervising: "asyncio.Task[None]") -> Driver:
         """Wait until all is consumed, committed and flushed, and nobody is left who would go on with older work."""
@@ -417,6 +513,7 @@ class Platform:
         """Do to a process what the schedule has in store for it at this call."""
         if not self._faulty:
             return
+        self.nemesis.on_call(process, name, when)
         if when == "before":
             self._refuse_while_away(name)
             self._seen[name] += 1
@@ -432,10 +529,12 @@ class Platform:
             self.world.sleep_s(fault.seconds)
         elif fault.kind == "remake":
             self.remake(fault.seconds)
+        elif fault.kind == "power":
+            self.nemesis.cut_power()
         elif fault.kind == "redeliver":
             for fetcher in self.broker.fetchers:
                 fetcher.redeliver(10)
-        elif fault.kind == "refuse" and not (fault.place in _ALL_OR_NOTHING and fault.when == "after"):
+        elif fault.kind == "refuse" and not (fault.place in WITHIN and fault.when == "after"):
             refuse(fault.place)
 
     def _kill(self, process: Process) -> None:

@@ -9,8 +9,8 @@ from tests.simulation.input import KINDS
 CALLS = (
     "kafka.append", "kafka.assign", "kafka.bounds", "kafka.commit", "kafka.committed", "kafka.consume",
     "kafka.describe", "kafka.init_transactions", "kafka.list_topics", "kafka.send_offsets", "kafka.abort",
-    "kafka.unassign", "files.write", "files.link", "files.replace", "files.read", "files.list", "files.remove",
-    "documents.write",
+    "kafka.unassign", "files.write", "files.sync", "files.link", "files.replace", "files.folder", "files.read",
+    "files.list", "files.remove", "documents.write",
 )  # fmt: skip
 """Calls that fakes answer; beside them the fail points can be hit."""
 
@@ -23,6 +23,16 @@ EVENTS = (
     "foreign commit",
 )  # fmt: skip
 """What happens to the platform in any life."""
+
+HARMS = (
+    *(f"{what} {where}" for where in ("lake", "snapshot", "small") for what in ("flip", "truncate", "lose", "older")),
+    "power", "slow disk", "clock back", "clock on", "clock strobing", "cut there", "cut back", "offsets gone",
+    "restore documents", "restore state", "more analytics", "change rules", "change windows",
+)  # fmt: skip
+"""What is done to disks, clocks and connections, and by operators: see `Nemesis.do`."""
+
+FORGETTING = ("retention", "deletion", "remake")
+"""Harms that broker and operators do to the logs: in other lives, too."""
 
 PUBLISH_S = 4.0
 """How long the rigs send."""
@@ -67,11 +77,25 @@ class Schedule:
     faults: tuple[Fault, ...] = ()
     events: tuple[Event, ...] = ()
     mutation: str = ""
-    """What the fakes do not do: `fence`, `put-if-absent`, `revision`, `removal`, `transaction`."""
+    """What the fakes do not do: `fence`, `put-if-absent`, `sync`, `replace`, `revision`, `removal`, `transaction`."""
     late_partition: bool = field(default=False)
+    previous: int | None = None
+    """Which of the states it begins with that the previous release has left, see `recorded`; None: with none."""
+
+    @property
+    def harms(self) -> tuple[str, ...]:
+        """The harms that are in it, each once."""
+        kinds = [*(event.kind for event in self.events), *(fault.kind for fault in self.faults)]
+        if self.previous is not None and "foreign commit" in kinds:
+            kinds.append("offsets gone")  # it has none of its own that others do not overwrite
+        harms = tuple(kind for kind in (*HARMS, *FORGETTING) if kind in kinds)
+        if not set(HARMS) & set(kinds) and self.previous is None:
+            return ()  # lives with these alone have tests of their own
+        return harms if self.previous is None else ("upgrade", *harms)
 
     def __str__(self) -> str:
         lines = [f"seed {self.seed}: input {self.kind}, {self.workers} workers, shared={self.shared}, {self.sets}"]
+        lines += [] if self.previous is None else [f"  after state {self.previous} of the previous release"]
         lines += [f"  {fault}" for fault in self.faults]
         lines += [f"  {event}" for event in self.events]
         return "\n".join(lines)
@@ -130,6 +154,40 @@ def remade(schedule: Schedule) -> Schedule:
             count = rng.choice([2, 5, 13, 21, 34])
             faults.append(Fault(place, count, "remake", rng.choice(["before", "after"]), rng.choice(gone_s)))
     return replace(schedule, faults=tuple(faults), events=tuple(sorted(events, key=lambda event: event.at_s)))
+
+
+def harmed(schedule: Schedule) -> Schedule:
+    """Return a life with fewer faults, to which harm is done, too; what is hurt is opened again soon, as a rule."""
+    rng = random.Random(f"harmed {schedule.seed}")  # noqa: S311 - no secret
+    events = [event for event in schedule.events if event.kind not in FORGETTING]
+    events, faults = rng.sample(events, min(len(events), 2)), list(schedule.faults[: rng.choice([0, 0, 1, 3])])
+    chosen = [(*HARMS, *FORGETTING)[schedule.seed % (len(HARMS) + len(FORGETTING))]]
+    if rng.random() < 0.25 or chosen[0] in FORGETTING:
+        chosen.append(rng.choice(HARMS))
+    for kind in chosen:
+        at_s = round(rng.uniform(0.5, FAULTY_S - 1), 2)
+        if kind == "power" and rng.random() < 0.6:
+            place = rng.choice([name for name in CALLS if name.startswith("files.")])
+            faults.append(Fault(place, rng.choice([2, 5, 13, 34, 55]), kind, rng.choice(["before", "after"])))
+            continue
+        seconds = rng.choice([0.5, 3600.0, 90_000.0]) if kind.startswith("clock") else rng.choice([0.4, 1.2, 2.5])
+        events.append(Event(at_s, kind, seconds))
+        if rng.random() < 0.7:
+            reopened = rng.choice(["kill worker", "kill driver", "join", "leave", "power"])
+            events.append(Event(round(at_s + rng.uniform(0.0, 0.8), 2), reopened, 0.3))
+    late = schedule.late_partition and any(event.kind == "partition" for event in events)
+    return replace(
+        schedule, faults=tuple(faults), events=tuple(sorted(events, key=lambda e: e.at_s)), late_partition=late
+    )
+
+
+def upgraded(schedule: Schedule, case: int, kind: int) -> Schedule:
+    """Return a life that begins with what the previous release has left of an input; to every other harm is done."""
+    rng = random.Random(f"upgraded {schedule.seed}")  # noqa: S311 - no secret
+    chosen = harmed(schedule) if rng.random() < 0.5 else schedule
+    events = tuple(e for e in chosen.events if e.kind not in {"remake", "partition"})
+    faults = tuple(fault for fault in chosen.faults if fault.kind != "remake")
+    return replace(chosen, faults=faults, events=events, kind=kind, previous=case, late_partition=False)
 
 
 def _fault(rng: random.Random) -> Fault:

@@ -1,7 +1,7 @@
 """Fake stores in memory: files whose names are given once, and documents with a revision that only grows.
 
-`exclusive`, `guarded` and `remembers` (what was removed) take these promises away, so that a test can show that
-something notices.
+`exclusive`, `synced` and `atomic` of the disk, `guarded` and `remembers` (what was removed) of the documents take these
+promises away, so that a test can show that something notices.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,19 +18,98 @@ T = TypeVar("T")
 
 
 class FakeDisk:
-    """A file system. `at` gives its files below a URL, as `Files` does."""
+    """A file system. `at` gives its files below a URL, as `Files` does.
 
-    def __init__(self, world: World, *, exclusive: bool = True) -> None:
-        self.world, self.exclusive = world, exclusive
+    What processes see is `data`. A power cut leaves of it what was synced: of a name that was given or taken since its
+    folder was synced either is there, and of bytes that were not synced a part. `synced` takes away that a disk keeps
+    what it acknowledged, `atomic` that a file is replaced in one step.
+    """
+
+    def __init__(self, world: World, *, exclusive: bool = True, synced: bool = True, atomic: bool = True) -> None:
+        self.world, self.exclusive, self.synced, self.atomic = world, exclusive, synced, atomic
         self.data: dict[str, bytes] = {}
+        self.history: dict[str, list[tuple[float, bytes | None]]] = {}
+        """Each path's bytes since when, None: it was gone; for who brings back what was."""
+        self._safe: dict[str, bytes] = {}
+        self._named: dict[str, set[str]] = {}
+        """By folder the names that were given or taken since it was synced."""
+        self._torn: set[str] = set()
+        """Whose bytes are not synced."""
 
     def at(self, url: Url | str) -> Files:
         """Return the files below `url`."""
         return FakeFiles(self, url)
 
+    def put(self, path: str, data: bytes | None, *, torn: bool = False) -> None:
+        """Give or take a name, at once for all who look."""
+        if data is None:
+            if self.data.pop(path, None) is None:
+                return
+        else:
+            self.data[path] = data
+        (self._torn.add if torn else self._torn.discard)(path)
+        self._named.setdefault(path.rpartition("/")[0], set()).add(path)
+        if not _hidden(path):
+            self.history.setdefault(path, []).append((self.world.loop.now_s, data))
+
+    def sync(self, path: str) -> None:
+        """Put a file's bytes on disk."""
+        if self.synced:
+            self._torn.discard(path)
+
+    def sync_folder(self, folder: str) -> None:
+        """Put the names in a folder on disk."""
+        for path in self._named.pop(folder, ()) if self.synced else ():
+            if path in self.data:
+                self._safe[path] = self._whole(path)
+            else:
+                self._safe.pop(path, None)
+
+    def link(self, hidden: str, full: str) -> bool:
+        """Give a file its name, unless that is taken."""
+        if full in self.data and self.exclusive:
+            return False
+        self.put(full, self.data[hidden], torn=hidden in self._torn)
+        return True
+
+    def rename(self, hidden: str, full: str) -> None:
+        """Give a file its name in place of the one that may have it."""
+        self.put(full, self.data[hidden], torn=hidden in self._torn)
+        self.put(hidden, None)
+
+    def settle(self) -> None:
+        """Put everything on disk that there is."""
+        self._named.clear()
+        self._torn.clear()
+        self._safe = dict(self.data)
+
+    def cut_power(self) -> None:
+        """Leave what is on disk, and of the rest what happens to be there."""
+        random = self.world.random
+        left = dict(self._safe)
+        for path in sorted(path for paths in self._named.values() for path in paths):
+            if random.random() < 0.5:
+                if path in self.data:
+                    left[path] = self._whole(path)
+                else:
+                    left.pop(path, None)
+        gone = [path for path in self.data if path not in left]
+        for path, data in (*left.items(), *((path, None) for path in gone)):
+            if self.data.get(path) != data:
+                self.put(path, data)
+        self.settle()
+
+    def _whole(self, path: str) -> bytes:
+        data = self.data[path]
+        return data[: self.world.random.randrange(len(data) + 1)] if path in self._torn else data
+
+    def before(self, path: str, when_s: float) -> bytes | None:
+        """Return what a path held at a time, None when there was none."""
+        return next((data for since_s, data in reversed(self.history.get(path, [])) if since_s <= when_s), None)
+
 
 class FakeFiles(Files):
-    """Files below a URL of a `FakeDisk`."""
+    """Files below a URL of a `FakeDisk`, with the steps that `LocalDisk` takes."""
 
     def __init__(self, disk: FakeDisk, url: Url | str) -> None:
         self.url = url if isinstance(url, Url) else Url(url)
@@ -38,27 +117,28 @@ class FakeFiles(Files):
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
         full = self._full(path)
-        folder, _, name = full.rpartition("/")
-        hidden = f"{folder}/.{name}.{self._disk.world.random.randrange(16**8):08x}"
-
-        def link() -> bool:
-            if full in self._disk.data and self._disk.exclusive:
-                return False
-            self._disk.data[full] = self._disk.data[hidden]
-            return True
-
-        self._write("files.write", hidden, data)
+        hidden = self._write_hidden(path, data)
         failpoint("file.written")
         try:
-            named = self._call("files.link", link)
+            try:
+                named = self._call("files.link", lambda: self._disk.link(hidden, full))
+            finally:
+                self._sync_folder(full)
             failpoint("file.named")
             return named
         finally:
             self._disk.world.check()  # the dead tidy nothing up
-            self._disk.data.pop(hidden, None)
+            self._disk.put(hidden, None)
 
     def replace(self, path: str, data: bytes) -> None:
-        self._write("files.replace", self._full(path), data)
+        full = self._full(path)
+        if not self._disk.atomic:
+            self._call("files.write", lambda: self._disk.put(full, data[: len(data) // 2]))
+            self._call("files.replace", lambda: self._disk.put(full, data))
+            return
+        hidden = self._write_hidden(path, data)
+        self._call("files.replace", lambda: self._disk.rename(hidden, full))
+        self._sync_folder(full)
 
     def read(self, path: str) -> bytes:
         def found() -> bytes:
@@ -73,23 +153,27 @@ class FakeFiles(Files):
         return [name for name in self._below("files.list", folder) if not _hidden(name)]
 
     def remove(self, path: str) -> None:
-        self._call("files.remove", lambda: self._disk.data.pop(self._full(path), None))
+        self._call("files.remove", lambda: self._disk.put(self._full(path), None))
 
     def unfinished(self, folder: str) -> list[str]:
         return [name for name in self._below("files.list", folder) if _hidden(name)]
 
     def _full(self, path: str) -> str:
-        return f"{self.url.plain()}/{path}"
+        return f"{self.url.plain()}/{path}" if path else self.url.plain()
 
     def _below(self, name: str, folder: str) -> list[str]:
         prefix, skip = f"{self._full(folder)}/", len(self.url.plain()) + 1
         return self._call(name, lambda: sorted(n[skip:] for n in self._disk.data if n.startswith(prefix)))
 
-    def _write(self, name: str, path: str, data: bytes) -> None:
-        def put() -> None:
-            self._disk.data[path] = data
+    def _write_hidden(self, path: str, data: bytes) -> str:
+        folder, _, name = self._full(path).rpartition("/")
+        hidden = f"{folder}/.{name}.{self._disk.world.random.randrange(16**8):08x}"
+        self._call("files.write", lambda: self._disk.put(hidden, data, torn=True))
+        self._call("files.sync", lambda: self._disk.sync(hidden))
+        return hidden
 
-        self._call(name, put)
+    def _sync_folder(self, path: str) -> None:
+        self._call("files.folder", lambda: self._disk.sync_folder(path.rpartition("/")[0]))
 
     def _call(self, name: str, effect: Callable[[], T]) -> T:
         return self._disk.world.call(name, effect)

@@ -132,6 +132,8 @@ class Process:
 
     def __init__(self, world: "World", name: str, *, serial: bool = False) -> None:
         self.world, self.name, self.alive = world, name, True
+        self.skew_s: Callable[[], float] | None = None
+        """By how much its clock is wrong, if not as everybody's."""
         self.threads: list[Thread] = []
         self._serial = serial
         self._queue: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
@@ -169,6 +171,10 @@ class Process:
             self.world.enter(thread.switch)
 
 
+def _right() -> float:
+    return 0.0
+
+
 def _fail(done: "asyncio.Future[Any]", error: Exception) -> None:
     if not done.done():
         done.set_exception(error)
@@ -182,6 +188,8 @@ class World:
         self.loop = VirtualLoop()
         self.trace: deque[str] = deque(maxlen=TRACE_MAX)
         self.calls: Counter[str] = Counter()
+        self.skew_s: Callable[[], float] = _right
+        """By how much all clocks are wrong, those of the broker and of the rigs excepted."""
         self.on_call: Callable[[Process, str, str], None] = lambda _process, _name, _when: None
         """Told of each call of a process: its name, and `before` or `after` its effect. May kill, stall or raise."""
         self._hub = greenlet.getcurrent()
@@ -197,7 +205,10 @@ class World:
             process.alive = False
 
     def now_us(self) -> int:
-        return round((START_S + self.loop.now_s) * 1e6)
+        thread = greenlet.getcurrent()
+        who = thread.process if isinstance(thread, Thread) else OWNER.get()
+        skew_s = who.skew_s if who is not None and who.skew_s is not None else self.skew_s
+        return round((START_S + self.loop.now_s + skew_s()) * 1e6)
 
     def monotonic_s(self) -> float:
         return 100.0 + self.loop.now_s

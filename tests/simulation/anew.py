@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from hydrodask.audit.finding import Result
-from hydrodask.audit.part import known_logs, load_snapshots
+from hydrodask.audit.part import known_logs
 from hydrodask.audit.replay import Operators, decoder_of
 from hydrodask.audit.rows import below, from_on
+from hydrodask.audit.snapshots import load_snapshots
 from hydrodask.blobs import Blobs
 from hydrodask.keys import Terms
 from hydrodask.records import Messages
@@ -42,7 +43,7 @@ def compare_anew(platform: Platform) -> None:
     known: dict[Source, list[Incarnation]] = {}
     for source in sorted(s for s in platform.broker.logs if FLOW_OF.get(s[0]) in ("monitor", "labels")):
         files, doubts = platform.disk.at(platform.settings.snapshots_url), Result("snapshots", "")
-        known[source] = known_logs(files, source, load_snapshots(files, source, doubts), None)
+        known[source] = known_logs(files, source, load_snapshots(files, source, doubts, None), None)
         _want(platform.nemesis.done or not doubts.wrong, f"{source}: {doubts.findings}")
         now = f"cluster/{source[0]}@cluster.{platform.broker.logs[source].number}"
         _want(known[source][-1].log == now, f"{source}: {known[source]}, and there is {now}")

@@ -8,7 +8,6 @@ second, holds no secret and no file of ours, and what a malformed frame ends is 
 import ctypes
 import json
 import os
-import resource
 import signal
 import socket
 import sys
@@ -16,6 +15,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TypedDict
+
+with suppress(ImportError):  # Windows has none, and no core files
+    import resource
 
 
 class Wanted(TypedDict):
@@ -50,9 +52,11 @@ _SIGNATURES: dict[str, tuple[object, list[object]]] = {
 def main() -> None:
     """Serve until there is nobody to serve. What can't be done is a sentence on stderr, and exit code 1."""
     # Ctrl-C, `timeout` and service managers tell the whole group or tree: our end is the driver's to choose.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # all that it holds would be in the file
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    if "resource" in globals():
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # all that it holds would be in the file
     wanted: Wanted = json.loads(sys.stdin.buffer.readline())
     _not_outlive(wanted["parent"])
     sys.stdout.write(f"{_serve(wanted)}\n")

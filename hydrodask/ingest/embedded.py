@@ -34,7 +34,7 @@ CLOSE_S = 5.0
 SAID_BYTES_MAX = 4096
 """How much of the end of what it prints is kept."""
 
-_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")
+_ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT")
 """What it gets of our environment: passwords are in the rest."""
 
 

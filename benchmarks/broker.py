@@ -21,11 +21,15 @@ class OpenKafka(KafkaService):
         return {
             **super().guards(),
             "listener.security.protocol.map": "INTERNAL:PLAINTEXT,EXTERNAL:SASL_SSL,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "INTERNAL",
             "super.users": "User:ANONYMOUS",
         }
 
     def login(self, role: str = "") -> Kafka:  # noqa: ARG002  # everybody is the administrator
         return Kafka(embedded=False, bootstrap=self.bootstrap)
+
+    def first_login(self) -> Kafka:
+        return self.login()
 
 
 @contextmanager

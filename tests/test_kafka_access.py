@@ -251,7 +251,7 @@ WRONG: list[tuple[str, dict[str, str], str]] = [
     (
         "mechanism",
         {"sasl.mechanism": "SCRAM-SHA-256"},
-        r"Unsupported SASL mechanism.*supported mechanisms: SCRAM-SHA-512",
+        r"Unsupported SASL mechanism.*supported mechanisms: PLAIN,SCRAM-SHA-512",
     ),
     ("ca", {}, r"trusted connection to .*certificate verify failed.*check kafka\.ca_file"),
 ]

@@ -139,10 +139,9 @@ def test_wrong_or_no_login_is_said(shared: Locked) -> None:
         match=r"could not reach the broker .*security\.protocol right\? \(--profile local-services",
     ):
         clients.connect(clients.admin(none), none)
-    for role, mechanism in ((logins.ADMIN, "PLAIN"), (logins.OPERATOR, "SCRAM-SHA-512")):
-        client: Any = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": mechanism}
-        wrong = none.model_copy(update={"username": role, "password_file": None, "client": client, "timeout": 10.0})
-        wrong = Kafka.model_validate({**wrong.model_dump(), "password": "guessed"})
+    for right in (shared.service.login(), shared.service.first_login()):
+        role = right.username
+        wrong = Kafka.model_validate({**right.model_dump(), "password": "guessed", "timeout": 10.0})
         with pytest.raises(ConfigError, match=f"refuses user '{role}'"):
             clients.connect(clients.admin(wrong), wrong)
 
@@ -242,4 +241,22 @@ def test_a_password_that_would_end_its_setting_is_refused(tmp_path: Path) -> Non
     (tmp_path / "admin.password").write_text('x" user_mallory="y')
 
     with pytest.raises(ConfigError, match=r"admin\.password has a password with other characters"):
-        logins.guards(tmp_path / "admin.password")
+        logins.guards(tmp_path, tmp_path / "admin.password")
+
+
+def test_no_password_goes_to_who_ever_listens(tmp_path: Path) -> None:
+    """PLAIN sends the password itself: it is for listeners that have shown a certificate, on both sides."""
+    security.password(tmp_path, "admin")
+    guards = logins.guards(tmp_path, security.password_file(tmp_path, "admin"))
+    protocols = dict(one.split(":") for one in guards["listener.security.protocol.map"].split(","))
+    plain = {
+        name
+        for name in protocols
+        if "PLAIN" in guards[f"listener.name.{name.lower()}.sasl.enabled.mechanisms"].split(",")
+    }
+
+    assert plain == {name for name in protocols if protocols[name] == "SASL_SSL"} == {"EXTERNAL", "CONTROLLER"}
+    assert guards["inter.broker.listener.name"] in plain
+    first = KafkaService(tmp_path).first_login()
+    assert (first.client["security.protocol"], first.client["sasl.mechanism"]) == ("SASL_SSL", "PLAIN")
+    assert KafkaService(tmp_path).login().client["sasl.mechanism"] == "SCRAM-SHA-512"

@@ -2,8 +2,11 @@
 
 import os
 import signal
+import socketserver
 import stat
+import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,8 @@ from tests.doors import kafka as stranger
 pytestmark = pytest.mark.integration
 
 RECORDS = 200
+TLS = b"\x16\x03"
+"""How a connection begins whose client wants to see a certificate first."""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +61,32 @@ def send(settings: Settings, records: int) -> None:
     assert producer.flush(60) == 0
 
 
+@contextmanager
+def squatting(*ports: int) -> Iterator[dict[int, list[bytes]]]:
+    """Listen where a node was, as any user can; give what was heard on each port."""
+    heard: dict[int, list[bytes]] = {port: [] for port in ports}
+
+    class Hear(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            if data := self.request.recv(4096):
+                heard[self.server.server_address[1]].append(data)  # type: ignore[index]
+
+    with ExitStack() as stack:
+        for port in ports:
+            server = stack.enter_context(Reused(("127.0.0.1", port), Hear))
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+        yield heard
+
+
+class Reused(socketserver.ThreadingTCPServer):
+    """A server on a port that somebody has just had."""
+
+    allow_reuse_address = True
+
+
 def test_every_topic_is_on_three_nodes(three: KafkaService, settings: Settings) -> None:
     """Three copies of each partition of ours and of Kafka's own, two of which have to acknowledge."""
     assert {topic.replication for topic in list_topics(settings)} == {3}
@@ -69,7 +100,10 @@ def test_every_topic_is_on_three_nodes(three: KafkaService, settings: Settings) 
 
 
 def test_one_node_may_die_and_come_back(three: KafkaService, settings: Settings) -> None:
-    """Kill -9 of one: what is sent is acknowledged all the same; started again, only that one is, and it catches up."""
+    """Kill -9 of one: what is sent is acknowledged all the same; started again, only that one is, and it catches up.
+
+    Whoever listens on its ports meanwhile is told no password by the others: they want to see a certificate first.
+    """
     until(lambda: replicas_in_sync(settings) == {3}, "all replicas are in sync", seconds=20)
     before = {server.name: server.pid for server in three.state().servers}
     victim = three.process("kafka-2")
@@ -77,7 +111,10 @@ def test_one_node_may_die_and_come_back(three: KafkaService, settings: Settings)
     os.kill(victim.pid, signal.SIGKILL)
     until(lambda: not victim.alive(), "it is gone", seconds=10)
 
-    send(settings, RECORDS)
+    with squatting(three.nodes[1].port + 1, three.nodes[1].port + 2) as heard:
+        send(settings, RECORDS)
+        until(lambda: all(heard.values()), "the other nodes look for it", seconds=30)
+    assert {data[:2] for found in heard.values() for data in found} == {TLS}
     assert three.state().state == "not answering"
     three.start(lambda _said: None)
 
@@ -96,15 +133,16 @@ def test_number_of_nodes_is_in_the_data(three: KafkaService) -> None:
 def test_a_stranger_is_refused_by_every_node(three: KafkaService) -> None:
     """With the ports of all three alone nobody harms anything, and each node's settings are its owner's."""
     context = {"topic": "hydraulic-PS1", "group": "hydrodask", "roles": ["publisher"]}
+    harms = list(stranger.harms(context))
     outcomes = [
         stranger.outcome(node.at(place), way, harm)
         for node in three.nodes
         for place in range(3)
-        for way in (stranger.plainly, stranger.guessing)
-        for harm in stranger.harms(context)
+        for way, tried in ((stranger.plainly, harms), (stranger.guessing_by_tls, harms[:1]))
+        for harm in tried
     ]
 
-    assert len(outcomes) == 3 * 3 * 2 * 5
+    assert len(outcomes) == 3 * 3 * (5 + 1)
     assert [said for said in outcomes if not said.startswith("refused")] == []
     assert {stat.S_IMODE(node.properties.stat().st_mode) for node in three.nodes} == {0o600}
 

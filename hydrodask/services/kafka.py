@@ -1,7 +1,7 @@
 """Apache Kafka on this machine: one or three nodes, each broker and controller (KRaft), on loopback.
 
-Each node has three ports in a row: INTERNAL for the brokers themselves and this machine's own platform, EXTERNAL with
-TLS for everybody else, CONTROLLER for the quorum. Each wants a login (`logins`); rights: `cluster/security`.
+Each node has three ports in a row: INTERNAL for this machine's own platform, EXTERNAL with TLS for everybody else and
+the brokers themselves, CONTROLLER for the quorum. Each wants a login (`logins`); rights are in `cluster/security`.
 """
 
 import base64
@@ -33,7 +33,6 @@ SCRAM_ITERATIONS = 8192
 
 _PROPERTIES = {
     "process.roles": "broker,controller",
-    "inter.broker.listener.name": "INTERNAL",
     "controller.listener.names": "CONTROLLER",
     # Few partitions of the internal topics start sooner.
     "offsets.topic.num.partitions": 8,
@@ -51,8 +50,6 @@ _PROPERTIES = {
     "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,  # the default takes a quarter of our heap
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "false",
-    "listener.name.external.ssl.keystore.type": "PEM",
-    "listener.name.external.ssl.enabled.protocols": "TLSv1.3,TLSv1.2",
 }
 
 
@@ -122,6 +119,11 @@ class KafkaService(JavaService):
         """Return how a role of `cluster/security`, or the administrator, reaches the INTERNAL listeners."""
         return logins.login(self.bootstrap, role, security.password_file(self.security, role))
 
+    def first_login(self) -> Kafka:
+        """Return how the administrator reaches brokers that know no user yet."""
+        password_file = security.password_file(self.security, logins.ADMIN)
+        return logins.first_login(self.external, password_file, security.ca_pem(self.security))
+
     def sets(self) -> list[str]:
         return [*logins.sets(self.login(logins.OPERATOR)), *self._replicated()]
 
@@ -146,7 +148,7 @@ class KafkaService(JavaService):
     def settle(self, say: Say) -> None:
         """Make the users with their passwords, and give each its rights."""
         say("giving users their rights")
-        patient = self.login()
+        patient = self.first_login()
         admin = clients.admin(patient)
         clients.connect(admin, patient)
         changes: list[clients.UserScramCredentialAlteration] = [
@@ -155,7 +157,7 @@ class KafkaService(JavaService):
                 clients.ScramCredentialInfo(clients.ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS),
                 security.password(self.security, role).read_bytes(),
             )
-            for role in access.roles()
+            for role in (logins.ADMIN, *access.roles())
         ]
         for request in admin.alter_user_scram_credentials(changes, request_timeout=patient.timeout).values():
             request.result(patient.timeout)
@@ -190,7 +192,6 @@ class KafkaService(JavaService):
                 "listeners": ",".join(texts),
                 "advertised.listeners": ",".join(texts[:2]),
                 "controller.quorum.voters": ",".join(f"{one.id}@{one.at(2)}" for one in self.nodes),
-                "listener.name.external.ssl.keystore.location": str(self.security / "broker.pem"),
                 "log.dirs": str(node.folder / "data"),
             }
         )
@@ -198,7 +199,7 @@ class KafkaService(JavaService):
 
     def guards(self) -> dict[str, str]:
         """Return the settings that say who gets in; the administrator's password is made when there is none."""
-        return logins.guards(security.password(self.security, logins.ADMIN))
+        return logins.guards(self.security, security.password(self.security, logins.ADMIN))
 
     def refuse_other_options(self) -> None:
         """Refuse, besides, to leave brokers running that let in others: an older version's, or with another password.

@@ -119,10 +119,21 @@ def by_tls(connection: socket.socket) -> socket.socket:
     return context.wrap_socket(connection)
 
 
+def guessing_by_tls(connection: socket.socket) -> socket.socket:
+    """Log in so, over TLS."""
+    ready = by_tls(connection)
+    try:
+        return guessing(ready)
+    except OSError:
+        ready.close()
+        raise
+
+
 WAYS: dict[str, Callable[[socket.socket], socket.socket]] = {
     "plainly": plainly,
     "with a guessed login": guessing,
     "over TLS": by_tls,
+    "with a guessed login over TLS": guessing_by_tls,
 }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,10 +15,12 @@ from cryptography.hazmat.primitives import serialization
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
+from hydrodask import clock
 from hydrodask.doctor import named, reach
 from hydrodask.doctor.machine import port
 from hydrodask.doors import remote
 from hydrodask.doors.certificates import CLIENT, SERVER, new_authority, signed
+from hydrodask.doors.knocks import Knocks
 from hydrodask.doors.login import check
 from hydrodask.errors import ConfigError, UnreachableError
 from hydrodask.learn.cluster import training_cluster, workers_of
@@ -320,3 +323,28 @@ def test_an_open_port_is_warned_of() -> None:
     states = {address: [f.state for f in port("p", "k", address)] for address in ("127.0.0.1:0", "0.0.0.0:0", None)}
 
     assert states == {"127.0.0.1:0": ["pass"], "0.0.0.0:0": ["pass", "warn"], None: ["pass"]}
+
+
+def test_who_knocks_again_and_again_does_not_fill_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line at once and then one a minute, with how many there were; what Tornado adds is left out, errors are not."""
+    now_s = [1000.0]
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s[0])
+    knocks = Knocks()
+
+    def written(name: str, text: str, level: int = logging.WARNING) -> list[str]:
+        record = logging.makeLogRecord({"name": name, "levelno": level, "msg": "%s", "args": (text,)})
+        return [record.getMessage()] if knocks.filter(record) else []
+
+    failed = "TLS handshake failed with remote 'tls://127.0.0.1:1': peer did not return a certificate"
+    said = []
+    for _ in range(1000):
+        said += written("distributed.comm.tcp", failed)
+        said += written("tornado.general", "SSL Error on 7: peer did not return a certificate")
+        said += written("tornado.access", "404 GET /x (127.0.0.1)")
+        now_s[0] += 0.125
+
+    assert len(said) == 3
+    assert said[1].endswith("; 479 more since")
+    assert written("tornado.general", "Uncaught exception", logging.ERROR) == ["Uncaught exception"]
+    assert written("tornado.access", "500 GET /status", logging.ERROR) == ["500 GET /status"]
+    assert written("distributed.comm.tcp", "another") == ["another"]

@@ -15,6 +15,7 @@ from distributed.security import Security
 from hydrodask.doors.certificates import keys_of_a_run
 from hydrodask.doors.guard import Guard
 from hydrodask.doors.hosts import Hosts
+from hydrodask.doors.knocks import say_little
 from hydrodask.settings.model import Cluster
 
 HOST = "127.0.0.1"
@@ -27,6 +28,7 @@ class Scheduler(distributed.Scheduler):  # type: ignore[misc]  # Dask has no typ
 
     def __init__(self, *, names: Sequence[str] = (), **options: Any) -> None:
         self._names = names
+        say_little()  # of the nannies' ports, too: they are in this process
         super().__init__(**options)
 
     def start_http_server(
@@ -43,6 +45,10 @@ class Scheduler(distributed.Scheduler):  # type: ignore[misc]  # Dask has no typ
 
 class Worker(distributed.Worker):  # type: ignore[misc]
     """A worker without a web server."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        say_little()
+        super().__init__(*arguments, **options)
 
     def start_http_server(self, *_arguments: Any, **_options: Any) -> None:
         """Do not listen: what there is to see of workers, the scheduler's pages have."""

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-
 from hydrodask import clock
 from hydrodask.audit.finding import Result
 from hydrodask.audit.ledger import Balance, Ledger, balance, digest
@@ -14,12 +12,14 @@ from hydrodask.audit.letters import Letter, letters
 from hydrodask.audit.log import Log, Source
 from hydrodask.audit.mending import TOPICS, Mend, renewed
 from hydrodask.audit.part import Part
+from hydrodask.audit.records import want_dead
 from hydrodask.audit.sensors import row_digest
-from hydrodask.decode.rows import is_refused
-from hydrodask.records import CycleRecord, WindowRecord
+from hydrodask.decode.rows import decode_row
+from hydrodask.records import CycleRecord, RefusedRecord, Reject, WindowRecord
+from hydrodask.settings import Settings
+from hydrodask.stream.judging import decoder_of
 
-_decode_window = msgspec.json.Decoder(WindowRecord).decode
-_decode_cycle = msgspec.json.Decoder(CycleRecord).decode
+_decode_cycle = decoder_of(CycleRecord, Settings())
 
 Row = tuple[int, bytes | None, bytes]
 """Offset, key and value."""
@@ -58,22 +58,46 @@ class Topic:
         return self.parts[place], offset
 
 
-def check_outputs(topic: Topic, result: Result) -> set[int]:
+class Refused:
+    """Records on topics of ours that a flow can't use: it has to have sent them to the dead letters, `dead`.
+
+    `everyone` are the partitions by whose numbers `dead` knows them.
+    """
+
+    def __init__(self, everyone: list[Part], dead: Ledger) -> None:
+        self._places = {part.source: (place, part) for place, part in enumerate(everyone)}
+        self._dead = dead
+
+    def take(self, reject: Reject) -> bool:
+        """Take note of a record, if there is a flow that has read it, or will."""
+        place, part = self._places.get((reject.topic, reject.partition), (0, None))
+        if part is None or part.committed is None:
+            return False
+        want_dead(part, reject, self._dead, place)
+        return True
+
+
+def check_outputs(topic: Topic, result: Result, refused: Refused) -> set[int]:
     """Compare the rows on a topic of ours with those that have to be there; return which are missing."""
     found = _Rows()
+    decode = decode_row if result.check == "analytics" else _decode_cycle
     for place, source in enumerate(topic.sources):
         low, high = topic.log.bounds(source)
         cut = low > topic.log.base(source)
         for offset, key, value in _rows(topic.log, source, low, high):
-            row = _parse(result.check, value)
-            if row is None and result.check == "analytics" and is_refused(value):
-                result.count(refusals=1)  # it follows from broker timestamps, which only the log has
-                continue
-            if row is None:
+            try:
+                row = decode(value)
+            except ValueError as error:
+                if refused.take(Reject(*source, offset + topic.log.base(source), key, value, str(error))):
+                    result.count(refused=1)
+                    continue
                 what = f"the record at offset {offset} is no row of ours"
                 result.found(f"{source[0]}-{source[1]}", what, mend=renewed(result.check))
                 continue
-            sensor, number, revision = row
+            if isinstance(row, RefusedRecord):
+                result.count(refusals=1)  # it follows from broker timestamps, which only the log has
+                continue
+            sensor, number, revision = row.sensor, _number(row), row.revision
             if number is None:
                 result.count(updates=1)
                 continue
@@ -179,16 +203,11 @@ def _bytes(value: Any) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
 
 
-def _parse(check: str, value: bytes) -> tuple[str, int | None, int] | None:
-    """Return sensor, window start or cycle (None: an open window), and revision; None when it is no row."""
-    try:
-        if check == "profiles":
-            cycle = _decode_cycle(value)
-            return cycle.sensor, cycle.cycle, cycle.revision
-        window = _decode_window(value)
-        return window.sensor, clock.parse_iso(window.window_start) if window.final else None, window.revision
-    except (ValueError, RecursionError):
-        return None
+def _number(row: CycleRecord | WindowRecord) -> int | None:
+    """Return a row's cycle, or its window's start; None: an open window."""
+    if isinstance(row, CycleRecord):
+        return row.cycle
+    return clock.parse_iso(row.window_start) if row.final else None
 
 
 def check_dead(topic: Topic, result: Result) -> set[int]:

@@ -13,8 +13,7 @@ from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
 from hydrodask.audit.log import Log
 from hydrodask.audit.mending import TOPICS_OF
-from hydrodask.audit.outputs import Topic, check_dead, check_outputs
-from hydrodask.audit.part import Part
+from hydrodask.audit.outputs import Refused, Topic, check_dead, check_outputs
 from hydrodask.audit.records import check_records
 from hydrodask.audit.sensors import check_computed
 from hydrodask.audit.verify import Audit
@@ -104,11 +103,14 @@ def restore_topics(settings: Settings, *, write: bool, say: Say = lambda _said: 
         audit.gather()
         ledgers = {check: Ledger() for check in TOPICS_OF}
         _want(audit, ledgers)
-        lacking = {check: _missing(audit, log, check, ledger) for check, ledger in ledgers.items()}
+        lacking = {check: _missing(audit, log, check, one, ledgers["dead"]) for check, one in ledgers.items()}
         found = {check: Restored(settings.topic(name), len(lacking[check])) for check, name in TOPICS_OF.items()}
         if sender is not None and any(lacking.values()):
             say("publishing what is missing")
-            _want(audit, {check: _Lacking(rows, sender.publish) for check, rows in lacking.items()})
+            left: dict[str, Ledger] = {check: _Lacking(rows, sender.publish) for check, rows in lacking.items()}
+            _want(audit, left)
+            for check in ("analytics", "profiles") if lacking["dead"] else ():  # of records on topics of ours
+                _missing(audit, log, check, Ledger(), left["dead"])
             sender.finish()
             for one in found.values():
                 one.restored = sender.counts.get(one.name, 0)
@@ -122,7 +124,7 @@ def restore_topics(settings: Settings, *, write: bool, say: Say = lambda _said: 
 def _want(audit: Audit, ledgers: dict[str, Ledger]) -> None:
     """Compute the rows that have to be on the topics, in the order of each partition's records."""
     aside = Results()
-    for place, part in enumerate(_judged(audit)):
+    for place, part in enumerate([*audit.parts["monitor"], *audit.parts["labels"]]):
         audit.say(f"{part.name}: computing its rows")
         if part in audit.parts["labels"]:
             check_labels(part, aside, ledgers["dead"], place)
@@ -131,20 +133,16 @@ def _want(audit: Audit, ledgers: dict[str, Ledger]) -> None:
         check_computed(part, aside, ledgers, place)
 
 
-def _judged(audit: Audit) -> list[Part]:
-    """Return the partitions whose records the rows of our topics follow from; those of sensors first."""
-    return [*audit.parts["monitor"], *audit.parts["labels"]]
-
-
-def _missing(audit: Audit, log: Log, check: str, ledger: Ledger) -> set[int]:
+def _missing(audit: Audit, log: Log, check: str, ledger: Ledger, dead: Ledger) -> set[int]:
     name = audit.settings.topic(TOPICS_OF[check])
     sources = log.sources([name])
     if not sources:
         raise FatalError(f"topic {name} is not there; `hydrodask topics create` makes it")
     audit.say(f"{name}: rows")
     if check == "dead":
-        return check_dead(Topic(log, sources, _judged(audit), ledger), audit.results[check])
-    return check_outputs(Topic(log, sources, audit.parts["monitor"], ledger), audit.results[check])
+        return check_dead(Topic(log, sources, audit.everyone, ledger), audit.results[check])
+    topic = Topic(log, sources, audit.parts["monitor"], ledger)
+    return check_outputs(topic, audit.results[check], Refused(audit.everyone, dead))
 
 
 def restore_documents(settings: Settings, *, write: bool, say: Say = lambda _said: None) -> list[Restored]:

@@ -17,7 +17,7 @@ from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
 from hydrodask.audit.log import Log, Source
 from hydrodask.audit.mending import aside
-from hydrodask.audit.outputs import Topic, check_dead, check_outputs
+from hydrodask.audit.outputs import Refused, Topic, check_dead, check_outputs
 from hydrodask.audit.part import Part, known_logs
 from hydrodask.audit.records import check_records
 from hydrodask.audit.sensors import check_computed
@@ -37,7 +37,7 @@ from hydrodask.store.merge import IMPORTED
 from hydrodask.store.schemas import FOLDERS
 from hydrodask.stream.incarnation import SPAN, same
 
-FLOWS = {**dict.fromkeys(SENSORS, "monitor"), "labels": "labels", "analytics": "alert"}
+FLOWS = {**dict.fromkeys(SENSORS, "monitor"), "labels": "labels", "analytics": "alert", "cycles": "score"}
 """The short name of each topic that a flow reads, and the flow."""
 
 Say = Callable[[str], None]
@@ -56,10 +56,10 @@ class Audit:
     def run(self) -> Results:
         """Run every check. Raises RetryableError when broker, lake or store do not answer."""
         self.gather()
-        monitored, labelled, judging = (self.parts[flow] for flow in ("monitor", "labels", "alert"))
+        monitored, labelled = (self.parts[flow] for flow in ("monitor", "labels"))
         wanted = {name: Ledger() for name in ("analytics", "profiles")} if self.log is not None else {}
         dead = Ledger()
-        everyone = [*monitored, *labelled, *judging]
+        everyone = self.everyone
         for place, part in enumerate(everyone):
             self.say(f"{part.name}: records, windows, cycles" if part in monitored else part.name)
             if part in monitored:
@@ -78,6 +78,11 @@ class Audit:
             self.results.without_log()
         return self.results
 
+    @property
+    def everyone(self) -> list[Part]:
+        """All partitions that flows read, those of sensors first."""
+        return [part for parts in self.parts.values() for part in parts]
+
     def gather(self) -> None:
         """Read commits first, then snapshots, then files: each may only be ahead of the one before it."""
         topics = {self.settings.topic(name): flow for name, flow in FLOWS.items()}
@@ -92,15 +97,13 @@ class Audit:
         said, keys = self.results["snapshots"], lake.keyring
         states = {source: load_snapshots(snapshots, source, said, keys) for source in sorted(there)}
         logs = {source: known_logs(snapshots, source, states[source], _mark(commits, source)) for source in states}
-        for source in self.log.sources([self.settings.topic("cycles")]) if self.log is not None else []:
-            logs[source] = known_logs(snapshots, source, [], None)
         for source, known in logs.items():
             if known and self.log is not None:
                 self.log.know(source, known[-1])
         committed = self.log.counted(commits) if self.log is not None else {}
         there_now = self.log.identities.of({topic for topic, _ in sources}) if self.log is not None else {}
         arranged = arrange(self._listed(lake, set(topics)), self.results["files"])
-        self.parts = {"monitor": [], "labels": [], "alert": []}
+        self.parts = {flow: [] for flow in FLOWS.values()}
         for source in sorted(there | arranged.keys(), key=lambda s: (list(topics).index(s[0]), s[1])):
             self.say(f"{source[0]}-{source[1]}: files")
             part = Part(self.settings, source, lake, {}, states.get(source, []), known=logs.get(source, []))
@@ -159,7 +162,8 @@ class Audit:
         for check, topic in topics.items():
             self.say(f"{topic}: rows")
             sources = self.log.sources([topic])
-            check_outputs(Topic(self.log, sources, self.parts["monitor"], wanted[check]), self.results[check])
+            topic_of = Topic(self.log, sources, self.parts["monitor"], wanted[check])
+            check_outputs(topic_of, self.results[check], Refused(everyone, dead))
         letters = self.settings.topic("dead-letter")
         self.say(f"{letters}: letters")
         check_dead(Topic(self.log, self.log.sources([letters]), everyone, dead), self.results["dead"])

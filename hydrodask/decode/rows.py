@@ -29,14 +29,6 @@ def _refused(value: bytes, error: Exception) -> RefusedRecord:
     return refused
 
 
-def is_refused(value: bytes) -> bool:
-    """Say whether a record is one of the other kind."""
-    try:
-        return isinstance(decode_row(value), RefusedRecord)
-    except ValueError:
-        return False
-
-
 def _check(name: str, text: str) -> None:
     try:
         parse_iso(text)

@@ -1,4 +1,4 @@
-"""What may not be shown: logins in URLs, tokens in queries, and every secret value that this process knows.
+"""What may not be shown: logins in URLs, tokens, every secret value that this process knows, and what moves terminals.
 
 Text is redacted where it leaves us (errors, logs, notes), and not by whoever writes a message: nobody can forget it.
 """
@@ -52,6 +52,17 @@ def redacted(text: str) -> str:
     return _HEADER.sub(rf"\1{MASK}", text) if "uthorization" in text.lower() else text
 
 
+def visible(text: str) -> str:
+    r"""Return `text` with escapes for what would work on a terminal, or turn letters round, instead of being seen.
+
+    >>> visible("a" + chr(27) + "[2J" + chr(0x202E) + "b" + chr(10))
+    'a\\x1b[2J\\u202eb\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 def know(*secrets: str | None) -> None:
     """Hide these values from now on in all that this process says, in each form in which a text may hold them."""
     forms = {form for secret in secrets if secret and len(secret) >= KNOWN_MIN for form in _forms(secret)}
@@ -99,7 +110,7 @@ _plain_warning = warnings.formatwarning
 
 
 def _format(self: logging.Formatter, record: logging.LogRecord) -> str:
-    return redacted(_plain_format(self, record))
+    return visible(redacted(_plain_format(self, record)))
 
 
 def _warning(*arguments: Any, **options: Any) -> str:

@@ -187,18 +187,21 @@ def test_server_down_and_back(opened: Opener, tmp_path: Path) -> None:
         service.stop()
 
 
-def test_port_may_change(tmp_path: Path, free_port: int) -> None:
-    """The replica set takes its new address over; users, passwords and documents stay."""
+def test_port_and_password_may_change(tmp_path: Path, free_port: int) -> None:
+    """The replica set takes its new address over, the user the password that a start makes when there is none."""
     service = mongo_service(tmp_path)
     service.start(quiet)
     settings, _ = load(sets=service.sets(), environ={})
     with closing(open_documents(settings)) as documents:
         documents.write([put("x", 1)])
     service.stop()
+    old = service.password_file.read_text()
+    service.password_file.unlink()
     moved = MongoService(tmp_path, port=free_port, with_parent=True)
     moved.start(quiet)
     try:
         settings, _ = load(sets=moved.sets(), environ={})
+        assert settings.documents.secret() not in (None, old)
         with closing(open_documents(settings)) as documents:
             assert [one["_id"] for one in documents.find("anomalies", {}, limit=9)] == ["x"]
     finally:

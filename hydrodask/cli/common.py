@@ -2,16 +2,18 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 
 from hydrodask.channels import SENSORS
 from hydrodask.errors import UsageError
+from hydrodask.redaction import visible
 from hydrodask.reports import WHOLE_RIG
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka, duration_s
@@ -26,10 +28,19 @@ For = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
-console = Console()
+
+class Visible(Console):
+    """A console that shows what is in a text: names, messages and records come from outside, and may hold escapes."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+
+console = Visible()
 """Where commands print for people."""
 
-errors = Console(stderr=True)
+errors = Visible(stderr=True)
 """Where errors and progress go, so that stdout stays clean for pipes."""
 
 

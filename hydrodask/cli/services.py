@@ -11,6 +11,7 @@ from rich.table import Table
 
 from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
 from hydrodask.errors import UsageError
+from hydrodask.redaction import visible
 from hydrodask.services.contract import Say, Service, State
 from hydrodask.settings import Settings
 
@@ -149,7 +150,7 @@ def logs(
                 continue
             with server.log.open(encoding="utf-8", errors="replace") as text:
                 for line in deque(text, maxlen=lines):
-                    typer.echo(line, nl=False)
+                    typer.echo(visible(line), nl=False)
 
 
 def _services(names: list[str] | None, effective: Settings, chosen: "Options | None" = None) -> list[Service]:

@@ -116,9 +116,12 @@ class MongoService(ServerService):
             client.admin.command("replSetReconfig", config, force=True)
 
     def _ensure_user(self, client: _Client) -> None:
+        """Make the user, or give it the password of the file, which is new if somebody has deleted the old one."""
+        rights = [{"role": "readWrite", "db": DATABASE}]
         if not client.admin.command("usersInfo", USER)["users"]:
-            rights = [{"role": "readWrite", "db": DATABASE}]
             client.admin.command("createUser", USER, pwd=_read(self.password_file), roles=rights)
+        elif not self._admitted(USER, self.password_file):
+            client.admin.command("updateUser", USER, pwd=_read(self.password_file))
 
     def _wait_for_primary(self, client: _Client) -> None:
         end_s = clock.monotonic_s() + PRIMARY_S

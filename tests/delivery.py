@@ -410,17 +410,19 @@ class DaskProcesses:
         where = ("--host", self.address.rpartition(":")[0], "--port", str(self._port))
         self.scheduler = self._start("scheduler", *where, "--no-dashboard", *self._login)
 
-    def start_worker(self, *, nanny: bool = False) -> subprocess.Popen[bytes]:
-        """Start one more worker, or a nanny that starts it."""
+    def start_worker(self, *, nanny: bool = False, cwd: Path = ROOT) -> subprocess.Popen[bytes]:
+        """Start one more worker, or a nanny that starts it, where it finds hydrodask."""
         options = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(self._folder)]
-        worker = self._start("worker", self.address, *options, *self._login, "--nanny" if nanny else "--no-nanny")
+        worker = self._start(
+            "worker", self.address, *options, *self._login, "--nanny" if nanny else "--no-nanny", cwd=cwd
+        )
         self.workers.append(worker)
         return worker
 
-    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def _start(self, *arguments: str, cwd: Path = ROOT) -> subprocess.Popen[bytes]:
         dask = shutil.which("dask", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
         assert dask is not None
         with (self._folder / "dask.log").open("ab") as log:
-            process = subprocess.Popen([dask, *arguments], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+            process = subprocess.Popen([dask, *arguments], cwd=cwd, stdout=log, stderr=subprocess.STDOUT)
         self._all.append(process)
         return process

@@ -1,6 +1,7 @@
 """A Dask cluster of our own: how it starts, and what it says of workers that fail."""
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,7 +18,8 @@ from hydrodask.kafka import producer
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Cluster, Kafka, Limits, Source
 from hydrodask.stream.cluster import DaskCluster
-from tests.delivery import DaskProcesses
+from hydrodask.stream.order import Order
+from tests.delivery import ROOT, DaskProcesses
 from tests.running import run_to_idle
 
 pytestmark = pytest.mark.cluster
@@ -63,6 +65,30 @@ def test_who_has_lost_the_scheduler_is_asked_for_memory_in_vain() -> None:
     lost: Any = SimpleNamespace(scheduler=None, get_events=lambda _topic: lost.scheduler.events())
 
     assert asyncio.run(DaskCluster(lost, None).memory("tcp://127.0.0.1:1")) == ""
+
+
+def test_worker_of_another_release_is_named(tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could not read an order, and would close without a word: the run ends and says what to do."""
+    for package in ("hydrodask", "flows"):
+        shutil.copytree(ROOT / package, tmp_path / "other" / package, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "other" / "hydrodask" / "stream" / "order.py").open("a", encoding="utf-8") as file:
+        file.write("\nRELEASE = 'another'\n")
+
+    async def greet(address: str) -> None:
+        cluster = await DaskCluster.connect(Cluster(address=address, insecure=True))
+        try:
+            for _ in range(round(FOUND_S / 0.1)):
+                for worker in await cluster.workers():
+                    await cluster.step(worker, Order("run", 1, 0, worker, Settings(), mode="greet"))
+                await asyncio.sleep(0.1)
+        finally:
+            await cluster.close()
+
+    with DaskProcesses(tmp_path, free_port) as dask:
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "other"))
+        dask.start_worker(cwd=tmp_path / "other")
+        with pytest.raises(FatalError, match="another release of hydrodask than this driver"):
+            asyncio.run(greet(dask.address))
 
 
 def with_cluster(act: Callable[[DaskCluster], Awaitable[Any]], **settings: Any) -> Any:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import pkgutil
 import traceback
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -55,6 +56,9 @@ _TALKATIVE = ("distributed", "distributed.client", "bokeh", "tornado")
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_ORDER = "hydrodask", "stream/order.py"
+"""What drivers and workers have to agree in."""
 
 _ENDED = "worker-restart-memory"
 """The topic under which Dask's nannies tell whom they have ended for want of memory."""
@@ -149,13 +153,38 @@ class DaskCluster:
         return f"it had {_mib(used)} of memory, its limit is {_mib(limit)}" if limit and used > _FULL * limit else ""
 
     async def step(self, worker: str, order: Order) -> StepReport:
-        """Run one step on `worker`. Raises WorkerLostError when it goes away, or what the step raises."""
+        """Run one step on `worker`. Raises WorkerLostError when it goes away, or what the step raises.
+
+        Raises FatalError for a worker of another release, when it is to greet.
+        """
+        if order.mode == "greet":
+            await self._know(worker)
+        return await self._run(worker, told_apart, step, order)  # type: ignore[no-any-return]
+
+    async def _know(self, worker: str) -> None:
+        """Look whether a worker has this release: one that can't read an order closes without an answer.
+
+        Asked is a function of Python's own, which a worker of any release can call.
+        """
+        try:
+            theirs = await self._run(worker, pkgutil.get_data, *_ORDER)
+        except (ImportError, FileNotFoundError):
+            theirs = None
+        if theirs != pkgutil.get_data(*_ORDER):
+            raise FatalError(
+                f"worker {worker} has another release of hydrodask than this driver, or none, and can't take its "
+                "orders; install this one there, start that worker again, then this run"
+            )
+
+    async def _run(self, worker: str, function: Callable[..., Any], *arguments: Any) -> Any:
         key = f"step-{uuid.uuid4().hex}"  # `name-hash`: other patterns grow the scheduler's table of prefixes
         future = self._client.submit(
-            told_apart, step, order, key=key, workers=[worker], allow_other_workers=False, pure=False, retries=0
+            function, *arguments, key=key, workers=[worker], allow_other_workers=False, pure=False, retries=0
         )
         try:
-            return await future  # type: ignore[no-any-return]
+            return await future
+        except FileNotFoundError:
+            raise
         except KilledWorker as error:  # whose text is for people who start tasks by hand
             raise WorkerLostError(f"worker {worker} died during a step") from error
         except (FutureCancelledError, OSError) as error:

@@ -5,10 +5,12 @@ of which no digest is kept here, or another one. A digest is kept when a model i
 """
 
 import hashlib
+import json
 import re
 
 from hydrodask.errors import FatalError, IntegrityError
 from hydrodask.settings import Settings
+from hydrodask.store import small
 from hydrodask.store.files import Files
 
 FOLDER = "models"
@@ -47,12 +49,12 @@ def _path(name: str, run_id: str) -> str:
 
 
 def _digest(onnx: bytes) -> bytes:
-    return hashlib.sha256(onnx).hexdigest().encode("ascii")
+    return small.sealed(json.dumps({"sha256": hashlib.sha256(onnx).hexdigest()}).encode())
 
 
 def _other(kept: bytes, digest: bytes) -> str:
-    was = kept.decode("ascii", errors="replace")[:12]
+    was, now = (re.sub(rb"[^0-9a-f]", b"", one.partition(b":")[2])[:12].decode() for one in (kept, digest))
     return (
-        f"its bytes are not those that were registered (SHA-256 {digest.decode()[:12]}…, want {was}…): somebody has "
-        "changed them in the registry; promote another version, or train again"
+        f"its bytes are not those that were registered (SHA-256 {now}…, want {was}…): somebody has changed them in the "
+        "registry; promote another version, or train again"
     )

@@ -1,8 +1,8 @@
 """Small files beside the snapshots: JSON, with the checksum of what it says as the last line.
 
-They say which log is read, which windows and rules are in force, over how many partitions rigs are spread. A flipped
-bit in one of them would be another answer and no error. One without a checksum, of a version before there were any, is
-taken as it is: what is left of a file that was cut short is no JSON.
+They say which log is read, which windows and rules are in force, over how many partitions rigs are spread, which models
+were registered. A flipped bit in one of them would be another answer and no error. One without a checksum, of a version
+before there were any, is taken as it is: what is left of a file that was cut short is no JSON.
 """
 
 import hashlib
@@ -13,7 +13,9 @@ from hydrodask.store.files import Files
 _SEAL = b"\nsha256 "
 
 KINDS = (".rules", ".windows")
-"""How the names of those that a partition has end; others begin with `log-`, or lie in `spread/`."""
+"""How the names of those that a partition has end; others begin with `log-`, or lie in one of `FOLDERS`."""
+
+FOLDERS = ("spread", "models")
 
 
 def sealed(text: bytes) -> bytes:
@@ -49,7 +51,7 @@ def damaged(files: Files) -> list[str]:
     found = []
     for path in files.names(""):
         folder, _, name = path.rpartition("/")
-        if name.endswith(KINDS) or name.startswith("log-") or folder == "spread":
+        if name.endswith(KINDS) or name.startswith("log-") or folder in FOLDERS:
             try:
                 opened(files.read(path))
             except FileNotFoundError:

@@ -381,8 +381,6 @@ def test_all_goes_on_with_the_profiles_and_nobody_types_a_password(
     for command in (
         ["verify"],
         ["doctor"],
-        ["topics", "list"],
-        ["dlq", "list"],
         ["replay", str(short), "--speed", "max"],
     ):
         done = hydrodask(*command, *ours)
@@ -448,3 +446,13 @@ class TestList:
         monkeypatch.setattr(clock, "now_us", lambda: now_us + 350 * 86_400_000_000)
         assert security.server_pem(tmp_path, "broker").read_bytes() != first
         assert security.ca_pem(tmp_path).read_bytes() == ca
+
+    @pytest.mark.parametrize("name", ["ca.pem", "broker.pem"])
+    def test_a_certificate_that_is_gone_is_made_anew_with_what_it_needs(self, tmp_path: Path, name: str) -> None:
+        """So one file is deleted to change a key, and brokers, which trust the authority, find a pair that fits."""
+        security.server_pem(tmp_path, "broker")
+        (tmp_path / name).unlink()
+
+        made = security.server_pem(tmp_path, "broker").read_bytes()
+
+        assert made.endswith(security.ca_pem(tmp_path).read_bytes())

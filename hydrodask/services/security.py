@@ -43,7 +43,8 @@ def server_pem(folder: Path, name: str) -> Path:
     The certificate is for `localhost` and 127.0.0.1, and signed by our own CA: `ca_pem`.
     """
     path = folder / f"{name}.pem"
-    if not path.exists() or certificates.days_left(path.read_bytes()) < RENEW_DAYS:
+    there = path.exists() and ca_pem(folder).exists()  # without the latter nobody could trust it
+    if not there or certificates.days_left(path.read_bytes()) < RENEW_DAYS:
         ca = _authority(folder)
         hosts = ("localhost", ports.LOOPBACK)
         made = certificates.signed(ca, f"hydrodask {name}", SERVER_DAYS, usages=(certificates.SERVER,), hosts=hosts)

@@ -1,25 +1,28 @@
 """In which log a partition is opened, and at which offset of ours: from records, snapshots, files and commits."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from unittest.mock import Mock
 
 import pytest
 
+from hydrodask.audit.replay import crossing
 from hydrodask.errors import FatalError, RetryableError
 from hydrodask.ingest import mark
 from hydrodask.ingest.mark import Mark
 from hydrodask.ingest.reader import Reader
 from hydrodask.kafka import KafkaError, KafkaException, TopicPartition
+from hydrodask.records import Samples
+from hydrodask.rigs import RIGS
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
 from hydrodask.stream import incarnation, snapshot
 from hydrodask.stream.context import Context
-from hydrodask.stream.incarnation import SPAN, Incarnation
+from hydrodask.stream.incarnation import SPAN, Incarnation, Seam
 from hydrodask.stream.opening import Opening
 from hydrodask.stream.order import Order
 from hydrodask.stream.partition import Partition
@@ -27,6 +30,7 @@ from hydrodask.stream.places import Places
 from hydrodask.stream.watching import Watch, commit_of
 from tests.running import BUILDS
 from tests.simulation.broker import Entry, FakeBroker
+from tests.strategies import Record, samples_of
 from tests.test_partition import cut
 
 TOPIC = "hydraulic-FS1"
@@ -378,3 +382,25 @@ def test_a_user_without_rights_on_the_marks_is_told_which_and_how() -> None:
 
     with pytest.raises(FatalError, match=r"group 'g.marks' .*GROUP_AUTHORIZATION_FAILED\); `hydrodask topics grant`"):
         place.open()
+
+
+def test_a_state_of_the_next_log_crosses_no_seam_again() -> None:
+    """One that has come to its first offset is in it."""
+    known = [Incarnation(log="a/1", base=0), Incarnation(log="a/2", base=SPAN, end=7)]
+
+    assert [[seam.base for seam in incarnation.seams(known, after)] for after in (SPAN - 1, SPAN)] == [[SPAN], []]
+
+
+def test_raw_rows_cross_a_seam_where_it_is() -> None:
+    """Behind all files below it, inside of one that goes beyond, and at the end when nothing follows."""
+    files = [samples(range(5)), samples(range(5, 9)), samples([9, 100, 101]), samples([102])]
+    parts = crossing(iter(files), [Seam(base, base - 1, 0, whole=True, keeps=False) for base in (100, 200)])
+
+    said = [one.base if isinstance(one, Seam) else one.offset.tolist() for one in parts]
+
+    assert [one for one in said if one != []] == [[*range(5)], [*range(5, 9)], [9], 100, [100, 101], [102], 200]
+
+
+def samples(offsets: Iterable[int]) -> Samples:
+    """Return samples of a rig with these offsets."""
+    return samples_of([Record("a", offset, 1.0, offset) for offset in offsets], RIGS)

@@ -157,6 +157,17 @@ def test_late_records_are_sent_in_their_second() -> None:
     assert [item[0] for item in seconds[0].items] == ["labels", "PS1"]
 
 
+def test_two_records_of_a_second_are_sent_in_their_order() -> None:
+    """At the times that they say, to the microsecond."""
+    two = chunk_of([1.0, 2.0], second=1)
+    two.send_us = START_US + np.array([1_700_000, 1_200_000])
+
+    _, second, _ = schedule(ListFeed([[], [two]]), topic=str, key="rig-1")
+
+    assert [json.loads(payload)["value"] for _, payload, _ in second.items] == [2.0, 1.0]
+    assert (second.send_us - START_US).tolist() == [1_200_000, 1_700_000]
+
+
 def test_phases_delay_sending_and_not_event_time() -> None:
     """Half a second of phase moves the second half of a second into the next."""
     feed = ListFeed([[chunk_of([0.0] * 100)]])

@@ -130,3 +130,12 @@ def test_only_a_partition_that_is_gone_changes_where_keys_go(client: MagicMock) 
         places.append(place())
 
     assert places == [2, 2, -1]
+
+
+def test_headers_go_with_their_record(client: MagicMock) -> None:
+    """A dead letter's say why and whence; a record without any has none."""
+    slot = Transactions(Kafka(), 0, connect=lambda *_, **__: client)
+
+    slot.commit([Outgoing("dead", b"k", b"v", [("reason", b"bad")]), Outgoing("rows", b"k", b"v")], [])
+
+    assert [call.kwargs["headers"] for call in client.produce.call_args_list] == [[("reason", b"bad")], None]

@@ -16,7 +16,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.websocket import websocket_connect
 
 from hydrodask import clock
-from hydrodask.doctor import named, reach
+from hydrodask.doctor import named, places, reach
 from hydrodask.doctor.machine import port
 from hydrodask.doors import remote
 from hydrodask.doors.certificates import CLIENT, SERVER, new_authority, signed
@@ -323,6 +323,20 @@ def test_an_open_port_is_warned_of() -> None:
     states = {address: [f.state for f in port("p", "k", address)] for address in ("127.0.0.1:0", "0.0.0.0:0", None)}
 
     assert states == {"127.0.0.1:0": ["pass"], "0.0.0.0:0": ["pass", "warn"], None: ["pass"]}
+
+
+def test_doors_that_the_settings_leave_open_are_warned_of(files: dict[str, Path], tmp_path: Path) -> None:
+    """Dask without TLS, and a key that others can read; `run` says the same before it starts."""
+    files["ours.key"].chmod(0o640)
+    address = "tls://10.0.0.1:8786"
+    wrong = Settings(data_dir=tmp_path, cluster=Cluster(address=address, insecure=True, **login(files)))
+    said = " ".join(one.sentence for one in places(wrong, at_run=True) if one.state == "warn")
+    files["ours.key"].chmod(0o600)
+    right = Settings(data_dir=tmp_path, cluster=Cluster(address=address, **login(files)))
+
+    assert "cluster.insecure is set: whoever reaches a port" in said
+    assert f"chmod 600 {files['ours.key']}" in said
+    assert [one for one in places(right, at_run=True) if one.check == "cluster"] == []
 
 
 def test_who_knocks_again_and_again_does_not_fill_the_log(monkeypatch: pytest.MonkeyPatch) -> None:

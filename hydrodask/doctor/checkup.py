@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hydrodask.doctor import libraries, machine, reach
-from hydrodask.doctor.finding import Finding, failed, passed
+from hydrodask.doctor.finding import Finding, failed, passed, warned
 from hydrodask.doctor.named import named
+from hydrodask.doors import login
 from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings, load
 
@@ -48,9 +49,19 @@ def places(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
         yield from machine.port("dashboard port", "cluster.dashboard", settings.cluster.dashboard, at_run=at_run)
     elif not at_run:
         yield reach.cluster(settings.cluster)
+    yield from _open_doors(settings)
     yield reach.lake(settings)
     yield reach.documents(settings)
     yield reach.broker(settings, at_run=at_run)
+
+
+def _open_doors(settings: Settings) -> Iterator[Finding]:
+    """Give a warning for each door of Dask's that the settings leave open."""
+    if settings.cluster.insecure:
+        text = "cluster.insecure is set: whoever reaches a port of Dask's runs code as this user"
+        yield warned("cluster", text, "unset it, unless nobody else is on this machine and its network")
+    if settings.cluster.address is not None and (file := login.readable_key(settings.cluster)) is not None:
+        yield warned("cluster", f"the key {file} can be read by other users", f"chmod 600 {file}")
 
 
 def go_on(findings: Iterable[Finding], say: Callable[[str], None]) -> None:

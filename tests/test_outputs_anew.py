@@ -65,7 +65,7 @@ def test_rows_that_a_new_topic_lacks_are_published_once(kafka: Kafka, recording:
     again = restore_topics(settings, write=True)
 
     for check in ("analytics", "profiles", "dead"):
-        assert "`hydrodask backfill --topics --write` publishes them" in str(found[check].findings[0])
+        assert found[check].findings[0].mend.command == "hydrodask backfill --topics --write"
     assert [one.missing for one in said] == [one.restored for one in done], (said, done)
     assert done[2].restored >= BAD
     assert [(one.missing, one.restored) for one in again] == [(0, 0)] * 3

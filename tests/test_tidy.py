@@ -103,7 +103,7 @@ ALLOWED = {
     **dict.fromkeys(STAGES, BASE),
     "stream": BASE | STAGES | {"learn"},
     "services": BASE,
-    "audit": BASE | STAGES | {"stream"},
+    "audit": BASE | STAGES | {"stream", "learn"},
     "learn": BASE | {"ingest", "window", "store"},
     "observe": BASE,
     "doctor": BASE | {"detect", "ingest", "store", "services"},

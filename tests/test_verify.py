@@ -192,7 +192,7 @@ def test_what_is_ahead_of_the_commits_is_named(stored: Stored, tmp_path: Path) -
     found = wrong(copy.audit())
 
     assert any(ahead.name in said and "the group has committed only" in said for said in found["snapshots"])
-    assert "no row of the topic implies this document of revision 1000000" in found["documents"][0]
+    assert "its revision is 1000000, and no record of that number can be there yet" in found["documents"][0]
 
 
 def test_damaged_and_wrong_snapshots_are_named(leftover: Stored, tmp_path: Path) -> None:

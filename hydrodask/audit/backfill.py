@@ -123,7 +123,8 @@ class Mender:
         self._write = write
         self._column = order_column(folder)
         self._spans = list(_spans(part, folder, report))
-        first = self._sums_of_next()
+        link = self._spans[0].link if self._spans else None
+        first = link.sums if link is not None and link.usable else None
         self._total = None if first is None else first[0]  # what the rows before the next span come to, if known
         self._rows: list[pa.Table] = []
 
@@ -186,23 +187,27 @@ class Mender:
         self._total = None if before is None else (before + rowsum.rowsum(due)) & rowsum.MASK
         return True
 
-    def _sums_of_next(self) -> tuple[int, int] | None:
-        link = self._spans[0].link if self._spans else None
-        return link.sums if link and link.usable else None
+    def _sums_ahead(self) -> tuple[int, int] | None:
+        """Return the first sums that a file behind says: with rows before them this span has sums, too."""
+        links = (span.link for span in self._spans if span.link is not None and span.link.usable)
+        return next((link.sums for link in links if link.sums is not None), None)
 
     def _before(self, due: pa.Table) -> int | None:
         """Return what the rows before these come to, as the files around say it; older releases' say nothing."""
-        following = self._sums_of_next()
-        if self._total is not None or following is None or not following[0]:
+        ahead = self._sums_ahead()
+        if self._total is not None or ahead is None or not ahead[0]:
             return self._total
-        return (following[0] - rowsum.rowsum(due)) & rowsum.MASK
+        following = self._spans[0].link
+        if following is not None and following.usable and following.sums == ahead:
+            return (ahead[0] - rowsum.rowsum(due)) & rowsum.MASK
+        return 0  # what was there has lost its sums, from the beginning on
 
     def _says_other_sums(self, link: Link) -> bool:
         """Say whether a file says other sums of its rows than the ones beside it."""
         if link.sums is not None:
             return self._total is not None and link.sums[0] != self._total
-        following = self._sums_of_next()
-        return following is not None and following[0] != 0
+        ahead = self._sums_ahead()
+        return ahead is not None and ahead[0] != 0
 
     def _judge(self, span: Span, due: pa.Table) -> tuple[str, str]:
         """Return the path of the span's file, and what is wrong with it."""

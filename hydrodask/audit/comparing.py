@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hydrodask.audit.components import Components
 from hydrodask.audit.documents import COLLECTIONS, DOCUMENTS_MAX, Body, Id, Implied
 from hydrodask.audit.finding import Result
-from hydrodask.audit.mending import DOCUMENTS
+from hydrodask.audit.mending import DOCUMENTS, RUNS
+from hydrodask.audit.shapes import COMPONENT, odd, odd_run
 from hydrodask.channels import SENSORS
+from hydrodask.learn.targets import TARGETS
 from hydrodask.records import Upsert
 from hydrodask.reports import STANDING, WHOLE_RIG
 from hydrodask.store.documents import Correction, Documents
@@ -24,6 +27,7 @@ class Comparing:
     result: Result
     moving: Callable[[], bool]
     expire: bool
+    components: Components
     corrections: list[Correction] = field(default_factory=list)
     """What puts right what was found."""
     _left: dict[Id, tuple[int, Body]] = field(default_factory=dict)
@@ -33,16 +37,12 @@ class Comparing:
 
     def run(self, store: Documents) -> None:
         """Look at every document, and then for those that are missing."""
-        implied = self.implied.documents.items()
-        settled = ((name, one) for name, one in implied if not one[1]["provisional"] and self.implied.told(one[1]))
-        self._left = {name: one for name, one in settled if self.implied.judgeable(one[1])}
+        kept = (one for one in self.implied.documents.items() if self.implied.replayed or not one[1][1]["provisional"])
+        told = ((name, one) for name, one in kept if self.implied.told(one[1]))
+        self._left = {name: one for name, one in told if self.implied.judgeable(one[1])}
         for collection in COLLECTIONS:
-            for sensor in (*SENSORS, WHOLE_RIG):
-                found = store.find(collection, {"sensor": sensor}, limit=DOCUMENTS_MAX)
-                for body in found:
-                    self._one(collection, body)
-                if len(found) == DOCUMENTS_MAX:
-                    self._forget(collection, sensor)
+            self._all(collection, store)
+        self._others(store)
         if self._unjudged:
             count, digests = sum(self._unjudged.values()), ", ".join(sorted(self._unjudged))
             self.result.skip(f"{count:,} documents by rules that are not known here, or not any more ({digests})")
@@ -58,7 +58,52 @@ class Comparing:
             said = f"want revision {revision}, {_said(body)}"
             self._found((collection, name), None, (revision, body), "the document is missing", said)
 
+    def _all(self, collection: str, store: Documents) -> None:
+        """Look at a collection: at all of it, or where that is too much sensor by sensor."""
+        everything = store.find(collection, {}, limit=DOCUMENTS_MAX)
+        if len(everything) < DOCUMENTS_MAX:
+            for body in everything:
+                self._one(collection, body)
+            return
+        del everything
+        self.result.skip(f"{collection} of sensors that there are not: there are more than {DOCUMENTS_MAX:,}")
+        for sensor in (*SENSORS, WHOLE_RIG, *TARGETS):
+            found = store.find(collection, {"sensor": sensor}, limit=DOCUMENTS_MAX)
+            for body in found:
+                self._one(collection, body)
+            if len(found) == DOCUMENTS_MAX:
+                self._forget(collection, sensor)
+
+    def _others(self, store: Documents) -> None:
+        """Look at components and runs, which no window implies."""
+        for body in store.find("components", {}, limit=DOCUMENTS_MAX):
+            self.components.take(body)
+        self.components.conclude()
+        for body in store.find("status", {}, limit=DOCUMENTS_MAX):
+            if why := odd_run(body):
+                self.result.found(f"status {body['_id']}", "it is not from us", why, mend=RUNS)
+
     def _one(self, collection: str, body: Body) -> None:
+        """Look at one stored document: whether it is one of ours at all, and then what it says."""
+        if collection == "incidents" and body.get("rule") == COMPONENT:
+            self.components.take_incident(body)
+        elif why := odd(collection, body) or self._of_nobody(body):
+            seen = body.get("revision")
+            self._found((collection, str(body["_id"])), seen, None, "it is not from us", why)
+        else:
+            self._compare(collection, body)
+
+    def _of_nobody(self, body: Body) -> str:
+        """Return why nobody can have written a document: its rig has sent nothing, its revision is of no record."""
+        if body["rig"] not in self.implied.rigs and not self.moving():
+            return f"there is no rig {body['rig']!r}"
+        if body["revision"] >= self.implied.revisions_end and not self.moving():
+            return f"its revision is {body['revision']}, and no record of that number can be there yet"
+        if body.get("rules") not in self.implied.digests and self.implied.sure:
+            return f"its rules are of digest {body.get('rules')!r}, which have never judged here"
+        return ""
+
+    def _compare(self, collection: str, body: Body) -> None:
         """Compare one stored document with what is implied under its id."""
         if not self.implied.judgeable(body):
             digest = str(body.get("rules", "no digest"))
@@ -71,15 +116,17 @@ class Comparing:
         name, revision = str(body.pop("_id")), int(body.pop("revision", -1))
         want = self._left.pop((collection, name), None)
         committed = self.implied.committed.get(str(body.get("rig")))
-        if revision >= committed if committed is not None else self.implied.newer(body):
+        standing = committed is None and body.get("rule") in STANDING
+        if revision >= committed if committed is not None else standing or self.implied.newer(body):
             self._ahead((collection, name), revision, body, want, known=committed is not None)
-        elif want is None and body.get("rule") in STANDING and committed is None:
-            pass  # only the topic tells of who was silent
         elif want is None:
-            if not body.get("provisional") or self.implied.over(body):
+            if not body.get("provisional") or self.implied.over(body) or self.implied.replayed:
                 self._found((collection, name), revision, None, "no final window implies this document", _said(body))
         elif differing := [key for key in sorted(want[1].keys() | body.keys()) if want[1].get(key) != body.get(key)]:
             first = f"{differing[0]} is {body.get(differing[0])!r}, want {want[1].get(differing[0])!r}"
+            self._found((collection, name), revision, want, "the document differs", first)
+        elif committed is None and revision >= self.implied.judged_end:
+            first = f"revision is {revision}, and what it tells of had been judged at {self.implied.judged_end}"
             self._found((collection, name), revision, want, "the document differs", first)
         elif committed is not None and revision != want[0]:
             first = f"revision is {revision}, want {want[0]}"
@@ -89,7 +136,9 @@ class Comparing:
         """Take a document that was written before the commit of the rows that it follows from."""
         self.result.count(ahead=1)
         coming = self.implied.coming.get(id_, {}).get(revision)
-        if known and coming != body and not self.moving():
+        if not known and (why := self.implied.contradicted(revision, id_[0], body)):
+            self._found(id_, revision, want, "no window implies this document", why)
+        elif known and coming != body and not self.moving():
             self._found(id_, revision, want, f"no row of the topic implies this document of revision {revision}", "")
 
     def _forget(self, collection: str, sensor: str) -> None:

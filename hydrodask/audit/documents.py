@@ -1,21 +1,19 @@
 """Check the documents: replay the detector over the window rows, and compare what follows with what is stored."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from math import inf
+from collections.abc import Iterable
 from typing import Any
 
-from hydrodask.audit.files import rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.mending import aside
 from hydrodask.audit.part import Part
-from hydrodask.clock import US_PER_S, iso, parse_iso
+from hydrodask.clock import parse_iso
 from hydrodask.decode.rows import decode_row
-from hydrodask.detect import Criteria, Detector
+from hydrodask.detect import Criteria
 from hydrodask.detect.arrivals import Arrival, Row, arrivals
-from hydrodask.detect.detector import NEVER_US, VERSION, since_of
+from hydrodask.detect.detector import VERSION
 from hydrodask.records import Change, Messages, Upsert, WindowRecord
-from hydrodask.settings import Settings
+from hydrodask.reports import STANDING
 from hydrodask.store.files import Files
 from hydrodask.stream import editions, snapshot
 
@@ -47,6 +45,22 @@ class Implied:
         """The start of the newest window of each rig's sensor that was judged by criteria that are not known here."""
         self.lone: set[tuple[str, str]] = set()
         """Rigs' sensors of which what was known then depends on others, whose rows are not here in their order."""
+        self.rigs: set[str] = set()
+        """Every rig of which something is known."""
+        self.digests: set[str] = set()
+        """Digests of all criteria that have ever judged, if that is `sure`."""
+        self.sure = False
+        self.replayed = False
+        """Whether the rows are those of the topic, all of them: then provisional documents are implied, too."""
+        self.revisions_end = 0
+        """No record has this offset yet, nor a larger one."""
+        self.judged_end = 0
+        """The offset up to which the newest snapshots have judged, where the lake stands in for the topic."""
+        self.provisional: dict[tuple[str, str, str], tuple[dict[int, float], int | None]] = {}
+        """What those snapshots know of each rule on a sensor of a rig: values by window, start of an open incident."""
+        self.standing: set[tuple[str, str, str]] = set()
+        """Incidents that no window makes, and that are open as those snapshots know, if it `stands`."""
+        self.stands = False
         self._final_us: dict[tuple[str, str], tuple[int, int]] = {}
         self._revisions: dict[Id, int] = {}
 
@@ -55,6 +69,8 @@ class Implied:
 
         `committed` is what its partition had committed; `row` None: time has passed.
         """
+        if row is not None:
+            self.rigs.add(row.rig)
         if row is not None and committed is not None:
             self.committed[row.rig] = max(committed, self.committed.get(row.rig, 0))
         if isinstance(row, WindowRecord) and row.final:
@@ -71,14 +87,16 @@ class Implied:
             else:
                 self.documents.pop(name, None)
 
-    def foresee(self, changes: Iterable[Change]) -> None:
+    def foresee(self, row: Row | None, changes: Iterable[Change]) -> None:
         """Take note of what a row past the commit changes."""
+        self.rigs |= set() if row is None else {row.rig}
         for change in changes:
             if isinstance(change, Upsert):
                 self.coming.setdefault((change.collection, change.id), {}).setdefault(change.revision, change.body)
 
     def doubt(self, row: Row | None) -> None:
         """Take note that a row was judged by criteria that are not known."""
+        self.rigs |= set() if row is None else {row.rig}
         if isinstance(row, WindowRecord) and row.final:
             self.before_us[row.rig, row.sensor] = parse_iso(row.window_start)
 
@@ -91,6 +109,21 @@ class Implied:
     def told(self, body: Body) -> bool:
         """Say whether the rows here suffice to tell what a document says."""
         return (str(body.get("rig")), str(body.get("sensor"))) not in self.lone
+
+    def contradicted(self, revision: int, collection: str, body: Body) -> str:
+        """Return why the newest snapshots can't have made a document that tells of what the lake does not have yet."""
+        if revision >= self.judged_end:
+            return ""  # it came after them
+        names = (str(body.get("rig")), str(body.get("sensor")), str(body.get("rule")))
+        if names[2] in STANDING:
+            gone = self.stands and body.get("status") == "open" and names not in self.standing
+            return "it is open, and the newest snapshot says that it is over" if gone else ""
+        if not body.get("provisional"):
+            return f"its window is not final, and its revision {revision} was judged"
+        values, open_us = self.provisional.get(names, ({}, None))
+        start_us = parse_iso(str(body.get("window_start") or body.get("first_window")))
+        there = start_us == open_us if collection == "incidents" else values.get(start_us) == body.get("value")
+        return "" if there else "the newest snapshot knows nothing of it, or another value"
 
     def settled(self) -> None:
         """Forget the revisions of documents that are gone: no row of an earlier one comes any more."""
@@ -118,6 +151,7 @@ def replay_topic(part: Part, implied: Implied, result: Result) -> None:
     assert part.log is not None  # noqa: S101 - the caller has looked
     there = editions_of(part)
     implied.known |= editions.digests(there)
+    implied.revisions_end = max(implied.revisions_end, part.bounds[1])
     judging, known_from = editions.Judging(there), editions.known_from(there)
     position, committed = part.bounds[0], part.committed or 0
     # A state that goes back to criteria that are not known can't be computed.
@@ -133,7 +167,7 @@ def replay_topic(part: Part, implied: Implied, result: Result) -> None:
             elif one.offset < committed:
                 implied.take(one.row, changes, committed)
             else:
-                implied.foresee(changes)
+                implied.foresee(one.row, changes)
         implied.settled()
     for taken in left:
         if position <= taken.offset <= committed:
@@ -147,6 +181,13 @@ def editions_of(part: Part) -> list[editions.Edition]:
     return there if known else [*there, editions.Edition(part.reach, Criteria.of(part.settings))]
 
 
+def learn_editions(judging: list[Part], implied: Implied) -> None:
+    """Take note of all criteria that have judged: all there were if each partition has kept them from its beginning."""
+    there = [editions.load(Files(part.settings.snapshots_url), part.source) for part in judging]
+    implied.sure = bool(there) and all(kept and not kept[0].offset and editions.known_from(kept) == 0 for kept in there)
+    implied.digests = implied.known.union(*map(editions.digests, there))
+
+
 def _check_state(taken: Any, judging: editions.Judging, result: Result) -> None:
     node = taken.state.get("nodes", {}).get("detector", {})
     if node.get("detector", {}).get("version", VERSION) != VERSION:
@@ -157,60 +198,6 @@ def _check_state(taken: Any, judging: editions.Judging, result: Result) -> None:
         what = f"its state of the detector is not what the rows below offset {taken.offset} give"
         result.found(taken.path, what, mend=aside(taken.path))
     result.count(states=1)
-
-
-def _stored(taken: Any) -> Body:
-    """Return the detector's state in a snapshot, empty in one of a group that had just begun."""
-    found: Body = taken.state.get("nodes", {}).get("detector", {}).get("detector", {})
-    return found
-
-
-def replay_lake(parts: list[Part], judging: list[Part], settings: Settings, implied: Implied) -> None:
-    """Replay the final windows of the lake, key by key in their order, as far as the newest snapshots have judged them.
-
-    By the criteria of those snapshots: what earlier ones have judged is not looked at.
-    """
-    judged_us: dict[tuple[str, str], int] = {}
-    criteria = {}
-    for part in judging:
-        state = {} if part.newest is None else _stored(part.newest)
-        there = editions_of(part)
-        since = since_of(state)
-        now = next((e.criteria for e in reversed(there) if e.criteria is not None and e.offset <= max(since, 0)), None)
-        now = now or Criteria.of(settings)
-        criteria[now.digest] = now
-        for rig, sensor, last_us, *_, before_us in state.get("keys", []):
-            judged_us[rig, sensor] = max(last_us, judged_us.get((rig, sensor), last_us))
-            if state.get("version") == VERSION and before_us > NEVER_US:
-                implied.before_us[rig, sensor] = max(before_us, implied.before_us.get((rig, sensor), before_us))
-    implied.known |= set(list(criteria)[:1])
-    detector, number = Detector.by(next(iter(criteria.values()), Criteria.of(settings))), 0
-    forgotten_us = (detector.criteria.forgotten_after_s or inf) * US_PER_S
-    before: dict[tuple[str, str], tuple[int, int]] = {}
-    for part in parts:
-        for row in _final_rows(part):
-            number += 1
-            key, here = (row.rig, row.sensor), (part.source[1], parse_iso(row.window_start))
-            partition, start_us = before.get(key, here)
-            before[key] = here
-            if here[0] != partition or here[1] - start_us >= forgotten_us:
-                implied.lone.add(key)  # it may have been forgotten meanwhile, or had parts of windows on both
-            if parse_iso(row.window_start) <= judged_us.get((row.rig, row.sensor), NEVER_US):
-                implied.take(row, detector.update(row, number))
-
-
-def _final_rows(part: Part) -> Iterator[WindowRecord]:
-    for link in part.chains.get("windows", []):
-        if not link.usable:
-            continue
-        for row in rows_of(part.lake, link).to_pylist():
-            start, end = (iso(_us(row.pop(name))) for name in ("window_start", "window_end"))
-            del row["partition"]
-            yield WindowRecord(sensor=part.sensor, window_start=start, window_end=end, final=True, **row)
-
-
-def _us(moment: Any) -> int:
-    return parse_iso(moment.isoformat())
 
 
 def _arrivals(messages: Messages) -> list[Arrival]:

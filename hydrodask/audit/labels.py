@@ -7,7 +7,7 @@ import pyarrow as pa
 from hydrodask import clock
 from hydrodask.audit.finding import Result, Results
 from hydrodask.audit.ledger import Ledger
-from hydrodask.audit.mending import LOST, RECORDS
+from hydrodask.audit.mending import LOST, RECORDS, aside
 from hydrodask.audit.part import Part
 from hydrodask.audit.records import want_dead
 from hydrodask.audit.replay import KEYS
@@ -16,10 +16,28 @@ from hydrodask.decode import decode_label
 from hydrodask.records import LabelRecord, Messages, Reject
 from hydrodask.store.schemas import labels_table
 
+_SHOWN = ("cooler", "valve", "pump", "accumulator", "stable")
+
+
+def check_newest(part: Part, result: Result) -> None:
+    """Say where the newest snapshot names other newest labels than labels/ holds, file by file."""
+    taken = part.newest
+    if taken is None or not part.chains.get("labels"):
+        return
+    newest: dict[str, list[float]] = {}
+    for _path, rows in part.stored("labels", taken.offset):
+        for row in rows.select(["rig", *_SHOWN]).to_pylist():
+            newest[row["rig"]] = [float(row[name]) for name in _SHOWN]
+    for rig, values in taken.state.get("nodes", {}).get("labels", {}).get("newest", {}).items():
+        if newest.get(rig) != values:
+            what = f"its newest labels of rig {rig!r} are {values}, want {newest.get(rig)}"
+            result.found(taken.path, what, mend=aside(taken.path))
+
 
 def check_labels(part: Part, results: Results, dead: Ledger, place: int) -> None:
     """Decode what the log still has of a partition of the labels, and compare."""
     result = results["labels"]
+    check_newest(part, results["snapshots"])
     if part.log is None:
         result.skip("no topic to compare labels/ with: the log is gone, or the broker was an embedded one")
         return

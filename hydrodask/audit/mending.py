@@ -28,6 +28,9 @@ DOCUMENTS = Mend("hydrodask backfill --documents --write", "stores what the wind
 COMPACT = Mend("hydrodask compact", "finishes what one that was killed has left")
 SEAL = Mend("hydrodask seal", "seals what was there before the key, as it is: make sure first that it is ours")
 KEY_BACK = Mend("", "no command can: put that key back into the key file, below the others, then `hydrodask seal`")
+COMPONENTS = Mend("", "no command can: documents of a rig's components come back with its next cycle; remove others")
+RUNS = Mend("", "no command can: remove it from the store")
+REBUILT = Mend("hydrodask run", "rebuilds state and files from the log, as far as that has the records")
 LOST = Mend("", "no command can: neither the log nor the lake has it; take it from a backup")
 
 TOPICS_OF = {"analytics": "analytics", "profiles": "cycles", "dead": "dead-letter"}

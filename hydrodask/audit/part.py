@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from hydrodask.audit.chain import Chains, end_of, usable_part
 from hydrodask.audit.files import order_column, rows_of
 from hydrodask.audit.finding import Result
@@ -14,6 +16,7 @@ from hydrodask.audit.rows import Where, below, from_on, outside
 from hydrodask.audit.snapshots import Snapshot
 from hydrodask.ingest.mark import Mark
 from hydrodask.records import Samples
+from hydrodask.rigs import RIGS
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, unpack
@@ -44,6 +47,8 @@ class Part:
     bounds: tuple[int, int] = (0, 0)
     covered: int = 0
     """The offset up to which `samples` had every sample, once it has ended."""
+    rigs: set[str] = field(default_factory=set)
+    """The rigs of those samples, and of what snapshots say of refused ones."""
 
     @property
     def name(self) -> str:
@@ -92,6 +97,11 @@ class Part:
 
         What stops it before `reach` is said in `why`.
         """
+        for run in self._samples(why):
+            self.rigs |= set(map(RIGS.name, np.unique(run.rig).tolist()))
+            yield run
+
+    def _samples(self, why: Result) -> Iterator[Samples]:
         links = self.chains.get("raw", [])
         usable = usable_part(links)
         self.covered = self.begin

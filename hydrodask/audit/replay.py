@@ -155,7 +155,10 @@ def with_lateness(cycles: dict[str, Any], lateness_us: int) -> dict[str, Any]:
 
 def turns_of(settings: Settings, source: Source) -> list[Turn]:
     """Return the turns of a partition's windows; where nothing says so, the windows are those of the settings."""
-    found = turns.found(Files(settings.snapshots_url), source)
+    try:
+        found = turns.found(Files(settings.snapshots_url), source)
+    except ValueError:
+        found = []  # a file that can't be read, which `strangers` says
     return found or [Turn(0, Geometry.of(settings.window))]
 
 

@@ -34,12 +34,16 @@ def check_computed(part: Part, results: Results, wanted: dict[str, Ledger], plac
     """
     operators = Operators(part.source, part.sensor, part.turns, part.history, part.wary_from)
     comparisons = {folder: _comparison(part, folder) for folder in COMPUTED}
+    made = {"windows": 0, "cycles": 0}
     # That raw/ is damaged or not there is said once, with the windows that can't be computed for it.
     for samples in _cut(part, results["windows"]):
         if isinstance(samples, Snapshot):
             _check_state(part, samples, operators, results["snapshots"])
+            _check_made(part, samples, made, results["snapshots"])
             continue
         for done in operators.cross(samples) if isinstance(samples, Seam) else operators.consume(samples):
+            made["windows"] += len(done.windows)
+            made["cycles"] += len(done.profiles)
             for folder, table in operators.tables(done).items():
                 comparisons[folder].expect(outside(table, KEYS[folder][0], part.holes))
             _want(part, done, wanted, place)
@@ -108,6 +112,15 @@ def _check_state(part: Part, taken: Snapshot, operators: Operators, result: Resu
             what = f"its state of {name} is not what the raw rows below offset {taken.offset} give"
             result.found(taken.path, what, mend=aside(taken.path))
     result.count(states=len(nodes))
+
+
+def _check_made(part: Part, taken: Snapshot, made: dict[str, int], result: Result) -> None:
+    """Say which snapshot counts other final windows and cycles than there were; over lost records nobody can tell."""
+    totals = taken.state.get("totals", {})
+    for name, count in made.items():
+        if not part.seams and totals.get(name, 0) != count:
+            what = f"it counts {totals.get(name, 0)} {name}, and the raw rows below its offset make {count}"
+            result.found(taken.path, what, mend=aside(taken.path))
 
 
 def _older(state: dict[str, Any]) -> bool:

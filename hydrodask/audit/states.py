@@ -2,7 +2,7 @@
 
 from hydrodask.audit.chain import end_of
 from hydrodask.audit.finding import Results
-from hydrodask.audit.mending import aside, refilled
+from hydrodask.audit.mending import REBUILT, aside, refilled
 from hydrodask.audit.part import Part
 
 
@@ -15,6 +15,10 @@ def check_snapshots(part: Part, committed: int | None, results: Results) -> None
             what = f"it is of offset {taken.offset}, and the group has committed only {committed}"
             result.found(taken.path, what, mend=aside(taken.path))
     newest = part.snapshots[-1] if part.snapshots else None
+    if newest is None and (committed is not None or part.chains):
+        have = f"the group has committed {committed}" if committed is not None else "it has files"
+        what = f"{have}, and there is no snapshot, not even that of its beginning"
+        result.found(part.name, what, mend=REBUILT)
     if newest is None:
         return
     for folder, state in newest.state.get("files", {}).items():

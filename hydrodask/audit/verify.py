@@ -10,20 +10,25 @@ from dataclasses import dataclass, field
 from hydrodask.audit import documents as docs
 from hydrodask.audit.chain import arrange, check_beginnings, check_chain
 from hydrodask.audit.comparing import Comparing
+from hydrodask.audit.components import Components
 from hydrodask.audit.doubles import check_doubles
 from hydrodask.audit.files import Link, inspect
 from hydrodask.audit.finding import Results
+from hydrodask.audit.fromlake import replay_lake
+from hydrodask.audit.joined import check_joined
 from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
 from hydrodask.audit.log import Log, Source
-from hydrodask.audit.mending import aside
+from hydrodask.audit.mending import aside, misplaced
 from hydrodask.audit.outputs import Refused, Topic, check_dead, check_outputs
 from hydrodask.audit.part import Part, known_logs
 from hydrodask.audit.records import check_records
 from hydrodask.audit.sensors import check_computed
 from hydrodask.audit.snapshots import load_snapshots
 from hydrodask.audit.states import check_snapshots
+from hydrodask.audit.strangers import check_beside, partitions_of, strange, topics_of
 from hydrodask.audit.sums import check_sums
+from hydrodask.audit.totals import check_totals
 from hydrodask.channels import SENSORS
 from hydrodask.ingest.commits import Commit
 from hydrodask.ingest.mark import Mark
@@ -69,11 +74,10 @@ class Audit:
                 check_labels(part, self.results, dead, place)
         self.say("cycles: doubles")
         check_doubles(Lake.of(self.settings), self.results["doubles"])
+        check_joined(Lake.of(self.settings), self.parts["score"], monitored, self.results["snapshots"])
         self._outputs(everyone, wanted, dead)
         self._documents()
-        later = self._committed([part.source for part in everyone])
-        for part in everyone:
-            check_snapshots(part, later.get(part.source), self.results)
+        self._snapshots()
         if self.log is None:
             self.results.without_log()
         return self.results
@@ -93,7 +97,9 @@ class Audit:
             what = "it says which log, windows or rules are in use, and is damaged"
             self.results["snapshots"].found(path, what, mend=aside(path))
         lake = Lake.of(self.settings)
-        there = set(sources) | {s for s in _of_snapshots(snapshots) if s[0] in topics}
+        check_beside(self.settings, snapshots, topics, self.results["snapshots"])
+        found = {source for _, source in partitions_of(snapshots) if source is not None and source[0] in topics}
+        there = set(sources) | found
         said, keys = self.results["snapshots"], lake.keyring
         states = {source: load_snapshots(snapshots, source, said, keys) for source in sorted(there)}
         logs = {source: known_logs(snapshots, source, states[source], _mark(commits, source)) for source in states}
@@ -102,7 +108,7 @@ class Audit:
                 self.log.know(source, known[-1])
         committed = self.log.counted(commits) if self.log is not None else {}
         there_now = self.log.identities.of({topic for topic, _ in sources}) if self.log is not None else {}
-        arranged = arrange(self._listed(lake, set(topics)), self.results["files"])
+        arranged = arrange(self._listed(lake, set(topics), topics_of(snapshots)), self.results["files"])
         self.parts = {flow: [] for flow in FLOWS.values()}
         for source in sorted(there | arranged.keys(), key=lambda s: (list(topics).index(s[0]), s[1])):
             self.say(f"{source[0]}-{source[1]}: files")
@@ -117,7 +123,7 @@ class Audit:
                 part.log, part.bounds = self.log, self.log.bounds(source)
             self.parts[topics[source[0]]].append(part)
 
-    def _listed(self, lake: Lake, topics: set[str]) -> list[Named]:
+    def _listed(self, lake: Lake, topics: set[str], others: set[str]) -> list[Named]:
         """Return the files of our topics; whatever else a reader would take for rows is said."""
         found = []
         for path in (path for folder in FOLDERS for path in lake.files.names(folder)):
@@ -125,6 +131,8 @@ class Audit:
             if name is None:
                 what = "its name is not that of a file of ours, and readers take it for one"
                 self.results["files"].found(path, what, mend=aside(path))
+            elif why := strange(name, topics, self.settings.topics.prefix, others):
+                self.results["files"].found(path, why, mend=misplaced(path))
             elif name.topic.startswith(IMPORTED):
                 inspect(lake, name, name.parts.get("sensor"), self.results["files"])
             elif name.topic not in topics:
@@ -180,6 +188,14 @@ class Audit:
         finally:
             store.close()
 
+    def _snapshots(self) -> None:
+        """Check what snapshots say, and that none is ahead of what has been committed by now."""
+        parts = [(flow, part) for flow, parts in self.parts.items() for part in parts]
+        later = self._committed([part.source for _, part in parts])
+        for flow, part in parts:
+            check_snapshots(part, later.get(part.source), self.results)
+            check_totals(part, flow, self.results["snapshots"])
+
     @property
     def forgotten(self) -> bool:
         """Say whether rows may be gone that nobody has judged."""
@@ -190,9 +206,22 @@ class Audit:
         implied, judging = docs.Implied(), self.parts["alert"]
         self.imply(implied, self.parts["monitor"], judging)
         expire = self.settings.documents.keep is not None
-        comparing = Comparing(implied, self.results["documents"], lambda: self._moved(judging), expire)
+        components = self._components(implied, keep=not expire)
+        comparing = Comparing(implied, self.results["documents"], lambda: self._moved(judging), expire, components)
         comparing.run(store)
         return comparing.corrections
+
+    def _components(self, implied: docs.Implied, *, keep: bool) -> Components:
+        """Return who looks at documents of components, with what the newest snapshots know of them."""
+        scoring = self.parts["score"]
+        components = Components(implied.rigs, self.results["documents"], keep=keep)
+        moved = self.log is not None and self._moved(scoring)
+        for part in scoring:
+            if part.newest is not None:
+                ended = part.newest.state.get("ended") if self.log is None else part.newest.offset == part.committed
+                last = bool(ended) and not moved
+                components.learn(part.newest, last=last)
+        return components
 
     def imply(self, implied: docs.Implied, monitored: list[Part], judging: list[Part]) -> None:
         """Replay the detector, over the topic if it is all there, else over the lake."""
@@ -200,10 +229,13 @@ class Audit:
         if judging and all(part.log is not None and part.bounds[0] == 0 for part in judging):
             for part in judging:
                 docs.replay_topic(part, implied, self.results["snapshots"])
+            implied.replayed = True
+            docs.learn_editions(judging, implied)
             return
         what = "revisions and provisional documents: the window rows are not on their topic any more"
         self.results["documents"].skip(what)
-        docs.replay_lake(monitored, judging, self.settings, implied)
+        replay_lake(monitored, judging, self.settings, implied, self.results)
+        docs.learn_editions(judging, implied)
 
 
 def verify(settings: Settings, *, say: Say = lambda _said: None) -> Results:
@@ -219,13 +251,3 @@ def verify(settings: Settings, *, say: Say = lambda _said: None) -> Results:
 
 def _mark(commits: Mapping[Source, Commit], source: Source) -> Mark | None:
     return commits[source].mark if source in commits else None
-
-
-def _of_snapshots(snapshots: Files) -> set[Source]:
-    """Return the partitions that have snapshots."""
-    found = set()
-    for path in snapshots.names(""):
-        topic, dash, partition = path.partition("/")[0].rpartition("-")
-        if dash and partition.isdigit():
-            found.add((topic, int(partition)))
-    return found

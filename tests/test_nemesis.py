@@ -56,6 +56,7 @@ def test_state_of_the_previous_release_is_taken_over(case: int) -> None:
 
 
 PINNED = {
+    "provisional, by rules whose record was lost": (723, VERIFY),
     "a flipped bit in the record of a log was another log": (64, VERIFY),
     "a run whose claim was lost ended, and named run 0": (33, HEALED),
     "the first file of labels was lost, and nobody missed it": (506, VERIFY),
@@ -91,6 +92,15 @@ def flipped(seed: int) -> Schedule:
     return replace(draw(seed), events=events, late_partition=False, faults=())
 
 
+def _noticed(schedule: Schedule) -> bool:
+    """Say whether a life ends as it must not: with a difference, or with an error that is no sentence."""
+    try:
+        outcome(schedule)
+    except Exception:  # what believes damaged bytes may fail in any way
+        return True
+    return False
+
+
 @pytest.mark.parametrize(
     ("mutation", "life", "names"),
     [
@@ -105,7 +115,7 @@ def test_missing_promise_is_noticed(
     """A disk that does not keep its promise, or a reader that does not look, is found out within a few lives."""
     for seed in range(SEEDS_MAX):
         schedule = life(seed)
-        if fails(replace(schedule, mutation=mutation), outcome) is not None:
+        if _noticed(replace(schedule, mutation=mutation)):
             record_property("seeds", seed + 1)
             assert fails(schedule, outcome) is None, "it is not the mutation that fails"
             return

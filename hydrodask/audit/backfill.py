@@ -181,7 +181,7 @@ class Mender:
         if not what:
             return False
         self._report.wrong.append(f"{path}: {what}")
-        before = self._before(due)
+        before = self._before(due, span.end)
         if self._write:
             self._put(path, span, due, before)
         self._total = None if before is None else (before + rowsum.rowsum(due)) & rowsum.MASK
@@ -192,15 +192,22 @@ class Mender:
         links = (span.link for span in self._spans if span.link is not None and span.link.usable)
         return next((link.sums for link in links if link.sums is not None), None)
 
-    def _before(self, due: pa.Table) -> int | None:
-        """Return what the rows before these come to, as the files around say it; older releases' say nothing."""
+    def _before(self, due: pa.Table, end: int) -> int | None:
+        """Return what the rows before these come to, as files around or a snapshot say it; older ones say nothing."""
         ahead = self._sums_ahead()
+        if self._total is None and ahead is None and (with_these := self._sum_at(end)):
+            return (with_these - rowsum.rowsum(due)) & rowsum.MASK
         if self._total is not None or ahead is None or not ahead[0]:
             return self._total
         following = self._spans[0].link
         if following is not None and following.usable and following.sums == ahead:
             return (ahead[0] - rowsum.rowsum(due)) & rowsum.MASK
         return 0  # what was there has lost its sums, from the beginning on
+
+    def _sum_at(self, end: int) -> int | None:
+        """Return what a snapshot says that all rows come to that were in files when these ended there."""
+        states = (taken.state.get("files", {}).get(self.folder, {}) for taken in self._part.snapshots)
+        return next((state["sums"][0] for state in states if state.get("sums") and state["first"] == end), None)
 
     def _says_other_sums(self, link: Link) -> bool:
         """Say whether a file says other sums of its rows than the ones beside it."""

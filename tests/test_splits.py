@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -18,8 +19,10 @@ from hydrodask.settings.model import Baseline, Rig
 from hydrodask.stream.editions import Edition, Judging
 from tests.running import Life
 from tests.strategies import messages_of
-from tests.test_detector import of, row, rule
+from tests.test_detector import of, rule
+from tests.test_detector import row as row_of
 
+row = partial(row_of, sampling_rate_hz=1.0)
 COVERAGE = rule(name="missing_samples", statistic="coverage", comparison="<", enter=0.5, exit=0.9, message="{value}")
 PEAK = rule(name="peak", statistic="max", enter=100, exit=90)
 
@@ -50,6 +53,14 @@ def test_a_rig_that_stays_on_two_partitions_is_said() -> None:
     changes += taken(one, [row(n, 20, partition=1) for n in range(30, 100)])
     assert [body["status"] for body in of("incidents", changes)] == ["resolved"]
     assert one.alarms() == []
+
+
+def test_rows_of_a_release_that_named_no_partition_are_on_none() -> None:
+    """An upgrade is no move: its first windows are those that were open, and were published without a partition."""
+    one = judging()
+    rows = [row_of(n, 20, final=False) for n in range(30)] + [row(n, 20, partition=1) for n in range(30)]
+
+    assert of("incidents", taken(one, rows)) == []
 
 
 def test_windows_with_parts_are_not_judged_as_whole() -> None:

@@ -36,6 +36,8 @@ class Splits(OfRigs):
 
     def take(self, row: WindowRecord, revision: int) -> tuple[bool, list[Change]]:
         """Take a window row in; return whether its window is whole, as far as is known, and what changes."""
+        if row.sampling_rate_hz is None:  # of a release that did not say which partition it is of either
+            return True, []
         key, start_us = (row.rig, row.sensor), parse_iso(row.window_start)
         seen = self._seen.setdefault(key, {})
         if row.partition in seen:

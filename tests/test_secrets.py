@@ -165,9 +165,6 @@ def test_pushgateway_gets_the_login_and_nobody_else(marked: Settings, caplog: py
 @pytest.mark.parametrize(
     "given",
     [
-        f"lake.url=s3://me:{IN_URL}@h/x",
-        f"observe.pushgateway=http://me:{IN_URL}@h",
-        "learn.mlflow=http://h/?token=MARKED",
         "kafka.client.sasl.password=MARKED",
         "documents.password=MARKED",
         "observe.pushgateway=http://me:MARKED/1@h",
@@ -179,6 +176,28 @@ def test_secrets_on_the_command_line_are_refused(given: str) -> None:
         load(sets=[given], environ={})
 
     assert "MARKED" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        f"lake.url=s3://me:{IN_URL}@h/x",
+        f"observe.pushgateway=http://me:{IN_URL}@h",
+        "learn.mlflow=http://h/?token=MARKED",
+    ],
+)
+def test_url_with_a_password_on_the_command_line_is_warned_of(given: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It may have been pasted; our workers inherit it, and it is sent to nobody."""
+    settings = load(sets=[given], environ={})[0]
+    sent = pickle.dumps(settings)
+    script = "import pickle, sys\nprint(pickle.load(sys.stdin.buffer).model_dump_json())"
+    ours = subprocess.run([sys.executable, "-c", script], input=sent, capture_output=True, check=True)
+    key, _, url = given.partition("=")
+
+    assert "MARKED" not in caplog.text + ours.stdout.decode()
+    assert "list of processes; put it into HYDRODASK_" in caplog.text
+    assert b"MARKED" not in sent
+    assert getattr(getattr(pickle.loads(sent), key.split(".")[0]), key.split(".")[1]).plain() == url  # noqa: S301 - ours
 
 
 def test_password_that_breaks_a_url_is_refused_and_not_told() -> None:

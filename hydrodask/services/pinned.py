@@ -94,7 +94,7 @@ def run(argv: Sequence[str], *, what: str, progress: Callable[[], None], cwd: Pa
 
 def _without_ours() -> dict[str, str]:
     """Return the environment without our settings, which may be passwords: tools that fetch run what others wrote."""
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+    return {name: value for name, value in os.environ.items() if not name.upper().lstrip("_").startswith(PREFIX)}
 
 
 def _wait(child: "subprocess.Popen[bytes]", what: str, progress: Callable[[], None]) -> int:

@@ -6,8 +6,9 @@ the path of the file; workers on other machines need that variable, or that file
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -20,6 +21,9 @@ PREFIX = "HYDRODASK_"
 
 USER = "hydrodask"
 """Who we are to local services that ask for a user."""
+
+_LENT = "_HYDRODASK_LENT_"
+"""First part of the name of a variable that holds a secret which came from elsewhere."""
 
 _PARTS = re.compile(r"""([a-z][a-z0-9+.-]*://)(?:([^\s/?#'"<>]*)@)?(.*)""", re.DOTALL)
 _UNESCAPED = re.compile(r"""[a-z][a-z0-9+.-]*://[^\s/?#'"<>@:]*:(?!\d{1,5}[/?#])[^@]*[/?#\s][^@]*@""")
@@ -166,6 +170,15 @@ def learn(environment: Mapping[str, object]) -> None:
             _sources[secret] = key, place
 
 
+def lend(secrets: Sequence[str]) -> None:
+    """Put secrets that came from elsewhere into the environment, where the workers that we start find them."""
+    for secret in secrets:
+        if secret not in _sources:
+            name = f"{_LENT}{token_hex(8)}"
+            os.environ[name] = secret
+            _sources[secret] = name, 0
+
+
 def _source_of(secret: str) -> tuple[str, int]:
     if secret not in _sources:
         raise ConfigError(
@@ -180,6 +193,8 @@ def _secret(source: tuple[str, int]) -> str:
     from hydrodask.settings.load import from_environment  # noqa: PLC0415 - which imports what imports this
 
     key, place = source
+    if key.startswith(_LENT):
+        return _lent(key)
     held = from_environment(os.environ)
     try:
         secret = secrets_in(key, held.get(key))[place]
@@ -190,6 +205,18 @@ def _secret(source: tuple[str, int]) -> str:
         ) from None
     _sources[secret] = source
     return secret
+
+
+def _lent(name: str) -> str:
+    """Return a secret that our driver was given on its command line. Raises ConfigError."""
+    if name not in os.environ:
+        raise ConfigError(
+            "a URL with a password was given to the driver by --set or a profile, and secrets are not sent to workers: "
+            "give it to driver and workers as a variable (HYDRODASK_LAKE__URL=…)"
+        )
+    know(os.environ[name])
+    _sources[os.environ[name]] = name, 0
+    return os.environ[name]
 
 
 def _password(source: tuple[str, int]) -> Password:

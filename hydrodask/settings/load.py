@@ -1,5 +1,6 @@
 """Read the layers, merge them, check once, and remember where each value came from."""
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,8 @@ from hydrodask.redaction import redacted
 from hydrodask.settings import hidden
 from hydrodask.settings.hidden import PREFIX
 from hydrodask.settings.model import Settings
+
+log = logging.getLogger(__name__)
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 """The folder with `default.yaml`, `profiles/`, rules and faults."""
@@ -63,7 +66,7 @@ def load(
     hidden.learn(flatten(layers[-2][1]))
     for name, tree in layers:
         if name != "environment":
-            _refuse_secrets(name, tree)
+            _look_for_secrets(name, tree)
         _merge(merged, tree, origins, name, "")
     _place_files(merged)
     try:
@@ -181,12 +184,22 @@ def _place_files(merged: Tree) -> None:
             login[key] = str(Path(str(merged.get("data_dir"))) / login[key])
 
 
-def _refuse_secrets(name: str, tree: Tree) -> None:
-    """Refuse secrets in files, which are copied and committed, and on the command line, which everybody may list."""
+def _look_for_secrets(name: str, tree: Tree) -> None:
+    """Refuse passwords in files, which are copied and committed, and on the command line, which everybody may list.
+
+    A URL with one in it is taken, as it may have been pasted, and warned of.
+    """
     for key, value in flatten(tree).items():
-        if hidden.secrets_in(key, value):
+        found = hidden.secrets_in(key, value)
+        if found and hidden.secret_by_name(key):
             raise ConfigError(
                 f"{key} is set by {name} and holds a secret, which may only come from {hidden.variable(key)}"
+            )
+        if found:
+            hidden.lend(found)
+            who = "others on this machine see it in the list of processes" if name == "--set" else "files are copied"
+            log.warning(
+                "%s is set by %s and holds a password: %s; put it into %s", key, name, who, hidden.variable(key)
             )
 
 

@@ -1,7 +1,7 @@
 """Cycle profiles: equal to a reference that keeps every value, and the same bits for any batching."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -127,7 +127,7 @@ class Naive:
         """Take a cycle off its place."""
         cycle = rig.places[place]
         assert cycle is not None
-        whole = complete and not cycle.doubt and rig.closed_us != NEVER  # a first cycle may be of twice the length
+        whole = complete and not cycle.doubt
         self.done.append((r.rig, cycle.cycle, cycle.start_us, whole, r.offset, cycle.segments))
         rig.closed_us = max(rig.closed_us, cycle.start_us + self.geometry.length_us)
         rig.places[place] = None
@@ -231,12 +231,12 @@ def cycle(number: int, indices: Sequence[int], *, first: int) -> list[Record]:
 
 
 def test_complete_cycle_is_done_at_its_last_sample() -> None:
-    """Nothing is waited for once every segment has all of its samples, though the first cycle can't say so."""
+    """Nothing is waited for once every segment has all of its samples."""
     rigs = RigTable()
 
     rows = profiles_of(rigs).consume(samples_of(cycle(0, [3, 0, 1, 2, 5, 4], first=0), rigs))
 
-    assert heads_of(rows, rigs) == [("a", 0, 0, False, 5)]
+    assert heads_of(rows, rigs) == [("a", 0, 0, True, 5)]
     assert rows.mean.tolist() == [[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]]
 
 
@@ -284,15 +284,11 @@ def cycles_of(length_s: int, *, count: int = 4, first: int = 0, reset: bool = Tr
 @pytest.mark.parametrize(
     ("records", "left", "complete"),
     [
-        (
-            cycles_of(6),
-            [0, 0, 0],
-            [False, True, True, True],
-        ),  # of the first one nothing has shown yet how long they are
+        (cycles_of(6), [0, 0, 0], [True] * 4),
         (cycles_of(6, first=1), [4, 0, 0], [False] * 3),  # sample_idx from 1 on
-        (cycles_of(6, reset=False), [18, 0, 0], [False]),  # never reset
+        (cycles_of(6, reset=False), [18, 0, 0], [True]),  # never reset
         (cycles_of(2, count=9), [0, 0, 0], [False] * 7),  # cycles of a third of the length
-        (cycles_of(12), [24, 0, 0], [False] * 4),  # and of twice the length
+        (cycles_of(12), [24, 0, 0], [True, False, False, False]),  # and of twice the length, as the first one shows
     ],
 )
 def test_what_profiles_leave_out_is_counted_by_reason(
@@ -329,7 +325,7 @@ def test_state_of_before_reasons_were_kept_goes_on() -> None:
     records = [Record("a", at * US // 100, 1.0, at, 0, at, 100.0) for at in range(600)]
     one.consume(samples_of(records[:300], rigs))
     state = one.snapshot()
-    new = ("wary_from", "left", "over", "rates", "ages", "border", "one", "ones", "more")
+    new = ("left", "over", "rates", "ages", "border", "one", "ones", "more")
     old = {name: value for name, value in state.items() if name not in new}
     parts = one._parts[:1, 0].copy()
     two.restore(old | {"missed": 3, "ints": state["ints"][:, :4], "parts": parts})
@@ -341,27 +337,6 @@ def test_state_of_before_reasons_were_kept_goes_on() -> None:
     assert two.missed == 3
 
 
-def test_first_cycles_of_an_older_release_stay_complete() -> None:
-    """Those that were made before its snapshot are what they were, by recomputation too; later ones are not sure."""
-    rigs = RigTable()
-    records = cycle(0, range(6), first=0) + [
-        replace(r, rig="b", offset=r.offset + 6) for r in cycle(0, range(6), first=0)
-    ]
-    older = profiles_of(rigs)
-    older.wary_from = 2**62
-    before = older.consume(samples_of(records[:6], rigs))
-    state = {name: value for name, value in older.snapshot().items() if name != "wary_from"}
-    newer, anew = profiles_of(rigs), profiles_of(rigs)
-
-    newer.restore(state)
-    after = newer.consume(samples_of(records[6:], rigs))
-    anew.wary_from = newer.snapshot()["wary_from"]
-
-    assert (before.complete.tolist(), after.complete.tolist()) == ([True], [False])
-    assert anew.consume(samples_of(records, rigs)).complete.tolist() == [True, False]
-    assert snapshot.encode(anew.snapshot()) == snapshot.encode(newer.snapshot())
-
-
 def test_more_profiles_than_the_kernel_holds() -> None:
     """A thousand rigs that finish in one batch all come out."""
     rigs = RigTable()
@@ -370,7 +345,7 @@ def test_more_profiles_than_the_kernel_holds() -> None:
     rows = profiles_of(rigs).consume(samples_of(records, rigs))
 
     assert len(rows) == 1000
-    assert (rows.count == 1).all()
+    assert rows.complete.all()
 
 
 def test_other_geometry_in_a_snapshot_is_refused() -> None:

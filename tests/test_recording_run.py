@@ -130,7 +130,7 @@ def test_profiles_equal_an_independent_computation(run: Run, sensor: str) -> Non
     rows = run.rows("cycles", sensor, "cycle")
 
     assert rows["cycle"] == list(range(CYCLES))
-    assert rows["complete"] == [False] + [True] * (CYCLES - 1)  # the first may be longer, for all that is known
+    assert all(rows["complete"])
     assert [round(t.timestamp() * US) for t in rows["cycle_start"]] == [START_US + 60 * US * c for c in range(CYCLES)]
     assert rows["n"] == [[rate] * 60] * CYCLES
     assert rows["min"] == seconds.min(axis=2).tolist()

@@ -71,7 +71,7 @@ def backfill(settings: Settings, source: Source, write: bool) -> Report:
         )
         return report
     menders = [Mender(part, folder, report, write=write) for folder in COMPUTED]
-    operators = Operators(source, part.sensor, part.turns, part.history, part.wary_from)
+    operators = Operators(source, part.sensor, part.turns, part.history)
     end = part.begin
     for samples in crossing(raw_samples(part.lake, usable, part.sensor), part.seams if usable else []):
         if isinstance(samples, Seam):

@@ -11,7 +11,7 @@ from hydrodask.audit.files import order_column, rows_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.log import Log
 from hydrodask.audit.mending import Mend, aside
-from hydrodask.audit.replay import History, Intake, crossing, history_in, raw_samples, split, turns_of, wary_in
+from hydrodask.audit.replay import History, Intake, crossing, history_in, raw_samples, split, turns_of
 from hydrodask.audit.rows import Where, below, from_on, outside
 from hydrodask.audit.snapshots import Snapshot
 from hydrodask.ingest.mark import Mark
@@ -159,11 +159,6 @@ class Part:
     def history(self) -> History:
         """Since which offset which terms were in force for rigs, as the newest snapshot says."""
         return history_in(self.settings, self.snapshots[-1].state if self.snapshots else {})
-
-    @property
-    def wary_from(self) -> int:
-        """Since which offset first cycles are not called complete, as the newest snapshot says."""
-        return wary_in(self.snapshots[-1].state if self.snapshots else {})
 
     def intake(self, start: int = 0) -> Intake:
         """Return who decodes and lets in, as it was at offset `start`: what the raw rows below it say."""

@@ -21,7 +21,6 @@ from hydrodask.stream import turns
 from hydrodask.stream.incarnation import Seam
 from hydrodask.stream.turns import Turn
 from hydrodask.window import CycleProfiles, SlidingWindows
-from hydrodask.window.cycles import wary_from
 from hydrodask.window.geometry import Geometry
 
 Source = tuple[str, int]
@@ -57,12 +56,10 @@ class Operators:
 
     At a turn windows are those that there would be had they had this length and slide all the time, and the lateness
     counts from there on. So each window is whole; those that were final before the turn are not there again. `history`
-    says which terms for rigs were in force, `wary_from` since when first cycles are not called complete.
+    says which terms for rigs were in force.
     """
 
-    def __init__(
-        self, source: Source, sensor: str, turns: Sequence[Turn], history: History, wary_from: int = 0
-    ) -> None:
+    def __init__(self, source: Source, sensor: str, turns: Sequence[Turn], history: History) -> None:
         self._sensor, self._partition, self._history = sensor, source[1], history
         self._census = Census(history[0][1])
         first = turns[0].geometry.lateness_us
@@ -71,7 +68,7 @@ class Operators:
             for place, turn in enumerate(turns)
         ]
         self._now, self._windows = self._turns.pop(0)
-        self._profiles = CycleProfiles(sensor, lateness_us=first, wary_from=wary_from)
+        self._profiles = CycleProfiles(sensor, lateness_us=first)
 
     def consume(self, samples: Samples) -> Iterator[Done]:
         """Take samples in offset order; yield what became final, by turns and terms."""
@@ -166,12 +163,6 @@ def history_in(settings: Settings, state: dict[str, Any]) -> History:
     """Return since which offset which terms were in force, as a snapshot says; else those of the settings, always."""
     rigs = state.get("nodes", {}).get("rigs")
     return [(0, Terms.of(settings.limits))] if rigs is None else history_of(rigs)
-
-
-def wary_in(state: dict[str, Any]) -> int:
-    """Return since which offset first cycles are not called complete, as a snapshot says."""
-    cycles = state.get("nodes", {}).get("cycles")
-    return 0 if cycles is None else wary_from(cycles)
 
 
 def in_force(there: Sequence[Turn], offset: int) -> Geometry:

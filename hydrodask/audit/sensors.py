@@ -23,16 +23,12 @@ _COUNTS = ("kept", "late", "left")
 """Of the operators' states, what counts all records since the group began."""
 
 
-_ADDED = ("wary_from",)
-"""What older states do not say."""
-
-
 def check_computed(part: Part, results: Results, wanted: dict[str, Ledger], place: int) -> None:
     """Compute everything anew and compare with files and snapshots.
 
     Rows that have to be on the topics go to `wanted`, by the check that looks for them.
     """
-    operators = Operators(part.source, part.sensor, part.turns, part.history, part.wary_from)
+    operators = Operators(part.source, part.sensor, part.turns, part.history)
     comparisons = {folder: _comparison(part, folder) for folder in COMPUTED}
     made = {"windows": 0, "cycles": 0}
     # That raw/ is damaged or not there is said once, with the windows that can't be computed for it.
@@ -104,8 +100,7 @@ def _check_state(part: Part, taken: Snapshot, operators: Operators, result: Resu
         if name == "rigs" and counts:
             continue  # who was there before is not known either
         stored = {key: value for key, value in nodes.get(name, {}).items() if key in state or name != "rigs"}
-        implied = {key: value for key, value in state.items() if key in stored or key not in _ADDED}
-        stored, implied = ({k: v for k, v in one.items() if k not in counts} for one in (stored, implied))
+        stored, implied = ({k: v for k, v in one.items() if k not in counts} for one in (stored, state))
         if name not in nodes or _older(stored):
             result.skip(f"{taken.path}: its state of {name} was laid out by an older release")
         elif snapshot.encode(stored) != snapshot.encode(implied):

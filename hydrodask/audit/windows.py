@@ -10,7 +10,7 @@ from hydrodask.audit.chain import arrange
 from hydrodask.audit.files import Link, inspect
 from hydrodask.audit.finding import Result
 from hydrodask.audit.log import Log
-from hydrodask.audit.replay import Operators, history_in, raw_samples, wary_in, with_lateness
+from hydrodask.audit.replay import Operators, history_in, raw_samples, with_lateness
 from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
@@ -90,8 +90,7 @@ def _clean(settings: Settings, lake: Lake, one: Found, committed: dict[Source, i
 def _turn(settings: Settings, lake: Lake, files: Files, one: Found, wanted: Geometry) -> None:
     """Put the new windows' state in place of the old one, then say so: a turn counts once it is there."""
     sensor = sensor_of(settings, one.source)
-    there = [*one.turns, Turn(one.offset, wanted)]
-    operators = Operators(one.source, sensor, there, history_in(settings, one.state), wary_in(one.state))
+    operators = Operators(one.source, sensor, [*one.turns, Turn(one.offset, wanted)], history_in(settings, one.state))
     for samples in raw_samples(lake, list(_raw(lake, one.source, sensor)), sensor):
         for _ in operators.consume(samples):
             pass

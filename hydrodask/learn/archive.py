@@ -94,8 +94,7 @@ class Archive:
     def profiles(self, sensor: str, place: Place) -> Iterator[Profiles]:
         """Give the profiles of one sensor, at most `CYCLES_PER_FILE` at a time, in the order of cycles."""
         channel, values = CHANNELS[sensor], self.values(sensor)
-        # The archive says how long a cycle is, the first one too.
-        kernel = CycleProfiles(sensor, lateness_us=10 * US_PER_S, wary_from=2**62)
+        kernel = CycleProfiles(sensor, lateness_us=10 * US_PER_S)
         for first in range(0, len(self), CYCLES_PER_FILE):
             rows = np.arange(first, min(first + CYCLES_PER_FILE, len(self)))
             if values.shape[1] == channel.samples_per_cycle:

@@ -21,9 +21,6 @@ IMPORTED = "import-"
 _KEPT = ("partition", "revision")
 """Columns that say where a row is, and nothing of its cycle."""
 
-_KNOWN = "complete"
-"""A column that also depends on what was known when the row was made: an archive says how long its cycles are."""
-
 
 @dataclass(slots=True)
 class Merged:
@@ -124,7 +121,7 @@ class Folder:
 
 def _says_no_more(ours: pa.Table, theirs: pa.Table) -> bool:
     """Say whether rows tell nothing that others do not: they are equal, or means alone beside all statistics."""
-    names = [name for name in ours.column_names if name not in (*_KEPT, _KNOWN) and name in theirs.column_names]
+    names = [name for name in ours.column_names if name not in _KEPT and name in theirs.column_names]
     if "m2" in names and _missing(ours["m2"]) and not _missing(theirs["m2"]):
         return True
     return bool(ours.select(names).equals(theirs.select(names)))

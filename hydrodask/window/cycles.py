@@ -14,6 +14,8 @@ from hydrodask.window import segments as kernel
 _ROWS = 256
 """Profiles that one call of the kernel can write before Python takes them away."""
 
+_NEVER = -(2**62)
+
 LEFT = ("index", "done", "time")
 """Why a sample is in no profile: its `sample_idx` is outside the cycle at its rate; its cycle is done; its time
 contradicts its `sample_idx`."""
@@ -29,8 +31,7 @@ class CycleProfiles:
     A profile is done when every segment has all of its samples (`complete`), when the next cycle has begun and the
     watermark has passed the cycle's end, or when a third one begins. A sample that is in no profile is counted in
     `left`, by reason (`LEFT`), and a profile that lacks it, or that follows a cycle which went on beyond its length,
-    does not say `complete`. Nor does the first cycle of a rig that ends at offset `wary_from` or later, for only what
-    comes after it shows that its cycles are not longer.
+    does not say `complete`.
     """
 
     def __init__(
@@ -38,7 +39,6 @@ class CycleProfiles:
         sensor: str,
         *,
         lateness_us: int,
-        wary_from: int = 0,
         length_us: int = 60_000_000,
         segments: int = 60,
         rigs: RigTable = RIGS,
@@ -46,7 +46,6 @@ class CycleProfiles:
     ) -> None:
         self.sensor = sensor
         self.next_offset = 0
-        self.wary_from = wary_from
         self.left: Int64 = np.zeros(len(LEFT), np.int64)
         self._geometry = (np.int64(length_us), np.int64(segments), np.int64(lateness_us))
         self._keys = Keys(rigs, terms)
@@ -89,12 +88,11 @@ class CycleProfiles:
         if len(self._keys) > len(self._newest):
             self._resize(max(len(self._keys), 2 * len(self._newest)), np.zeros(0, np.int64))
         where = np.zeros(2, np.int64)
-        geometry = (*self._geometry, np.int64(self.wary_from))
         while where[0] < len(samples):
             where[1] = 0
             kernel.consume(
                 slots, samples.cycle, samples.sample_idx, samples.value, samples.time_us, samples.rate_hz,
-                samples.offset, geometry, self._state(), self.left, self._rows, where,
+                samples.offset, self._geometry, self._state(), self.left, self._rows, where,
             )  # fmt: skip
             if where[1]:
                 yield self._taken(int(where[1]))
@@ -137,7 +135,6 @@ class CycleProfiles:
         one, more = np.flatnonzero(parts[:, kernel.COUNT] == 1), np.flatnonzero(parts[:, kernel.COUNT] > 1)
         return {
             "next_offset": self.next_offset,
-            "wary_from": self.wary_from,
             "left": self.left.copy(),
             "geometry": [int(g) for g in self._geometry],
             **self._keys.snapshot(),
@@ -159,7 +156,6 @@ class CycleProfiles:
             raise ValueError(f"profiles (length, segments, lateness) were {state['geometry']}, are {self._geometry}")
         state = _of_now(state, self.sensor)
         self.next_offset, self.left = state["next_offset"], state["left"].copy()
-        self.wary_from = wary_from(state)
         self._keys.restore(state)
         self._resize(max(1, len(self)), np.arange(len(self._newest)))
         count, used = len(self), state["places"]
@@ -173,7 +169,7 @@ class CycleProfiles:
 
     def _resize(self, size: int, gone: Int64 | None = None) -> None:
         """Make room for `size` keys, keeping what is there but those that are `gone`."""
-        newest, closed = np.full(size, kernel.NEVER, np.int64), np.full(size, kernel.NEVER, np.int64)
+        newest, closed = np.full(size, _NEVER, np.int64), np.full(size, _NEVER, np.int64)
         over, ints = np.zeros(size, np.int64), np.zeros((size, 2, 5), np.int64)
         rates, parts = np.zeros((size, 2)), np.zeros((size, 2, int(self._geometry[1]), 5))
         if gone is not None:
@@ -203,14 +199,6 @@ class CycleProfiles:
             high=parts[:, :, kernel.HIGH],
             rate_hz=rates,
         )
-
-
-def wary_from(state: dict[str, Any]) -> int:
-    """Return the offset from which on first cycles do not say that they are complete, as a snapshot has it.
-
-    With an older one it begins where that ends: profiles that were made before it stay what they are.
-    """
-    return int(state.get("wary_from", state["next_offset"]))
 
 
 def _dense(state: dict[str, Any], cycles: int, segments: int) -> Float64:

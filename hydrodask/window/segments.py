@@ -12,8 +12,6 @@ from hydrodask.window.welford import add
 
 CYCLE, START, TAKEN, USED, DOUBT = 0, 1, 2, 3, 4
 COUNT, MEAN, M2, LOW, HIGH = 0, 1, 2, 3, 4
-NEVER = -(2**62)
-"""What `closed` is of a rig of which no cycle has ended, and `newest` of one that has sent nothing."""
 INDEX, DONE, TIME = 0, 1, 2
 """Why a sample is in no profile: its index is outside the cycle; the cycle is done; its time contradicts its index."""
 
@@ -22,12 +20,11 @@ INDEX, DONE, TIME = 0, 1, 2
 def consume(slots, cycles, indices, values, times, rates, offsets, geometry, state, left, rows, where):  # type: ignore[no-untyped-def]  # numba infers
     """Take records from `where[0]` on until all are taken or `rows` is nearly full.
 
-    `geometry` is (cycle µs, segments, lateness µs, offset from which on a rig's first cycle does not say that it is
-    complete), `state` (newest, closed, over, ints, rate, parts). Profiles that
+    `geometry` is (cycle µs, segments, lateness µs), `state` (newest, closed, over, ints, rate, parts). Profiles that
     are done go to `rows` (ints, rates, parts) from `where[1]` on. `left` counts the records that belonged to no open
     cycle, by reason.
     """
-    length, segments, lateness, wary = geometry
+    length, segments, lateness = geometry
     newest, closed, over, ints, rate, parts = state
     i, row = where[0], where[1]
     while i < len(slots) and row + 4 <= rows[0].shape[0]:
@@ -54,9 +51,7 @@ def consume(slots, cycles, indices, values, times, rates, offsets, geometry, sta
             if rates[i] > rate[k, at]:
                 rate[k, at] = rates[i]
             if ints[k, at, TAKEN] >= rates[i] * length / 1e6 and full(parts[k, at], rates[i], length):
-                # Nothing has shown yet that its cycles end there: one of twice the length looks the same so far.
-                sure = closed[k] != NEVER or offsets[i] < wary
-                row = finish(k, at, length, state, rows, row, sure, offsets[i])
+                row = finish(k, at, length, state, rows, row, 1, offsets[i])
         if time > newest[k]:
             newest[k] = time
             old = older(k, ints)

@@ -46,6 +46,7 @@ def _read(data: bytes) -> tuple[int, int, pa.Table]:
     """Return first, end and rows of a file."""
     try:
         table = pq.read_table(pa.BufferReader(data))
+        _want({"offset", "revision"} & set(table.column_names), f"a file has columns {table.column_names}")
     except (pa.ArrowException, OSError, ValueError) as error:
         raise WrongError(f"a file can't be read: {error}") from error
     metadata = table.schema.metadata

@@ -23,7 +23,7 @@ Source = tuple[str, int]
 
 
 class Seen(FileSystem):
-    """A fake disk as `Files` of the product see it, to read and to mend: without calls that may go wrong."""
+    """A fake disk as `Files` of the product see it, to read and to mend; no call goes wrong, and all is synced."""
 
     def __init__(self, disk: FakeDisk) -> None:
         self._disk = disk
@@ -32,15 +32,18 @@ class Seen(FileSystem):
         """Do nothing: folders are names."""
 
     def write(self, path: str, data: bytes) -> None:
-        self._disk.data[path] = data
+        self._disk.put(path, data)
+        self._disk.sync(path)
 
     def name(self, hidden: str, final: str) -> None:
         if final in self._disk.data:
             raise FileExistsError(final)
-        self._disk.data[final] = self._disk.data[hidden]
+        self._disk.link(hidden, final)
+        self._disk.sync_folder(final.rpartition("/")[0])
 
     def replace(self, hidden: str, final: str) -> None:
-        self._disk.data[final] = self._disk.data.pop(hidden)
+        self._disk.rename(hidden, final)
+        self._disk.sync_folder(final.rpartition("/")[0])
 
     def read(self, path: str) -> bytes:
         if path not in self._disk.data:
@@ -54,7 +57,7 @@ class Seen(FileSystem):
         return any(name == path or name.startswith(f"{path}/") for name in self._disk.data)
 
     def remove(self, path: str) -> None:
-        self._disk.data.pop(path, None)
+        self._disk.put(path, None)
 
 
 class Auditor(FakeConsumer):

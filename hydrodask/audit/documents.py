@@ -56,6 +56,8 @@ class Implied:
         """No record has this offset yet, nor a larger one."""
         self.judged_end = 0
         """The offset up to which the newest snapshots have judged, where the lake stands in for the topic."""
+        self.judged: set[tuple[str, str]] = set()
+        """Rigs' sensors of which those snapshots know."""
         self.provisional: dict[tuple[str, str, str], tuple[dict[int, float], int | None]] = {}
         """What those snapshots know of each rule on a sensor of a rig: values by window, start of an open incident."""
         self.standing: set[tuple[str, str, str]] = set()
@@ -119,6 +121,8 @@ class Implied:
             gone = self.stands and body.get("status") == "open" and names not in self.standing
             return "it is open, and the newest snapshot says that it is over" if gone else ""
         if not body.get("provisional"):
+            if names[:2] not in self.judged:
+                return ""  # its rig was forgotten since, and what was judged of it
             return f"its window is not final, and its revision {revision} was judged"
         values, open_us = self.provisional.get(names, ({}, None))
         start_us = parse_iso(str(body.get("window_start") or body.get("first_window")))

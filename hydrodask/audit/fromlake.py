@@ -47,6 +47,7 @@ def replay_lake(parts: list[Part], judging: list[Part], settings: Settings, impl
     forgotten_us = (detector.criteria.forgotten_after_s or inf) * US_PER_S
     before: dict[Key, tuple[int, int]] = {}
     implied.rigs |= {rig for rig, _ in judged_us}
+    implied.judged |= set(judged_us)
     for part in parts:
         implied.rigs |= part.rigs
         for row in _final_rows(part):

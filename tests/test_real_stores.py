@@ -67,7 +67,7 @@ def look_after(settings: Settings) -> None:
 
     assert fine(verify(settings))
     lake.files.replace(path, encode_range(table, file.first, lake.end_of(path)))
-    assert list(wrong(verify(settings))) == ["windows"]
+    assert list(wrong(verify(settings))) == ["chain", "windows"]
     assert backfill(settings, source, write=True).mended == [path]
     with pytest.raises(FatalError, match="can't exchange two folders"):
         Compaction(settings, rows_max=10**6, in_place=False).run()

@@ -24,6 +24,9 @@ from hydrodask.stream.surroundings import Surroundings
 BATCHES = 4
 """Most full batches that are polled before the ids are asked for: an answer costs as much CPU as some 400 records."""
 
+LARGE = 10_000
+"""Records of a batch from which on there are several: smaller ones are a wish for small steps, with a commit each."""
+
 
 class Watch:
     """Asks for the ids of what one host reads."""
@@ -61,7 +64,7 @@ class Watch:
 def polled(reader: Reader, rows_max: int, timeout_s: float) -> list[Messages]:
     """Return what a poll brings; of a backlog, which is there at once, several batches."""
     found = reader.poll(rows_max, timeout_s)
-    for batch in range(1, BATCHES):
+    for batch in range(1, BATCHES if rows_max >= LARGE else 1):
         if sum(map(len, found)) < batch * rows_max:
             break
         found += reader.poll(rows_max, 0.0)

@@ -177,7 +177,7 @@ def test_dropped_changed_and_invented_documents_are_named(
     said = "\n".join(found["documents"])
     assert "incidents rig-1/CE/cooler_failing/2026-01-01T00:00:00Z: the document is missing" in said
     assert "the document differs; value is 77.5, want" in said
-    assert "anomalies invented: no final window implies this document" in said
+    assert "anomalies invented: it is not from us; its id says something else" in said
 
 
 def test_what_is_ahead_of_the_commits_is_named(stored: Stored, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hydrodask.errors import ConfigError, FatalError, RetryableError, UnreachableError
 from hydrodask.records import Change, Remove, Upsert
 from hydrodask.services import MongoService
-from hydrodask.settings import Settings, model
+from hydrodask.settings import Settings, Url, model
 from hydrodask.store.documents import COLLECTIONS, Correction, Documents, Mendable, open_documents
 from hydrodask.store.documents.mongo import MongoDocuments
 from hydrodask.store.documents.sqlite import SqliteDocuments
@@ -438,8 +438,12 @@ def test_newest_first_uses_the_index(tmp_path: Path) -> None:
 def test_url_decides(tmp_path: Path) -> None:
     """SQLite by default, MongoDB by URL, and nothing else; no file appears by opening."""
     given_url = Settings(data_dir=tmp_path / "data")
-    mongo = given_url.model_copy(update={"documents": given_url.documents.model_copy(update={"url": "mongodb://h:1/"})})
-    other = given_url.model_copy(update={"documents": given_url.documents.model_copy(update={"url": "redis://h:1/"})})
+    mongo = given_url.model_copy(
+        update={"documents": given_url.documents.model_copy(update={"url": Url("mongodb://h:1/")})}
+    )
+    other = given_url.model_copy(
+        update={"documents": given_url.documents.model_copy(update={"url": Url("redis://h:1/")})}
+    )
     client = open_documents(mongo)
 
     assert isinstance(open_documents(given_url), SqliteDocuments)

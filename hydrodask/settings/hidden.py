@@ -59,6 +59,10 @@ class Url(Secret[str]):
         """Return the URL with all that it holds."""
         return self.get_secret_value()
 
+    def __fspath__(self) -> str:
+        """Return a path that is no URL as one."""
+        return str(self)
+
     def secrets(self) -> list[str]:
         """Return what of it is secret, as it stands there: a password, tokens in its query."""
         query = self.plain().partition("?")[2].partition("#")[0]

@@ -245,8 +245,7 @@ class Mender:
         says = {METADATA: self._windows(span)} if self.folder == "windows" else {}
         says |= log_of(self._part.known, span.end)
         rows, files = due.combine_chunks(), self._part.lake.files
-        says |= {} if before is None else {rowsum.KEY: rowsum.text(before, rows)}
-        data = self._part.lake.encoded(path, rows, span.first, span.end, says)
+        data = self._part.lake.encoded(path, rows, span.first, span.end, says | rowsum.said(before, rows))
         if span.link is not None:
             files.replace(path, data)
         elif not files.put_if_absent(path, data):

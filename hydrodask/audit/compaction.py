@@ -256,9 +256,9 @@ class Compaction:
         assert end is not None  # noqa: S101 - only files with known ends are in runs
         windows, log = run.links[0].windows, run.links[-1].log
         says = ({} if windows is None else {METADATA: windows}) | ({LOG: log} if log else {})
-        if (before := run.links[0].sums) is not None:
-            says[rowsum.KEY] = rowsum.text(before[0], run.rows(self.lake))
-        data = self.lake.encoded(run.path, run.rows(self.lake), first, end, says)
+        rows, sums = run.rows(self.lake), run.links[0].sums
+        says |= rowsum.said(sums[0] if sums else None, rows)
+        data = self.lake.encoded(run.path, rows, first, end, says)
         if not files.put_if_absent(run.path, data):
             raise IntegrityError(f"{run.path} is there already; run `hydrodask verify`, and move it away")
         self.done.small += len(run.links)

@@ -106,9 +106,8 @@ class Comparing:
     def _compare(self, collection: str, body: Body) -> None:
         """Compare one stored document with what is implied under its id."""
         if not self.implied.judgeable(body):
-            if body.get("provisional") and self.implied.over(
-                body
-            ):  # whatever the rules: its window has said more since
+            # Whatever the rules: its window has said more since.
+            if body.get("provisional") and self.implied.over(body):
                 id_, revision = (collection, str(body["_id"])), int(body.get("revision", -1))
                 self._found(id_, revision, None, "it is provisional, and its window is final", _said(body))
                 return

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from hydrodask.doctor import libraries, machine, reach
 from hydrodask.doctor.finding import Finding, failed, passed, warned
 from hydrodask.doctor.named import named
-from hydrodask.doors import login
 from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings, load
 
@@ -60,7 +59,8 @@ def _open_doors(settings: Settings) -> Iterator[Finding]:
     if settings.cluster.insecure:
         text = "cluster.insecure is set: whoever reaches a port of Dask's runs code as this user"
         yield warned("cluster", text, "unset it, unless nobody else is on this machine and its network")
-    if settings.cluster.address is not None and (file := login.readable_key(settings.cluster)) is not None:
+    file = settings.cluster.key_file
+    if settings.cluster.address is not None and file is not None and machine.open_to_others(file):
         yield warned("cluster", f"the key {file} can be read by other users", f"chmod 600 {file}")
 
 

@@ -48,18 +48,18 @@ def rights(settings: Settings) -> list[Finding]:
         "learn.password_file": settings.learn.password_file,
         "observe.password_file": settings.observe.password_file,
     }
-    open_files = [(key, path) for key, path in files.items() if path is not None and _open_to_others(path)]
+    open_files = [(key, path) for key, path in files.items() if path is not None and open_to_others(path)]
     found = [
         warned("rights", f"{key} {path} is open to others", f"chmod 600 {shlex.quote(str(path))}")
         for key, path in open_files
     ]
-    if _open_to_others(settings.data_dir):
+    if open_to_others(settings.data_dir):
         advice = f"close it: chmod -R go-rwx {shlex.quote(str(settings.data_dir))}"
         found.append(warned("rights", f"data_dir {settings.data_dir} is open to others on this machine", advice))
     return found or [passed("rights", "data_dir and password files are closed to others")]
 
 
-def _open_to_others(path: Path) -> bool:
+def open_to_others(path: Path) -> bool:
     """Say whether group or others have rights on a file or folder, as far as we may look."""
     try:
         return bool(stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO))

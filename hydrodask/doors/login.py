@@ -6,7 +6,7 @@ some without a text.
 
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from hydrodask.doors.hosts import is_loopback
@@ -65,15 +65,6 @@ def dask_settings(cluster: Cluster) -> dict[str, object]:
         "tls_client_cert": str(files["cert_file"]),
         "tls_client_key": str(files["key_file"]),
     }
-
-
-def readable_key(cluster: Cluster) -> Path | None:
-    """Return the file of our key if other users can read it: who has it comes in as we do."""
-    if cluster.key_file is None:
-        return None
-    with suppress(OSError):  # `check` says so
-        return cluster.key_file if cluster.key_file.stat().st_mode & 0o077 else None
-    return None
 
 
 @contextmanager

@@ -95,10 +95,7 @@ class MlflowService(ServerService):
         return self._get("/version") == VERSION.encode() and self._get(search) is not None
 
     def _get(self, path: str) -> bytes | None:
-        if not self.password_file.exists():
-            return None
-        login = (USER, security.secret(self.password_file))
-        return ports.http_get(self.address, path, timeout_s=ANSWER_S, login=login)
+        return security.ask(self.address, path, self.password_file, timeout_s=ANSWER_S)
 
 
 def _make(environment: Path, requirements: Path, say: Say) -> None:

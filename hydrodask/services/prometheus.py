@@ -68,10 +68,7 @@ class PackagedService(ServerService):
 
     def get(self, path: str) -> bytes | None:
         """Return the body at `path`, asked for with our password; None when nothing or no yes comes."""
-        if not self.password_file.exists():
-            return None
-        login = (USER, security.secret(self.password_file))
-        return ports.http_get(self.address, path, timeout_s=ANSWER_S, login=login)
+        return security.ask(self.address, path, self.password_file, timeout_s=ANSWER_S)
 
     def prepare(self, say: Say) -> None:  # noqa: ARG002  # it takes no time
         """Make the password, once, and what the server needs to tell it from others."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from hydrodask import durable
 from hydrodask.doors import certificates
 from hydrodask.services import ports
+from hydrodask.settings.hidden import USER
 
 CA_DAYS = 3650
 SERVER_DAYS = 365
@@ -35,6 +36,13 @@ def secret(path: Path) -> str:
     if not path.exists():
         write_secret(path, secrets.token_hex(SECRET_BYTES).encode("ascii"))
     return path.read_text(encoding="ascii").strip()
+
+
+def ask(address: str, path: str, password_file: Path, *, timeout_s: float) -> bytes | None:
+    """Return the body at `path` of a server of ours that wants our password; None when nothing or no yes comes."""
+    if not password_file.exists():
+        return None
+    return ports.http_get(address, path, timeout_s=timeout_s, login=(USER, secret(password_file)))
 
 
 def server_pem(folder: Path, name: str) -> Path:

@@ -91,7 +91,7 @@ class Lake:
         on disk. Raises RetryableError when the file system refuses.
         """
         path = f"{folder}/{_name(source, first)}"
-        says = dict(metadata) if before is None else {**metadata, rowsum.KEY: rowsum.text(before, table)}
+        says = {**metadata, **rowsum.said(before, table)}
         data = self.encoded(path, table, first, end, says)
         if self.files.put_if_absent(path, data):
             return Written(end, len(data), ours=True, total=_total(says))

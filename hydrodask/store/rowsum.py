@@ -44,8 +44,13 @@ def rowsum(table: pa.Table) -> int:
     return int(_stirred(mixed).sum(dtype=np.uint64))
 
 
+def said(before: int | None, table: pa.Table) -> dict[bytes, bytes]:
+    """Return what a file says of its rows, with the chain's sum before it; nothing where that is not known."""
+    return {} if before is None else {KEY: text(before, table)}
+
+
 def text(before: int, table: pa.Table) -> bytes:
-    """Return what a file says of its rows, with the chain's sum before it."""
+    """Return that as it stands in the file."""
     return b"%016x %016x" % (before, (before + rowsum(table)) & MASK)
 
 

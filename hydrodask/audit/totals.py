@@ -6,6 +6,7 @@ Read = kept + late + dead: what a snapshot counts has to add up, and where the r
 from collections.abc import Iterator
 from typing import Any
 
+from hydrodask.audit.chain import end_of
 from hydrodask.audit.finding import Result
 from hydrodask.audit.mending import aside
 from hydrodask.audit.part import Part
@@ -28,7 +29,7 @@ def _problems(part: Part, taken: Snapshot, flow: str) -> Iterator[str]:
         yield f"it is of flow {state.get('flow')!r}, and partitions of {part.source[0]} are of {flow}"
     else:
         yield from _of_log(part, taken)
-        yield from _of_places(taken)
+        yield from _of_places(part, taken)
         yield from _of_outbox(part, state)
         yield from _of_counts(taken, flow)
 
@@ -41,15 +42,19 @@ def _of_log(part: Part, taken: Snapshot) -> Iterator[str]:
         yield f"ended is {taken.state['ended']!r}, want true or false"
 
 
-def _of_places(taken: Snapshot) -> Iterator[str]:
-    """Give what lies beyond the offset that the snapshot is of."""
+def _of_places(part: Part, taken: Snapshot) -> Iterator[str]:
+    """Give what lies beyond the offset that the snapshot is of.
+
+    Files may: who died after them began anew at an earlier commit, and has stored a snapshot on the way back to them.
+    """
     for name, node in taken.state.get("nodes", {}).items():
         if int(node.get("next_offset", 0)) > taken.offset:
             yield f"its state of {name} is of offset {node['next_offset']}, the snapshot of {taken.offset}"
     for folder, output in taken.state.get("files", {}).items():
-        if not 0 <= output["first"] <= max(output["position"], output["first"]) <= taken.offset:
+        there = max(taken.offset, end_of(part.chains.get(folder, [])))
+        if not 0 <= output["first"] <= max(output["position"], output["first"]) <= there:
             yield f"it has rows of {folder}/ in files up to {output['position']}, and is of offset {taken.offset}"
-        elif folder != "raw" and not output["waiting"] and output["position"] != taken.offset:
+        elif folder != "raw" and not output["waiting"] and output["position"] < taken.offset:
             yield f"no row of {folder}/ waits, and yet it knows none from {output['position']} up to its own offset"
 
 

@@ -140,6 +140,31 @@ def test_reset_wants_a_clean_stop(tmp_path: Path) -> None:
     assert not reset(settings_with(tmp_path, Window(slide=5)))
 
 
+def test_reset_wants_state_to_be_where_files_end(tmp_path: Path) -> None:
+    """Who died after its files, before the commit, and was stopped on the way back: files hold rows of the old windows.
+
+    And that way back is no damage.
+    """
+    life = Life(settings_with(tmp_path, OLD), url=str(tmp_path))
+    life.feed(cut(0, 1500))
+    life.commit()
+    life.roll()
+    life.save()
+    life.feed(cut(1500, 4000))
+    life.roll()
+    life.restart()  # killed here
+    life.feed(cut(1500, 2000))
+    life.end()
+
+    assert fine(audited(life))
+    with pytest.raises(ConfigError, match="not stopped cleanly"):
+        reset(settings_with(tmp_path, Window(slide=5)))
+    life.feed(cut(2000, 4000))
+    life.end()
+    assert reset(settings_with(tmp_path, Window(slide=5))) == [("hydraulic-FS1", 0)]
+    assert fine(audited(life))
+
+
 def test_reset_that_was_killed_is_done_again(tmp_path: Path) -> None:
     """Between the new state and the turn that makes it count."""
     life = lived(tmp_path, (1500, OLD))

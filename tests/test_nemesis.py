@@ -62,6 +62,8 @@ PINNED = {
     "a run whose claim was lost ended, and named run 0": (33, HEALED),
     "the first file of labels was lost, and nobody missed it": (506, VERIFY),
     "rules began anew when it was lost which ones had judged": (665, HEALED),
+    "windows were changed where files of the old ones went on": (444, HEALED),
+    "a snapshot on the way back to files that are there": (500, HEALED),
 }
 """What lives have shown, the seed, and how it ends now."""
 

@@ -81,10 +81,12 @@ def _clean(settings: Settings, lake: Lake, one: Found, committed: dict[Source, i
     if committed is not None and committed.get(one.source, one.offset) != one.offset:
         return False
     outputs: dict[str, dict[str, object]] = one.state["files"]  # type: ignore[assignment]
+    ends = {name: lake.end(f"{name}/sensor={sensor_of(settings, one.source)}", one.source) for name in outputs}
+    if any(end > one.offset for name, end in ends.items() if name != "raw"):
+        return False  # who died after these files has not come back to their end: they hold rows of the old windows
     # Rows that waited when the snapshot was taken may have got their file since.
     open_still = [name for name, o in outputs.items() if o["waiting"] or o["position"] != one.offset]
-    below = f"sensor={sensor_of(settings, one.source)}"
-    return all(lake.end(f"{name}/{below}", one.source) >= one.offset for name in open_still)
+    return all(ends[name] >= one.offset for name in open_still)
 
 
 def _turn(settings: Settings, lake: Lake, files: Files, one: Found, wanted: Geometry) -> None:

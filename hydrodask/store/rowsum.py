@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 KEY = b"hydrodask.sum"
@@ -76,6 +77,8 @@ def _bits(column: pa.Array) -> UInt64 | None:
     if pa.types.is_list(column.type):
         return _of_lists(column)
     if pa.types.is_string(column.type):
+        if not column.null_count and pc.all(pc.equal(column, column[0])).as_py():  # one rig: the usual, and cheaper
+            return np.full(len(column), _of_text(column[0].as_py()), np.uint64)
         found = column.dictionary_encode()
         each: UInt64 = np.array([*map(_of_text, found.dictionary.to_pylist()), 0], np.uint64)
         places: NDArray[np.int64] = found.indices.fill_null(-1).to_numpy()

@@ -65,7 +65,7 @@ OWNERS = {
     "pyspark": ["benchmarks/peers/spark/job.py"],  # in an environment of its own
     "pymongo": [
         "hydrodask/store/documents/mongo.py",
-        "hydrodask/services/mongodb.py",  # which makes the users
+        "hydrodask/services/members.py",  # which makes the users
     ],
     "quixstreams": ["benchmarks/peers/quix/"],  # in an environment of its own
     "rich": ["hydrodask/cli/", "hydrodask/observe/"],

@@ -18,7 +18,9 @@ from hydrodask.reports import WHOLE_RIG
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka, duration_s
 
-Profile = Annotated[str | None, typer.Option("--profile", help="Name of a file in conf/profiles.", show_default=False)]
+Profile = Annotated[
+    str | None, typer.Option("--profile", help="Name of a file in conf/profiles, or any file.yaml.", show_default=False)
+]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", help="key=value over all other layers; repeatable.", show_default=False),

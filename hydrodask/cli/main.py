@@ -39,6 +39,7 @@ COMMANDS = (
     "doctor",
     "config",
     "services",
+    "cluster",
 )
 _DEBUG = [False]
 """Whether stack traces are asked for."""

@@ -14,6 +14,8 @@ from hydrodask.settings.load import read_yaml
 FILE = Path(__file__).resolve().parents[2] / "cluster" / "security" / "acls.yaml"
 """A checkout has it, a wheel has not."""
 
+SCRAM_ITERATIONS = 8192
+
 _KINDS = {
     "topics": kafka.ResourceType.TOPIC,
     "groups": kafka.ResourceType.GROUP,
@@ -49,6 +51,20 @@ def rights(settings: Settings, path: Path = FILE) -> list[Right]:
         for rule in rules
         for right in _rights_of(role, rule, settings, path)
     )
+
+
+def enrol(admin: kafka.AdminClient, passwords: Mapping[str, Path], timeout_s: float) -> None:
+    """Make users, or change their passwords: user → file that holds it."""
+    changes: list[kafka.UserScramCredentialAlteration] = [
+        kafka.UserScramCredentialUpsertion(
+            user,
+            kafka.ScramCredentialInfo(kafka.ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS),
+            path.read_bytes(),
+        )
+        for user, path in passwords.items()
+    ]
+    for request in admin.alter_user_scram_credentials(changes, request_timeout=timeout_s).values():
+        request.result(timeout_s)
 
 
 def grant(admin: kafka.AdminClient, settings: Settings, path: Path = FILE) -> tuple[list[Right], list[Right]]:

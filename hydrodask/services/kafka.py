@@ -29,7 +29,6 @@ NODES = (1, 3)
 SOURCE = pinned.SOURCE / "kafka"
 """The committed pom.xml, checksums.txt and log4j2.xml."""
 ANSWER_S = 5.0
-SCRAM_ITERATIONS = 8192
 
 _PROPERTIES = {
     "process.roles": "broker,controller",
@@ -151,16 +150,8 @@ class KafkaService(JavaService):
         patient = self.first_login()
         admin = clients.admin(patient)
         clients.connect(admin, patient)
-        changes: list[clients.UserScramCredentialAlteration] = [
-            clients.UserScramCredentialUpsertion(
-                role,
-                clients.ScramCredentialInfo(clients.ScramMechanism.SCRAM_SHA_512, SCRAM_ITERATIONS),
-                security.password(self.security, role).read_bytes(),
-            )
-            for role in (logins.ADMIN, *access.roles())
-        ]
-        for request in admin.alter_user_scram_credentials(changes, request_timeout=patient.timeout).values():
-            request.result(patient.timeout)
+        passwords = {role: security.password(self.security, role) for role in (logins.ADMIN, *access.roles())}
+        access.enrol(admin, passwords, patient.timeout)
         access.grant(admin, Settings(kafka=patient))
 
     def answers(self) -> bool:

@@ -58,8 +58,9 @@ def load(
     environ = os.environ if environ is None else environ
     layers = [("default", read_yaml(CONF / "default.yaml"))]
     if profile:
-        path = CONF / "profiles" / f"{profile}.yaml"
-        layers.append((f"profile {profile}", read_yaml(path, profile=profile)))
+        named = Path(profile).suffix != ".yaml"
+        path = CONF / "profiles" / f"{profile}.yaml" if named else Path(profile)
+        layers.append((f"profile {profile}", read_yaml(path, profile=profile if named else None)))
     layers += [("environment", _from_environment(environ)), ("--set", _from_sets(sets))]
     merged: Tree = {}
     origins: dict[str, str] = {}

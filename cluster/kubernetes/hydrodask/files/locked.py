@@ -1,0 +1,1 @@
+../../../local/mlflow/locked.py

@@ -2,7 +2,8 @@
 
 numba looks at the file of the function that is called: after a change of a helper in another file it would go on with
 the old code, and two workers could differ. Here a digest of all sources names the folder. That is one of the package if
-it can be written, else one of the user's; a cache that came with a package which can't be written is copied there.
+it can be written, else one of the user's, else a temporary one; a cache that came with a package which can't be written
+is copied there, or used where it is. What can't be loaded is compiled; what can't be kept stops nobody.
 """
 
 import contextlib
@@ -39,9 +40,30 @@ def njit(*, cache: bool, **options: Any) -> Callable[[Callable[..., Any]], Any]:
         if not cache or folder() is None:
             return numba.njit(**options)(function)
         with _locating():
-            return numba.njit(cache=True, **options)(function)
+            compiled = numba.njit(cache=True, **options)(function)
+        _pardon(compiled._cache)  # noqa: SLF001 - numba has no other door to it
+        return compiled
 
     return decorate
+
+
+def _pardon(kept: Any) -> None:
+    """Let a function's cache fail without consequences: a file that a crash has cut, a full or read-only disk."""
+    load, save = kept.load_overload, kept.save_overload
+
+    def try_load(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        except Exception:  # whatever unpickling something broken gives
+            with contextlib.suppress(OSError):
+                kept.flush()
+            return None
+
+    def try_save(*arguments: Any) -> None:
+        with contextlib.suppress(OSError):
+            save(*arguments)
+
+    kept.load_overload, kept.save_overload = try_load, try_save
 
 
 class Locator:
@@ -84,36 +106,63 @@ def digest() -> str:
 
 @cache
 def folder() -> Path | None:
-    """Return the folder that holds the machine code, None when there is none that we can write."""
-    name = f"kernels-{digest()}"
-    brought = PACKAGE / "__pycache__" / name
-    for place in _places():
+    """Return the folder that holds the machine code: one to write, else one that can but be read; None without both."""
+    name, places = f"kernels-{digest()}", list(_places())
+    brought = next((place / name for place in places if _trusted(place / name)), None)
+    for place in places:
         found = place / name
         with contextlib.suppress(OSError):
-            if not found.exists():
-                place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _ours(place) and not found.exists():
                 _remove_old(place)
-                if brought.is_dir():
-                    shutil.copytree(brought, found, dirs_exist_ok=True, copy_function=shutil.copyfile)
-            found.mkdir(exist_ok=True)
-            tempfile.TemporaryFile(dir=found).close()
-            return found
-    return None
+                _make(found, brought)
+            if _trusted(found):
+                tempfile.TemporaryFile(dir=found).close()
+                return found
+    return brought
+
+
+def _make(found: Path, brought: Path | None) -> None:
+    """Make a folder, with what another one holds: all at once, because other processes start meanwhile."""
+    fresh = Path(tempfile.mkdtemp(prefix=f"{found.name}-", dir=found.parent))
+    try:
+        for path in brought.iterdir() if brought else ():
+            shutil.copyfile(path, fresh / path.name)
+        if found.parent.parent == PACKAGE:
+            fresh.chmod(0o755)  # as the package, which others may read
+        with contextlib.suppress(OSError):  # somebody was faster
+            fresh.rename(found)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _places() -> Iterator[Path]:
-    """Give the folders that may hold ours, best first. Machine code is run, so none that others can write."""
+    """Give the folders that may hold ours, best first."""
     if config.CACHE_DIR:
         yield Path(config.CACHE_DIR)
     yield PACKAGE / "__pycache__"
     with contextlib.suppress(RuntimeError):  # a user without a home
         yield Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hydrodask"
-    with contextlib.suppress(OSError):
-        mine = Path(tempfile.gettempdir()) / f"hydrodask-{os.getuid()}"
-        mine.mkdir(mode=0o700, exist_ok=True)
-        made = mine.lstat()
-        if made.st_uid == os.getuid() and not made.st_mode & 0o077:
-            yield mine
+    with contextlib.suppress(OSError):  # a container without /tmp
+        yield Path(tempfile.gettempdir()) / f"hydrodask-{os.getuid()}"
+
+
+def _trusted(found: Path) -> bool:
+    """Say whether a folder is there that no stranger can have filled: what machine code says is done.
+
+    The one that it is in may be a volume of Kubernetes: root's, where everybody makes folders. None of those is ours.
+    """
+    if found.parent.parent == PACKAGE:
+        return found.is_dir()
+    return _ours(found.parent) and _ours(found) and found.is_dir() and not found.lstat().st_mode & 0o022
+
+
+def _ours(path: Path) -> bool:
+    """Say whether it belongs to us, to root, or to the package's owner, whose code we run anyway."""
+    try:
+        return path.lstat().st_uid in {os.getuid(), 0, PACKAGE.stat().st_uid}
+    except OSError:
+        return False
 
 
 def _remove_old(place: Path) -> None:

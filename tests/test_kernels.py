@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from hydrodask import kernels
 from hydrodask.stream.warm import warm_up
+from tests.nobody import python_as_nobody
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -34,6 +36,9 @@ from hydrodask.window.caller import mean
 print(mean(np.array([1.0, 2.0, 3.0, 4.0])), sum(mean.stats.cache_misses.values()))
 """
 """Prints the mean of 1, 2, 3 and 4, and how many functions had to be compiled for it."""
+
+NOWHERE = "import tempfile\ntempfile._candidate_tempdir_list = lambda: []\n"
+"""Has no temporary folder, as a container whose root can't be written and that mounts none."""
 
 
 @pytest.fixture
@@ -97,6 +102,105 @@ def test_a_package_that_can_not_be_written_is_imported(copy: Path, tmp_path: Pat
 
     assert (first[1], second[1]) == ("1", "0")
     assert (tmp_path / f"hydrodask-{os.getuid()}").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.fixture
+def image() -> Iterator[Path]:
+    """Return a folder that everybody may look into and nobody but us (nor we, when we are not root) may write."""
+    folder = Path(tempfile.mkdtemp())
+    copied(folder)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    yield folder
+    for path in (folder, *folder.rglob("*")):
+        if path.is_dir():
+            path.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """Return a temporary folder that everybody may write, as the system's is."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o1777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def run_as_nobody(folder: Path, before: str = "", **environ: str) -> list[str]:
+    """Return the words that the script prints in a container's surroundings."""
+    return python_as_nobody(folder, "-c", before + MEAN, **environ).split()
+
+
+@pytest.mark.parametrize("below", ["", "numba"])
+def test_another_user_without_a_home_keeps_machine_code_below_the_temporary_folder(
+    image: Path, shared: Path, below: str
+) -> None:
+    """With and without `NUMBA_CACHE_DIR`; what it makes is its own only."""
+    told = {"NUMBA_CACHE_DIR": str(shared / below)} if below else {}
+    first, second = (run_as_nobody(image, TMPDIR=str(shared), HOME="/", **told) for _ in range(2))
+    (made,) = shared.glob("*/kernels-*")
+
+    assert (first, second) == (["2.5", "1"], ["2.5", "0"])
+    assert {path.stat().st_mode & 0o777 for path in (made, made.parent)} == {0o700}
+
+
+def test_machine_code_that_can_only_be_read_is_used(copy: Path, image: Path, shared: Path) -> None:
+    """From the package or from `NUMBA_CACHE_DIR`, where nothing can be written; what is missing is compiled."""
+    assert run(copy) == ["2.5", "1"]
+    (place,) = (copy / "hydrodask/__pycache__").glob("kernels-*")
+    (image / "hydrodask").chmod(0o755)
+    baked = image / "hydrodask/__pycache__" / place.name
+    shutil.copytree(place, baked)
+    for path in (baked.parent, image / "hydrodask"):
+        path.chmod(0o555)
+    copied_first = run_as_nobody(image, TMPDIR=str(shared))
+    in_place = run_as_nobody(image, NOWHERE)
+    (image / "hydrodask").chmod(0o755)
+    named = baked.parent.rename(image / "baked")
+    named.chmod(0o555)
+    elsewhere = run_as_nobody(image, NOWHERE, NUMBA_CACHE_DIR=str(named))
+    (next((named / place.name).glob("*caller*.nbi"))).unlink()
+    missing = run_as_nobody(image, NOWHERE, NUMBA_CACHE_DIR=str(named))
+
+    assert [copied_first, in_place, elsewhere, missing] == [["2.5", "0"]] * 3 + [["2.5", "1"]]
+    assert list(shared.glob("hydrodask-*/kernels-*"))
+
+
+def test_nowhere_to_keep_machine_code_stops_nobody(image: Path) -> None:
+    """It is compiled, each time."""
+    assert run_as_nobody(image, NOWHERE) == ["2.5", "1"]
+
+
+def test_what_a_stranger_has_put_there_is_not_run(copy: Path, tmp_path: Path) -> None:
+    """Machine code is a pickle, so a folder that is another user's, or that others can write, is passed over."""
+    theirs = copied(tmp_path / "theirs")
+    unwritable(copy / "hydrodask")
+    unwritable(theirs / "hydrodask")
+    place = tmp_path / "open"
+    told = {"NUMBA_CACHE_DIR": str(place), "HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null"}
+    assert run(theirs, NOWHERE + MEAN, **told) == ["2.5", "1"]
+    assert run(copy, NOWHERE + MEAN, **told) == ["2.5", "0"]
+    (made,) = place.glob("kernels-*")
+    made.chmod(0o777)
+    assert run(copy, NOWHERE + MEAN, **told) == ["2.5", "1"]
+
+    made.chmod(0o700)
+    if os.getuid() == 0:
+        os.chown(made, 12345, 12345)
+        assert run(copy, NOWHERE + MEAN, **told) == ["2.5", "1"]
+
+
+def test_a_cache_that_is_cut_is_compiled_anew(copy: Path) -> None:
+    """A machine that lost its power leaves files of length 0 behind: they must not stop every start from then on."""
+    assert run(copy) == ["2.5", "1"]
+    (place,) = (copy / "hydrodask/__pycache__").glob("kernels-*")
+    for kind in ("nbi", "nbc"):
+        for path in place.glob(f"*caller*.{kind}"):
+            path.write_bytes(path.read_bytes()[:40])
+
+        assert run(copy) == ["2.5", "1"]
+        assert run(copy) == ["2.5", "0"]
 
 
 def test_without_a_place_kernels_are_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,6 +109,36 @@ def test_later_layers_win() -> None:
     assert origins["kafka.start"] == "default"
 
 
+LINKS = {
+    "HYDRODASK_PORT": "tcp://10.96.0.7:8786",
+    "HYDRODASK_SERVICE_HOST": "10.96.0.7",
+    "HYDRODASK_SERVICE_PORT": "8786",
+    "HYDRODASK_SERVICE_PORT_TCP_COMM": "8786",
+    "HYDRODASK_PORT_8786_TCP": "tcp://10.96.0.7:8786",
+    "HYDRODASK_PORT_8786_TCP_PROTO": "tcp",
+    "HYDRODASK_PORT_8786_TCP_PORT": "8786",
+    "HYDRODASK_PORT_8786_TCP_ADDR": "10.96.0.7",
+}
+"""What Kubernetes makes of a Service `hydrodask`."""
+
+
+@pytest.mark.parametrize("service", ["HYDRODASK", "HYDRODASK_SCHEDULER", "HYDRODASK_KAFKA", "HYDRODASK_KAFKA__GROUP"])
+def test_names_that_kubernetes_makes_of_services_are_no_settings(service: str) -> None:
+    """They stop nothing and set nothing; what is misspelled beside them is still named."""
+    links = {name.replace("HYDRODASK", service): value for name, value in LINKS.items()}
+    loaded, _ = load(environ={**links, "HYDRODASK_KAFKA__TIMEOUT": "7s"})
+
+    assert loaded == load(environ={"HYDRODASK_KAFKA__TIMEOUT": "7s"})[0]
+    for wrong, said in (
+        ("KAFKA__PORT", "kafka.port"),
+        ("PROT", "prot"),
+        ("DATA_PORT", "data_port"),
+        ("SERVICES", "serv"),
+    ):
+        with pytest.raises(ConfigError, match=f"{said}.*is no setting"):
+            load(environ={**links, f"HYDRODASK_{wrong}": "9092"})
+
+
 @pytest.mark.parametrize(
     ("sets", "environ", "words"),
     [

@@ -113,6 +113,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _from_environment(environ: Mapping[str, str]) -> Tree:
     names = {n.upper(): v for n, v in environ.items() if n.upper().startswith(PREFIX) and n.upper() != VARIABLE}
+    names = _without_services(names)
     source = EnvSettingsSource(_Environment, env_prefix=PREFIX, env_nested_delimiter="__")
     source.env_vars = {name.lower(): value for name, value in names.items()}
     try:
@@ -125,6 +126,20 @@ def _from_environment(environ: Mapping[str, str]) -> Tree:
             key = name[len(PREFIX) :].lower().replace("__", ".")
             raise ConfigError(f"environment: {name} sets {key!r}, which is no setting; see `hydrodask config show`")
     return tree
+
+
+def _without_services(names: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that are not of a Service: Kubernetes puts a host and ports of each into every container.
+
+    >>> _without_services({"HYDRODASK_SERVICE_HOST": "10.0.0.1", "HYDRODASK_SERVICE_PORT": "80", "HYDRODASK_PORT": ""})
+    {}
+    >>> _without_services({"HYDRODASK_KAFKA_PORT": "9092"})
+    {'HYDRODASK_KAFKA_PORT': '9092'}
+    """
+    hosts = (name.removesuffix("SERVICE_HOST") for name in names if name.endswith("_SERVICE_HOST"))
+    services = tuple(host for host in hosts if f"{host}SERVICE_PORT" in names)
+    theirs = tuple(f"{service}{word}" for service in services for word in ("SERVICE_HOST", "SERVICE_PORT", "PORT"))
+    return {n: v for n, v in names.items() if n not in theirs and not n.startswith(tuple(f"{t}_" for t in theirs))}
 
 
 def _environment_name(key: str) -> str:

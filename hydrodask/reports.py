@@ -156,6 +156,21 @@ class Overview:
         return sum(p.totals.get(name, 0) for p in self.partitions.values())
 
 
+@dataclass(slots=True)
+class Pulse:
+    """When the driver last did something, on the monotonic clock; None: not yet, or not any more.
+
+    Written by the driver's thread, read by those that serve probes.
+    """
+
+    loop_s: float | None = None
+    """Its event loop turned."""
+    look_s: float | None = None
+    """The coordinator looked at its workers."""
+    step_s: float | None = None
+    """A worker had finished a step, and committed."""
+
+
 def kind_of(reason: str) -> str:
     """Return what reasons of dead letters have in common that differ in numbers and quoted text only.
 

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import socket
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +14,7 @@ from typing import ClassVar
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from hydrodask import clock
 from hydrodask.channels import SENSORS
 from hydrodask.doors.pages import AT_ONCE_MAX
 from hydrodask.errors import ConfigError
@@ -21,7 +23,7 @@ from hydrodask.observe.figures import Figures
 from hydrodask.observe.metrics import Metrics
 from hydrodask.observe.series import Alarm, alarm_series, every_series
 from hydrodask.observe.status import status_document
-from hydrodask.reports import WHOLE_RIG, Overview
+from hydrodask.reports import WHOLE_RIG, Overview, Pulse
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Observe
 from tests.doors import _stranger
@@ -274,6 +276,53 @@ def test_a_gateway_that_is_no_url_is_refused(newest: list[Overview]) -> None:
     """So is a Pushgateway without a scheme."""
     with pytest.raises(ConfigError, match=r"observe\.pushgateway"):
         Metrics(lambda: newest[0], settings(pushgateway="localhost:9091"))
+
+
+def probed(url: str) -> tuple[int, str]:
+    """Return status and text of a page."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_probes_say_whether_the_driver_turns_and_steps_move(
+    newest: list[Overview], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Live, as long as its loops turn, also before there is anything to do; ready, while steps are finished."""
+    now_s = [1000.0]
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s[0])
+    pulse = Pulse(loop_s=1000.0)
+    newest[0] = Overview("r", 0, notes=["12:00:00 the Dask cluster has no worker"])
+    metrics = Metrics(lambda: newest[0], settings(), pulse)
+    metrics.start()
+    place = metrics.url.removesuffix("/metrics")
+
+    def both() -> tuple[int, int]:
+        return probed(f"{place}/live")[0], probed(f"{place}/ready")[0]
+
+    try:
+        assert both() == (200, 503)
+        assert "starting; 12:00:00 the Dask cluster has no worker" in probed(f"{place}/ready")[1]
+        newest[0] = replace(newest[0], state="running")
+        pulse.step_s = pulse.look_s = pulse.loop_s
+        assert both() == (200, 200)
+        now_s[0] += 31
+        assert both() == (200, 503), "a look may wait for a broker twice; steps do not move"
+        pulse.step_s = now_s[0]
+        newest[0] = replace(newest[0], state="stopping")
+        assert both() == (200, 503)
+        pulse.loop_s = now_s[0] = 1091.0
+        assert both()[0] == 503
+        assert "the coordinator has stood still for 91 s" in probed(f"{place}/live")[1]
+        pulse.look_s = None
+        assert both()[0] == 200, "it has ended"
+        now_s[0] += 91
+        assert "the driver has stood still" in probed(f"{place}/live")[1]
+        assert ask(place.removeprefix("http://"), "/live", {"Host": "evil.example"})[0] == 421
+    finally:
+        metrics.close()
 
 
 class Gateway(BaseHTTPRequestHandler):

@@ -109,7 +109,8 @@ async def _run(effective: Settings, *, write: bool) -> "list[Report]":
     from hydrodask.stream.cluster import DaskCluster
 
     sources = sources_of(effective)
-    cluster = await DaskCluster.start(effective.cluster.model_copy(update={"dashboard": None}))  # nobody looks
+    unseen = effective.cluster.model_copy(update={"dashboard": None})  # nobody looks
+    cluster = await DaskCluster.start(unseen, patience_s=effective.step.patience)
     reports: list[Report] = []
     try:
         with Progress(console=errors, transient=True) as progress:

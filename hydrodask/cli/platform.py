@@ -6,12 +6,12 @@ import logging
 import signal
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from flows import FLOWS, Flow
 from hydrodask import clock
+from hydrodask.cli.predecessors import fence_all
 from hydrodask.cli.publishing import SourceThread
 from hydrodask.cli.reckoning import Reckoning
 from hydrodask.cli.telling import Beside, Minder, Teller
@@ -22,6 +22,7 @@ from hydrodask.ingest.embedded import EmbeddedBroker
 from hydrodask.ingest.identity import Identities, Ids, OneStart
 from hydrodask.ingest.topics import all_topics, create, partitions, unread
 from hydrodask.observe import page
+from hydrodask.reports import Overview, Pulse
 from hydrodask.settings import Settings
 from hydrodask.store.documents import Documents, open_documents
 from hydrodask.store.files import Files
@@ -43,12 +44,6 @@ SAME_SIGNAL_S = 1.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-FENCED_MIN = 8
-"""Slots that are fenced at a start at least: the status of a run with another document store is not known here."""
-
-RUNS_MAX = 1000
-"""Earlier runs of a group whose status is looked at."""
-
 
 class Platform:
     """What `run` runs. `settings` are the effective ones: with an embedded broker its address is filled in."""
@@ -59,6 +54,8 @@ class Platform:
         self.run_id = uuid.uuid4().hex[:12]
         self.links: dict[str, str] = {}
         self.stopping = asyncio.Event()
+        self.pulse = Pulse()
+        self._blank = Overview(self.run_id, clock.now_us())
         self.run_number = 0
         """The number of our claim on the group; 0 on an embedded broker, which is nobody else's."""
         self.teller = Teller(self)
@@ -78,6 +75,11 @@ class Platform:
         self.source: SourceThread
         self.discovery: Discovery
         self.identities: Ids
+
+    @property
+    def overview(self) -> Overview:
+        """Everything that is known by now; that it is starting, before there is a coordinator."""
+        return self.coordinator.board.overview if hasattr(self, "coordinator") else self._blank
 
     @asynccontextmanager
     async def started(self, say: Callable[[str], None]) -> AsyncIterator[None]:
@@ -99,7 +101,10 @@ class Platform:
             )
             page.register()
             cluster = asyncio.create_task(
-                DaskCluster.start(self.settings.cluster, self.settings.observe.hosts), name="cluster"
+                DaskCluster.start(
+                    self.settings.cluster, self.settings.observe.hosts, patience_s=self.settings.step.patience
+                ),
+                name="cluster",
             )
             stack.push_async_callback(_close, cluster)
             if not self.settings.kafka.embedded:
@@ -178,6 +183,7 @@ class Platform:
             fence=self._fence,
             outdone=lambda: self.ownership.newest() > self.run_number,
             run=self.run_number,
+            pulse=self.pulse,
         )
         for one in self._concerns:
             self.coordinator.board.note(one)
@@ -197,11 +203,7 @@ class Platform:
         if self.settings.kafka.embedded:
             return
         self.run_number = self.ownership.claim(self.run_id)  # first, see `ownership`
-        known = self.documents.find("status", {"group": self.settings.kafka.group}, limit=RUNS_MAX)
-        used = [int(d.get("slots", 0)) for d in known]
-        slots = max([FENCED_MIN, self.settings.cluster.workers, *used, *(slot + 1 for slot in self.ownership.slots())])
-        with ThreadPoolExecutor(FENCED_MIN) as pool:
-            list(pool.map(lambda slot: fence(self.settings.kafka, slot), range(slots)))
+        fence_all(self.settings, self.documents, self.ownership)
 
     def _fence(self, slot: int, generation: int) -> None:
         """Take a slot from one of our generations for good."""

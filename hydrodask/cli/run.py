@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from typing import Annotated
 
@@ -59,6 +60,7 @@ def run(
             "set kafka.bootstrap, or --source none"
         )
     seconds = seconds_of(duration)
+    signal.signal(signal.SIGTERM, _leave)
     go_on(named(settings), _say)
     asyncio.run(_run(settings, seconds=seconds, until_idle=until_idle))
 
@@ -66,17 +68,24 @@ def run(
 async def _run(settings: Settings, *, seconds: float | None, until_idle: bool) -> None:
     from hydrodask.cli.datadir import DataDir
     from hydrodask.cli.platform import Platform
-    from hydrodask.cli.watching import watching
-    from hydrodask.doctor import go_on, places
+    from hydrodask.cli.watching import serving, watching
+    from hydrodask.doctor import go_on, metrics_port, places
 
     with DataDir(settings.data_dir):
-        go_on(places(settings, at_run=True), _say)
         platform = Platform(settings)
-        async with platform.started(_say):
-            with watching(platform, terminal=sys.stdout.isatty()):
-                await platform.run(seconds=seconds, until_idle=until_idle)
+        go_on(metrics_port(settings, at_run=True), _say)
+        with serving(platform):
+            await asyncio.to_thread(go_on, places(settings, at_run=True), _say)
+            async with platform.started(_say):
+                with watching(platform, terminal=sys.stdout.isatty()):
+                    await platform.run(seconds=seconds, until_idle=until_idle)
         if platform.source.summary is not None:
             _say(str(platform.source.summary))
+
+
+def _leave(number: int, _frame: object) -> None:
+    """End at once, as long as there is nothing to commit: the first process of a container has no other answer."""
+    sys.exit(128 + number)
 
 
 def _say(text: str) -> None:

@@ -5,8 +5,8 @@ nothing and leaves nothing behind: what a check writes, it removes. `config chec
 through the same list, as far as it concerns them.
 """
 
-from hydrodask.doctor.checkup import check_up, go_on, places
+from hydrodask.doctor.checkup import check_up, go_on, metrics_port, places
 from hydrodask.doctor.finding import Finding
 from hydrodask.doctor.named import named
 
-__all__ = ["Finding", "check_up", "go_on", "named", "places"]
+__all__ = ["Finding", "check_up", "go_on", "metrics_port", "named", "places"]

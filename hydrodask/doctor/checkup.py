@@ -40,10 +40,11 @@ def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Finding]:
 def places(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
     """Give a finding for each port and store of the settings, and the broker.
 
-    `at_run` is for the run itself, which needs its ports now, makes missing topics, and waits for the broker as long as
-    its settings say.
+    `at_run` is for the run itself, which serves metrics already, needs its other ports now, makes missing topics, and
+    waits for the broker as long as its settings say.
     """
-    yield from machine.port("metrics port", "observe.metrics", settings.observe.metrics, at_run=at_run)
+    if not at_run:
+        yield from metrics_port(settings)
     if settings.cluster.address is None:
         yield from machine.port("dashboard port", "cluster.dashboard", settings.cluster.dashboard, at_run=at_run)
     elif not at_run:
@@ -52,6 +53,11 @@ def places(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
     yield reach.lake(settings)
     yield reach.documents(settings)
     yield reach.broker(settings, at_run=at_run)
+
+
+def metrics_port(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
+    """Give the findings of the port of metrics and probes, which a run opens first."""
+    yield from machine.port("metrics port", "observe.metrics", settings.observe.metrics, at_run=at_run)
 
 
 def _open_doors(settings: Settings) -> Iterator[Finding]:

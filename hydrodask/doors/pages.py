@@ -1,8 +1,8 @@
-"""A small web server for one page that programs fetch, guarded as the dashboard is: by name, page and path."""
+"""A small web server for pages that programs fetch, guarded as the dashboard is: by name, page and path."""
 
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -19,16 +19,16 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Pages:
-    """Serves `page` at `path` from a thread. Raises OSError when the address can't be had."""
+    """Serves pages, by path, from a thread; `url` is that of the first. Raises OSError if the address can't be had."""
 
-    def __init__(self, host: str, port: int, path: str, page: Application, hosts: Hosts) -> None:
-        kind = _ServerV6 if ":" in host else _Server
+    def __init__(self, host: str, port: int, pages: Mapping[str, Application], hosts: Hosts) -> None:
+        kind, first = _ServerV6 if ":" in host else _Server, next(iter(pages))
         self._server = kind((host, port), _Handler)
-        self._server.set_app(guarded(path, page, hosts))
-        self._thread = threading.Thread(target=self._server.serve_forever, name=f"pages {path}", daemon=True)
+        self._server.set_app(guarded(pages, hosts))
+        self._thread = threading.Thread(target=self._server.serve_forever, name=f"pages {first}", daemon=True)
         self._thread.start()
         bound = f"[{host}]" if ":" in host else host
-        self.url = f"http://{bound}:{self._server.server_port}{path}"
+        self.url = f"http://{bound}:{self._server.server_port}{first}"
 
     @property
     def alive(self) -> bool:
@@ -42,8 +42,8 @@ class Pages:
         self._thread.join(WAIT_S)
 
 
-def guarded(path: str, page: Application, hosts: Hosts) -> Application:
-    """Return an application that gives `page` at `path` to who asks for it by our name, and nothing else to anybody."""
+def guarded(pages: Mapping[str, Application], hosts: Hosts) -> Application:
+    """Return an application that gives `pages` to who asks for them by our name, and nothing else to anybody."""
 
     def application(request: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         def start_headed(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
@@ -52,10 +52,10 @@ def guarded(path: str, page: Application, hosts: Hosts) -> Application:
         refused = hosts.refusal(request.get("HTTP_HOST", ""), request.get("HTTP_ORIGIN"))
         if refused is None and request["REQUEST_METHOD"] not in ("GET", "HEAD"):
             refused = 405, "only GET"
-        if refused is None and request["PATH_INFO"] != path:
-            refused = 404, f"there is only {path}"
-        if refused is None:
+        page = pages.get(request["PATH_INFO"])
+        if refused is None and page is not None:
             return page(request, start_headed)
+        refused = refused or (404, f"there is only {', '.join(pages)}")
         code, text = refused
         start_headed(f"{code} Refused", [("Content-Type", "text/plain; charset=utf-8")])
         return [f"{text}\n".encode()]

@@ -4,18 +4,27 @@ The scheduler is asked who it is before there is a client: one that has not come
 """
 
 import asyncio
+import logging
 from typing import Any
 
 from distributed import Client
 from distributed.comm import connect
 from distributed.security import Security
 
+from hydrodask import clock
 from hydrodask.doors.login import connecting, dask_settings
-from hydrodask.errors import ConfigError
+from hydrodask.errors import ConfigError, UnreachableError
 from hydrodask.settings.model import Cluster
 
 CONNECT_S = 20.0
-"""How long a scheduler is waited for."""
+"""How long one that is there may take to let us in, and how long one is waited for unless somebody has said."""
+
+ATTEMPT_S = 5.0
+"""How long one attempt may take; Dask tries less and less often within it."""
+
+EVERY_S = 1.0
+
+log = logging.getLogger(__name__)
 
 
 def client(settings: Cluster, **options: Any) -> Client:
@@ -38,3 +47,24 @@ async def workers(settings: Cluster, *, timeout_s: float = CONNECT_S) -> int:
                 f"cluster.address has value {settings.address!r}: there is a {identity.get('type')}, no Scheduler"
             )
         return len(identity["workers"])
+
+
+async def wait(settings: Cluster, patience_s: float = CONNECT_S, *, for_worker: bool = False) -> None:
+    """Wait until the scheduler answers, and has a worker if one is needed; say once what is waited for.
+
+    Raises ConfigError at once, and UnreachableError once patience is over.
+    """
+    end_s, said = clock.monotonic_s() + patience_s, False
+    while True:
+        missing = UnreachableError(f"the Dask cluster at {settings.address} has no worker")
+        try:
+            if await workers(settings, timeout_s=min(ATTEMPT_S, patience_s)) or not for_worker:
+                return
+        except UnreachableError as error:
+            missing = error
+        if clock.monotonic_s() >= end_s:
+            raise UnreachableError(f"gave up after {patience_s:.0f} s (step.patience): {missing}") from missing
+        if not said:
+            log.warning("%s; it is waited for, for %.0f s at most (step.patience)", missing, patience_s)
+        said = True
+        await asyncio.sleep(EVERY_S)

@@ -41,7 +41,7 @@ def training_cluster(settings: Settings) -> Iterator[Client]:
             cluster = _local(settings)
             client = Client(cluster, timeout=CONNECT_S)
         else:
-            asyncio.run(remote.workers(settings.cluster))
+            asyncio.run(remote.wait(settings.cluster, settings.step.patience))
             with connecting(settings.cluster):
                 client = remote.client(settings.cluster)
         try:

@@ -1,4 +1,4 @@
-"""Metrics over HTTP and, if configured, to a Pushgateway.
+"""Metrics over HTTP, probes beside them, and metrics, if configured, to a Pushgateway.
 
 The only module that imports prometheus_client. A scrape reads the newest overview; a
 record costs nothing here. The endpoint is on loopback unless `observe.metrics` says otherwise; it
@@ -32,8 +32,9 @@ from hydrodask.doors.hosts import Hosts
 from hydrodask.doors.pages import Pages
 from hydrodask.errors import ConfigError
 from hydrodask.observe.figures import Figures, Newest
+from hydrodask.observe.probes import Probes
 from hydrodask.observe.series import Alarm, Series, counter, every_series
-from hydrodask.reports import LATENCY_BUCKETS_S, Overview
+from hydrodask.reports import LATENCY_BUCKETS_S, Overview, Pulse
 from hydrodask.settings import Settings, Url
 from hydrodask.settings.hidden import with_password
 
@@ -96,8 +97,9 @@ class Metrics:
 
     name = "metrics endpoint"
 
-    def __init__(self, overview: Callable[[], Overview], settings: Settings) -> None:
+    def __init__(self, overview: Callable[[], Overview], settings: Settings, pulse: Pulse | None = None) -> None:
         self._observe = settings.observe
+        self._probes = Probes(overview, settings, pulse or Pulse())
         self.registry = CollectorRegistry()
         newest = Newest(overview, settings.topics.prefix, settings.observe.rigs_max)
         gateway = settings.observe.pushgateway
@@ -150,7 +152,7 @@ class Metrics:
         host, port = _address(address)
         page = make_wsgi_app(self.registry)
         try:
-            return Pages(host, port, "/metrics", page, Hosts(host, self._observe.hosts))
+            return Pages(host, port, {"/metrics": page, **self._probes.pages}, Hosts(host, self._observe.hosts))
         except OSError as error:
             raise ConfigError(
                 f"observe.metrics has value {address!r}, but nothing can be served "

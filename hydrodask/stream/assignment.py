@@ -54,6 +54,13 @@ class Assignment:
                 granted[source] = self.sources[source]
         return granted
 
+    def newcomers(self, sources: Mapping[Source, str], *, start: str, run: int) -> frozenset[Source]:
+        """Return which of `sources` were not there when the group began: in its first run, at its first look."""
+        if start != "latest":
+            return frozenset()
+        first = self.first if run <= 1 and self.first else {}
+        return frozenset(source for source in sources if source not in first)
+
     def free(self, seat: Seat, *, kept: set[Source]) -> None:
         """Let others have what a seat held."""
         gone = self._held[seat] - kept

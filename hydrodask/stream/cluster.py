@@ -17,7 +17,15 @@ from distributed.client import FutureCancelledError
 from hydrodask.doors import remote
 from hydrodask.doors.local import local_cluster
 from hydrodask.doors.login import connecting
-from hydrodask.errors import FatalError, RetryableError, UnreachableError, WorkerLostError, kind_and_sentence, sentence
+from hydrodask.errors import (
+    ConfigError,
+    FatalError,
+    RetryableError,
+    UnreachableError,
+    WorkerLostError,
+    kind_and_sentence,
+    sentence,
+)
 from hydrodask.reports import StepReport
 from hydrodask.settings.model import Cluster
 from hydrodask.stream.order import Order
@@ -76,19 +84,22 @@ _GONE_MAX = 1000
 class DaskCluster:
     """A cluster, ours or somebody's, as the coordinator sees it."""
 
-    def __init__(self, client: Client, cluster: SpecCluster | None) -> None:
-        self._client = client
-        self._cluster = cluster
+    def __init__(self, client: Client, cluster: SpecCluster | None, settings: Cluster | None = None) -> None:
+        self._client, self._cluster = client, cluster
+        self._settings = settings
+        """How a cluster of others is reached."""
         self._seen: dict[str, tuple[str, int, int]] = {}
         """Status, memory and its limit, in bytes, of each worker when it was last heard of."""
 
     @classmethod
-    async def start(cls, settings: Cluster, names: Sequence[str] = ()) -> Self:
+    async def start(cls, settings: Cluster, names: Sequence[str] = (), *, patience_s: float = remote.CONNECT_S) -> Self:
         """Connect to `settings.address`, or start a cluster on loopback, its dashboard known by `names`, too.
 
-        Raises UnreachableError, and ConfigError for a login that can't be right.
+        Raises UnreachableError, for a scheduler of others once `patience_s` is over, and ConfigError for a login that
+        can't be right.
         """
         if settings.address is not None:
+            await remote.wait(settings, patience_s)
             return await cls.connect(settings)
         dask.config.set(CONFIG)
         for name in _TALKATIVE:
@@ -102,9 +113,7 @@ class DaskCluster:
     @classmethod
     async def connect(cls, settings: Cluster) -> Self:
         """Connect to the scheduler at `settings.address`."""
-        await remote.workers(settings)
-        with connecting(settings):
-            return cls(await remote.client(settings, asynchronous=True, set_as_default=False), None)
+        return cls(await _client(settings), None, settings)
 
     @property
     def dashboard(self) -> str:
@@ -112,21 +121,30 @@ class DaskCluster:
         return str(self._client.dashboard_link or "")
 
     async def workers(self) -> list[str]:
-        """Return the addresses of the workers that the scheduler knows. Raises UnreachableError.
-
-        Raises FatalError once the client has given the scheduler up: it never looks for it again.
-        """
+        """Return the addresses of the workers that the scheduler knows. Raises UnreachableError."""
         if self._cluster is not None:
             return self._see(self._cluster.scheduler.identity()["workers"])  # in this process: no message
-        if self._client.scheduler is None:
-            raise FatalError(
-                "the Dask scheduler is gone and did not come back in time; start hydrodask again when it is there"
-            )
+        if self._client.status != "running":
+            await self._come_back()
         try:
             identity = await asyncio.wait_for(self._client.scheduler.identity(n_workers=-1), _ASK_S)
         except (OSError, TimeoutError) as error:
             raise UnreachableError(f"the Dask scheduler does not answer: {sentence(error)}") from error
         return self._see(identity["workers"])
+
+    async def _come_back(self) -> None:
+        """Connect anew to a scheduler that was lost. Raises UnreachableError.
+
+        Dask's client tries less and less often, and gives up for good. What it had in flight is lost either way.
+        """
+        assert self._settings is not None  # noqa: S101  # one of ours lives in this process
+        with contextlib.suppress(OSError, TimeoutError):
+            await self._client.close(timeout=1)
+        try:
+            self._client = await _client(self._settings, timeout_s=_ASK_S)
+        except ConfigError as error:  # a login that has been right before: it is on its way down, or up
+            raise UnreachableError(f"the Dask scheduler was lost: {error}") from error
+        log.warning("the Dask scheduler at %s was lost, and is there again", self._settings.address)
 
     def _see(self, workers: Mapping[str, Mapping[str, Any]]) -> list[str]:
         """Keep what is known of the workers' memory, and return their addresses."""
@@ -229,6 +247,13 @@ class DaskCluster:
         if self._cluster is not None:
             with contextlib.suppress(OSError, TimeoutError):
                 await self._cluster.close(timeout=10)
+
+
+async def _client(settings: Cluster, *, timeout_s: float = remote.CONNECT_S) -> Client:
+    """Return a client of a scheduler of others. Raises UnreachableError and ConfigError."""
+    await remote.workers(settings, timeout_s=timeout_s)
+    with connecting(settings):
+        return await remote.client(settings, asynchronous=True, set_as_default=False)
 
 
 def told_apart(function: Callable[..., T], *arguments: Any) -> T:

@@ -22,7 +22,7 @@ from hydrodask.errors import (
     WorkerLostError,
 )
 from hydrodask.failpoints import failpoint
-from hydrodask.reports import StepReport
+from hydrodask.reports import Pulse, StepReport
 from hydrodask.settings import Settings
 from hydrodask.settings.relations import within_step
 from hydrodask.stream.assignment import Assignment
@@ -60,6 +60,7 @@ class Coordinator:
         fence: Callable[[int, int], None],
         outdone: Callable[[], bool] = lambda: True,
         run: int = 0,
+        pulse: Pulse | None = None,
     ) -> None:
         """`fence` gives a slot's generation up; `outdone` says if a later run than ours, the `run`-th, has come."""
         self.board = Board(run_id, clock.now_us())
@@ -67,7 +68,7 @@ class Coordinator:
         self._given = within_step(settings)
         self._builds, self._discover = dict(builds), discover
         self._fence, self._outdone = fence, outdone
-        self._run = run
+        self._run, self._pulse = run, pulse or Pulse()
         self._wish, self._losses = Wish(), Losses()
         self._seats: dict[str, Seat] = {}
         self._assignment = Assignment(settings.topics.prefix)
@@ -87,6 +88,7 @@ class Coordinator:
                 await self._look()
                 await self._pause()
         finally:
+            self._pulse.look_s = None
             for seat in self._seats.values():
                 if seat.task is not None:
                     seat.task.cancel()
@@ -121,7 +123,7 @@ class Coordinator:
 
     async def _look(self) -> None:
         """Compare what is wanted with what is there."""
-        now_s = clock.monotonic_s()
+        now_s = self._pulse.look_s = clock.monotonic_s()
         try:
             if now_s - self._discovered_s >= self._settings.kafka.discover_every:
                 self._assignment.found(await asyncio.to_thread(self._discover))
@@ -188,15 +190,8 @@ class Coordinator:
             builds=self._builds,
             mode=self._wish.mode if seat.steps else "greet",
             run=self._run,
-            newcomers=self._newcomers(sources),
+            newcomers=self._assignment.newcomers(sources, start=self._settings.kafka.start, run=self._run),
         )
-
-    def _newcomers(self, sources: Mapping[Source, str]) -> frozenset[Source]:
-        """Return which of `sources` were not there when the group began: in its first run, at its first look."""
-        if self._settings.kafka.start != "latest":
-            return frozenset()
-        first = self._assignment.first if self._run <= 1 and self._assignment.first else {}
-        return frozenset(source for source in sources if source not in first)
 
     async def _drive(self, seat: Seat) -> None:
         """Keep one step in flight until the seat is stopped or lost."""
@@ -235,6 +230,7 @@ class Coordinator:
             self._assignment.place(self._ready())  # or its next step, a whole trigger, would have nothing to do
         if not report.waiting:
             if order.mode != "greet":
+                self._pulse.step_s = clock.monotonic_s()
                 self._stuck.is_over()  # somebody gets through a step: whoever does not is given up, the run is not
                 if self._losses.finished(seat, report):
                     seat.failing.is_over()

@@ -1,9 +1,11 @@
 """What is secret is in no message, log, view, document, file, process list or order; and what is ours nobody reads."""
 
 import contextlib
+import json
 import logging
 import os
 import pickle
+import re
 import signal
 import stat
 import subprocess
@@ -234,6 +236,33 @@ def test_orders_hold_names_of_secrets(marked: Settings) -> None:
         ),
     ]
     assert b"HYDRODASK_KAFKA__PASSWORD is not in the environment of a worker" in bare.stderr
+
+
+def test_no_setting_of_a_kafka_client_that_is_secret_is_in_an_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever librdkafka calls it; what is none (a path, a certificate) is sent as it is."""
+    wanted = (
+        "sasl.password",
+        "ssl.key.password",
+        "ssl.key.pem",
+        "ssl.keystore.password",
+        "sasl.oauthbearer.config",
+        "sasl.oauthbearer.client.secret",
+        "sasl.oauthbearer.client.credentials.client.secret",
+        "sasl.oauthbearer.assertion.private.key.passphrase",
+        "sasl.oauthbearer.assertion.private.key.pem",
+    )
+    held = {name: f"MARKED-{place:02d}" for place, name in enumerate(wanted)}
+    open_ones = {"ssl.certificate.pem": "open-1", "sasl.oauthbearer.assertion.private.key.file": "open-2"}
+    for section in ("CLIENT", "CONSUMER", "PRODUCER"):
+        text = json.dumps({key: f"{value}-{section}" for key, value in (held | open_ones).items()})
+        monkeypatch.setenv(f"HYDRODASK_KAFKA__{section}", text)
+    settings = load()[0]
+    order = pickle.dumps(Order("r", 1, 0, "w", settings))
+
+    assert re.findall(rb"MARKED-..-\w+", order) == []
+    assert b"open-1-CLIENT" in order
+    assert b"open-2-PRODUCER" in order
+    assert pickle.loads(order).settings == settings  # noqa: S301 - ours
 
 
 def test_secret_of_no_variable_is_not_sent() -> None:

@@ -137,7 +137,7 @@ def secret_by_name(key: str) -> bool:
     >>> secret_by_name("kafka.client.ssl.key.password"), secret_by_name("kafka.password_file")
     (True, False)
     """
-    words = ("password", "secret", "ssl.key.pem", "sasl.oauthbearer.config")
+    words = ("password", "passphrase", "secret", "key.pem", "sasl.oauthbearer.config")
     return not key.endswith("_file") and any(word in key for word in words)
 
 

@@ -12,7 +12,7 @@ from hydrodask.settings import Settings
 from hydrodask.settings.load import read_yaml
 
 FILE = Path(__file__).resolve().parents[2] / "cluster" / "security" / "acls.yaml"
-"""A checkout has it, a wheel has not."""
+"""The list, which the wheel brings along, too."""
 
 SCRAM_ITERATIONS = 8192
 

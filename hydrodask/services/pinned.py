@@ -13,7 +13,7 @@ from hydrodask.errors import IntegrityError, UnreachableError
 from hydrodask.settings.hidden import PREFIX
 
 SOURCE = Path(__file__).resolve().parents[2] / "cluster" / "local"
-"""The committed pins, a folder a service: a checkout has them, a wheel has not."""
+"""The committed pins, a folder a service; the wheel brings them along, too."""
 
 FETCH_S = 900.0
 POLL_S = 0.5

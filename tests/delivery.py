@@ -410,9 +410,9 @@ class DaskProcesses:
         where = ("--host", self.address.rpartition(":")[0], "--port", str(self._port))
         self.scheduler = self._start("scheduler", *where, "--no-dashboard", *self._login)
 
-    def start_worker(self, *, nanny: bool = False, cwd: Path = ROOT) -> subprocess.Popen[bytes]:
+    def start_worker(self, *more: str, nanny: bool = False, cwd: Path = ROOT) -> subprocess.Popen[bytes]:
         """Start one more worker, or a nanny that starts it, where it finds hydrodask."""
-        options = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(self._folder)]
+        options = ["--nthreads", "1", "--no-dashboard", "--local-directory", str(self._folder), *more]
         worker = self._start(
             "worker", self.address, *options, *self._login, "--nanny" if nanny else "--no-nanny", cwd=cwd
         )

@@ -1,6 +1,7 @@
 """A Dask cluster of our own: how it starts, and what it says of workers that fail."""
 
 import asyncio
+import os
 import shutil
 import threading
 from collections.abc import Awaitable, Callable
@@ -177,22 +178,27 @@ def test_made_up_rig_names_end_the_run_with_a_sentence(tmp_path: Path) -> None:
 def test_a_paused_worker_of_somebody_elses_cluster_is_named(
     tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Dask starts nothing on a worker that is short of memory, and tells only the scheduler."""
+    """Dask starts nothing on a worker that is short of memory, and says so to none; with our preload it goes on."""
     monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__MEMORY__PAUSE", "0.001")
 
-    async def said(address: str) -> str:
+    async def said(address: str) -> list[str]:
         cluster = await DaskCluster.start(Cluster(address=address))
         try:
-            text = ""
-            while not text:  # until it has said so to the scheduler
-                text = "".join([await cluster.memory(worker) for worker in await cluster.workers()])
-            return text
+            while len(await cluster.workers()) < 2 or not cluster.paused():
+                pass  # asking takes its time
+            ((paused, why),) = cluster.paused().items()
+            (other,) = set(await cluster.workers()) - {paused}
+            assert await asyncio.wait_for(cluster._run(other, os.getpid), FOUND_S), "it works"
+            assert list(cluster.paused()) == [paused]
+            return [why, await cluster.memory(paused)]
         finally:
             await cluster.close()
 
     with DaskProcesses(tmp_path, free_port) as dask:
         dask.start_worker(nanny=True)
-        text = asyncio.run(asyncio.wait_for(said(dask.address), 60))
+        dask.start_worker("--preload", "hydrodask.stream.preload", nanny=True)
+        texts = asyncio.run(asyncio.wait_for(said(dask.address), 120))
 
-    assert "Dask has paused it at" in text
-    assert "distributed.worker.memory.pause" in text
+    for text in texts:
+        assert "Dask has paused it at" in text
+        assert "distributed.worker.memory.pause" in text

@@ -54,6 +54,8 @@ class FakeCluster:
     """Who dies of its work; a nanny starts it again."""
     starved: str = ""
     """What is said of the memory of those who died."""
+    pausing: dict[str, str] = field(default_factory=dict)
+    """Who starts no step, and why."""
     failing: dict[str, HydrodaskError] = field(default_factory=dict)
     away: bool = False
     holders: dict[Source, tuple[str, int, int]] = field(default_factory=dict)
@@ -77,6 +79,10 @@ class FakeCluster:
         if self.away:
             raise UnreachableError("the Dask scheduler does not answer", backoff_s=1.0)
         return sorted(self.alive)
+
+    def paused(self) -> Mapping[str, str]:
+        """Return who is paused."""
+        return self.pausing
 
     async def memory(self, _worker: str) -> str:
         """Say what is wrong with a worker's memory."""
@@ -313,6 +319,44 @@ def test_step_over_its_time_is_given_up_and_fenced() -> None:
 
     assert any("step.time_max" in n for n in one.board.overview.notes)
     assert "restart w2" in cluster.events
+
+
+def test_a_paused_worker_is_named_at_once_and_not_left_with_partitions() -> None:
+    """Alone it is waited for, and said; if there are others they get what it hosts within seconds. Later it is back."""
+    cluster = FakeCluster(["w1"])
+    cure = "Dask has paused it; set distributed.worker.memory.pause to false"
+
+    async def story(one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1"))
+        cluster.pausing["w1"] = cure
+        cluster.hanging.add("w1")
+        began_s = cluster.now_s
+        await until(lambda: one.board.overview.state == "waiting for memory")
+        assert any(note.endswith(f"worker w1: {cure}") for note in one.board.overview.notes)
+        assert cluster.now_s - began_s < SHORTLY_S
+        cluster.alive.append("w2")
+        await until(lambda: cluster.complete("w2"))
+        assert cluster.now_s - began_s < 10 + 2 * SHORTLY_S
+        assert one.board.overview.state == "running"
+        cluster.pausing.clear()
+        cluster.hanging.clear()
+        await until(lambda: cluster.complete("w1", "w2"))
+
+    one = play(cluster, story)
+
+    assert cluster.fenced == [0]
+    assert any("w1 is not paused any more" in note for note in one.board.overview.notes)
+
+
+def test_a_cluster_of_paused_workers_ends_the_run_with_the_cure() -> None:
+    """Nobody gets a seat, and patience ends with what is wrong."""
+    cluster = FakeCluster(["w1"], pausing={"w1": "Dask has paused it"})
+
+    async def story(_one: Coordinator) -> None:
+        await asyncio.sleep(FOR_EVER_S)
+
+    with pytest.raises(FatalError, match=r"gave up after 300 s \(step.patience\): worker w1: Dask has paused it"):
+        play(cluster, story)
 
 
 def test_newcomer_gets_partitions_from_those_who_have_reported_without_them() -> None:

@@ -28,6 +28,7 @@ from hydrodask.errors import (
 )
 from hydrodask.reports import StepReport
 from hydrodask.settings.model import Cluster
+from hydrodask.stream.memories import ENDED, Memories
 from hydrodask.stream.order import Order
 from hydrodask.stream.step import step
 
@@ -68,17 +69,8 @@ T = TypeVar("T")
 _ORDER = "hydrodask", "stream/order.py"
 """What drivers and workers have to agree in."""
 
-_ENDED = "worker-restart-memory"
-"""The topic under which Dask's nannies tell whom they have ended for want of memory."""
-
-_FULL = 0.9
-"""A worker that had so much of its memory when it was last heard of died of it."""
-
 _ASK_S = 5.0
 """Limit of a question to the scheduler: it may be there, and stand still."""
-
-_GONE_MAX = 1000
-"""Workers of which it is remembered how much memory they had."""
 
 
 class DaskCluster:
@@ -88,8 +80,7 @@ class DaskCluster:
         self._client, self._cluster = client, cluster
         self._settings = settings
         """How a cluster of others is reached."""
-        self._seen: dict[str, tuple[str, int, int]] = {}
-        """Status, memory and its limit, in bytes, of each worker when it was last heard of."""
+        self._memories = Memories()
 
     @classmethod
     async def start(cls, settings: Cluster, names: Sequence[str] = (), *, patience_s: float = remote.CONNECT_S) -> Self:
@@ -123,14 +114,14 @@ class DaskCluster:
     async def workers(self) -> list[str]:
         """Return the addresses of the workers that the scheduler knows. Raises UnreachableError."""
         if self._cluster is not None:
-            return self._see(self._cluster.scheduler.identity()["workers"])  # in this process: no message
+            return self._memories.see(self._cluster.scheduler.identity()["workers"])  # in this process: no message
         if self._client.status != "running":
             await self._come_back()
         try:
             identity = await asyncio.wait_for(self._client.scheduler.identity(n_workers=-1), _ASK_S)
         except (OSError, TimeoutError) as error:
             raise UnreachableError(f"the Dask scheduler does not answer: {sentence(error)}") from error
-        return self._see(identity["workers"])
+        return self._memories.see(identity["workers"])
 
     async def _come_back(self) -> None:
         """Connect anew to a scheduler that was lost. Raises UnreachableError.
@@ -146,29 +137,16 @@ class DaskCluster:
             raise UnreachableError(f"the Dask scheduler was lost: {error}") from error
         log.warning("the Dask scheduler at %s was lost, and is there again", self._settings.address)
 
-    def _see(self, workers: Mapping[str, Mapping[str, Any]]) -> list[str]:
-        """Keep what is known of the workers' memory, and return their addresses."""
-        for address, one in workers.items():
-            self._seen[address] = one["status"], int(one["metrics"].get("memory", 0)), int(one["memory_limit"] or 0)
-        while len(self._seen) > _GONE_MAX + len(workers):
-            del self._seen[next(iter(self._seen))]
-        return sorted(workers)
+    def paused(self) -> Mapping[str, str]:
+        """Return who of the workers starts no step for want of memory, and what to do about it."""
+        return self._memories.paused()
 
     async def memory(self, worker: str) -> str:
         """Say what is wrong with a worker's memory, also of one that is gone; nothing if all is well. Never raises."""
-        status, used, limit = self._seen.get(worker, ("", 0, 0))
+        ended: Sequence[tuple[float, Mapping[str, Any]]] = ()
         with contextlib.suppress(Exception):  # what is not known is not said; a client that was closed has no scheduler
-            ended = await asyncio.wait_for(self._client.get_events(_ENDED), _ASK_S)
-            for event in (event for _, event in reversed(ended) if event["worker"] == worker):
-                return (
-                    f"Dask ended it at {_mib(event['rss'])} of memory{f', its limit is {_mib(limit)}' if limit else ''}"
-                )
-        if status == "paused":
-            return (
-                f"Dask has paused it at {_mib(used)} of memory, its limit is {_mib(limit)}: no step starts there; give "
-                "it more, or set distributed.worker.memory.pause to false for that cluster"
-            )
-        return f"it had {_mib(used)} of memory, its limit is {_mib(limit)}" if limit and used > _FULL * limit else ""
+            ended = await asyncio.wait_for(self._client.get_events(ENDED), _ASK_S)
+        return self._memories.of(worker, [event for _, event in ended])
 
     async def step(self, worker: str, order: Order) -> StepReport:
         """Run one step on `worker`. Raises WorkerLostError when it goes away, or what the step raises.
@@ -264,10 +242,6 @@ def told_apart(function: Callable[..., T], *arguments: Any) -> T:
         where = traceback.extract_tb(error.__traceback__)[-1]
         what = f"{function.__name__} failed in {where.filename.rpartition('/')[2]}:{where.lineno}"
         raise RetryableError(f"{what}: {kind_and_sentence(error)}") from error
-
-
-def _mib(size: int) -> str:
-    return f"{size / 2**20:,.0f} MiB"
 
 
 async def _local(settings: Cluster, names: Sequence[str]) -> SpecCluster:

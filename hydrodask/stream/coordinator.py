@@ -32,6 +32,7 @@ from hydrodask.stream.losses import Losses
 from hydrodask.stream.order import Order
 from hydrodask.stream.overview import Board
 from hydrodask.stream.partition import Build
+from hydrodask.stream.pauses import Pauses
 from hydrodask.stream.placement import Source
 from hydrodask.stream.seats import Cluster, Seat, Trouble, Wish
 
@@ -69,7 +70,7 @@ class Coordinator:
         self._builds, self._discover = dict(builds), discover
         self._fence, self._outdone = fence, outdone
         self._run, self._pulse = run, pulse or Pulse()
-        self._wish, self._losses = Wish(), Losses()
+        self._wish, self._losses, self._pauses = Wish(), Losses(), Pauses(self.board.note)
         self._seats: dict[str, Seat] = {}
         self._assignment = Assignment(settings.topics.prefix)
         self._generation = self._fencings = 0
@@ -128,7 +129,9 @@ class Coordinator:
             if now_s - self._discovered_s >= self._settings.kafka.discover_every:
                 self._assignment.found(await asyncio.to_thread(self._discover))
                 self._discovered_s = now_s
-            self._attend(await self._cluster.workers())
+            workers = await self._cluster.workers()
+            self._pauses.look(self._cluster.paused(), self._seats.values(), self._ready())
+            self._attend(workers)
             self._refusal.is_over()
         except RetryableError as error:
             await self._wait(self._refusal, error)
@@ -154,7 +157,7 @@ class Coordinator:
     def _attend(self, workers: list[str]) -> None:
         """Give new workers a seat, and tell the seats of those who are gone: their steps may never come back."""
         for worker in workers:
-            if worker not in self._seats and self._wish.mode != "stop":
+            if worker not in self._seats and worker not in self._pauses.why and self._wish.mode != "stop":
                 self._seat(worker)
         there = set(workers)
         for worker, seat in self._seats.items():
@@ -288,9 +291,7 @@ class Coordinator:
         if self._living() or self._wish.mode == "stop":
             self._alone.is_over()
         else:
-            self._alone.goes_on(RetryableError("the Dask cluster has no worker"), self._settings.step.patience)
+            self._alone.goes_on(self._pauses.alone(), self._settings.step.patience)
 
     def _state(self) -> str:
-        if self._wish.mode == "stop":
-            return "stopping"
-        return "running" if self._living() else "waiting for workers"
+        return "stopping" if self._wish.mode == "stop" else self._pauses.state(self._living())

@@ -1,7 +1,7 @@
 """What the coordinator keeps about workers: a seat each, and what is wanted of all of them."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,9 @@ class Cluster(Protocol):
 
     async def workers(self) -> list[str]:
         """Return who is there. Raises UnreachableError."""
+
+    def paused(self) -> Mapping[str, str]:
+        """Return who of them starts no step for want of memory, and what to do about it, by what `workers` knows."""
 
     def step(self, worker: str, order: Order) -> Awaitable[StepReport]:
         """Run one step. Raises WorkerLostError when the worker goes away, or the step's error."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch
@@ -85,6 +85,10 @@ class FakeCluster:
         if self.away:
             raise UnreachableError("the scheduler does not answer", backoff_s=0.2)
         return sorted(self.living())
+
+    def paused(self) -> Mapping[str, str]:
+        """Return nobody: nobody is short of memory here."""
+        return {}
 
     async def memory(self, worker: str) -> str:
         """Say nothing: nobody is short of memory here."""

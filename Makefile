@@ -12,7 +12,7 @@ RUNTIME := .venv/.runtime-installed
 DEV := .venv/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check integration chaos bench bench-full lock sbom clean
+.PHONY: help install run test check integration chaos kubernetes image bench bench-full lock sbom clean
 
 help:  ## this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,12 @@ integration: $(DEV)  ## only the tests with real services
 
 chaos: $(DEV)  ## every fault on real processes; SEEDS=10 for ten of each (hours)
 	$(BIN)/python -m pytest tests/chaos --chaos --seeds $(or $(SEEDS),1) --timeout 900
+
+kubernetes: $(DEV)  ## on a cluster of its own: the kit for tests is built first if it is not there (needs root)
+	$(BIN)/python -m pytest tests/kubernetes --kubernetes --timeout 1800
+
+image: $(DEV)  ## OCI images in build/images, without an engine; IMAGES="kafka mongo" for those of the tests
+	$(BIN)/python -m cluster.images build $(IMAGES) $(if $(TAG),--tag $(TAG))
 
 bench: $(DEV)  ## hydrodask next to five others on one Kafka, ten minutes; table in build/bench
 	rm -f benchmarks/results/quick.json

@@ -29,6 +29,7 @@ UCI = RECORDING.with_name("uci")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what the chaos tests ask for."""
+    parser.addoption("--kubernetes", action="store_true", help="run the tests on a real Kubernetes, too")
     parser.addoption("--chaos", action="store_true", help="run the long chaos cases too")
     parser.addoption("--seeds", type=int, default=1, help="seeds of each chaos case")
     parser.addoption("--first-seed", type=int, default=1, help="the first of them")

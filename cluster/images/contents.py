@@ -12,7 +12,24 @@ from typing import Any
 PACKAGES = Path("usr/local/lib/python3.11/dist-packages")
 SBOM = Path("usr/share/sbom/image.cdx.json")
 OURS = ("hydrodask", "flows", "conf")
-FORBIDDEN = ("gcc", "g++", "cc", "c++", "clang", "ld", "as", "make", "cmake", "cargo", "rustc", "go", "javac", "pip", "apt-get", "dpkg")
+FORBIDDEN = (
+    "gcc",
+    "g++",
+    "cc",
+    "c++",
+    "clang",
+    "ld",
+    "as",
+    "make",
+    "cmake",
+    "cargo",
+    "rustc",
+    "go",
+    "javac",
+    "pip",
+    "apt-get",
+    "dpkg",
+)
 """Programs that make programs, or fetch them."""
 SECRET = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}")
 SECRET_BYTES_MAX = 1 << 20
@@ -67,7 +84,7 @@ def _what(path: Path) -> str:
 
 
 def refuse(root: Path, names: Iterable[str]) -> list[str]:
-    """Return what has no place in an image: programs that make or fetch programs, tests, private keys, rights of others."""
+    """Return what has no place in an image: what makes or fetches programs, tests, private keys, rights of others."""
     problems = []
     for name in names:
         path = root / name

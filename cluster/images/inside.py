@@ -15,7 +15,6 @@ PLATFORM = ["dask.__main__", "distributed.cli.dask_scheduler", "distributed.cli.
 PLATFORM += ["hydrodask.", "flows."]
 
 
-
 def sources(wanted: list[str]) -> dict[str, list[str]]:
     """Return the files of all modules that importing `wanted` brings, in order, and those that lack a library."""
     names = [name for name in wanted if not name.endswith(".")]

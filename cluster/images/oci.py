@@ -1,4 +1,4 @@
-"""Write OCI image archives: layers of files that belong to root and have no times, so the same files are the same image."""
+"""Write OCI image archives: files belong to root and have no times, so the same files are the same image."""
 
 import hashlib
 import io

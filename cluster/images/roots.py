@@ -45,18 +45,22 @@ COMMANDS = {
     "dask-scheduler": "distributed.cli.dask_scheduler",
     "dask-worker": "distributed.cli.dask_worker",
 }
-TOOLS = "sh cat chmod cp date echo env false grep head hostname id ln ls mkdir mv nc ps rm sed sleep tail test touch true"
+TOOLS = (
+    "sh cat chmod cp date echo env false grep head hostname id ln ls mkdir mv nc ps rm sed sleep tail test touch true"
+)
 """What busybox is asked for, in init containers and by whoever looks into a pod."""
 
 
 def debian(root: Path, names: Collection[str] | None = None) -> None:
-    """Unpack the packages that `debian.txt` pins, or of those the `names`; accept only those. No script of theirs is run."""
+    """Unpack the packages that `debian.txt` pins, or of those the `names`. No script of theirs is run."""
     wanted = pins(names)
     packages = once("debs", json.dumps(wanted).encode(), lambda folder: _download(wanted, folder))
     for name, digest in wanted.items():
         found = hashlib.sha256((packages / name).read_bytes()).hexdigest()
         if found != digest:
-            raise SystemExit(f"{name} has SHA-256 {found}, want {digest}: delete {packages}, and if that is no help, stop")
+            raise SystemExit(
+                f"{name} has SHA-256 {found}, want {digest}: delete {packages}, and if that is no help, stop"
+            )
         subprocess.run(["dpkg-deb", "--extract", str(packages / name), str(root)], check=True)
     for folder in UNREAD:
         shutil.rmtree(root / "usr/share" / folder, ignore_errors=True)
@@ -76,8 +80,8 @@ def _download(wanted: Collection[str], folder: Path) -> None:
         command = ["apt-get", "-o", "APT::Sandbox::User=root", "--quiet=2", "download", f"{package}={version}"]
         if subprocess.run(command, cwd=folder, check=False).returncode != 0:
             raise SystemExit(
-                f"could not fetch Debian's package {package} {version}: is `apt-get update` needed? If Debian has a newer "
-                "one, pin it: `python -m cluster.images pin`"
+                f"could not fetch Debian's package {package} {version}: is `apt-get update` needed? If Debian has "
+                "a newer one, put its name and SHA-256 into cluster/images/debian.txt"
             )
 
 
@@ -87,7 +91,11 @@ def _settle(root: Path) -> None:
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "tmp").chmod(0o1777)
     etc = root / "etc"
-    users = ("root:x:0:0:root:/:/bin/false", "hydrodask:x:10001:10001::/tmp:/bin/false", "nobody:x:65534:65534::/:/bin/false")
+    users = (
+        "root:x:0:0:root:/:/bin/false",
+        "hydrodask:x:10001:10001::/tmp:/bin/false",
+        "nobody:x:65534:65534::/:/bin/false",
+    )
     (etc / "passwd").write_text("\n".join(users) + "\n")
     (etc / "group").write_text("root:x:0:\nhydrodask:x:10001:\nnogroup:x:65534:\n")
     (etc / "nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
@@ -102,9 +110,11 @@ def _settle(root: Path) -> None:
         (root / "usr/bin/python3").symlink_to("python3.11")
 
 
-def python_packages(root: Path, lock: Path = LOCK, names: Collection[str] | None = None, *, pages: bool = False) -> None:
+def python_packages(
+    root: Path, lock: Path = LOCK, names: Collection[str] | None = None, *, pages: bool = False
+) -> None:
     """Install what a lock pins by hashes, or of that only the `names`; nothing is compiled and nothing looked up."""
-    text = _only(lock.read_text(encoding="utf-8"), names)
+    text = only(lock.read_text(encoding="utf-8"), names)
     folder = once("packages", text.encode(), lambda folder: _pip(text, folder))
     shutil.copytree(folder, root / PACKAGES, symlinks=True, dirs_exist_ok=True)
     trimming.trim(root / PACKAGES, pages=pages)
@@ -115,7 +125,7 @@ def stream_names() -> list[str]:
     return (HERE / "stream.txt").read_text(encoding="utf-8").split()
 
 
-def _only(lock: str, names: Collection[str] | None) -> str:
+def only(lock: str, names: Collection[str] | None) -> str:
     """Return a lock's entries that have one of the `names`, and each other than the build's tools without names."""
     entries = re.split(r"(?m)^(?=[a-z0-9])", lock)[1:]
     found = {entry.split("==")[0]: entry for entry in entries}
@@ -137,12 +147,14 @@ def _pip(lock: str, folder: Path) -> None:
 
 def hydrodask(root: Path) -> None:
     """Put our wheel and its commands there."""
-    tools = _only(LOCK.read_text(encoding="utf-8"), BUILD_TOOLS)
+    tools = only(LOCK.read_text(encoding="utf-8"), BUILD_TOOLS)
     hatchling = once("build-tools", tools.encode(), lambda folder: _pip(tools, folder))
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
         environment = os.environ | {"PYTHONPATH": str(hatchling)}
-        subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            command, cwd=REPOSITORY, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
             wheel.extractall(root / PACKAGES)
     for name, module in COMMANDS.items():

@@ -13,7 +13,16 @@ from cluster.images import roots
 
 C_LIBRARIES = ("libc6", "libgcc-s1", "libstdc++6", "zlib1g", "busybox-static", "tzdata")
 CURL = (
-    *("libcurl4", "libnghttp2-14", "libidn2-0", "librtmp1", "libssh2-1", "libpsl5", "libgssapi-krb5-2", "libldap-2.5-0"),
+    *(
+        "libcurl4",
+        "libnghttp2-14",
+        "libidn2-0",
+        "librtmp1",
+        "libssh2-1",
+        "libpsl5",
+        "libgssapi-krb5-2",
+        "libldap-2.5-0",
+    ),
     *("libzstd1", "libbrotli1", "libunistring2", "libgnutls30", "libhogweed6", "libnettle8", "libgmp10", "libkrb5-3"),
     *("libk5crypto3", "libcom-err2", "libkrb5support0", "libsasl2-2", "libp11-kit0", "libtasn1-6", "libkeyutils1"),
 )
@@ -39,7 +48,8 @@ case "$1" in
   *) echo "hdfs $1 is not in this image: namenode, datanode, dfs, dfsadmin" >&2; exit 2 ;;
 esac
 shift
-exec java $HADOOP_OPTS $more -cp "${HADOOP_CONF_DIR:-/opt/hadoop/etc/hadoop}:/opt/hadoop/etc/pages:/opt/hadoop/lib/*" $main "$@"
+path="${HADOOP_CONF_DIR:-/opt/hadoop/etc/hadoop}:/opt/hadoop/etc/pages:/opt/hadoop/lib/*"
+exec java $HADOOP_OPTS $more -cp "$path" $main "$@"
 """
 CONSOLE = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="WARN" shutdownHook="disable">
@@ -81,7 +91,7 @@ def installed(name: str) -> Path:
 def kafka(root: Path) -> None:
     """Put Kafka where apache/kafka has it: storage tool and server."""
     home = root / "opt/kafka"
-    _java(root, ["1000:1000:kafka"])
+    _java(root, "kafka")
     shutil.copytree(installed("kafka"), home / "libs")
     scripts = {"kafka-storage.sh": "kafka.tools.StorageTool", "kafka-server-start.sh": "kafka.Kafka"}
     _write(home / "bin", {name: KAFKA % main for name, main in scripts.items()})
@@ -91,7 +101,7 @@ def kafka(root: Path) -> None:
 def hadoop(root: Path) -> None:
     """Put name node and data node where apache/hadoop has them; their pages are not in the jars, and empty."""
     home = root / "opt/hadoop"
-    _java(root, ["1000:1000:hadoop"])
+    _java(root, "hadoop")
     shutil.copytree(installed("hdfs"), home / "lib")
     _write(home / "bin", {"hdfs": HADOOP})
     (root / "usr/local/bin/hdfs").symlink_to("/opt/hadoop/bin/hdfs")
@@ -129,18 +139,13 @@ def mlflow(root: Path) -> None:
     roots.compile_inside(root, "mlflow.server", "uvicorn.workers", "sqlalchemy.dialects.sqlite")
 
 
-def _java(root: Path, users: list[str]) -> None:
+def _java(root: Path, user: str) -> None:
     """Link a Java of the modules that are needed; Hadoop dies for a user without a name."""
-    subprocess.run(
-        ["jlink", "--add-modules", JAVA_MODULES, "--strip-debug", "--no-header-files", "--no-man-pages", "--compress=0"]
-        + ["--output", str(root / "opt/java")],
-        check=True,
-    )
+    small = ["--strip-debug", "--no-header-files", "--no-man-pages"]
+    subprocess.run(["jlink", "--add-modules", JAVA_MODULES, *small, "--output", str(root / "opt/java")], check=True)
     (root / "usr/local/bin/java").symlink_to("/opt/java/bin/java")
-    for user in users:
-        number, group, name = user.split(":")
-        with (root / "etc/passwd").open("a") as file:
-            file.write(f"{name}:x:{number}:{group}::/tmp:/bin/false\n")
+    with (root / "etc/passwd").open("a", encoding="utf-8") as file:
+        file.write(f"{user}:x:1000:1000::/tmp:/bin/false\n")
 
 
 def _programs(root: Path, name: str, wanted: Mapping[str, str]) -> None:
@@ -148,7 +153,9 @@ def _programs(root: Path, name: str, wanted: Mapping[str, str]) -> None:
     for program, target in wanted.items():
         shutil.copy2(found / "usr/bin" / program, root / "bin" / target)
     if (found / "usr/share/prometheus").is_dir():
-        shutil.copytree(found / "usr/share/prometheus", root / "usr/share/prometheus", symlinks=True, dirs_exist_ok=True)
+        shutil.copytree(
+            found / "usr/share/prometheus", root / "usr/share/prometheus", symlinks=True, dirs_exist_ok=True
+        )
 
 
 def _write(folder: Path, files: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -61,12 +61,10 @@ def paths(root: Path) -> list[str]:
 
 def pack(root: Path, names: Iterable[str], into: Path) -> str:
     """Write the files `names` of `root` as a layer; return its digest."""
-    with into.open("w+b") as file:
-        with tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
-            for name in names:
-                _add(archive, root, name)
-        file.seek(0)
-        return _digest(file)
+    with tarfile.open(into, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name in names:
+            _add(archive, root, name)
+    return _digest(into)
 
 
 def _add(archive: tarfile.TarFile, root: Path, name: str) -> None:
@@ -91,8 +89,7 @@ def write(archive: Path, image: Image, layers: Sequence[Path]) -> str:
     blobs: dict[str, Path | bytes] = {}
     described = []
     for layer in layers:
-        with layer.open("rb") as file:
-            digest = _digest(file)
+        digest = _digest(layer)
         blobs[digest] = layer
         described.append({"mediaType": LAYER, "digest": digest, "size": layer.stat().st_size})
     config = _described(blobs, image.config([str(layer["digest"]) for layer in described]), CONFIG)
@@ -135,5 +132,6 @@ def _put(archive: tarfile.TarFile, name: str, blob: Path | bytes) -> None:
             archive.addfile(member, file)
 
 
-def _digest(file: BinaryIO) -> str:
-    return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

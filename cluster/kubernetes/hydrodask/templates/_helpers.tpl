@@ -13,6 +13,15 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The namespaces that something of ours is in, as JSON; the release's first. */}}
+{{- define "hydrodask.namespaces" -}}
+{{- $used := list .Release.Namespace -}}
+{{- if .Values.kafka.enabled }}{{ $used = append $used (include "hydrodask.namespace" (list . "kafka")) }}{{ end -}}
+{{- if or .Values.hdfs.enabled .Values.mongodb.enabled .Values.mlflow.enabled }}{{ $used = append $used (include "hydrodask.namespace" (list . "storage")) }}{{ end -}}
+{{- if or .Values.prometheus.enabled .Values.pushgateway.enabled .Values.grafana.enabled }}{{ $used = append $used (include "hydrodask.namespace" (list . "observe")) }}{{ end -}}
+{{- uniq $used | toJson -}}
+{{- end -}}
+
 {{/* The DNS name of a Service: (list $ NAMESPACE-OF-PART SUFFIX). */}}
 {{- define "hydrodask.host" -}}
 {{- $root := index . 0 -}}

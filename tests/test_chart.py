@@ -1,0 +1,271 @@
+"""The Helm chart without a cluster: it renders, Kubernetes would take it, and it is as safe as it says."""
+
+import base64
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from hydrodask.services import hdfs, kafka
+from hydrodask.settings import CONF, Settings, load
+from hydrodask.stream.cluster import CONFIG
+from tests import charted
+from tests.charted import SETS, Object, containers, objects, pods
+
+Chart = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def helms(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return both Helms."""
+    folder = tmp_path_factory.mktemp("helm")
+    return {version: charted.helm(version, folder) for version in charted.HELMS}
+
+
+@pytest.fixture(scope="module")
+def texts(helms: dict[str, Path]) -> dict[str, str]:
+    """Return what Helm 4 makes of each set of values."""
+    return {name: charted.rendered(helms["helm 4"], values) for name, values in SETS.items()}
+
+
+@pytest.fixture(scope="module", params=SETS)
+def found(request: pytest.FixtureRequest, texts: dict[str, str]) -> list[Object]:
+    """Return the objects of one set of values."""
+    return objects(texts[request.param])
+
+
+def of_kind(found: list[Object], kind: str) -> dict[str, Object]:
+    """Return the objects of a kind by name."""
+    return {one["metadata"]["name"]: one for one in found if one["kind"] == kind}
+
+
+def test_both_helms_make_the_same_of_it(helms: dict[str, Path], texts: dict[str, str]) -> None:
+    """But for what is random: passwords, keys and certificates."""
+
+    def shape(text: str) -> list[Object]:
+        parts = objects(text)
+        for one in parts:
+            if one["kind"] == "Secret":
+                one["data"] = sorted(one["data"])
+        return sorted(
+            parts, key=lambda one: (one["kind"], str(one["metadata"].get("namespace")), one["metadata"]["name"])
+        )
+
+    for name, values in SETS.items():
+        assert shape(charted.rendered(helms["helm 3"], values)) == shape(texts[name]), name
+
+
+def test_every_kubernetes_that_it_claims_takes_it(texts: dict[str, str]) -> None:
+    """Strictly: a key that a version does not know is a fault; the CRD of dask-kubernetes is asked, too."""
+    claims = yaml.safe_load((charted.CHART / "Chart.yaml").read_text())["kubeVersion"]
+    assert claims == f">={charted.KUBERNETES[0]}-0"
+    every = [one for text in texts.values() for one in objects(text)]
+    for version in (charted.KUBERNETES[0], charted.KUBERNETES[3], charted.KUBERNETES[-1]):
+        schemas = charted.Schemas(version)
+
+        assert [fault for one in every for fault in schemas.faults(one)] == [], version
+
+    pod = next(one for one in every if one["kind"] == "Deployment")
+    pod["spec"]["template"]["spec"]["containers"][0]["imagePulPolicy"] = "Always"
+    assert len(schemas.faults(pod)) == 1, "the check is worth something"
+
+
+def test_nothing_has_more_rights_than_it_needs(found: list[Object]) -> None:
+    """No root, no writable root, no capability, no token; no Role, as nothing asks the API server."""
+    for name, pod in pods(found):
+        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["enableServiceLinks"] is False, name
+        assert pod["securityContext"]["runAsNonRoot"], name
+        assert pod["securityContext"]["runAsUser"] > 0, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod), name
+        assert not [volume for volume in pod.get("volumes", ()) if "hostPath" in volume], name
+        for one in containers(pod):
+            assert one["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }, name
+    assert not {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"} & {one["kind"] for one in found}
+    assert all(one["automountServiceAccountToken"] is False for one in of_kind(found, "ServiceAccount").values())
+
+
+def test_every_container_has_limits_and_a_version(found: list[Object]) -> None:
+    """CPU and memory are limited everywhere, no image is `latest`, Bitnami's or MinIO's."""
+    for name, pod in pods(found):
+        for one in containers(pod):
+            assert set(one["resources"]["limits"]) >= {"cpu", "memory"}, name
+            image = one["image"]
+            assert re.search(r":[\w.-]*\d[\w.-]*$|@sha256:[0-9a-f]{64}$", image), image
+            assert not re.search(r"latest|bitnami|minio", image), image
+
+
+def test_no_secret_is_in_clear(found: list[Object]) -> None:
+    """What a Secret holds stands nowhere else, and outlives the release as the data do that it is for."""
+    rest = yaml.safe_dump_all([one for one in found if one["kind"] != "Secret"])
+    for name, one in of_kind(found, "Secret").items():
+        assert one["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep", name
+        for key, value in one["data"].items():
+            text = base64.b64decode(value).decode()
+            assert len(text) >= 20, f"{name} {key}"
+            assert text.splitlines()[0 if len(text.splitlines()) == 1 else 1] not in rest, f"{name} {key}"
+    for name, pod in pods(found):
+        for one in containers(pod):
+            plain = [item["name"] for item in one.get("env", ()) if "value" in item and "PASSWORD" in item["name"]]
+            assert [each for each in plain if not each.endswith("FILE")] == [], name
+
+
+def test_only_the_release_namespace_is_used_when_one_is_wanted(texts: dict[str, str]) -> None:
+    """Otherwise there are four, each with its Pod Security, quota and limits."""
+    four, one = objects(texts["default"]), objects(texts["one namespace"])
+
+    assert {each["metadata"].get("namespace", "rigs") for each in one} == {"rigs"}
+    assert set(of_kind(four, "Namespace")) == {"rigs-kafka", "rigs-storage", "rigs-observe"}
+    for kind in ("ResourceQuota", "LimitRange"):
+        found = {each["metadata"]["namespace"] for each in four if each["kind"] == kind}
+        assert found == set(of_kind(four, "Namespace"))
+    for each in of_kind(four, "Namespace").values():
+        assert each["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_what_is_in_a_namespace_exists_there(found: list[Object]) -> None:
+    """Each ConfigMap, Secret and account that a pod names is in its namespace, or was promised by the user."""
+    promised = {"my-kafka", "my-mongodb", "my-mlflow", "my-s3", "mirror"}
+    there = {(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]) for one in found}
+    for one in found:
+        for name, pod in pods([one]):
+            where = one["metadata"]["namespace"]
+            wanted = {("ServiceAccount", where, pod["serviceAccountName"])}
+            for volume in pod.get("volumes", ()):
+                for source in (volume, *volume.get("projected", {}).get("sources", ())):
+                    if "configMap" in source:
+                        wanted.add(("ConfigMap", where, source["configMap"]["name"]))
+                    if "secret" in source:
+                        wanted.add(("Secret", where, source["secret"].get("secretName") or source["secret"]["name"]))
+            missing = {each for each in wanted - there if each[2] not in promised}
+            assert not missing, name
+    namespaces = {one["metadata"]["name"] for one in found if one["kind"] == "Namespace"} | {"rigs"}
+    assert {one["metadata"].get("namespace", "rigs") for one in found} <= namespaces
+
+
+def test_all_pods_are_behind_a_policy_and_a_budget(found: list[Object]) -> None:
+    """In each namespace nothing goes in or out but what is said; what has replicas lets one go at a time."""
+    spaces = {one["metadata"]["namespace"] for one in found for _ in pods([one])}
+    closed = {
+        one["metadata"]["namespace"]
+        for one in found
+        if one["kind"] == "NetworkPolicy" and set(one["spec"]["policyTypes"]) == {"Ingress", "Egress"}
+    }
+    assert spaces <= closed
+    budgets = of_kind(found, "PodDisruptionBudget")
+    for kind in ("StatefulSet", "Deployment"):
+        assert set(of_kind(found, kind)) <= set(budgets)
+    assert {one["spec"]["maxUnavailable"] for one in budgets.values()} == {1}
+
+
+def settings_in(found: list[Object], tmp_path: Path, name: str = "plant-hydrodask-config") -> Settings:
+    """Return the settings that the driver is started with."""
+    path = tmp_path / "platform.yaml"
+    path.write_text(of_kind(found, "ConfigMap")[name]["data"]["platform.yaml"])
+    return load(profile=str(path), environ={})[0]
+
+
+def test_the_driver_is_started_with_settings_that_are_right(found: list[Object], tmp_path: Path) -> None:
+    """They are taken; driver and workers find the same files at the same paths."""
+    settings = settings_in(found, tmp_path)
+
+    assert settings.source.kind == "none"
+    assert str(settings.cluster.address).startswith("tls://")
+    assert settings.kafka.client["security.protocol"] == "SASL_SSL"
+    by_name = dict(pods(found))
+    driver, worker = by_name["Deployment plant-hydrodask-driver"], by_name["DaskCluster plant-hydrodask worker"]
+    mounts = [
+        {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+        for pod in (driver, worker)
+    ]
+    assert mounts[1].items() <= mounts[0].items()
+    shared = {volume["name"]: volume for volume in worker["volumes"]}
+    assert all(volume == shared[volume["name"]] for volume in driver["volumes"] if volume["name"] in shared)
+
+
+def test_conf_is_the_one_of_hydrodask(texts: dict[str, str]) -> None:
+    """Rules and faults come from conf/ as they are there."""
+    config = of_kind(objects(texts["default"]), "ConfigMap")["plant-hydrodask-config"]["data"]
+
+    for path in CONF.glob("*.yaml"):
+        assert config[path.name] == path.read_text(), path.name
+
+
+def test_dask_is_set_as_ours_is(texts: dict[str, str]) -> None:
+    """Each of our settings of Dask that a cluster of others can have is in the environment of scheduler and workers."""
+    ours_alone = {"distributed.deploy.lost-worker-timeout", "distributed.worker.preload"}
+    for name in ("worker", "scheduler"):
+        pod = dict(pods(objects(texts["default"])))[f"DaskCluster plant-hydrodask {name}"]
+        environment = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+        for key, value in CONFIG.items():
+            variable = "DASK_" + key.upper().replace(".", "__").replace("-", "_")
+            assert key in ours_alone or environment[variable] == str(value), key
+    worker = dict(pods(objects(texts["default"])))["DaskCluster plant-hydrodask worker"]["containers"][0]
+    assert "--preload=hydrodask.stream.preload" in worker["args"]
+    assert "--nthreads=1" in worker["args"]
+
+
+def test_kafka_and_hdfs_are_set_as_those_of_services(texts: dict[str, str]) -> None:
+    """What `hydrodask services up` starts is what the tests have tried."""
+    maps = of_kind(objects(texts["default"]), "ConfigMap")
+    lines = maps["plant-hydrodask-kafka"]["data"]["server.properties"].splitlines()
+
+    assert {f"{key}={value}" for key, value in kafka._PROPERTIES.items()} <= set(lines)
+    site = maps["plant-hydrodask-hdfs"]["data"]["hdfs-site.xml"]
+    own = {"dfs.datanode.http.address", "dfs.datanode.ipc.address"}
+    for key, value in hdfs._SITE.items():
+        assert key in own or f"<name>{key}</name><value>{value}</value>" in site, key
+    three = of_kind(objects(texts["three brokers"]), "ConfigMap")["plant-hydrodask-kafka"]["data"]["server.properties"]
+    assert "min.insync.replicas=2" in three
+
+
+def test_images_come_from_a_mirror_by_digest(texts: dict[str, str]) -> None:
+    """With an air gap each of them does, and every pod knows the mirror's login."""
+    for name, pod in pods(objects(texts["air gap"])):
+        assert pod["imagePullSecrets"] == [{"name": "mirror"}], name
+        for one in containers(pod):
+            assert re.fullmatch(r"registry\.plant\.example:5000/mirror/[\w/]+@sha256:[0-9a-f]{64}", one["image"]), name
+
+
+@pytest.mark.parametrize(
+    ("sets", "said"),
+    [
+        (["kafka.nodes=2"], "/kafka/nodes"),
+        (["kafka.enabledd=true"], "enabledd"),
+        (["mongodb.url=mongodb://me:secret@host/"], "/mongodb/url"),
+        (["dask.address=tcp://host:8786"], "/dask/address"),
+        (["kafka.enabled=false"], "kafka.bootstrap: want the brokers of your own"),
+        (["images.kafka.digest=latest"], "/images/kafka/digest"),
+    ],
+)
+def test_wrong_values_are_refused(helms: dict[str, Path], sets: list[str], said: str) -> None:
+    """A misspelt key, a password in a URL, two brokers: the schema says where."""
+    with pytest.raises(ValueError, match=re.escape(said)):
+        charted.rendered(helms["helm 4"], sets=sets)
+
+
+def test_keys_are_what_servers_take(texts: dict[str, str]) -> None:
+    """Kafka wants PKCS#8; the certificate is for the names that clients use, and of the authority beside it."""
+    data = of_kind(objects(texts["three brokers"]), "Secret")["plant-hydrodask-kafka-tls"]["data"]
+    pem = {name: base64.b64decode(value) for name, value in data.items()}
+    key, certificate = load_pem_private_key(pem["tls.key"], None), x509.load_pem_x509_certificate(pem["tls.crt"])
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(pem["ca.crt"]))
+
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    assert key.public_key() == certificate.public_key()
+    assert pem["tls.key"].startswith(b"-----BEGIN PRIVATE KEY-----\n")
+    assert {"kafka-0.plant.example", "*.plant-hydrodask-kafka.rigs-kafka.svc.cluster.local"} <= set(
+        names.get_values_for_type(x509.DNSName)
+    )
+    assert pem["broker.pem"] == pem["tls.key"] + pem["tls.crt"] + pem["ca.crt"]

@@ -75,7 +75,7 @@ OWNERS = {
     "tornado": ["hydrodask/doors/guard.py"],
     "typer": ["hydrodask/cli/"],
     "xgboost": ["hydrodask/learn/boosted.py"],
-    "yaml": ["hydrodask/settings/load.py"],
+    "yaml": ["hydrodask/settings/load.py", "hydrodask/cli/cluster/preflight.py"],  # which reads what helm renders
 }
 """Each outside library, and the only places that import it."""
 

@@ -57,6 +57,11 @@ labels:
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end -}}
 {{- end -}}
 
+{{/* hydrodask's image in pods of others. */}}
+{{- define "hydrodask.tools" -}}
+{{ include "hydrodask.image" (list . (merge (deepCopy .Values.images.tools) .Values.images.hydrodask)) }}
+{{- end -}}
+
 {{/* What every pod of ours has: (list $ PART UID), PART with the keys of `scheduling`. */}}
 {{- define "hydrodask.pod" -}}
 {{- $root := index . 0 -}}{{- $part := index . 1 -}}{{- $uid := index . 2 -}}
@@ -97,7 +102,7 @@ resources: {{- toYaml (index . 1) | nindent 2 }}
 {{- define "hydrodask.wait" -}}
 {{- $root := index . 0 -}}
 - name: wait
-  image: {{ include "hydrodask.image" (list $root $root.Values.images.hydrodask) }}
+  image: {{ include "hydrodask.tools" $root }}
   {{- include "hydrodask.container" (list $root (dict "limits" (dict "cpu" "200m" "memory" "64Mi") "requests" (dict "cpu" "20m" "memory" "32Mi"))) | nindent 2 }}
   command: [python3, -c, {{ $root.Files.Get "files/wait.py" | quote }}]
   args: {{ toJson (index . 1) }}

@@ -1,0 +1,144 @@
+"""`hydrodask cluster down | reset-data`: what is removed is named first, and data only after a yes."""
+
+from typing import Annotated
+
+import typer
+
+from hydrodask.cli.cluster import tools
+from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Within
+from hydrodask.cli.cluster.up import MADE
+from hydrodask.cli.common import console
+from hydrodask.errors import UsageError
+
+DATA = "app.kubernetes.io/component=data"
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(down)
+    app.command("reset-data")(reset_data)
+
+
+def down(
+    *,
+    namespace: Namespace = "hydrodask",
+    name: Name = "hydrodask",
+    context: Context = None,
+    data: Annotated[bool, typer.Option("--data", help="Also claims, passwords and the namespaces made here.")] = False,
+    yes: Yes = False,
+    within: Within = 300,
+) -> None:
+    """Remove the platform. Claims with your data, and the passwords for them, stay unless `--data` says otherwise.
+
+    Example: `hydrodask cluster down --data`
+    """
+    release = Release(namespace=namespace, name=name, context=context)
+    kept = _kept(release)
+    if data:
+        _ask(kept, yes=yes)
+    if release.installed():
+        tools.say("removing what runs")
+        release.helm("uninstall", name, "--wait", "--timeout", f"{within}s", within_s=within + 30)
+    tools.wait_until(lambda: _running(release), within, "not all has ended")
+    if data:
+        _delete(release, kept)
+        tools.wait_until(lambda: ", ".join(_names(_kept(release))), within, "not all is gone")
+        console.print("nothing of it is left", highlight=False)
+    else:
+        for one in _names(kept):
+            console.print(f"kept: {one}", highlight=False, soft_wrap=True)
+
+
+def reset_data(
+    *,
+    namespace: Namespace = "hydrodask",
+    name: Name = "hydrodask",
+    context: Context = None,
+    yes: Yes = False,
+    within: Within = 300,
+) -> None:
+    """Delete all records, rows, models and documents: stop each part, delete its claims, start it again, empty.
+
+    Example: `hydrodask cluster reset-data`
+    """
+    release = Release(namespace=namespace, name=name, context=context)
+    if not release.installed():
+        raise UsageError(f"there is no release {name} in {namespace}")
+    claims = _claims(release)
+    _ask(claims, yes=yes)
+    stopped = [one for kind in ("deployments", "statefulsets") for one in release.get(kind, release.labels)]
+    stopped = [one for one in stopped if "dask.org/cluster-name" not in one["metadata"]["labels"]]
+    _scaled(release, stopped, to=0)
+    tools.wait_until(lambda: _pods_of(release, stopped), within, "not all has stopped")
+    _delete(release, claims)
+    jobs = release.get("jobs", f"{release.labels},app.kubernetes.io/component=kafka-settle")
+    _delete(release, jobs)
+    _scaled(release, stopped, to=None)
+    values = ["--reuse-values"]  # users, rights and topics went with the data: their Job is made again
+    release.apply(*values)
+    console.print(f"{len(claims)} claims were deleted; all starts again, empty: `hydrodask cluster status`")
+
+
+def _claims(release: Release) -> list[Object]:
+    """Return the claims of the release: those of its StatefulSets, and the lake's."""
+    return release.get("persistentvolumeclaims", f"{release.labels},{DATA}")
+
+
+def _kept(release: Release) -> list[Object]:
+    """Return what outlives the release, the namespaces last."""
+    keys = release.get("secrets", f"{release.labels},app.kubernetes.io/component=keys")
+    spaces = [*release.get("namespaces", release.labels), *_made_here(release)]
+    return [*_claims(release), *keys, *spaces]
+
+
+def _made_here(release: Release) -> list[Object]:
+    """Return the release's namespace if `cluster up` has made it."""
+    found = release.get("namespaces", MADE)
+    return [one for one in found if one["metadata"]["name"] == release.namespace]
+
+
+def _names(objects: list[Object]) -> list[str]:
+    """Return how objects are named to people: `kind name in namespace`."""
+    return [
+        f"{one['kind']} {one['metadata']['name']}"
+        + (f" in {one['metadata']['namespace']}" if "namespace" in one["metadata"] else "")
+        for one in objects
+    ]
+
+
+def _ask(objects: list[Object], *, yes: bool) -> None:
+    for one in _names(objects):
+        console.print(f"will be deleted: {one}", highlight=False, soft_wrap=True)
+    if not yes:
+        typer.confirm("Delete all of it? It can't be had back.", abort=True)
+
+
+def _delete(release: Release, objects: list[Object]) -> None:
+    for one in objects:
+        meta = one["metadata"]
+        where = ["--namespace", meta["namespace"]] if "namespace" in meta else []
+        release.kubectl("delete", one["kind"], meta["name"], *where, "--wait=false", "--ignore-not-found")
+
+
+def _running(release: Release) -> str:
+    pods = release.get("pods", release.labels)
+    return f"{len(pods)} pods are ending" if pods else ""
+
+
+def _scaled(release: Release, objects: list[Object], *, to: int | None) -> None:
+    """Scale each to a number, or to what it had."""
+    for one in objects:
+        meta = one["metadata"]
+        count = one["spec"]["replicas"] if to is None else to
+        what = f"{one['kind'].lower()}/{meta['name']}"
+        release.kubectl("scale", what, "--namespace", meta["namespace"], f"--replicas={count}")
+
+
+def _pods_of(release: Release, objects: list[Object]) -> str:
+    parts = {one["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"] for one in objects}
+    pods = release.get("pods", release.labels)
+    left = [
+        pod["metadata"]["name"] for pod in pods if pod["metadata"]["labels"]["app.kubernetes.io/component"] in parts
+    ]
+    return f"{len(left)} pods are ending" if left else ""

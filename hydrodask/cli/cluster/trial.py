@@ -1,0 +1,152 @@
+"""`hydrodask cluster quick-test`: data in at one end, and what has to come out at each of the others."""
+
+import base64
+import json
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Annotated
+
+import typer
+
+from hydrodask.cli.cluster import tools
+from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Within
+from hydrodask.cli.common import console
+from hydrodask.errors import HydrodaskError
+
+PROFILE = ("--profile", "/etc/hydrodask/platform.yaml")
+ANSWER_S = 10.0
+SECONDS = 900
+"""Event time that is published: 15 cycles of three rigs, enough to train a small model on."""
+SIMULATE = ["--rigs", "3", "--speed", "max", "--for", f"{SECONDS}s"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("quick-test")(quick_test)
+
+
+def quick_test(
+    *,
+    namespace: Namespace = "hydrodask",
+    name: Name = "hydrodask",
+    context: Context = None,
+    train: Annotated[bool, typer.Option(help="Also run the trainer once.")] = True,
+    within: Within = 600,
+) -> None:
+    """Publish what three simulated rigs send in a quarter of an hour, and look whether it arrives everywhere.
+
+    Windows in Kafka, rows in the lake, documents, figures in Prometheus, a model, the page. Exit code 1 when one fails.
+
+    Example: `hydrodask cluster quick-test`
+    """
+    release = Release(namespace=namespace, name=name, context=context)
+    before = release.status()["totals"]
+    tools.say("publishing")
+    _publish(release)
+    checks: dict[str, Callable[[], str]] = {
+        "windows and rows": lambda: _grown(before, release.status()),
+        "topic analytics": lambda: _windows(release),
+    }
+    if _there(release, "statefulsets", "prometheus"):
+        checks["figures in Prometheus"] = lambda: _figures(release)
+    checks["page /hydro"] = lambda: _page(release)
+    if train and _there(release, "cronjobs", "training"):
+        _train(release)
+        checks["model trained"] = lambda: _trained(release)
+    failed = [what for what, check in checks.items() if not _passes(what, check, within)]
+    if failed:
+        raise HydrodaskError(f"{', '.join(failed)}: not as it should be")
+
+
+def _passes(what: str, check: Callable[[], str], within: int) -> bool:
+    try:
+        tools.wait_until(lambda: _asked(check), within, what, every_s=3.0)
+    except HydrodaskError as error:
+        console.print(f"[bold red]no[/] {what}: {error}", highlight=False, soft_wrap=True)
+        return False
+    console.print(f"[green]ok[/] {what}", highlight=False)
+    return True
+
+
+def _asked(check: Callable[[], str]) -> str:
+    """Return what a check misses; what can't be asked yet is missing, too."""
+    try:
+        return check()
+    except (HydrodaskError, OSError, KeyError, ValueError) as error:
+        return str(error) or type(error).__name__
+
+
+def _there(release: Release, kind: str, part: str) -> bool:
+    return any(one["metadata"]["name"] == f"{release.full}-{part}" for one in release.get(kind, release.labels))
+
+
+def _publish(release: Release) -> None:
+    """Run the chart's simulator once, under a name of its own."""
+    sets = ["jobs.simulator.enabled=true", f"jobs.simulator.arguments={{{','.join(SIMULATE)}}}"]
+    values = release.helm("get", "values", release.name, "--output", "yaml", "--all")
+    arguments = ["--show-only", "templates/jobs.yaml", "--values", "-", *tools.chart_arguments(None, sets)]
+    text = release.helm("template", release.name, str(tools.CHART), *arguments, text=values)
+    release.kubectl("delete", "jobs", "--namespace", release.namespace, "--selector", _simulator(release))
+    release.kubectl("apply", "--namespace", release.namespace, "--selector", _simulator(release), "-f", "-", text=text)
+
+
+def _simulator(release: Release) -> str:
+    return f"{release.labels},app.kubernetes.io/component=simulator"
+
+
+def _train(release: Release) -> None:
+    name = f"{release.full}-quick-test"
+    where = ["--namespace", release.namespace]
+    release.kubectl("delete", "job", name, *where, "--ignore-not-found")
+    release.kubectl("create", "job", name, f"--from=cronjob/{release.full}-training", *where)
+
+
+def _trained(release: Release) -> str:
+    [job] = [
+        one
+        for one in release.get("jobs", namespace=release.namespace)
+        if one["metadata"]["name"] == f"{release.full}-quick-test"
+    ]
+    if job["status"].get("succeeded"):
+        return ""
+    failed = job["status"].get("failed", 0)
+    return f"the trainer has failed {failed} times; `hydrodask cluster logs training`" if failed else "training"
+
+
+def _grown(before: Object, found: Object) -> str:
+    small = [name for name in ("windows", "rows") if found["totals"].get(name, 1) <= before.get(name, 0)]
+    return f"no new {', '.join(small)} yet" if small else ""
+
+
+def _windows(release: Release) -> str:
+    topics = json.loads(release.driver("hydrodask", "topics", "list", "--json", *PROFILE))
+    written = sum(topic["last"] for topic in topics if topic["name"].endswith("analytics"))
+    return "" if written else "no window in Kafka yet"
+
+
+def _figures(release: Release) -> str:
+    [found] = [
+        one for one in release.get("services", release.labels) if one["metadata"]["name"].endswith("-prometheus")
+    ]
+    where = found["metadata"]["namespace"]
+    secret = release.kubectl("get", "secret", f"{release.full}-observe", "--namespace", where, "--output", "json")
+    password = base64.b64decode(json.loads(secret)["data"]["prometheus"]).decode()
+    with ExitStack() as stack:
+        port = stack.enter_context(tools.forwarded(release, where, f"{release.full}-prometheus", 9090))
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/api/v1/query?query=up")  # http
+        login = base64.b64encode(f"hydrodask:{password}".encode()).decode()
+        asked.add_header("Authorization", f"Basic {login}")
+        with urllib.request.urlopen(asked, timeout=ANSWER_S) as answer:  # noqa: S310
+            found = json.load(answer)
+    up = {one["metric"]["job"]: one["value"][1] for one in found["data"]["result"]}
+    down = sorted(job for job, value in up.items() if value != "1")
+    return f"{', '.join(down)} can't be scraped" if down else "" if "hydrodask" in up else "nothing scraped yet"
+
+
+def _page(release: Release) -> str:
+    with (
+        tools.forwarded(release, release.namespace, f"{release.full}-scheduler", 8787) as port,
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/hydro", timeout=ANSWER_S) as answer,
+    ):
+        return "" if answer.status == 200 else f"answers {answer.status}"

@@ -1,0 +1,121 @@
+"""`hydrodask cluster up`: look whether it can work, install or change, wait until all is ready."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hydrodask.cli.cluster import preflight, tools
+from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Values, ValueSets, Within
+from hydrodask.cli.common import console
+from hydrodask.errors import ConfigError
+
+LABEL = "pod-security.kubernetes.io/enforce=restricted"
+MADE = "hydrodask/made-by=cluster-up"
+MARKS = {True: "[green]ok[/]", None: "[yellow]look[/]", False: "[red]no[/]"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(up)
+
+
+def up(
+    *,
+    namespace: Namespace = "hydrodask",
+    name: Name = "hydrodask",
+    context: Context = None,
+    values: Values = None,
+    sets: ValueSets = None,
+    check: Annotated[bool, typer.Option("--check", help="Only look whether it can work.")] = False,
+    forward: Annotated[bool, typer.Option("--forward", help="Then lead ports here to it, until Ctrl-C.")] = False,
+    within: Within = 900,
+) -> None:
+    """Install the platform, or change it to these values, and wait until each part is ready.
+
+    What is right already stays as it is. First it looks: client, rights, operator, storage, capacity, names.
+
+    Example: `hydrodask cluster up -f my-values.yaml`
+    """
+    release = Release(namespace=namespace, name=name, context=context)
+    manifest = _checked(release, values, sets)
+    if check:
+        return
+    _make_namespace(release)
+    tools.say(f"installing release {name} in {namespace}")
+    release.apply(*tools.chart_arguments(values, sets))
+    tools.wait_until(lambda: _missing(release, manifest), within, "not all is ready")
+    _addresses(release)
+    if forward:
+        _forward(release)
+
+
+def _checked(release: Release, values: list[Path] | None, sets: list[str] | None) -> list[Object]:
+    """Print the answers of the preflight; return what would be installed. Raises ConfigError when one is no."""
+    arguments = tools.chart_arguments(values, sets)
+    text = release.helm("template", release.name, str(tools.CHART), *arguments)
+    manifest = preflight.manifest_of(text)
+    refused = []
+    for answer in preflight.look(release, manifest):
+        console.print(f"{MARKS[answer.good]:<4} {answer.what}: {answer.says}", highlight=False, soft_wrap=True)
+        refused += [answer.what] if answer.good is False else []
+    if refused:
+        raise ConfigError(f"nothing was installed: {', '.join(refused)}, see above")
+    return manifest
+
+
+def _make_namespace(release: Release) -> None:
+    there = {one["metadata"]["name"] for one in release.get("namespaces")}
+    if release.namespace not in there:
+        release.kubectl("create", "namespace", release.namespace)
+        release.kubectl("label", "namespace", release.namespace, LABEL, MADE)
+
+
+def _missing(release: Release, manifest: list[Object]) -> str:
+    """Return what is not ready yet, nothing when all is; raises ConfigError for what will not become so by itself."""
+    pods = [*release.get("pods", release.labels)]
+    wanted = sum(count for count, _ in preflight.workloads(manifest))
+    waiting = {one["metadata"]["name"]: tools.trouble(one) for one in pods if not tools.ready(one)}
+    stuck = [f"{name}: {why}" for name, why in waiting.items() if why and "Image" in why]
+    if stuck:
+        raise ConfigError(f"{stuck[0]}; see images.* of the chart's values, and `hydrodask cluster images`")
+    if len(pods) < wanted:
+        return f"{len(pods)} of {wanted} pods are there"
+    return f"waiting for {', '.join(sorted(waiting))}" if waiting else ""
+
+
+def _addresses(release: Release) -> None:
+    for what, (namespace, service, port, path) in _doors(release).items():
+        how = f"kubectl -n {namespace} port-forward service/{service} {port}"
+        console.print(f"{what}: http://127.0.0.1:{port}{path} after `{how}`", highlight=False, soft_wrap=True)
+
+
+def _doors(release: Release) -> dict[str, tuple[str, str, int, str]]:
+    """Return what people look at: namespace, Service, port, path."""
+    wanted = {"scheduler": (8787, "/hydro"), "grafana": (3000, "/"), "prometheus": (9090, "/"), "mlflow": (5000, "/")}
+    services = {
+        one["metadata"]["name"]: one["metadata"]["namespace"] for one in release.get("services", release.labels)
+    }
+    found = {}
+    for what, (port, path) in wanted.items():
+        service = f"{release.full}-{what}"
+        if service in services:
+            found[what] = (services[service], service, port, path)
+    return found
+
+
+def _forward(release: Release) -> None:
+    from contextlib import ExitStack
+
+    from hydrodask import clock
+
+    with ExitStack() as stack:
+        for what, (namespace, service, port, path) in _doors(release).items():
+            stack.enter_context(tools.forwarded(release, namespace, service, port, here=port))
+            console.print(f"{what}: http://127.0.0.1:{port}{path}", highlight=False)
+        console.print("until Ctrl-C; passwords: `kubectl get secret` in the part's namespace")
+        try:
+            while True:
+                clock.sleep_s(3600)
+        except KeyboardInterrupt:
+            return

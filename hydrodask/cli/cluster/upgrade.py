@@ -1,0 +1,170 @@
+"""`hydrodask cluster upgrade IMAGE`: another image in mid-stream, one pod after the other.
+
+dask-kubernetes reads images once, so a new one goes into DaskCluster and DaskWorkerGroup, for workers to come, and into
+each Deployment that the operator has made. The driver is last, by helm, which from then on knows the image.
+"""
+
+import json
+import re
+from typing import Annotated
+
+import typer
+
+from hydrodask.cli.cluster import tools
+from hydrodask.cli.cluster.scale import DASK
+from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Within
+from hydrodask.cli.common import console
+from hydrodask.errors import HydrodaskError, UsageError
+
+GROUPS = "daskworkergroups.kubernetes.dask.org"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(upgrade)
+
+
+def upgrade(
+    image: Annotated[str, typer.Argument(help="registry/repository:tag or …@sha256:digest of hydrodask.")],
+    *,
+    namespace: Namespace = "hydrodask",
+    name: Name = "hydrodask",
+    context: Context = None,
+    within: Within = 300,
+) -> None:
+    """Roll hydrodask's image: each worker, and when it works again the next; then scheduler, then driver.
+
+    `--within` is for each of them. An image that does not start stops it at the first worker, which gets the old one
+    back.
+
+    Example: `hydrodask cluster upgrade registry.example/hydrodask:0.2.0`
+    """
+    release = Release(namespace=namespace, name=name, context=context)
+    parts = parsed(image)
+    _below(json.loads(release.helm("get", "values", name, "--all", "--output", "json"))["images"]["registry"], parts)
+    dask = release.dask()
+    if dask is None:
+        raise UsageError(f"there is no DaskCluster {release.full} in {namespace}")
+    old = image_of(dask["spec"]["worker"])
+    _name(release, image)
+    workers = [one["metadata"]["name"] for one in release.get("deployments", release.workers, namespace=namespace)]
+    for number, worker in enumerate(sorted(workers), 1):
+        tools.say(f"worker {number} of {len(workers)}")
+        try:
+            _roll(release, worker, "worker", image, within)
+        except HydrodaskError as error:
+            _back(release, worker, old)
+            raise HydrodaskError(f"{image} was not taken by {worker}, which has {old} again: {error}") from error
+        tools.wait_until(lambda: _not_working(release, len(workers)), within, "the driver has not all workers back")
+    tools.say("scheduler")
+    _roll(release, f"{release.full}-scheduler", "scheduler", image, within)
+    tools.wait_until(lambda: _not_working(release, len(workers)), within, "the driver has not all workers back")
+    tools.say("driver")
+    _driver(release, parts, old, within)
+    tools.wait_until(lambda: _not_working(release, len(workers)), within, "the driver does not work")
+    console.print(f"{old} → {image}", highlight=False)
+
+
+def parsed(image: str) -> dict[str, str]:
+    """Return the parts of an image as the chart's values have them. Raises UsageError.
+
+    >>> parsed("registry.example:5000/a/hydrodask:0.2")
+    {'registry': 'registry.example:5000', 'repository': 'a/hydrodask', 'tag': '0.2', 'digest': ''}
+    >>> parsed("localhost/hydrodask@sha256:" + "0" * 64)["digest"][:10]
+    'sha256:000'
+    """
+    match = re.fullmatch(r"([^/]+)/([a-z0-9._/-]+)(?::([\w.-]+))?(?:@(sha256:[0-9a-f]{64}))?", image)
+    if match is None or not (match[3] or match[4]):
+        raise UsageError(f"IMAGE has value {image[:100]!r}; want registry/repository:tag or …@sha256:…")
+    return dict(zip(("registry", "repository", "tag", "digest"), (part or "" for part in match.groups()), strict=True))
+
+
+def _below(registry: str, parts: dict[str, str]) -> dict[str, str]:
+    """Return the parts of an image where values put `registry` before every one; raises UsageError for another's."""
+    whole = f"{parts['registry']}/{parts['repository']}"
+    if not registry:
+        return parts
+    if not whole.startswith(f"{registry}/"):
+        raise UsageError(f"values say images.registry: {registry}, and {whole} is not from there")
+    return parts | {"registry": registry, "repository": whole.removeprefix(f"{registry}/")}
+
+
+def image_of(part: Object) -> str:
+    """Return the image of a DaskCluster's workers or scheduler."""
+    return str(part["spec"]["containers"][0]["image"])
+
+
+def _name(release: Release, image: str) -> None:
+    """Say which image workers to come have, and a scheduler that the operator makes anew."""
+    path = "/spec/containers/0/image"
+    for kind, name, parts in (
+        (DASK, release.full, ("worker", "scheduler")),
+        (GROUPS, f"{release.full}-default", ("worker",)),
+    ):
+        patch = [{"op": "replace", "path": f"/spec/{part}{path}", "value": image} for part in parts]
+        where = ["--namespace", release.namespace, "--type", "json", "--patch", json.dumps(patch)]
+        release.kubectl("patch", kind, name, *where)
+
+
+def _roll(release: Release, deployment: str, container: str, image: str, within: int) -> None:
+    where = ["--namespace", release.namespace]
+    release.kubectl("set", "image", f"deployment/{deployment}", f"{container}={image}", *where)
+    tools.wait_until(lambda: _rolling(release, deployment, image), within, f"{deployment} does not start")
+
+
+def _rolling(release: Release, deployment: str, image: str) -> str:
+    """Return what is missing until a Deployment runs an image and nothing else. Raises HydrodaskError for a bad one."""
+    [found] = [
+        one for one in release.get("deployments", namespace=release.namespace) if one["metadata"]["name"] == deployment
+    ]
+    labels = ",".join(f"{key}={value}" for key, value in found["spec"]["selector"]["matchLabels"].items())
+    mine = [pod for pod in release.get("pods", labels, namespace=release.namespace) if _named(pod, deployment)]
+    new = [pod for pod in mine if pod["spec"]["containers"][0]["image"] == image]
+    for pod in new:
+        why = tools.trouble(pod)
+        if why and not why.startswith("Unschedulable"):
+            raise HydrodaskError(why)
+    if len(new) == len(mine) == 1 and tools.ready(new[0]):
+        return ""
+    return f"{deployment}: {len(new)} new of {len(mine)} pods"
+
+
+def _named(pod: Object, deployment: str) -> bool:
+    """Say whether a pod is of a Deployment: the operator's selectors are the same for all workers."""
+    return str(pod["metadata"]["name"]).startswith(f"{deployment}-")
+
+
+def _back(release: Release, worker: str, old: str) -> None:
+    _name(release, old)
+    release.kubectl("set", "image", f"deployment/{worker}", f"worker={old}", "--namespace", release.namespace)
+
+
+def _not_working(release: Release, workers: int) -> str:
+    """Return what is missing until the driver has all workers and commits; nothing when it does."""
+    pods = release.get("pods", f"{release.labels},app.kubernetes.io/component=driver", namespace=release.namespace)
+    if not pods:  # somebody runs the driver elsewhere
+        return ""
+    if len(pods) != 1 or not tools.ready(pods[0]):
+        return "the driver is not ready"
+    try:
+        there = len(release.status()["workers"])
+    except HydrodaskError as error:
+        return str(error)
+    return "" if there >= workers else f"the driver has {there} of {workers} workers"
+
+
+def _driver(release: Release, parts: dict[str, str], old: str, within: int) -> None:
+    """Let helm change the rest; what only waits or makes users in pods of Kafka, HDFS, MongoDB keeps its image."""
+    values = json.loads(release.helm("get", "values", release.name, "--all", "--output", "json"))
+    first = values["images"].get("registry", "")
+    before = values["images"].get("tools") or _below(first, parsed(old))
+    sets = {f"images.hydrodask.{key}": value for key, value in _below(first, parts).items()}
+    sets |= {f"images.tools.{key}": value for key, value in before.items()}
+    if values["dask"].get("image"):
+        sets |= {f"dask.image.{key}": value for key, value in _below(first, parts).items()}
+    arguments = [part for key, value in sets.items() for part in ("--set-string", f"{key}={value}")]
+    release.apply("--reset-then-reuse-values", *arguments)
+    where = ["--namespace", release.namespace]
+    if values["driver"]["enabled"]:
+        wait = ["rollout", "status", f"deployment/{release.full}-driver", f"--timeout={within}s"]
+        release.kubectl(*wait, *where, within_s=within + 30)

@@ -29,7 +29,7 @@ CURL = (
 MONGODB = ("libssl3", "liblzma5", "libffi8", *CURL)
 
 JAVA_MODULES = (
-    "java.base,java.compiler,java.desktop,java.logging,java.management,java.naming,java.net.http,java.rmi,java.scripting,"
+    "java.base,java.compiler,java.desktop,java.instrument,java.logging,java.management,java.naming,java.net.http,java.rmi,java.scripting,"
     "java.security.jgss,java.security.sasl,java.sql,java.xml,jdk.crypto.cryptoki,jdk.crypto.ec,jdk.jfr,jdk.management,"
     "jdk.net,jdk.security.auth,jdk.unsupported,jdk.zipfs"
 )
@@ -112,8 +112,7 @@ def hadoop(root: Path) -> None:
 
 def mongo(root: Path) -> None:
     """Put mongod where the official image has it; there is no shell for it."""
-    shutil.copy2(installed("mongodb"), root / "usr/bin/mongod")
-    subprocess.run(["strip", "--strip-unneeded", str(root / "usr/bin/mongod")], check=True)
+    shutil.copy2(installed("mongodb"), root / "bin/mongod")
 
 
 def prometheus(root: Path) -> None:

@@ -1,0 +1,58 @@
+"""The image in a cluster: the same every time, and content with another user and a root that cannot be written."""
+
+import json
+import tarfile
+from pathlib import Path
+
+from cluster.images.__main__ import OUTPUT
+from cluster.images.recipes import build
+from tests.kubernetes.kit import Kit, pod
+
+STARTS = """
+import json, os, pathlib, time
+began_s = time.monotonic()
+import hydrodask.stream.step
+from hydrodask import kernels
+from hydrodask.stream.warm import warm_up
+warm_up()
+took_s = time.monotonic() - began_s
+written = os.access("/usr/local", os.W_OK)
+brought = {path.name for path in (kernels.PACKAGE / "__pycache__" / f"kernels-{kernels.digest()}").iterdir()}
+used = {path.name for path in kernels.folder().iterdir()}
+print(json.dumps({"uid": os.getuid(), "written": written, "took_s": took_s, "compiled": len(used - brought)}))
+"""
+
+
+def test_twice_the_same(ours: str, tmp_path: Path) -> None:
+    """Built again, from the same commit, the image has the same digest, and no file of it is setuid."""
+    assert build("hydrodask", "", tmp_path) == ours
+
+    with tarfile.open(OUTPUT / "hydrodask.tar") as archive:
+        for member in archive:
+            blob = archive.extractfile(member)
+            assert blob is not None
+            if member.name.startswith("blobs/") and member.size > 1_000_000:
+                with tarfile.open(fileobj=blob) as layer:
+                    assert [one.name for one in layer if one.isreg() and one.mode not in {0o644, 0o755}] == []
+
+
+def test_it_starts_as_anybody_with_nothing_to_write(kit: Kit, ours: str, namespace: str) -> None:
+    """As a user that it has never heard of, on a read-only root: no kernel is compiled, and it takes seconds."""
+    assert ours
+    image = "localhost/hydrodask:dev"
+    place = f"--namespace={namespace}"
+    kit.kubectl(
+        "apply", place, "--filename=-", stdin=json.dumps(pod("start", image, ["python3", "-c", STARTS], uid=12345))
+    )
+    kit.until("the pod has ended", lambda: ended(kit, namespace, "start"), 120)
+    said = json.loads(kit.kubectl("logs", place, "start"))
+
+    assert (said["uid"], said["written"], said["compiled"]) == (12345, False, 0)
+    assert said["took_s"] < 30, said  # two seconds on a machine that does nothing else; compiling alone takes nine
+
+
+def ended(kit: Kit, namespace: str, name: str) -> bool:
+    """Say whether a pod has done what it was made for."""
+    phase = kit.get("pod", f"--namespace={namespace}", name)["status"]["phase"]
+    assert phase != "Failed", kit.kubectl("logs", f"--namespace={namespace}", name)
+    return bool(phase == "Succeeded")

@@ -57,7 +57,7 @@ class Kit:
         while not there():
             waited_s = clock.monotonic_s() - began_s
             assert waited_s < timeout_s, f"after {waited_s:.0f} s still not: {what}\n{self.state()}"
-            clock.sleep(0.5)
+            clock.sleep_s(0.5)
         return clock.monotonic_s() - began_s
 
     def state(self) -> str:

@@ -46,7 +46,8 @@ COMMANDS = {
     "dask-worker": "distributed.cli.dask_worker",
 }
 TOOLS = (
-    "sh cat chmod cp date echo env false grep head hostname id ln ls mkdir mv nc ps rm sed sleep tail test touch true"
+    *("sh", "cat", "chmod", "cp", "date", "df", "du", "echo", "env", "false", "grep", "head", "hostname", "id", "ln"),
+    *("ls", "mkdir", "mv", "nc", "ps", "rm", "sed", "sleep", "tail", "test", "touch", "true"),
 )
 """What busybox is asked for, in init containers and by whoever looks into a pod."""
 
@@ -103,7 +104,7 @@ def _settle(root: Path) -> None:
     if authorities:
         (etc / "ssl/certs").mkdir(parents=True, exist_ok=True)
         (etc / "ssl/certs/ca-certificates.crt").write_bytes(b"".join(path.read_bytes() for path in authorities))
-    for tool in TOOLS.split():
+    for tool in TOOLS:
         if not (root / "bin" / tool).exists():
             (root / "bin" / tool).symlink_to("busybox")
     if (root / "usr/bin/python3.11").exists() and not (root / "usr/bin/python3").exists():

@@ -34,9 +34,13 @@ JAVA_MODULES = (
     "jdk.net,jdk.security.auth,jdk.unsupported,jdk.zipfs"
 )
 
+QUICK = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError"
+"""As the local services: a test's server starts in half the time, and ends rather than limp."""
+
 KAFKA = """#!/bin/sh
-exec java ${KAFKA_HEAP_OPTS:--Xmx512m} ${KAFKA_LOG4J_OPTS:--Dlog4j2.configurationFile=/opt/kafka/config/log4j2.xml} \\
-  ${KAFKA_OPTS} -cp '/opt/kafka/libs/*' %s "$@"
+exec java @QUICK@ ${KAFKA_HEAP_OPTS:--Xmx512m} \\
+  ${KAFKA_LOG4J_OPTS:--Dlog4j2.configurationFile=/opt/kafka/config/log4j2.xml} ${KAFKA_OPTS} \\
+  -cp '/opt/kafka/libs/*' %s "$@"
 """
 HADOOP = """#!/bin/sh
 if [ "$1" = --config ]; then export HADOOP_CONF_DIR="$2"; shift 2; fi
@@ -49,7 +53,7 @@ case "$1" in
 esac
 shift
 path="${HADOOP_CONF_DIR:-/opt/hadoop/etc/hadoop}:/opt/hadoop/etc/pages:/opt/hadoop/lib/*"
-exec java $HADOOP_OPTS $more -cp "$path" $main "$@"
+exec java @QUICK@ $HADOOP_OPTS $more -cp "$path" $main "$@"
 """
 CONSOLE = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="WARN" shutdownHook="disable">
@@ -94,7 +98,7 @@ def kafka(root: Path) -> None:
     _java(root, "kafka")
     shutil.copytree(installed("kafka"), home / "libs")
     scripts = {"kafka-storage.sh": "kafka.tools.StorageTool", "kafka-server-start.sh": "kafka.Kafka"}
-    _write(home / "bin", {name: KAFKA % main for name, main in scripts.items()})
+    _write(home / "bin", {name: (KAFKA % main).replace("@QUICK@", QUICK) for name, main in scripts.items()})
     _write(home / "config", {"log4j2.xml": CONSOLE})
 
 
@@ -103,9 +107,10 @@ def hadoop(root: Path) -> None:
     home = root / "opt/hadoop"
     _java(root, "hadoop")
     shutil.copytree(installed("hdfs"), home / "lib")
-    _write(home / "bin", {"hdfs": HADOOP})
+    _write(home / "bin", {"hdfs": HADOOP.replace("@QUICK@", QUICK)})
     (root / "usr/local/bin/hdfs").symlink_to("/opt/hadoop/bin/hdfs")
     _write(home / "etc/hadoop", {"log4j.properties": LOG4J})
+    _write(root / "bin", {"bash": '#!/bin/sh\nexec sh "$@"\n'})  # Hadoop asks it for `df`
     for page in ("hdfs", "datanode"):
         (home / "etc/pages/webapps" / page).mkdir(parents=True)
 
@@ -142,6 +147,8 @@ def _java(root: Path, user: str) -> None:
     """Link a Java of the modules that are needed; Hadoop dies for a user without a name."""
     small = ["--strip-debug", "--no-header-files", "--no-man-pages"]
     subprocess.run(["jlink", "--add-modules", JAVA_MODULES, *small, "--output", str(root / "opt/java")], check=True)
+    # What every Java loads, made ready: a third of a start.
+    subprocess.run([str(root / "opt/java/bin/java"), "-Xshare:dump"], check=True, stdout=subprocess.DEVNULL)
     (root / "usr/local/bin/java").symlink_to("/opt/java/bin/java")
     with (root / "etc/passwd").open("a", encoding="utf-8") as file:
         file.write(f"{user}:x:1000:1000::/tmp:/bin/false\n")

@@ -1,6 +1,7 @@
 """The Helm chart without a cluster: it renders, Kubernetes would take it, and it is as safe as it says."""
 
 import base64
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from hydrodask.services import hdfs, kafka
+from hydrodask.doctor import machine
+from hydrodask.services import access, hdfs, kafka
 from hydrodask.settings import CONF, Settings, load
 from hydrodask.stream.cluster import CONFIG
 from tests import charted
 from tests.charted import SETS, Object, containers, objects, pods
+from tests.conftest import needs
 
 Chart = Callable[..., str]
 
@@ -269,3 +272,72 @@ def test_keys_are_what_servers_take(texts: dict[str, str]) -> None:
         names.get_values_for_type(x509.DNSName)
     )
     assert pem["broker.pem"] == pem["tls.key"] + pem["tls.crt"] + pem["ca.crt"]
+
+
+def test_jobs_publish_and_the_platform_does_not(helms: dict[str, Path]) -> None:
+    """Recording and simulator are Jobs that publish once, as the role that may; their password is nobody else's."""
+    sets = ["jobs.simulator.enabled=true", "jobs.recording.enabled=true"]
+    volume = "jobs.recording.volume.persistentVolumeClaim.claimName=mine"
+    found = objects(charted.rendered(helms["helm 4"], sets=[*sets, volume]))
+    jobs = {name.rpartition("-")[0]: one for name, one in of_kind(found, "Job").items()}
+
+    for name in ("plant-hydrodask-simulator", "plant-hydrodask-recording"):
+        assert jobs[name]["spec"]["backoffLimit"] == 0, "a second try would publish the first records again"
+        sources = str(jobs[name]["spec"]["template"]["spec"]["volumes"])
+        assert "kafka-publisher" in sources
+        assert "kafka-platform" not in sources
+    others = [pod for name, pod in pods(found) if "Job plant-hydrodask-" not in name]
+    assert "kafka-publisher" not in str(others)
+
+
+def test_each_part_can_be_put_where_its_user_wants_it(helms: dict[str, Path]) -> None:
+    """Node labels, tolerations and storage classes, for all parts or for one."""
+    sets = ["scheduling.nodeSelector.plant=one", "hdfs.dataScheduling.nodeSelector.disk=big"]
+    found = objects(charted.rendered(helms["helm 4"], sets=[*sets, "hdfs.dataStorage.storageClass=fast"]))
+    wanted = {name: pod["nodeSelector"] for name, pod in pods(found)}
+    data = of_kind(found, "StatefulSet")["plant-hydrodask-datanode"]["spec"]
+
+    assert wanted.pop("StatefulSet plant-hydrodask-datanode") == {"disk": "big"}
+    assert set(map(str, wanted.values())) == {"{'plant': 'one'}"}
+    assert data["volumeClaimTemplates"][0]["spec"]["storageClassName"] == "fast"
+    assert data["template"]["spec"]["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname"
+
+
+def test_strimzi_gives_the_platform_the_rights_of_its_role(helms: dict[str, Path]) -> None:
+    """The example's KafkaUser may what acls.yaml says, and its Secrets are found by the chart."""
+    example = list(yaml.safe_load_all((charted.CHART.parent / "examples" / "strimzi.yaml").read_text()))
+    [user] = [one for one in example if one["kind"] == "KafkaUser"]
+    kinds = {"topic": "topics", "group": "groups", "transactionalId": "transactional_ids"}
+    given = {
+        (kinds[one["resource"]["type"]], one["resource"]["name"], one["resource"]["patternType"] == "prefix", each)
+        for one in user["spec"]["authorization"]["acls"]
+        for each in one["operations"]
+    }
+    wanted = {
+        (right.kind, right.name, right.prefix, right.operation.title().replace("_", ""))
+        for right in access.rights(Settings())
+        if right.user == "platform"
+    }
+    driver = dict(pods(objects(charted.rendered(helms["helm 4"], charted.VALUES / "strimzi.yaml"))))
+
+    assert {one["apiVersion"] for one in example} == {"kafka.strimzi.io/v1"}
+    assert given == wanted
+    sources = str(driver["Deployment plant-hydrodask-driver"]["volumes"])
+    assert user["metadata"]["name"] in sources
+    assert "hydrodask-cluster-ca-cert" in sources
+
+
+def test_a_mounted_secret_is_not_open_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes gives it to root, and lets the pod's own group read it; anybody else's file is what it was."""
+    needs(there=os.geteuid() == 0, what="files of root's are made by root")
+    secret = tmp_path / "tls.key"
+    secret.write_text("key")
+    os.chown(secret, 0, 10_001)
+    secret.chmod(0o440)
+    assert machine.open_to_others(secret)
+    monkeypatch.setattr(os, "getuid", lambda: 10_001)
+    monkeypatch.setattr(os, "getgid", lambda: 10_001)
+
+    assert not machine.open_to_others(secret)
+    secret.chmod(0o444)
+    assert machine.open_to_others(secret)

@@ -1,5 +1,6 @@
 """Check this machine: disk, clocks, ports."""
 
+import os
 import shlex
 import shutil
 import stat
@@ -60,11 +61,18 @@ def rights(settings: Settings) -> list[Finding]:
 
 
 def open_to_others(path: Path) -> bool:
-    """Say whether group or others have rights on a file or folder, as far as we may look."""
+    """Say whether group or others have rights on a file or folder, as far as we may look.
+
+    A mounted Secret of Kubernetes is root's, and its pod's group may read it: there is nobody else in that group.
+    """
     try:
-        return bool(stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO))
+        found = path.stat()
     except OSError:
         return False
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid == 0 and os.getuid() != 0 and found.st_gid == os.getgid():
+        mode &= ~stat.S_IRGRP
+    return bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def clocks(settings: Settings) -> Finding:

@@ -50,7 +50,7 @@ embedded: false
 bootstrap: {{ include "hydrodask.kafka.bootstrap" $root }}
 username: {{ index . 1 }}
 password_file: /run/secrets/hydrodask/{{ index . 2 }}/password
-ca_file: /run/secrets/hydrodask/{{ index . 2 }}/ca.crt
+ca_file: /run/secrets/hydrodask/{{ index . 2 }}{{ if and (not $root.Values.kafka.enabled) $root.Values.kafka.caSecret }}-ca{{ end }}/ca.crt
 client:
   security.protocol: SASL_SSL
   sasl.mechanism: {{ $root.Values.kafka.enabled | ternary "SCRAM-SHA-512" $root.Values.kafka.mechanism }}
@@ -104,6 +104,7 @@ observe:
 {{- $name := include "hydrodask.name" . -}}
 dask: {{ ne .Values.dask.address "" | ternary .Values.dask.secret (printf "%s-dask" $name) }}
 kafka: {{ .Values.kafka.enabled | ternary (printf "%s-kafka-platform" $name) (.Values.kafka.secret | default "") }}
+kafka-ca: {{ .Values.kafka.enabled | ternary "" .Values.kafka.caSecret }}
 mongodb: {{ .Values.mongodb.enabled | ternary (printf "%s-mongodb-client" $name) (.Values.mongodb.secret | default "") }}
 mlflow: {{ .Values.mlflow.enabled | ternary (printf "%s-mlflow-client" $name) (.Values.mlflow.secret | default "") }}
 pushgateway: {{ .Values.pushgateway.enabled | ternary (printf "%s-pushgateway-client" $name) (.Values.pushgateway.secret | default "") }}
@@ -118,14 +119,15 @@ pushgateway: {{ .Values.pushgateway.enabled | ternary (printf "%s-pushgateway-cl
   projected:
     defaultMode: 0400
     sources:
+      {{- $keys := dict "dask" (list "ca.crt" "tls.crt" "tls.key") "kafka" (list "password" "ca.crt") "mongodb" (list "password" "ca.crt") "kafka-ca" (list "ca.crt") }}
+      {{- if and (not .Values.kafka.enabled) .Values.kafka.caSecret }}{{ $_ := set $keys "kafka" (list "password") }}{{ end }}
+      {{- if and (not .Values.mongodb.enabled) (not (contains "ca.crt" .Values.mongodb.url)) }}{{ $_ := set $keys "mongodb" (list "password") }}{{ end }}
       {{- range $folder, $secret := include "hydrodask.secrets" . | fromYaml }}
       {{- if $secret }}
       - secret:
           name: {{ $secret }}
           items:
-            {{- $keys := get (dict "dask" (list "ca.crt" "tls.crt" "tls.key") "kafka" (list "password" "ca.crt") "mongodb" (list "password" "ca.crt")) $folder | default (list "password") }}
-            {{- if and (eq $folder "mongodb") (not $.Values.mongodb.enabled) (not (contains "ca.crt" $.Values.mongodb.url)) }}{{ $keys = list "password" }}{{ end }}
-            {{- range $keys }}
+            {{- range get $keys $folder | default (list "password") }}
             - {key: {{ . }}, path: {{ $folder }}/{{ . }}}
             {{- end }}
       {{- end }}

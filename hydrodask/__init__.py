@@ -20,6 +20,7 @@ doors       who may come in at our ports, and how we come in at those of others:
 clock, errors, kafka, rigs, keys, blobs, background, kernels, durable, redaction   below all: time, errors by what to
             do, Kafka clients, names as numbers, who is there, bytes as columns, calls that nobody waits for, compiled
             functions, names that stay, what may not be shown
+release     below all, too: which sources these are
 failpoints  below all, too: places at which a process can be made to die
 
 `flows/` beside this package holds the graphs themselves. Imports go one way:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from hydrodask.ingest.feed import open_recording
 from hydrodask.ingest.publisher import Publisher, producer_for
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import KafkaError, KafkaException, TopicPartition, consumer
-from hydrodask.services import logins
+from hydrodask.services import MongoService, logins
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka
 from hydrodask.store.documents import open_documents
@@ -98,6 +99,16 @@ def sets_of(kafka: Kafka, data_dir: Path, name: str, *sets: str) -> list[str]:
     ]
 
 
+def documents_of(mongodb: MongoService) -> list[str]:
+    """Return what `--set` takes: documents that workers of others have, too, in a database that nobody else has."""
+    return [
+        f"documents.url=mongodb://{mongodb.address}/?replicaSet=rs0",
+        f"documents.database=test-{uuid.uuid4().hex}",
+        "documents.username=admin",
+        f"documents.password_file={mongodb.folder / 'admin-password'}",
+    ]
+
+
 def shorten(recording: Path, folder: Path, cycles: int = CYCLES) -> Path:
     """Write the first cycles of `recording` into `folder`."""
     for name in (*CHANNELS, "profile"):
@@ -149,6 +160,7 @@ class Driver:
         *options: str,
         source: str | None = "none",
         environment: Mapping[str, str] = MappingProxyType({}),
+        cwd: Path = ROOT,
     ) -> None:
         command = [sys.executable, "-m", "hydrodask", "run", *options]
         if source is not None:
@@ -159,7 +171,7 @@ class Driver:
         with log.open("ab") as file:
             self.process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=cwd,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,

@@ -96,6 +96,7 @@ BASE = {
     "durable",
     "doors",
     "redaction",
+    "release",
 }
 STAGES = {"ingest", "decode", "window", "detect", "store"}
 ALLOWED = {

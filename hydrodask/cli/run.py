@@ -69,13 +69,17 @@ async def _run(settings: Settings, *, seconds: float | None, until_idle: bool) -
     from hydrodask.cli.datadir import DataDir
     from hydrodask.cli.platform import Platform
     from hydrodask.cli.watching import serving, watching
-    from hydrodask.doctor import go_on, metrics_port, places
+    from hydrodask.doctor import go_on, metrics_port, places, workers
+    from hydrodask.doors import remote
 
     with DataDir(settings.data_dir):
         platform = Platform(settings)
         go_on(metrics_port(settings, at_run=True), _say)
         with serving(platform):
             await asyncio.to_thread(go_on, places(settings, at_run=True), _say)
+            if settings.cluster.address is not None:
+                await remote.wait(settings.cluster, settings.step.patience, for_worker=True)
+                await asyncio.to_thread(go_on, workers(settings, at_run=True), _say)
             async with platform.started(_say):
                 with watching(platform, terminal=sys.stdout.isatty()):
                     await platform.run(seconds=seconds, until_idle=until_idle)

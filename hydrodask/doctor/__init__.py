@@ -8,5 +8,6 @@ through the same list, as far as it concerns them.
 from hydrodask.doctor.checkup import check_up, go_on, metrics_port, places
 from hydrodask.doctor.finding import Finding
 from hydrodask.doctor.named import named
+from hydrodask.doctor.workers import workers
 
-__all__ = ["Finding", "check_up", "go_on", "metrics_port", "named", "places"]
+__all__ = ["Finding", "check_up", "go_on", "metrics_port", "named", "places", "workers"]

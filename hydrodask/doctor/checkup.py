@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from hydrodask.doctor import libraries, machine, reach
 from hydrodask.doctor.finding import Finding, failed, passed, warned
 from hydrodask.doctor.named import named
+from hydrodask.doctor.workers import workers
 from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings, load
 
@@ -34,6 +35,7 @@ def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Finding]:
     yield from machine.rights(settings)
     yield machine.clocks(settings)
     yield from places(settings)
+    yield from workers(settings)
     yield from reach.topics(settings)  # `run` says that itself, once it has made those that are missing
 
 

@@ -10,6 +10,7 @@ from hydrodask.errors import ConfigError
 from hydrodask.ingest.feed import check_feed
 from hydrodask.ingest.topics import all_topics
 from hydrodask.settings import Settings
+from hydrodask.store.documents import file_of
 from hydrodask.store.keyring import Keyring
 
 
@@ -45,7 +46,20 @@ def _keys(settings: Settings) -> str:
 
 
 def _cluster(settings: Settings) -> str:
-    return "one is started here" if settings.cluster.address is None else login.check(settings.cluster)
+    if settings.cluster.address is None:
+        return "one is started here"
+    how = login.check(settings.cluster)
+    if settings.kafka.embedded:
+        raise ConfigError(
+            "kafka.embedded is true, and cluster.address is set: the embedded broker is of this machine, and ends with "
+            "the driver; set kafka.embedded: false and kafka.bootstrap"
+        )
+    if file_of(settings) is not None:
+        raise ConfigError(
+            f"documents.url has value {str(settings.documents_url)!r}, and cluster.address is set: a file is of one "
+            "machine, and can't be locked from several; want documents.url mongodb://HOST:PORT/"
+        )
+    return how
 
 
 _LOOKS: dict[str, Callable[[Settings], str]] = {

@@ -1,20 +1,25 @@
-"""Check what the platform talks to: lake, documents, broker."""
+"""Check what the platform talks to: lake, documents, broker, models; from where the caller is."""
 
 import asyncio
 import contextlib
 import errno
 import tempfile
+import urllib.request
 import uuid
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import unquote
 
 from hydrodask import kafka
 from hydrodask.doctor.finding import Finding, failed, passed, warned
 from hydrodask.doctor.machine import existing
-from hydrodask.errors import ConfigError, FatalError, HydrodaskError
+from hydrodask.errors import ConfigError, FatalError, HydrodaskError, sentence
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.topics import all_topics, unread
+from hydrodask.services.ports import basic
 from hydrodask.settings import Settings
+from hydrodask.settings.hidden import with_password
 from hydrodask.settings.model import Cluster
 from hydrodask.store.documents import file_of, open_documents
 from hydrodask.store.files import Files
@@ -30,7 +35,7 @@ def lake(settings: Settings) -> Finding:
     """Say whether the lake can be written, and gives a name only once: so files commit."""
     url, name = settings.lake_url, f".doctor-{uuid.uuid4().hex}"
     try:
-        with _without_traces(settings):
+        with without_traces(settings):
             files = Files(url)
             first, second = files.put_if_absent(name, b"1"), files.put_if_absent(name, b"2")
             kept = files.read(name)
@@ -93,6 +98,22 @@ def cluster(settings: Cluster) -> Finding:
     return passed("cluster", text) if workers else warned("cluster", text, "start some: dask worker ADDRESS")
 
 
+def mlflow(settings: Settings) -> Finding:
+    """Say whether the server of models answers a worker."""
+    uri = with_password(settings.mlflow_uri, settings.learn.password_file, "learn.password_file")
+    if not uri.plain().startswith("http"):
+        advice = "workers find the models in it only where they share data_dir; set learn.mlflow to a server"
+        return warned("MLflow", f"{uri} is a file of the driver's", advice)
+    login = [unquote(part) for part in uri.login()]
+    headers = basic(*login) if login[1] else {}
+    request = urllib.request.Request(f"{uri.bare().rstrip('/')}/health", headers=headers)  # noqa: S310 - checked above
+    try:
+        urllib.request.urlopen(request, timeout=ANSWER_S).close()  # noqa: S310
+    except (OSError, HTTPException) as error:
+        return failed("MLflow", f"{uri}: {sentence(error)}", "start it, or set learn.mlflow; cycles are not scored", 4)
+    return passed("MLflow", f"{uri} answers")
+
+
 def topics(settings: Settings) -> list[Finding]:
     """Say which topics would lose records, and which nobody reads; nothing without a broker: `broker` has said so."""
     if settings.kafka.embedded:
@@ -132,9 +153,10 @@ def _write_beside(file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _without_traces(settings: Settings) -> Iterator[None]:
+def without_traces(settings: Settings) -> Iterator[None]:
     """Remove the local folders that were not there before and are empty again."""
-    made = [p for p in (settings.data_dir / "lake", settings.data_dir) if not Path(p).exists()]
+    folders = (settings.data_dir / "lake", settings.data_dir / "snapshots", settings.data_dir)
+    made = [folder for folder in folders if not folder.exists()]
     try:
         yield
     finally:

@@ -4,10 +4,14 @@ The scheduler is asked who it is before there is a client: one that has not come
 """
 
 import asyncio
+import contextlib
 import logging
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
-from distributed import Client
+from distributed import Client, versions
 from distributed.comm import connect
 from distributed.security import Security
 
@@ -29,6 +33,8 @@ log = logging.getLogger(__name__)
 
 def client(settings: Cluster, **options: Any) -> Client:
     """Return a client of the scheduler at `settings.address`, for use after `workers` and inside of `connecting`."""
+    # Whose versions differ, and whether that matters, a run and `doctor` say in a sentence; Dask prints a table.
+    warnings.simplefilter("ignore", versions.VersionMismatchWarning)
     return Client(settings.address, security=Security(**dask_settings(settings)), timeout=CONNECT_S, **options)
 
 
@@ -47,6 +53,24 @@ async def workers(settings: Cluster, *, timeout_s: float = CONNECT_S) -> int:
                 f"cluster.address has value {settings.address!r}: there is a {identity.get('type')}, no Scheduler"
             )
         return len(identity["workers"])
+
+
+@asynccontextmanager
+async def visiting(settings: Cluster) -> AsyncIterator[Client]:
+    """Give a client for a few questions. Raises ConfigError and UnreachableError, with a sentence."""
+    await workers(settings)
+    with connecting(settings):
+        visitor = await client(settings, asynchronous=True, set_as_default=False)
+    try:
+        yield visitor
+    finally:
+        with contextlib.suppress(OSError, TimeoutError):
+            await visitor.close(timeout=ATTEMPT_S)
+
+
+def version(package: str) -> str:
+    """Return the version of one of Dask's packages here, as it tells it to others."""
+    return str(versions.get_package_info([package])[package])
 
 
 async def wait(settings: Cluster, patience_s: float = CONNECT_S, *, for_worker: bool = False) -> None:

@@ -31,6 +31,7 @@ from hydrodask.stream.incarnation import same
 from hydrodask.stream.losses import Losses
 from hydrodask.stream.order import Order
 from hydrodask.stream.overview import Board
+from hydrodask.stream.ownership import unclaimed
 from hydrodask.stream.partition import Build
 from hydrodask.stream.pauses import Pauses
 from hydrodask.stream.placement import Source
@@ -44,7 +45,7 @@ LOOK_S = 0.5
 """How often the coordinator looks at workers and wishes."""
 
 FENCINGS_MAX = 20
-"""So often may somebody who is no later run take slots away: by then it is one that can't be seen from here."""
+"""So often may somebody who is no later run take slots away: it is one that can't be seen from here."""
 
 
 class Coordinator:
@@ -266,9 +267,11 @@ class Coordinator:
     async def _fenced(self, seat: Seat, error: FencedError) -> None:
         """End the run if a later one has the group; else somebody that was given up went on, and is fenced again."""
         self._fencings += 1
-        if self._fencings > FENCINGS_MAX or await self._patiently(self._outdone):
-            group = self._settings.kafka.group
+        group = self._settings.kafka.group
+        if await self._patiently(self._outdone):
             raise FatalError(f"another hydrodask run has taken over group {group!r}; this one ends: {error}") from error
+        if self._fencings > FENCINGS_MAX:
+            raise FatalError(unclaimed(group, self._settings.snapshots_url, self._fencings, error)) from error
         await self._give_up(seat, str(error))
 
     async def _patiently(self, call: Callable[[], T]) -> T:

@@ -96,6 +96,14 @@ def folder_of(group: str) -> str:
     return plain if len(plain) <= FOLDER_MAX else f"{plain[:64]}=={hashlib.sha256(data).hexdigest()}"
 
 
+def unclaimed(group: str, where: object, times: int, error: Exception) -> str:
+    """Return what there is to say when slots are taken away again and again, and there is no later run."""
+    return (
+        f"slots of group {group!r} were taken away {times} times, and no other run has claimed it in {where}: end "
+        f"whoever uses its transactional ids, and give workers the driver's snapshots: {error}"
+    )
+
+
 def _numbers(names: list[str], kind: str) -> list[int]:
     """Return the numbers of one kind of name."""
     return [int(name.removeprefix(kind)) for name in names if name.startswith(kind)]

@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from hydrodask.services import MongoService
 from tests.chaos.stage import Stage
-from tests.delivery import DaskProcesses, Delivered, until
+from tests.delivery import DaskProcesses, Delivered, documents_of, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
@@ -42,9 +43,11 @@ def test_worker_killed(stage: Build, wanted: Delivered) -> None:
 
 
 @pytest.mark.quick
-def test_worker_killed_that_nobody_restarts(stage: Build, wanted: Delivered, tmp_path: Path, free_port: int) -> None:
+def test_worker_killed_that_nobody_restarts(
+    stage: Build, wanted: Delivered, mongodb: MongoService, tmp_path: Path, free_port: int
+) -> None:
     """Of two workers without nannies one is killed: the other takes over its partitions."""
-    case = stage()
+    case = stage(*documents_of(mongodb))
     with DaskProcesses(tmp_path, free_port) as dask:
         workers = [dask.start_worker(), dask.start_worker()]
         with case.driver("--cluster", dask.address) as driver:
@@ -56,9 +59,9 @@ def test_worker_killed_that_nobody_restarts(stage: Build, wanted: Delivered, tmp
     case.settled(wanted)
 
 
-def test_nanny_killed(stage: Build, wanted: Delivered, tmp_path: Path, free_port: int) -> None:
+def test_nanny_killed(stage: Build, wanted: Delivered, mongodb: MongoService, tmp_path: Path, free_port: int) -> None:
     """Of two nannies one is killed; its worker ends with it, and the other one takes over."""
-    case = stage()
+    case = stage(*documents_of(mongodb))
     with DaskProcesses(tmp_path, free_port) as dask:
         nannies = [dask.start_worker(nanny=True), dask.start_worker(nanny=True)]
         with case.driver("--cluster", dask.address) as driver:
@@ -91,9 +94,11 @@ def test_driver_killed(stage: Build, wanted: Delivered) -> None:
     case.settled(wanted)
 
 
-def test_scheduler_killed(stage: Build, wanted: Delivered, tmp_path: Path, free_port: int) -> None:
+def test_scheduler_killed(
+    stage: Build, wanted: Delivered, mongodb: MongoService, tmp_path: Path, free_port: int
+) -> None:
     """Without its scheduler a run ends, saying why; with a new one the next run goes on."""
-    case = stage("step.patience=5s")
+    case = stage(*documents_of(mongodb), "step.patience=5s")
     with DaskProcesses(tmp_path, free_port) as dask:
         dask.start_worker(nanny=True)
         with case.driver("--cluster", dask.address) as driver:
@@ -114,12 +119,14 @@ def test_scheduler_killed(stage: Build, wanted: Delivered, tmp_path: Path, free_
 
 
 @pytest.mark.quick
-def test_worker_stands_still(stage: Build, wanted: Delivered, tmp_path: Path, free_port: int) -> None:
+def test_worker_stands_still(
+    stage: Build, wanted: Delivered, mongodb: MongoService, tmp_path: Path, free_port: int
+) -> None:
     """One of two workers stops for longer than a step may take, and goes on later: it publishes nothing any more.
 
     They have no nannies, for a nanny would end it, and there would be no zombie.
     """
-    case = stage("step.time_max=3s", "step.rows_max=500")
+    case = stage(*documents_of(mongodb), "step.time_max=3s", "step.rows_max=500")
     with DaskProcesses(tmp_path, free_port) as dask:
         workers = [dask.start_worker(), dask.start_worker()]
         with case.driver("--cluster", dask.address) as driver:
@@ -147,9 +154,11 @@ def test_worker_hangs(stage: Build, wanted: Delivered) -> None:
     case.settled(wanted)
 
 
-def test_workers_come_and_go(stage: Build, wanted: Delivered, tmp_path: Path, free_port: int) -> None:
+def test_workers_come_and_go(
+    stage: Build, wanted: Delivered, mongodb: MongoService, tmp_path: Path, free_port: int
+) -> None:
     """One worker, then three, then one again, in the middle of windows: partitions move and nothing is lost."""
-    case = stage()
+    case = stage(*documents_of(mongodb))
     first, second = case.moments(2)
     with DaskProcesses(tmp_path, free_port) as dask:
         dask.start_worker()

@@ -22,6 +22,17 @@ used = {path.name for path in kernels.folder().iterdir()}
 print(json.dumps({"uid": os.getuid(), "written": written, "took_s": took_s, "compiled": len(used - brought)}))
 """
 
+STREAMS = """
+import importlib.util, json
+import distributed.cli.dask_scheduler, distributed.cli.dask_worker
+import hydrodask.learn.registry, hydrodask.learn.scoring
+import hydrodask.observe.preload, hydrodask.stream.host, hydrodask.stream.preload, hydrodask.stream.step
+from hydrodask.stream.warm import warm_up
+warm_up()
+training = ("matplotlib", "scipy", "sklearn", "skops", "xgboost")
+print(json.dumps([name for name in training if importlib.util.find_spec(name)]))
+"""
+
 
 def test_twice_the_same(ours: str, tmp_path: Path) -> None:
     """Built again, from the same commit, the image has the same digest, and no file of it is setuid."""
@@ -49,6 +60,19 @@ def test_it_starts_as_anybody_with_nothing_to_write(kit: Kit, ours: str, namespa
 
     assert (said["uid"], said["written"], said["compiled"]) == (12345, False, 0)
     assert said["took_s"] < 30, said  # two seconds on a machine that does nothing else; compiling alone takes nine
+
+
+def test_the_image_without_training_runs_workers_and_scheduler(kit: Kit, namespace: str) -> None:
+    """It has what a step, scoring with champions, the page and Dask's processes need, and nothing of the trainer's."""
+    build("hydrodask-stream", "", OUTPUT)
+    kit.call("load-image", str(OUTPUT / "hydrodask-stream.tar"), timeout_s=300)
+    place, image = f"--namespace={namespace}", "localhost/hydrodask-stream:dev"
+    kit.kubectl(
+        "apply", place, "--filename=-", stdin=json.dumps(pod("one", image, ["python3", "-c", STREAMS], uid=12345))
+    )
+    kit.until("the pod has ended", lambda: ended(kit, namespace, "one"), 120)
+
+    assert json.loads(kit.kubectl("logs", place, "one")) == []
 
 
 def ended(kit: Kit, namespace: str, name: str) -> bool:

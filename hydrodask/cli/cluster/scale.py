@@ -1,16 +1,13 @@
 """`hydrodask cluster scale N`: more or fewer workers; the DaskCluster's number is the only one."""
 
-import json
 from typing import Annotated
 
 import typer
 
 from hydrodask.cli.cluster import tools
+from hydrodask.cli.cluster.dask import change, the_cluster
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Release, Within
 from hydrodask.cli.common import console
-from hydrodask.errors import UsageError
-
-DASK = "daskclusters.kubernetes.dask.org"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,12 +28,8 @@ def scale(
     Example: `hydrodask cluster scale 4`
     """
     release = Release(namespace=namespace, name=name, context=context)
-    dask = release.dask()
-    if dask is None:
-        raise UsageError(f"there is no DaskCluster {release.full} in {namespace}: `hydrodask cluster up` makes it")
-    before = dask["spec"]["worker"]["replicas"]
-    patch = json.dumps({"spec": {"worker": {"replicas": workers}}})
-    release.kubectl("patch", DASK, release.full, "--namespace", namespace, "--type", "merge", "--patch", patch)
+    before = the_cluster(release)["spec"]["worker"]["replicas"]
+    change(release, workers=workers)
     tools.wait_until(lambda: _missing(release, workers), within, f"there are not {workers} workers")
     console.print(f"{before} → {workers} workers", highlight=False)
 

@@ -73,7 +73,8 @@ def _make_namespace(release: Release) -> None:
 
 def _missing(release: Release, manifest: list[Object]) -> str:
     """Return what is not ready yet, nothing when all is; raises ConfigError for what will not become so by itself."""
-    pods = [*release.get("pods", release.labels)]
+    # A Job that has failed shows in `cluster status`; it will not become ready, and need not.
+    pods = [pod for pod in release.get("pods", release.labels) if pod["status"].get("phase") != "Failed"]
     wanted = sum(count for count, _ in preflight.workloads(manifest))
     waiting = {one["metadata"]["name"]: tools.trouble(one) for one in pods if not tools.ready(one)}
     stuck = [f"{name}: {why}" for name, why in waiting.items() if why and "Image" in why]

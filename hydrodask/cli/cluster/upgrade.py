@@ -11,12 +11,10 @@ from typing import Annotated
 import typer
 
 from hydrodask.cli.cluster import tools
-from hydrodask.cli.cluster.scale import DASK
+from hydrodask.cli.cluster.dask import change, image_of, the_cluster
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Within
 from hydrodask.cli.common import console
 from hydrodask.errors import HydrodaskError, UsageError
-
-GROUPS = "daskworkergroups.kubernetes.dask.org"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,11 +40,8 @@ def upgrade(
     release = Release(namespace=namespace, name=name, context=context)
     parts = parsed(image)
     _below(json.loads(release.helm("get", "values", name, "--all", "--output", "json"))["images"]["registry"], parts)
-    dask = release.dask()
-    if dask is None:
-        raise UsageError(f"there is no DaskCluster {release.full} in {namespace}")
-    old = image_of(dask["spec"]["worker"])
-    _name(release, image)
+    old = image_of(the_cluster(release)["spec"]["worker"])
+    change(release, image=image)
     workers = [one["metadata"]["name"] for one in release.get("deployments", release.workers, namespace=namespace)]
     for number, worker in enumerate(sorted(workers), 1):
         tools.say(f"worker {number} of {len(workers)}")
@@ -89,23 +84,6 @@ def _below(registry: str, parts: dict[str, str]) -> dict[str, str]:
     return parts | {"registry": registry, "repository": whole.removeprefix(f"{registry}/")}
 
 
-def image_of(part: Object) -> str:
-    """Return the image of a DaskCluster's workers or scheduler."""
-    return str(part["spec"]["containers"][0]["image"])
-
-
-def _name(release: Release, image: str) -> None:
-    """Say which image workers to come have, and a scheduler that the operator makes anew."""
-    path = "/spec/containers/0/image"
-    for kind, name, parts in (
-        (DASK, release.full, ("worker", "scheduler")),
-        (GROUPS, f"{release.full}-default", ("worker",)),
-    ):
-        patch = [{"op": "replace", "path": f"/spec/{part}{path}", "value": image} for part in parts]
-        where = ["--namespace", release.namespace, "--type", "json", "--patch", json.dumps(patch)]
-        release.kubectl("patch", kind, name, *where)
-
-
 def _roll(release: Release, deployment: str, container: str, image: str, within: int) -> None:
     where = ["--namespace", release.namespace]
     release.kubectl("set", "image", f"deployment/{deployment}", f"{container}={image}", *where)
@@ -135,7 +113,7 @@ def _named(pod: Object, deployment: str) -> bool:
 
 
 def _back(release: Release, worker: str, old: str) -> None:
-    _name(release, old)
+    change(release, image=old)
     release.kubectl("set", "image", f"deployment/{worker}", f"worker={old}", "--namespace", release.namespace)
 
 

@@ -10,11 +10,13 @@ from typing import TypeVar
 
 import pytest
 
+from hydrodask.audit.log import Log
+from hydrodask.audit.verify import FLOWS
 from hydrodask.services import HdfsService, KafkaService, MongoService
 from hydrodask.services.ports import free_port as find_free_port
 from hydrodask.services.server import Server, ServerService
 from hydrodask.settings.model import Kafka
-from tests.audited import Stored, run_embedded, run_real
+from tests.audited import SHARED, Stored, run_embedded, run_real
 from tests.delivery import Delivered, reference, shorten
 from tests.learned import Trained, train_on
 
@@ -142,9 +144,26 @@ def quiet(_said: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def stored(kafka: Kafka, recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Stored:
-    """Return what a platform on the real broker has left; copy its folder before you change anything."""
-    return run_real(kafka, recording, tmp_path_factory.mktemp("stored"), "stored")
+def stored(kafka: Kafka, recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stored]:
+    """Give what a platform on the real broker has left; copy its folder before you change anything.
+
+    A copy is on the same topics: nobody may write into them, or what others find depends on the order of the tests.
+    """
+    store = run_real(kafka, recording, tmp_path_factory.mktemp("stored"), SHARED)
+    before = topics_of(store)
+    yield store
+    assert topics_of(store) == before, "a test has written into the topics that all others read"
+
+
+def topics_of(store: Stored) -> dict[tuple[str, int], object]:
+    """Return identity and bounds of each partition of a store's topics."""
+    log = Log(store.settings.kafka)
+    try:
+        sources = log.sources(store.settings.topic(name) for name in (*FLOWS, "dead-letter"))
+        identities = log.identities.of({topic for topic, _ in sources})
+        return {source: (identities.get(source[0]), log.bounds(source)) for source in sources}
+    finally:
+        log.close()
 
 
 @pytest.fixture(scope="session")

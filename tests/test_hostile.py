@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -32,13 +33,13 @@ from hydrodask.observe.live import LiveView
 from hydrodask.observe.metrics import OverviewCollector
 from hydrodask.records import Upsert
 from hydrodask.reports import Overview
-from hydrodask.services import MongoService
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Cluster, Kafka, Lake, Source
 from hydrodask.store.documents import Documents, open_documents
 from tests.delivery import ROOT
 from tests.running import folder, run_to_idle
 from tests.test_bad_input import dead_letters, headers_of
+from tests.test_documents import as_admin
 
 NAMES = (
     "<script>alert(1)</script>",
@@ -208,8 +209,8 @@ def documents(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Docume
     """Return a store of each kind."""
     settings = load(sets=[f"data_dir={tmp_path}"], environ={})[0]
     if request.param == "mongodb":
-        service: MongoService = request.getfixturevalue("mongodb")
-        settings = load(sets=[f"data_dir={tmp_path}", *service.sets()], environ={})[0]
+        own = as_admin(request.getfixturevalue("mongodb"), f"test-{uuid.uuid4().hex}")
+        settings = settings.model_copy(update={"documents": own})
     with closing(open_documents(settings)) as opened:
         yield opened
 

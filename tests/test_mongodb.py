@@ -51,10 +51,12 @@ def administrator(mongodb: MongoService) -> MongoClient[dict[str, Any]]:
 def test_platform_uses_it_with_its_settings(mongodb: MongoService, tmp_path: Path) -> None:
     """What the service says to set is all that is needed; the password comes from its file."""
     settings, _ = load(sets=[f"data_dir={tmp_path}", *mongodb.sets()], environ={})
+    name = uuid.uuid4().hex
     with closing(open_documents(settings)) as documents:
-        documents.write([Upsert("components", "mine", 1, {"a": 1})])
+        documents.write([Upsert("components", name, 1, {"a": 1})])
 
-        assert documents.find("components", {"_id": "mine"}, limit=1) == [{"_id": "mine", "a": 1, "revision": 1}]
+        assert documents.find("components", {"_id": name}, limit=1) == [{"_id": name, "a": 1, "revision": 1}]
+        documents.write([Remove("components", name, 2)])  # the only database with a name that others use, too
 
 
 def test_secrets_are_for_their_owner_alone(mongodb: MongoService) -> None:

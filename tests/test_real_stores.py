@@ -1,5 +1,6 @@
 """The whole platform on Kafka, HDFS and MongoDB: the same rows and documents as on local disk and SQLite."""
 
+import uuid
 from pathlib import Path
 
 import pytest
@@ -26,14 +27,28 @@ from tests.delivery import (
     sets_of,
     settings_of,
 )
+from tests.test_documents import as_admin
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
 
 @pytest.fixture(scope="module")
 def stores(hdfs: HdfsService, mongodb: MongoService) -> list[str]:
-    """Return what to set for real stores, with a few files and snapshots before the kill."""
-    return [*hdfs.sets(), *mongodb.sets(), "step.rows_max=2000", "step.snapshot_every=1s", "lake.roll_rows=4500"]
+    """Return what to set for real stores, with a few files and snapshots before the kill.
+
+    Folder and database are its own: what other tests have left in the services' is none of this platform.
+    """
+    own, documents = f"stores-{uuid.uuid4().hex}", as_admin(mongodb, f"test-{uuid.uuid4().hex}")
+    return [
+        f"lake.url={hdfs.address}/{own}/lake",
+        f"documents.url={documents.url}",
+        f"documents.database={documents.database}",
+        f"documents.username={documents.username}",
+        f"documents.password_file={documents.password_file}",
+        "step.rows_max=2000",
+        "step.snapshot_every=1s",
+        "lake.roll_rows=4500",
+    ]
 
 
 def test_killed_run_delivers_the_same(

@@ -1,5 +1,6 @@
 """An embedded broker that is killed takes its log along: what files and snapshots say of each other then, and after."""
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,19 @@ from hypothesis import strategies as st
 
 from hydrodask.audit.backfill import backfill
 from hydrodask.audit.verify import verify
+from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.failpoints import NAMES, armed
-from hydrodask.records import Messages
+from hydrodask.records import Messages, Upsert
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka, Lake
+from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
-from tests.audited import fine
+from tests.audited import fine, wrong
 from tests.delivery import Driver, until
 from tests.running import FOREVER_S, Life
 from tests.strategies import messages_of
 from tests.test_partition import LOG, STAMP_MS
+from tests.test_rigs_limit import record
 
 BASE = 10**9
 
@@ -175,6 +179,45 @@ def test_default_platform_that_was_killed_is_found_whole(tmp_path: Path) -> None
         assert driver.wait() == 0, driver.output
 
     fine(verify(effective))
+
+
+@pytest.mark.parametrize("kept", ["nothing", "a snapshot", "files"])
+def test_documents_of_rows_that_went_with_the_broker_are_no_fault(tmp_path: Path, kept: str) -> None:
+    """Killed behind what is kept of a sensor, when all its windows are judged. What was not judged is named."""
+    settings = load(sets=[f"data_dir={tmp_path}"], environ={})[0]
+    monitor, alert = (
+        Life(settings, topic=f"hydraulic-{topic}", flow=flow, url=str(tmp_path))
+        for topic, flow in (("TS1", "monitor"), ("analytics", "alert"))
+    )
+    for life in (monitor, alert):
+        life.partition.pin(0.0)
+    hot = [record("a", second, 58.0 if second < 400 else 36.0) for second in range(600)]
+    for start, end in ((0, 300), (300, 600)):
+        monitor.feed(messages_of(hot[start:end], topic="hydraulic-TS1", first=start, stamp_ms=STAMP_MS))
+        monitor.commit()
+        if kept != "nothing" and end == 300:
+            monitor.save()
+        if kept == "files" and end == 300:
+            monitor.roll()
+    rows = [one.value for one in monitor.published if one.topic == "hydraulic-analytics"]
+    alert.feed(messages_of(rows, topic="hydraulic-analytics", first=0, stamp_ms=STAMP_MS))
+    alert.commit()
+    alert.save()
+    with closing(open_documents(settings)) as store:
+        store.write(alert.changes)
+        found = store.find("anomalies", {"provisional": False}, limit=1000, newest_first="window_start")
+        before = verify(settings)
+        invented = found[0]
+        began = invented["window_start"]
+        later = iso(parse_iso(began) + 3600 * US_PER_S)
+        id_, revision = invented.pop("_id").replace(began, later), invented.pop("revision")
+        store.write([Upsert("anomalies", id_, revision, {**invented, "window_start": later})])
+
+    assert fine(before)
+    looked_at = before["documents"].looked_at
+    assert looked_at["documents"] > len(found) > 0
+    assert (looked_at["ahead"] == looked_at["documents"]) == (kept == "nothing")
+    assert "its window is not final, and its revision" in wrong(verify(settings))["documents"][0]
 
 
 def test_a_snapshot_is_due_with_a_raw_file_and_with_no_other(tmp_path: Path) -> None:

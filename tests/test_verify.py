@@ -21,6 +21,7 @@ from hydrodask.store.seal import intact, sealed
 from hydrodask.stream import snapshot
 from tests.audited import BAD, Stored, fine, mended, run_real, with_value, wrong
 from tests.delivery import ROOT, Driver, publish, reach, sets_of, settings_of, shorten
+from tests.planting import Place
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
@@ -213,7 +214,7 @@ def test_damaged_and_wrong_snapshots_are_named(leftover: Stored, tmp_path: Path)
 
 
 def test_missing_and_doubled_topic_rows_are_named(kafka: Kafka, recording: Path, tmp_path: Path) -> None:
-    """A final window that is not on the topic, one that is there twice, and a dead letter of no record."""
+    """A final window that is not on the topic, one that is there twice, a dead letter and a document of nothing."""
     stored = run_real(kafka, recording, tmp_path, "rows")
     settings = stored.settings
     rows = _all(settings.topic("analytics"), kafka)
@@ -233,6 +234,10 @@ def test_missing_and_doubled_topic_rows_are_named(kafka: Kafka, recording: Path,
     headers += [("partition", b"0"), ("offset", b"17")]
     client.produce(settings.topic("dead-letter"), b"{}", None, headers=headers)
     client.flush(30)
+    planted = Place(stored)
+    _, revision, body = planted.documents("anomalies")[0]
+    body["rig"] = "rig-7"
+    planted.put("anomalies", "{rig}/{sensor}/{window_start}/{rule}".format(**body), revision, body)
 
     found = wrong(stored.audit())
 
@@ -242,7 +247,10 @@ def test_missing_and_doubled_topic_rows_are_named(kafka: Kafka, recording: Path,
     assert f"{settings.topic(row['sensor'])}-0 offset {row['revision']}" in missing
     assert "1 rows are there twice" in twice
     assert "1 letters are of no record that was refused" in found["dead"][0]
+    # A group that has committed nothing in the new topic is at rest all the same.
+    assert any("there is no rig 'rig-7'" in said for said in found["documents"])
     assert set(mended(stored)) == {
+        "hydrodask backfill --documents --write",
         "hydrodask backfill --topics --write",
         "hydrodask topics renew analytics",
         "hydrodask topics renew dead-letter",

@@ -56,8 +56,8 @@ class Implied:
         """No record has this offset yet, nor a larger one."""
         self.judged_end = 0
         """The offset up to which the newest snapshots have judged, where the lake stands in for the topic."""
-        self.judged: set[tuple[str, str]] = set()
-        """Rigs' sensors of which those snapshots know."""
+        self.judged_us: dict[tuple[str, str], tuple[int, int]] = {}
+        """The newest final window, start and end, of each rig's sensor of which those snapshots know."""
         self.provisional: dict[tuple[str, str, str], tuple[dict[int, float], int | None]] = {}
         """What those snapshots know of each rule on a sensor of a rig: values by window, start of an open incident."""
         self.standing: set[tuple[str, str, str]] = set()
@@ -121,8 +121,10 @@ class Implied:
             gone = self.stands and body.get("status") == "open" and names not in self.standing
             return "it is open, and the newest snapshot says that it is over" if gone else ""
         if not body.get("provisional"):
-            if names[:2] not in self.judged:
-                return ""  # its rig was forgotten since, and what was judged of it
+            # Its rig was forgotten since, and what was judged of it; or the row was, and went with the broker: what is
+            # published of a sensor's records may be judged before any file or snapshot has them.
+            if not _behind(body, self.judged_us.get(names[:2])):
+                return ""
             return f"its window is not final, and its revision {revision} was judged"
         values, open_us = self.provisional.get(names, ({}, None))
         start_us = parse_iso(str(body.get("window_start") or body.get("first_window")))
@@ -142,12 +144,18 @@ class Implied:
     def newer(self, body: Body) -> bool:
         """Say whether a document tells of a window that has not been replayed."""
         newest = self._newest(body)
-        start = str(body.get("window_start") or body.get("last_window"))
-        ended = body.get("resolved_at")
-        return newest is None or parse_iso(start) > newest[0] or (bool(ended) and parse_iso(str(ended)) > newest[1])
+        return newest is None or _behind(body, newest)
 
     def _newest(self, body: Body) -> tuple[int, int] | None:
         return self._final_us.get((str(body.get("rig")), str(body.get("sensor"))))
+
+
+def _behind(body: Body, newest: tuple[int, int] | None) -> bool:
+    """Say whether a document tells of a later window than `newest`, start and end."""
+    if newest is None:
+        return False
+    start, ended = str(body.get("window_start") or body.get("last_window")), body.get("resolved_at")
+    return parse_iso(start) > newest[0] or (bool(ended) and parse_iso(str(ended)) > newest[1])
 
 
 def replay_topic(part: Part, implied: Implied, result: Result) -> None:

@@ -1,6 +1,7 @@
 """Tell from the lake and the newest snapshots what documents there should be, where the topic of rows is not there."""
 
 from collections.abc import Iterator
+from itertools import chain
 from math import inf
 from typing import Any
 
@@ -47,7 +48,8 @@ def replay_lake(parts: list[Part], judging: list[Part], settings: Settings, impl
     forgotten_us = (detector.criteria.forgotten_after_s or inf) * US_PER_S
     before: dict[Key, tuple[int, int]] = {}
     implied.rigs |= {rig for rig, _ in judged_us}
-    implied.judged |= set(judged_us)
+    window_us = round(detector.criteria.window_s * US_PER_S)
+    implied.judged_us = {key: (start_us, start_us + window_us) for key, start_us in judged_us.items()}
     for part in parts:
         implied.rigs |= part.rigs
         for row in _final_rows(part):
@@ -84,10 +86,10 @@ def _taken(part: Part, implied: Implied, judged_us: dict[Key, int]) -> Body:
 
 
 def _final_rows(part: Part) -> Iterator[WindowRecord]:
-    for link in part.chains.get("windows", []):
-        if not link.usable:
-            continue
-        for row in rows_of(part.lake, link).to_pylist():
+    """Yield the final windows of a partition: those of files, then those that wait for one in the newest snapshot."""
+    filed = (rows_of(part.lake, link) for link in part.chains.get("windows", []) if link.usable)
+    for table in chain(filed, [part.waiting("windows")]):
+        for row in table.to_pylist():
             start, end = (iso(_us(row.pop(name))) for name in ("window_start", "window_end"))
             del row["partition"]
             yield WindowRecord(sensor=part.sensor, window_start=start, window_end=end, final=True, **row)

@@ -143,8 +143,8 @@ def _unknown_from(topic: Topic) -> dict[str, int]:
     committed = topic.log.committed([part.source for part in topic.parts])
     unknown: dict[str, int] = {}
     for part in topic.parts:
-        known = min(part.committed or 0, part.covered)
-        if committed.get(part.source, 0) > known or part.covered < part.reach:
+        known = min(part.committed or 0, part.covered, part.sound)
+        if committed.get(part.source, 0) > known or min(part.covered, part.sound) < part.reach:
             unknown[part.sensor] = min(known, unknown.get(part.sensor, known))
     return unknown
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 
 from hydrodask.audit.chain import Chains, end_of, usable_part
 from hydrodask.audit.files import order_column, rows_of
@@ -47,6 +48,8 @@ class Part:
     bounds: tuple[int, int] = (0, 0)
     covered: int = 0
     """The offset up to which `samples` had every sample, once it has ended."""
+    sound: int = 1 << 62
+    """The offset up to which raw/ is what the log says: what follows from rows behind it says nothing of topics."""
     rigs: set[str] = field(default_factory=set)
     """The rigs of those samples, and of what snapshots say of refused ones."""
 
@@ -138,11 +141,15 @@ class Part:
         for link in self.chains.get(folder, []):
             if link.usable:
                 yield link.path, outside(below(rows_of(self.lake, link), column, limit), column, self.holes)
-        end = end_of(self.chains.get(folder, []))
-        newest = self.newest
-        if newest is not None and (waiting := newest.state["files"].get(folder, {}).get("waiting")):
-            rows = below(from_on(unpack(waiting), column, end), column, limit)
-            yield newest.path, outside(rows, column, self.holes)
+        if self.newest is not None and (rows := self.waiting(folder)).num_rows:
+            yield self.newest.path, outside(below(rows, column, limit), column, self.holes)
+
+    def waiting(self, folder: str) -> pa.Table:
+        """Return the rows that no file has, and that wait for one in the newest snapshot."""
+        waiting = self.newest.state["files"].get(folder, {}).get("waiting") if self.newest is not None else None
+        if not waiting:
+            return pa.table({})
+        return from_on(unpack(waiting), order_column(folder), end_of(self.chains.get(folder, [])))
 
     def stored_to(self, folder: str) -> int:
         """Return the offset up to which rows must be in files or in the newest snapshot."""

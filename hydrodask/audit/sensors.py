@@ -130,6 +130,8 @@ def _want(part: Part, done: Done, wanted: dict[str, Ledger], place: int) -> None
         revisions = done.windows.revision.tolist()
         rows = window_rows(done.windows, done.length_us, part.source[1])
         for (key, value), start_us, revision in zip(rows, starts, revisions, strict=True):
+            if revision >= part.sound:
+                break
             which = row_digest(key, part.sensor, start_us, revision)
             record = partial(Outgoing, part.settings.topic("analytics"), key, value)
             wanted["analytics"].want((which, digest(key, value), place, revision, digest(key, older(value))), record)
@@ -137,6 +139,8 @@ def _want(part: Part, done: Done, wanted: dict[str, Ledger], place: int) -> None
         cycles = done.profiles.cycle.tolist()
         revisions = done.profiles.revision.tolist()
         for (key, value), cycle, revision in zip(cycle_rows(done.profiles), cycles, revisions, strict=True):
+            if revision >= part.sound:
+                break
             which = row_digest(key, part.sensor, cycle, revision)
             record = partial(Outgoing, part.settings.topic("cycles"), key, value)
             wanted["profiles"].want((which, digest(key, value), place, revision, digest(key, older(value))), record)

@@ -156,7 +156,8 @@ class Audit:
     def _moved(self, parts: list[Part]) -> bool:
         """Say whether one of the partitions has committed more since the audit began."""
         now = self._committed([part.source for part in parts])
-        return any(now.get(part.source) != part.committed for part in parts)
+        # A log that was made anew has no commit yet, and what the newest snapshot says stands.
+        return any(now.get(part.source, part.committed) != part.committed for part in parts)
 
     def _outputs(self, everyone: list[Part], wanted: dict[str, Ledger], dead: Ledger) -> None:
         """Check the topics of ours."""

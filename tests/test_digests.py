@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hydrodask.audit.aside import set_aside
 from hydrodask.errors import FatalError, IntegrityError
 from hydrodask.learn import batch
 from hydrodask.learn.champions import Champions
@@ -40,6 +41,23 @@ def test_other_bytes_are_refused(digests: Digests) -> None:
         digests.check("hydrodask-valve", "ab12", 3, b"another")
     with pytest.raises(IntegrityError, match=r"refused hydrodask-valve of run ab12"):
         digests.keep("hydrodask-valve", "ab12", b"another")
+    digests.check("hydrodask-valve", "ab12", 3, b"model")
+
+
+@pytest.mark.parametrize("text", [b'{"sha256": "ab12"}\nsha256 0\n', b"", b"[]", b"{}"])
+def test_a_damaged_digest_is_no_changed_model(digests: Digests, tmp_path: Path, text: bytes) -> None:
+    """What is damaged is said, and where; once it is out of the way, a person may take the model again."""
+    digests.keep("hydrodask-valve", "ab12", b"model")
+    kept = tmp_path / "snapshots" / "models" / "hydrodask-valve-ab12"
+    kept.write_bytes(text)
+
+    said = r"models/hydrodask-valve-ab12 in .*damaged.*`hydrodask aside models/"
+    with pytest.raises(IntegrityError, match=said):
+        digests.check("hydrodask-valve", "ab12", 3, b"model")
+    with pytest.raises(IntegrityError, match=said):
+        digests.keep("hydrodask-valve", "ab12", b"model")
+    set_aside(Settings(data_dir=tmp_path), ["models/hydrodask-valve-ab12"])
+    digests.keep("hydrodask-valve", "ab12", b"model")
     digests.check("hydrodask-valve", "ab12", 3, b"model")
 
 

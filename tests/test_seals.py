@@ -17,7 +17,7 @@ from hydrodask.audit.files import inspect, parse
 from hydrodask.audit.finding import Result
 from hydrodask.audit.sealing import seal_all
 from hydrodask.cli.main import app
-from hydrodask.errors import ConfigError, RetryableError
+from hydrodask.errors import ConfigError, IntegrityError, RetryableError
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Lake as LakeSettings
 from hydrodask.store import rowsum
@@ -27,6 +27,7 @@ from hydrodask.store.listing import Named
 from hydrodask.store.schemas import FOLDERS, empty
 from hydrodask.stream import snapshot
 from tests.audited import Stored, fine, with_value, wrong
+from tests.simulation.bench import TS1, bench
 
 HEX = "5ea1" * 16
 OTHER = "0dd5" * 16
@@ -182,6 +183,32 @@ def test_forged_files_are_found_by_key_alone(leftover: Stored, tmp_path: Path) -
     assert any(f"{labels.path}: it is not sealed by any key" in said for said in found["files"])
     assert any(f"{other.path}: its seal is not by our key, or of another place" in said for said in found["files"])
     assert any("it is not sealed by any key" in said and path.name in said for said in found["snapshots"])
+
+
+@pytest.mark.parametrize("how", ["forged", "moved", "unsealed", "other key"])
+def test_snapshot_that_we_have_not_sealed_is_not_opened(tmp_path: Path, how: str) -> None:
+    """One with a false seal is ignored, and said: its state is that of the log. One that may be ours ends the run."""
+    ring = Keyring(keys(tmp_path, f"first {HEX}"))
+    with bench(lake={"key_file": ring.path}) as one:
+        for end in (20, 40):
+            one.send(TS1, end - 20, end)
+            one.step(TS1, mode="flush")
+        older, path = sorted(path for path in one.disk.data if path.endswith(".snapshot"))[-2:]
+        place = "/".join(path.split("/")[-2:])
+        state = snapshot.decode(one.disk.data[path]) | {"consumed": 10**6}
+        (tmp_path / "other").mkdir()
+        others = Keyring(keys(tmp_path / "other", f"{'first' if how == 'forged' else 'second'} {OTHER}"))
+        data = snapshot.encode(state, None if how == "unsealed" else others, place)
+        one.disk.put(path, one.disk.data[older] if how == "moved" else data)
+        one.crash()
+
+        if how in ("unsealed", "other key"):
+            with pytest.raises(IntegrityError, match=rf"{place} in .* is .*sealed.*key.*`hydrodask aside {place}`"):
+                one.step(TS1)
+        else:
+            notes = one.step(TS1).notes
+            assert f"ignored snapshot {place}: its seal is not by our key, or of another place" in notes[0]
+            assert one.host.partitions[TS1].consumed == 40
 
 
 def said_of(stored: Stored, file: Named) -> str:

@@ -14,6 +14,7 @@ from hydrodask.audit.replay import Operators, history_in, raw_samples, with_late
 from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
+from hydrodask.store.keyring import Keyring
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import named
 from hydrodask.stream import snapshot, turns
@@ -41,8 +42,8 @@ def reset(settings: Settings, *, say: Callable[[str], None] = lambda _said: None
     wanted = Geometry.of(settings.window)
     sources = turns.sources_of(settings, files)
     committed = _committed(settings, sources)
-    there = [one for source in sources if (one := _found(files, source, wanted)) is not None]
     lake = Lake.of(settings)
+    there = [one for source in sources if (one := _found(files, source, wanted, lake.keyring)) is not None]
     open_still = [one for one in there if not _clean(settings, lake, one, committed)]
     if open_still:
         source = open_still[0].source
@@ -67,12 +68,12 @@ def _committed(settings: Settings, sources: list[Source]) -> dict[Source, int] |
         log.close()
 
 
-def _found(files: Files, source: Source, wanted: Geometry) -> Found | None:
+def _found(files: Files, source: Source, wanted: Geometry, keyring: Keyring | None) -> Found | None:
     """Return a partition whose windows are to change; None when they are those already."""
     there = turns.found(files, source)
     if not there or there[-1].geometry == wanted:
         return None
-    offset, state, _ = snapshot.newest(files, source, at_most=None)
+    offset, state, _ = snapshot.newest(files, source, at_most=None, keyring=keyring)
     return Found(source, offset, state, there) if state else None
 
 

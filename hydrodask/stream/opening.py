@@ -15,6 +15,7 @@ from hydrodask.ingest.identity import named as has_id
 from hydrodask.ingest.reader import Reader, Source
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
+from hydrodask.store.keyring import Keyring
 from hydrodask.store.listing import named
 from hydrodask.stream import incarnation, snapshot
 from hydrodask.stream.context import Context
@@ -94,7 +95,7 @@ class Opening:
         id_ = self.identities.of([topic]).get(topic)
         if id_ is None:
             return None
-        found = snapshot.newest(self._files, source, at_most=None)
+        found = snapshot.newest(self._files, source, at_most=None, keyring=Keyring.of(self.settings))
         low, high = self.reader.bounds(source)
         mine, shown = (None, None) if self.settings.kafka.embedded else self.reader.commits.of(source, self._settle)
         if self.identities.of([topic]).get(topic) != id_:

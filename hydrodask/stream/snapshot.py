@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from hydrodask.errors import ConfigError, RetryableError
+from hydrodask.errors import ConfigError, IntegrityError, RetryableError
 from hydrodask.failpoints import failpoint
 from hydrodask.store.files import Files
 from hydrodask.store.keyring import Keyring
@@ -74,10 +74,13 @@ def save(
     return len(data)
 
 
-def newest(files: Files, source: tuple[str, int], *, at_most: int | None) -> tuple[int, dict[str, Any], list[str]]:
+def newest(
+    files: Files, source: tuple[str, int], *, at_most: int | None, keyring: Keyring | None = None
+) -> tuple[int, dict[str, Any], list[str]]:
     """Return (offset, state, notes) of the newest usable snapshot at or below `at_most`; offset 0 and {} without one.
 
-    `notes` says which were ignored and why.
+    `notes` says which were ignored and why. With a `keyring` those with a false seal are; IntegrityError is raised for
+    one that is not sealed by any key that is known, for it may be ours, of before the key.
     """
     folder = folder_of(source)
     notes = [f"ignored unfinished file {path}" for path in files.unfinished(folder)]
@@ -86,7 +89,10 @@ def newest(files: Files, source: tuple[str, int], *, at_most: int | None) -> tup
         if at_most is not None and offset > at_most:
             continue
         try:
-            return offset, decode(files.read(path)), notes
+            data = files.read(path)
+            if keyring is not None:
+                _check_seal(data, keyring, files, path)
+            return offset, decode(data), notes
         except (ValueError, FileNotFoundError) as error:
             notes.append(f"ignored snapshot {path}: {error}")
     return 0, {}, notes
@@ -100,6 +106,23 @@ def folder_of(source: tuple[str, int]) -> str:
 def offset_of(path: str) -> int:
     """Return the offset of a snapshot by its name."""
     return int(path.rsplit("/", 1)[-1].removesuffix(".snapshot"))
+
+
+def _check_seal(data: bytes, keyring: Keyring, files: Files, path: str) -> None:
+    """Raise ValueError when a snapshot has a false seal, IntegrityError when it has none that can be checked."""
+    try:
+        held = holds(data, keyring, path)
+    except ConfigError as error:  # as in `save`
+        raise RetryableError(f"could not check the seal of {path} in {files.url}: {error}") from error
+    if held is None:
+        name = key_of(data)
+        how = f"sealed by key {name!r}, which is not in lake.key_file; put it back" if name else "not sealed by any key"
+        raise IntegrityError(
+            f"{path} in {files.url} is {how}. `hydrodask verify` and then `hydrodask seal` take what is ours as it is; "
+            f"what is not, `hydrodask aside {path}` takes away"
+        )
+    if not held:
+        raise ValueError("its seal is not by our key, or of another place")
 
 
 def _document(data: bytes) -> dict[str, Any]:

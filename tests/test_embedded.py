@@ -52,7 +52,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-ENDED_S = 20.0
+ENDED_S = 45.0
 """Within this a run whose broker has died is over; 5 s on a machine that does nothing else, Dask's nanny takes four."""
 
 QUICK = ("cluster.dashboard=127.0.0.1:0", "observe.metrics=127.0.0.1:0", "lake.roll_age=1s", "source.speed=20")
@@ -131,7 +131,7 @@ def test_malformed_frames_end_it_and_not_us() -> None:
     with EmbeddedBroker() as broker:
         broker.check()
         assert attack(broker.bootstrap)
-        until(lambda: broker._process.poll() is not None, "it has died", seconds=10)
+        until(lambda: broker._process.poll() is not None, "it has died")
 
         with pytest.raises(FatalError, match=r"embedded broker died \(signal \d+, SIG(ABRT|SEGV).*run again"):
             broker.check()
@@ -158,7 +158,7 @@ def test_it_ends_with_its_parent(held: int) -> None:
     )
     broker = int(done.stdout)
 
-    until(lambda: not psutil.pid_exists(broker) or not alive(psutil.Process(broker)), "it is gone", seconds=5)
+    until(lambda: not psutil.pid_exists(broker) or not alive(psutil.Process(broker)), "it is gone")
 
 
 def test_a_broker_of_another_thread_outlives_that_thread() -> None:
@@ -220,4 +220,4 @@ def test_a_run_whose_broker_dies_ends_with_a_sentence(tmp_path: Path) -> None:
 
     assert driver.output.count("the embedded broker died (signal") == 1
     assert "Traceback" not in driver.output
-    until(lambda: not any(map(alive, family)), "all that it had started are gone", seconds=10)
+    until(lambda: not any(map(alive, family)), "all that it had started are gone")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 T = TypeVar("T")
 
-REFUSED_S = 15.0
+REFUSED_S = 30.0
 """How long an attempt may take at most while the name node is down."""
 HEALED_S = 60.0
 

@@ -39,13 +39,13 @@ def test_topic_made_anew_has_another_id(kafka: Kafka) -> None:
     """The same name, another log; while there is no topic there is no id."""
     admin, identities = clients.admin(kafka), Identities(kafka)
     admin.create_topics([NewTopic("named", 1)])["named"].result(10)
-    until(lambda: "named" in identities.of(["named"]), "the topic is known", seconds=10)
+    until(lambda: "named" in identities.of(["named"]), "the topic is known")
     first = identities.of(["named", "nowhere"])
 
     admin.delete_topics(["named"])["named"].result(10)
-    until(lambda: not identities.of(["named"]), "the topic is gone", seconds=10)
+    until(lambda: not identities.of(["named"]), "the topic is gone")
     admin.create_topics([NewTopic("named", 1)])["named"].result(10)
-    until(lambda: "named" in identities.of(["named"]), "the topic is known again", seconds=10)
+    until(lambda: "named" in identities.of(["named"]), "the topic is known again")
 
     assert list(first) == ["named"]
     assert named(first["named"])

@@ -46,7 +46,7 @@ def make_anew(settings: Settings, *names: str) -> None:
     topics = [settings.topic(name) for name in names]
     for request in admin.delete_topics(topics).values():
         request.result(10)
-    until(lambda: not set(topics) & set(admin.list_topics(timeout=10).topics), "they are gone", seconds=20)
+    until(lambda: not set(topics) & set(admin.list_topics(timeout=10).topics), "they are gone")
     create(settings)
 
 

@@ -90,7 +90,7 @@ class Reused(socketserver.ThreadingTCPServer):
 def test_every_topic_is_on_three_nodes(three: KafkaService, settings: Settings) -> None:
     """Three copies of each partition of ours and of Kafka's own, two of which have to acknowledge."""
     assert {topic.replication for topic in list_topics(settings)} == {3}
-    until(lambda: replicas_in_sync(settings) == {3}, "all replicas are in sync", seconds=20)
+    until(lambda: replicas_in_sync(settings) == {3}, "all replicas are in sync")
     admin = clients.admin(settings.kafka)
     kind = clients.ConfigResource.Type.TOPIC
     names = [settings.topic("PS1"), settings.topic("analytics")]
@@ -104,12 +104,12 @@ def test_one_node_may_die_and_come_back(three: KafkaService, settings: Settings)
 
     Whoever listens on its ports meanwhile is told no password by the others: they want to see a certificate first.
     """
-    until(lambda: replicas_in_sync(settings) == {3}, "all replicas are in sync", seconds=20)
+    until(lambda: replicas_in_sync(settings) == {3}, "all replicas are in sync")
     before = {server.name: server.pid for server in three.state().servers}
     victim = three.process("kafka-2")
     assert victim is not None
     os.kill(victim.pid, signal.SIGKILL)
-    until(lambda: not victim.alive(), "it is gone", seconds=10)
+    until(lambda: not victim.alive(), "it is gone")
 
     with squatting(three.nodes[1].port + 1, three.nodes[1].port + 2) as heard:
         send(settings, RECORDS)

@@ -95,7 +95,7 @@ def test_new_topic_is_found(kafka: Kafka, tmp_path: Path) -> None:
         before = discovery.sources()
         admin = clients.admin(settings.kafka)
         admin.create_topics([NewTopic(topic, num_partitions=2, replication_factor=1)])[topic].result(10)
-        until(lambda: len(discovery.sources()) == 2, "the topic is found", seconds=10)
+        until(lambda: len(discovery.sources()) == 2, "the topic is found")
         found = discovery.sources()
     finally:
         discovery.close()

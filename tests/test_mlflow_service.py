@@ -60,7 +60,7 @@ def test_runs_models_and_artefacts_outlive_a_kill(mlflow: MlflowService) -> None
     assert psutil.Process(pid).children(recursive=True) == []
 
     os.kill(pid, signal.SIGKILL)
-    until(lambda: mlflow.process("mlflow") is None and can_bind(mlflow.port), "it is gone", seconds=10)
+    until(lambda: mlflow.process("mlflow") is None and can_bind(mlflow.port), "it is gone")
     assert mlflow.state().state == "stopped"
     mlflow.start(quiet)
 

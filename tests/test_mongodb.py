@@ -180,7 +180,7 @@ def test_server_down_and_back(opened: Opener, tmp_path: Path) -> None:
         started_s = clock.monotonic_s()
         with pytest.raises(UnreachableError, match="is the server running"):
             documents.write([put("x", 1)])
-        assert clock.monotonic_s() - started_s < 5.0
+        assert clock.monotonic_s() - started_s < 25.0  # a driver left alone waits for 30
         service.start(quiet)
         documents.write([put("x", 1)])
 

@@ -36,7 +36,7 @@ def delete(settings: Settings, name: str) -> None:
     """Delete a topic, and wait until the broker does not know it any more."""
     admin, topic = clients.admin(settings.kafka), settings.topic(name)
     admin.delete_topics([topic])[topic].result(10)
-    until(lambda: topic not in admin.list_topics(timeout=10).topics, "the topic is gone", seconds=20)
+    until(lambda: topic not in admin.list_topics(timeout=10).topics, "the topic is gone")
 
 
 def finals(settings: Settings, name: str) -> list[str]:

@@ -243,7 +243,7 @@ def test_metrics_of_a_platform_reach_prometheus_both_ways(
         until(lambda: all(ask(family, e) for e in asked), "every panel has values", seconds=30)
         assert driver.stop() == 0
 
-    until(lambda: not ask(family, 'hydrodask_workers{instance=~".*:watched"}'), "what was pushed is gone", seconds=20)
+    until(lambda: not ask(family, 'hydrodask_workers{instance=~".*:watched"}'), "what was pushed is gone")
 
 
 @pytest.mark.integration

@@ -216,8 +216,11 @@ def test_unarmed_place_costs_next_to_nothing() -> None:
     """A step comes to a few dozen of them: together below a tenth of a millisecond."""
     from hydrodask.failpoints import failpoint  # noqa: PLC0415
 
-    began_s = clock.monotonic_s()
-    for _ in range(10_000):
-        failpoint("step.begun")
+    took_s = []
+    for _round in range(20):  # the machine may do other things meanwhile
+        began_s = clock.monotonic_s()
+        for _ in range(1_000):
+            failpoint("step.begun")
+        took_s.append(clock.monotonic_s() - began_s)
 
-    assert (clock.monotonic_s() - began_s) / 10_000 < 2e-6
+    assert min(took_s) / 1_000 < 2e-6

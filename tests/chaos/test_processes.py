@@ -34,7 +34,7 @@ def test_worker_killed(stage: Build, wanted: Delivered) -> None:
     with case.driver() as driver:
         for moment in case.moments(3):
             case.reach(driver, moment)
-            until(driver.workers, "there is a worker", seconds=20)
+            until(driver.workers, "there is a worker")
             with case.recovery():
                 driver.workers()[0].kill()
 

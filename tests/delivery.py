@@ -417,6 +417,11 @@ class DaskProcesses:
             process.kill()
             process.wait(10)
 
+    @property
+    def said(self) -> str:
+        """All that they have printed."""
+        return (self._folder / "dask.log").read_text(errors="replace")
+
     def start_scheduler(self) -> None:
         """Start the scheduler, on the same port each time."""
         where = ("--host", self.address.rpartition(":")[0], "--port", str(self._port))

@@ -18,6 +18,7 @@ from hydrodask.stream import host as hosting
 from hydrodask.stream.context import Context
 from hydrodask.stream.failures import TRIES_MAX
 from hydrodask.stream.ownership import Ownership
+from hydrodask.stream.step import leave
 from tests.simulation.bench import CE, OTHER, TS1, Bench, bench
 from tests.simulation.broker import FakeFetcher
 from tests.simulation.input import PREFIX
@@ -100,6 +101,34 @@ def test_a_flush_leaves_nothing_in_memory() -> None:
         assert one.stored("lake/raw/") == ["hydraulic-TS1-0-000000000000.parquet"]
         one.step(TS1, mode="stop")
         assert one.desk.host is None
+        assert one.open_clients() == []
+
+
+def test_a_worker_that_ends_hands_over_what_it_holds() -> None:
+    """All is committed, in files and in a snapshot, so that the next one reads nothing again; and it begins no more."""
+    with bench(SLOW) as one:
+        one.send(TS1, 0, 28)
+        one.step(TS1)
+        assert one.committed(TS1) is None
+        one.do(lambda: leave(one.desk))
+        assert one.committed(TS1) == 28
+        assert one.stored("lake/raw/") == ["hydraulic-TS1-0-000000000000.parquet"]
+        assert "000000000028.snapshot" in one.stored("/hydraulic-TS1-0/")
+        assert one.open_clients() == []
+        with pytest.raises(RetryableError, match="is ending"):
+            one.step(TS1)
+        one.crash()
+        assert one.step(TS1).records == 0
+
+
+def test_a_worker_that_ends_and_can_not_hand_over_ends_all_the_same() -> None:
+    """Whoever comes next begins from what is committed."""
+    with bench(SLOW) as one:
+        one.send(TS1, 0, 28)
+        one.step(TS1)
+        one.away = {"kafka."}
+        one.do(lambda: leave(one.desk))
+        assert one.committed(TS1) is None
         assert one.open_clients() == []
 
 

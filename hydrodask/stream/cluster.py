@@ -28,6 +28,7 @@ from hydrodask.errors import (
 )
 from hydrodask.reports import StepReport
 from hydrodask.settings.model import Cluster
+from hydrodask.stream.leaving import Leaving
 from hydrodask.stream.memories import ENDED, Memories
 from hydrodask.stream.order import Order
 from hydrodask.stream.step import step
@@ -78,6 +79,7 @@ class DaskCluster:
 
     def __init__(self, client: Client, cluster: SpecCluster | None, settings: Cluster | None = None) -> None:
         self._client, self._cluster = client, cluster
+        self._leaving = Leaving()
         self._settings = settings
         """How a cluster of others is reached."""
         self._memories = Memories()
@@ -112,16 +114,17 @@ class DaskCluster:
         return str(self._client.dashboard_link or "")
 
     async def workers(self) -> list[str]:
-        """Return the addresses of the workers that the scheduler knows. Raises UnreachableError."""
+        """Return the addresses of the workers that are there, or about to leave. Raises UnreachableError."""
         if self._cluster is not None:
-            return self._memories.see(self._cluster.scheduler.identity()["workers"])  # in this process: no message
+            known = self._cluster.scheduler.identity()["workers"]  # in this process: no message
+            return await self._leaving.beside(self._memories.see(known))
         if self._client.status != "running":
             await self._come_back()
         try:
             identity = await asyncio.wait_for(self._client.scheduler.identity(n_workers=-1), _ASK_S)
         except (OSError, TimeoutError) as error:
             raise UnreachableError(f"the Dask scheduler does not answer: {sentence(error)}") from error
-        return self._memories.see(identity["workers"])
+        return await self._leaving.beside(self._memories.see(identity["workers"]))
 
     async def _come_back(self) -> None:
         """Connect anew to a scheduler that was lost. Raises UnreachableError.

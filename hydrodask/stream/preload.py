@@ -3,15 +3,23 @@
 Ctrl-C in a terminal reaches the whole process group. The driver stops the workers cleanly; they must not stop before.
 What a step needs is imported and compiled in a thread meanwhile: the first order then finds it there, and a worker that
 has to compile everything is not late to say that it is there.
+
+A worker that ends in order (SIGTERM at its nanny, a retirement, a smaller cluster) hands over what it holds before.
 """
 
+import asyncio
+import contextlib
 import logging
 import signal
+import sys
 import threading
 from importlib import import_module
 from typing import Any
 
 from hydrodask import redaction
+
+LEAVE_S = 20.0
+"""Limit of that; a nanny kills after 4 to 8 s by itself, and Kubernetes after 30."""
 
 
 def dask_setup(worker: Any) -> None:
@@ -26,6 +34,23 @@ def dask_setup(worker: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("distributed.worker").addFilter(lambda record: not record.getMessage().startswith("Compute Fail"))
     threading.Thread(target=_prepare, name="prepare", daemon=True).start()
+
+
+async def dask_teardown(_worker: object) -> None:
+    """Hand over what this worker holds, while the scheduler still knows it."""
+    step = sys.modules.get("hydrodask.stream.step")
+    if step is None:
+        return
+    loop, left = asyncio.get_running_loop(), asyncio.Event()
+
+    def leave() -> None:
+        step.leave()
+        with contextlib.suppress(RuntimeError):  # the process was faster
+            loop.call_soon_threadsafe(left.set)
+
+    threading.Thread(target=leave, name="leave", daemon=True).start()  # nobody waits for one that hangs
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(left.wait(), LEAVE_S)
 
 
 def _prepare() -> None:

@@ -1,10 +1,11 @@
 """The task that Dask runs: a thin shell round the host that this worker process keeps between steps."""
 
+import logging
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hydrodask import clock
-from hydrodask.errors import FencedError, RetryableError
+from hydrodask.errors import FencedError, RetryableError, kind_and_sentence
 from hydrodask.failpoints import failpoint
 from hydrodask.reports import StepReport
 from hydrodask.stream.failures import Failures
@@ -12,13 +13,18 @@ from hydrodask.stream.host import Host
 from hydrodask.stream.order import Order
 from hydrodask.stream.surroundings import REAL, Surroundings
 
+log = logging.getLogger(__name__)
+
+STEP_S = 3.0
+"""So long a worker that is ending waits for the step that it is at; one that hangs would hang for good."""
+
 
 @dataclass(slots=True)
 class Desk:
     """What a worker process keeps between steps: one host at most, and the newest run that it has worked for.
 
     Runs are counted by `group`: its name and where its snapshots are. `one`: a worker with several threads must not do
-    a step while one that was given up still runs.
+    a step while one that was given up still runs. `left`: the process is ending, and begins nothing any more.
     """
 
     host: Host | None = None
@@ -26,6 +32,8 @@ class Desk:
     run: int = 0
     used_s: float = float("-inf")
     failures: Failures | None = None
+    order: Order | None = None
+    left: bool = False
     one: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
@@ -48,16 +56,38 @@ def step(order: Order, *, surroundings: Surroundings = REAL, desk: Desk = _DESK)
     """
     group = (order.settings.kafka.group, str(order.settings.snapshots_url))
     with desk.one:
+        if desk.left:
+            raise RetryableError(f"worker {order.worker} is ending")
         if group != desk.group:
             _change(desk, group, order)
         if order.run < desk.run:
             raise FencedError(f"worker {order.worker} works for run {desk.run} of this group, which came later")
         if order.run > desk.run or desk.failures is None:
             desk.failures = Failures(order.settings.step.patience)  # a later run may have other flows
-        desk.run, host, desk.used_s = order.run, desk.host, clock.monotonic_s()
+        desk.run, host, desk.used_s, desk.order = order.run, desk.host, clock.monotonic_s(), order
         if host is not None and (host.run_id, host.generation) != (order.run_id, order.generation):
             desk.clear()
         return _step(order, surroundings, desk)
+
+
+def leave(desk: Desk = _DESK) -> None:
+    """Hand over what this worker holds, because its process is ending: commit, write files and snapshots, let go.
+
+    It is an order to stop that nobody gave. If it can't be done others begin from what is committed. Never raises.
+    """
+    if not desk.one.acquire(timeout=STEP_S):
+        return
+    try:
+        desk.left = True
+        if desk.host is not None and desk.order is not None:
+            count = len(desk.host.partitions)
+            report = desk.host.step(replace(desk.order, mode="stop"))
+            log.warning("this worker is ending: %s", report.waiting or f"{count} partitions are handed over")
+    except Exception as error:  # whatever it is, this process is ending
+        log.warning("this worker is ending, and could not hand its partitions over: %s", kind_and_sentence(error))
+    finally:
+        desk.clear()
+        desk.one.release()
 
 
 def _change(desk: Desk, group: tuple[str, str], order: Order) -> None:

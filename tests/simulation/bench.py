@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from hydrodask.clock import iso
 from hydrodask.errors import RetryableError
@@ -19,6 +19,8 @@ from tests.simulation.broker import Entry, FakeConsumer, FakeFetcher, FakeProduc
 from tests.simulation.input import PREFIX
 from tests.simulation.platform import BUILDS, FLOW_OF, Fakes, inside, refuse, settings_of
 from tests.simulation.world import START_S, Process, World
+
+T = TypeVar("T")
 
 Source = tuple[str, int]
 
@@ -66,9 +68,12 @@ class Bench(Fakes):
             sources={source: FLOW_OF[source[0]] for source in sources}, builds=self.builds, mode=mode, run=self.run,
         )  # fmt: skip
         self.calls.clear()
-        done = self.process.run(lambda: step(order, surroundings=self.surroundings, desk=self.desk))
-        report: StepReport = self.world.loop.run_until_complete(done)
-        return report
+        return self.do(lambda: step(order, surroundings=self.surroundings, desk=self.desk))
+
+    def do(self, call: Callable[[], T]) -> T:
+        """Do something in the worker's process."""
+        done: T = self.world.loop.run_until_complete(self.process.run(call))
+        return done
 
     def step_over(self, *sources: Source) -> bool:
         """Do a step as a coordinator does: an error that may pass is waited out. Say whether there was none."""

@@ -52,6 +52,7 @@ OWNERS = {
         "hydrodask/stream/",
         "benchmarks/",
     ],
+    "kubernetes": ["hydrodask/doors/daskclusters.py"],
     "llvmlite": ["hydrodask/ingest/gather.py"],
     "numba": ["hydrodask/kernels.py", "hydrodask/ingest/gather.py"],  # which has its lowest layer
     "numpy": ["hydrodask/", "benchmarks/"],  # columns are everywhere
@@ -74,6 +75,7 @@ OWNERS = {
     "streamz": ["flows/", "hydrodask/stream/", "benchmarks/peers/hydrodask/"],  # the graphs
     "tornado": ["hydrodask/doors/guard.py"],
     "typer": ["hydrodask/cli/"],
+    "urllib3": ["hydrodask/doors/daskclusters.py"],  # the errors of kubernetes' client
     "xgboost": ["hydrodask/learn/boosted.py"],
     "yaml": ["hydrodask/settings/load.py", "hydrodask/cli/cluster/preflight.py"],  # which reads what helm renders
 }

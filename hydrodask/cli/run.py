@@ -37,7 +37,8 @@ def run(
     profile: Profile = None,
     sets: Sets = None,
     cluster: Annotated[
-        str | None, typer.Option(help="tls://… (or tcp://… on this machine) of a Dask scheduler.", show_default=False)
+        str | None,
+        typer.Option(help="tls://… of a Dask scheduler (here tcp://…), or kubernetes[:NAME].", show_default=False),
     ] = None,
     source: Annotated[str | None, typer.Option(help="simulator, recording:DIR or none.", show_default=False)] = None,
     speed: Annotated[

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hydrodask.doors.daskclusters import named
 from hydrodask.doors.hosts import is_loopback
 from hydrodask.errors import ConfigError, HydrodaskError, UnreachableError, sentence
 from hydrodask.settings.model import Cluster
@@ -38,6 +39,8 @@ _TLS = {
 def check(cluster: Cluster) -> str:
     """Say how the scheduler of others is reached. Raises ConfigError for an address or files that can't be right."""
     address = str(cluster.address)
+    if named(address) is not None:
+        return _by_name(cluster)
     scheme, host = _parts(address)
     if scheme not in _ENCRYPTED:
         if cluster.ca_file is not None:
@@ -51,6 +54,26 @@ def check(cluster: Cluster) -> str:
             )
         return f"{address}, not encrypted"
     return f"{address}, with the certificate in {_checked(_files(cluster))['cert_file']}"
+
+
+def _by_name(cluster: Cluster) -> str:
+    """Say how the scheduler of a DaskCluster will be reached. Raises ConfigError as `check` does."""
+    if encrypted(cluster):
+        return f"{cluster.address}, with the certificate in {_checked(_files(cluster))['cert_file']}"
+    if not cluster.insecure:
+        raise ConfigError(
+            f"cluster.address has value {cluster.address!r}: without TLS whoever is on the way runs code as this user; "
+            "want cluster.ca_file, cert_file and key_file, or cluster.insecure: true"
+        )
+    return f"{cluster.address}, not encrypted"
+
+
+def encrypted(cluster: Cluster) -> bool:
+    """Say whether there is a login by certificate: ours, or that of Dask's own settings."""
+    try:
+        return bool(_files(cluster))
+    except ConfigError:
+        return False
 
 
 def dask_settings(cluster: Cluster) -> dict[str, object]:

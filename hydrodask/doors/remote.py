@@ -16,7 +16,8 @@ from distributed.comm import connect
 from distributed.security import Security
 
 from hydrodask import clock
-from hydrodask.doors.login import connecting, dask_settings
+from hydrodask.doors.daskclusters import located, named
+from hydrodask.doors.login import connecting, dask_settings, encrypted
 from hydrodask.errors import ConfigError, UnreachableError
 from hydrodask.settings.model import Cluster
 
@@ -31,6 +32,18 @@ EVERY_S = 1.0
 log = logging.getLogger(__name__)
 
 
+async def find(settings: Cluster) -> Cluster:
+    """Return the settings with the address of the scheduler, also of one that they only name; see `daskclusters`.
+
+    Raises ConfigError and UnreachableError.
+    """
+    if settings.address is None or named(settings.address) is None:
+        return settings
+    scheme = "tls" if encrypted(settings) else "tcp"
+    address = await asyncio.to_thread(located, settings.address, scheme)
+    return settings.model_copy(update={"address": address})
+
+
 def client(settings: Cluster, **options: Any) -> Client:
     """Return a client of the scheduler at `settings.address`, for use after `workers` and inside of `connecting`."""
     # Whose versions differ, and whether that matters, a run and `doctor` say in a sentence; Dask prints a table.
@@ -40,6 +53,7 @@ def client(settings: Cluster, **options: Any) -> Client:
 
 async def workers(settings: Cluster, *, timeout_s: float = CONNECT_S) -> int:
     """Return how many workers the scheduler has. Raises ConfigError and UnreachableError, with a sentence."""
+    settings = await find(settings)
     login = Security(**dask_settings(settings)).get_connection_args("client")
     with connecting(settings):
         comm = await connect(settings.address, timeout=timeout_s, **login)
@@ -58,6 +72,7 @@ async def workers(settings: Cluster, *, timeout_s: float = CONNECT_S) -> int:
 @asynccontextmanager
 async def visiting(settings: Cluster) -> AsyncIterator[Client]:
     """Give a client for a few questions. Raises ConfigError and UnreachableError, with a sentence."""
+    settings = await find(settings)
     await workers(settings)
     with connecting(settings):
         visitor = await client(settings, asynchronous=True, set_as_default=False)

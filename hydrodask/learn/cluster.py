@@ -42,8 +42,9 @@ def training_cluster(settings: Settings) -> Iterator[Client]:
             client = Client(cluster, timeout=CONNECT_S)
         else:
             asyncio.run(remote.wait(settings.cluster, settings.step.patience))
-            with connecting(settings.cluster):
-                client = remote.client(settings.cluster)
+            found = asyncio.run(remote.find(settings.cluster))
+            with connecting(found):
+                client = remote.client(found)
         try:
             yield client
         finally:

@@ -232,6 +232,7 @@ class DaskCluster:
 
 async def _client(settings: Cluster, *, timeout_s: float = remote.CONNECT_S) -> Client:
     """Return a client of a scheduler of others. Raises UnreachableError and ConfigError."""
+    settings = await remote.find(settings)
     await remote.workers(settings, timeout_s=timeout_s)
     with connecting(settings):
         return await remote.client(settings, asynchronous=True, set_as_default=False)

@@ -7,10 +7,12 @@ import importlib
 import json
 import pkgutil
 import py_compile
+import re
 import sys
 from pathlib import Path
 
 SOURCES = Path("/tmp/sources.json")  # noqa: S108  # the image's own, and gone when it is made
+ADDRESS = re.compile(rb"(?<= at 0x)[0-9a-f]+(?=>)")
 PLATFORM = ["dask.__main__", "distributed.cli.dask_scheduler", "distributed.cli.dask_worker", "distributed.nanny"]
 PLATFORM += ["hydrodask.", "flows."]
 
@@ -38,6 +40,12 @@ def compile_all(paths: list[str]) -> None:
         py_compile.compile(path, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 
 
+def forget_addresses(folder: Path) -> None:
+    """Take out of compiled kernels where functions were in memory: numba keeps notes on their sources that say so."""
+    for path in folder.glob("kernels-*/*.nbc"):
+        path.write_bytes(ADDRESS.sub(lambda found: b"0" * len(found[0]), path.read_bytes()))
+
+
 def main() -> None:
     """Do one of three tasks, each in a process of its own, so that what it makes does not depend on the others."""
     task, *names = sys.argv[1:]
@@ -47,6 +55,7 @@ def main() -> None:
         compile_all(json.loads(SOURCES.read_text(encoding="utf-8"))["sources"])
     elif task == "kernels":
         importlib.import_module("hydrodask.stream.warm").warm_up()
+        forget_addresses(Path(importlib.import_module("hydrodask").__path__[0]) / "__pycache__")
 
 
 main()

@@ -39,7 +39,7 @@ class Platform:
         """Install the chart in an empty cluster; return how many seconds it took until the driver was ready."""
         self.kit.kubectl("create", "namespace", NAME)
         self.kit.kubectl("label", "namespace", NAME, "pod-security.kubernetes.io/enforce=restricted")
-        self._store(recording)
+        self.store(recording)
         began_s = clock.monotonic_s()
         self._helm("install")
         self.kit.until("the driver is ready", lambda: self.ready("driver") == 1, READY_S)
@@ -127,7 +127,7 @@ class Platform:
         argv = ("helm", verb, NAME, str(CHART), "--namespace", NAME, "--values", str(VALUES), "--values=-")
         self.kit.inside(*argv, stdin=values)
 
-    def _store(self, recording: Path) -> None:
+    def store(self, recording: Path) -> None:
         """Put the recording into a claim: volumes of the kit are folders."""
         self.kit.apply(
             {

@@ -88,10 +88,15 @@ class Release:
         found = self.get("daskclusters.kubernetes.dask.org", namespace=self.namespace)
         return next((one for one in found if one["metadata"]["name"] == self.full), None)
 
-    def installed(self) -> Object | None:
-        """Return what helm knows of the release; None when it is not there."""
-        found: list[Object] = json.loads(self.helm("list", "--all", "--filter", f"^{self.name}$", "--output", "json"))
-        return found[0] if found else None
+    def installed(self) -> bool:
+        """Say whether helm knows the release, whatever its state."""
+        try:
+            self.helm("status", self.name, "--output", "json")
+        except UnreachableError as error:
+            if "not found" in str(error):
+                return False
+            raise
+        return True
 
     def driver(self, *command: str, within_s: float = CALL_S) -> str:
         """Return what a command prints in the driver's pod."""

@@ -9,7 +9,7 @@ import contextlib
 import secrets
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ from hydrodask.settings import Settings, Url
 from hydrodask.store.files import Files
 
 ANSWER_S = 60.0
-"""How long workers may take for an answer: the first one that they give they import for."""
+"""How long workers may take for an answer to `doctor`: they import for their first one. A run has more patience, for in
+a container with a fifth of a processor that takes minutes."""
 
 NAMED_MAX = 3
 """Workers that a finding names; it counts the rest."""
@@ -80,21 +81,25 @@ def workers(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
 async def _look(settings: Settings, *, at_run: bool) -> Seen:
     """Ask scheduler and workers. Raises UnreachableError and ConfigError."""
     async with remote.visiting(settings.cluster) as client:
+        asking = Asking(client, settings.step.patience if at_run else ANSWER_S)
         with _answering(settings):
-            seen = Seen(await asyncio.wait_for(client.scheduler.identity(n_workers=-1), ANSWER_S))
-            versions = await asyncio.wait_for(client.get_versions(), ANSWER_S)
+            seen = Seen(await asking.wait(client.scheduler.identity(n_workers=-1)))
+            versions = await asking.wait(client.get_versions())
             seen.packages = {None: versions["scheduler"]["packages"]}
             seen.packages |= {worker: one["packages"] for worker, one in versions["workers"].items()}
             if not seen.workers or _strangers(seen):
                 return seen
-            seen.states = await _ask(client, there.state)
+            seen.states = await asking.all(there.state)
             if _strangers(seen):
                 return seen
-            seen.strange = await _unseen(client, settings, min(seen.workers))
+            there_are = sorted(worker for worker, state in seen.states.items() if isinstance(state, dict))
+            if not there_are:
+                raise UnreachableError(f"none of the {len(seen.workers)} workers of {settings.cluster.address} answers")
+            seen.strange = await _unseen(asking, settings, there_are[0])
             if not at_run:
-                seen.reached = await _ask(client, there.reaches, settings)
+                seen.reached = await asking.all(there.reaches, settings)
                 with contextlib.suppress(ImportError, AttributeError):  # it needs no hydrodask, but for its page
-                    seen.scheduler = await asyncio.wait_for(client.run_on_scheduler(there.scheduler), ANSWER_S)
+                    seen.scheduler = await asking.wait(client.run_on_scheduler(there.scheduler))
         return seen
 
 
@@ -106,31 +111,42 @@ def _answering(settings: Settings) -> Iterator[None]:
         raise UnreachableError(f"the Dask cluster at {settings.cluster.address} does not answer") from error
 
 
-async def _ask(client: Any, function: Callable[..., Any], *given: Any, workers: list[str] | None = None) -> Any:
-    """Return what a function of `there` returns on each worker, or the error that kept it from that."""
-    return await asyncio.wait_for(client.run(function, *given, workers=workers, on_error="return"), ANSWER_S)
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A client, and how long each answer may take. What is asked are functions of `there`."""
+
+    client: Any
+    limit_s: float
+
+    async def wait(self, answer: Awaitable[Any]) -> Any:
+        """Return an answer. Raises TimeoutError."""
+        return await asyncio.wait_for(answer, self.limit_s)
+
+    async def all(self, function: Callable[..., Any], *given: Any) -> Any:
+        """Return what a function returns on each worker, or the error that kept it from that."""
+        return await self.wait(self.client.run(function, *given, on_error="return"))
+
+    async def one(self, worker: str, function: Callable[..., Any], *given: Any) -> Any:
+        """Return what one worker returns. Raises the error that it has met: a secret may be in no variable there."""
+        answers = await self.wait(self.client.run(function, *given, workers=[worker], on_error="return"))
+        found = answers.get(worker, OSError("it is gone"))
+        if isinstance(found, HydrodaskError):
+            raise type(found)(f"worker {worker}: {found}")
+        if isinstance(found, Exception):
+            raise UnreachableError(f"worker {worker} did not answer: {kind_and_sentence(found)}") from found
+        return found
 
 
-async def _one(client: Any, worker: str, function: Callable[..., Any], *given: Any) -> Any:
-    """Return what one worker returns. Raises the error that it has met: a secret may be in no variable there."""
-    found = (await _ask(client, function, *given, workers=[worker]))[worker]
-    if isinstance(found, HydrodaskError):
-        raise type(found)(f"worker {worker}: {found}")
-    if isinstance(found, Exception):
-        raise UnreachableError(f"worker {worker} did not answer: {kind_and_sentence(found)}") from found
-    return found
-
-
-async def _unseen(client: Any, settings: Settings, worker: str) -> list[str]:
+async def _unseen(asking: Asking, settings: Settings, worker: str) -> list[str]:
     """Write here and let a worker read there, and the other way round; return what it does not see, a sentence each."""
     folders = {"lake": settings.lake_url, "snapshots": settings.snapshots_url}
     name, token, nonce = f".doctor-{uuid.uuid4().hex}", secrets.token_hex(16), secrets.token_bytes(32)
     files = _files(settings)
     rules = settings.detect.rules, load_rules(settings.detect.rules)
     with reach.without_traces(settings), _marks(folders, name, token) as answered:
-        found = await _one(client, worker, there.shared, folders, name, token, rules)
+        found = await asking.one(worker, there.shared, folders, name, token, rules)
         wrong = list(found) or [f"the {key} at {folders[key]} is another one there" for key in answered()]
-    theirs = await _one(client, worker, there.digests, files, nonce)
+    theirs = await asking.one(worker, there.digests, files, nonce)
     for key, path in files.items():
         if theirs[key] != there.digest(path, nonce):
             why = theirs[key] if " " in theirs[key] else "is another file there"

@@ -77,10 +77,16 @@ class Release:
         self.helm("upgrade", "--install", self.name, str(CHART), *forced, *arguments)
 
     def get(self, kind: str, selector: str | None = None, *, namespace: str | None = None) -> list[Object]:
-        """Return the objects of a kind: of all namespaces unless one is named."""
+        """Return the objects of a kind: of all namespaces unless one is named, or of ours who may see no others."""
         where = ["--namespace", namespace] if namespace else ["--all-namespaces"]
         which = ["--selector", selector] if selector else []
-        items: list[Object] = json.loads(self.kubectl("get", kind, *where, *which, "--output", "json"))["items"]
+        try:
+            text = self.kubectl("get", kind, *where, *which, "--output", "json")
+        except UnreachableError as error:
+            if namespace or "forbidden" not in str(error).lower():
+                raise
+            return self.get(kind, selector, namespace=self.namespace)
+        items: list[Object] = json.loads(text)["items"]
         return items
 
     def dask(self) -> Object | None:

@@ -40,6 +40,8 @@ def down(
     if release.installed():
         tools.say("removing what runs")
         release.helm("uninstall", name, "--wait", "--timeout", f"{within}s", within_s=within + 30)
+    where = ["--namespace", namespace, "--selector", release.labels]
+    release.kubectl("delete", "jobs,configmaps", *where, "--ignore-not-found")  # quick-test's are not helm's
     tools.wait_until(lambda: _running(release), within, "not all has ended")
     if data:
         _delete(release, kept)

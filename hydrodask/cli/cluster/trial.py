@@ -11,11 +11,13 @@ import typer
 
 from hydrodask import clock
 from hydrodask.cli.cluster import tools
+from hydrodask.cli.cluster.preflight import manifest_of
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Within
 from hydrodask.cli.common import console
 from hydrodask.errors import HydrodaskError
 
 PROFILE = ("--profile", "/etc/hydrodask/platform.yaml")
+COMPONENT = "app.kubernetes.io/component"
 ANSWER_S = 10.0
 SECONDS = 300
 """Event time that is published, up to now: older than what the rigs have sent before it would be late."""
@@ -82,19 +84,23 @@ def _there(release: Release, kind: str, part: str) -> bool:
 
 
 def _publish(release: Release) -> None:
-    """Run the chart's simulator once, under a name of its own."""
+    """Run the chart's simulator once, under names of its own; a Job of the last time goes."""
     start = clock.iso(clock.now_us() - SECONDS * clock.US_PER_S)
     simulate = ["--rigs", "3", "--speed", "max", "--start", start, "--for", f"{SECONDS}s"]
     sets = ["jobs.simulator.enabled=true", f"jobs.simulator.arguments={{{','.join(simulate)}}}"]
     values = release.helm("get", "values", release.name, "--output", "yaml", "--all")
     arguments = ["--show-only", "templates/jobs.yaml", "--values", "-", *tools.chart_arguments(None, sets)]
-    text = release.helm("template", release.name, str(tools.CHART), *arguments, text=values)
-    release.kubectl("delete", "jobs", "--namespace", release.namespace, "--selector", _simulator(release))
-    release.kubectl("apply", "--namespace", release.namespace, "--selector", _simulator(release), "-f", "-", text=text)
-
-
-def _simulator(release: Release) -> str:
-    return f"{release.labels},app.kubernetes.io/component=simulator"
+    found = manifest_of(release.helm("template", release.name, str(tools.CHART), *arguments, text=values))
+    ours = [one for one in found if one["metadata"]["labels"][COMPONENT] == "simulator"]
+    name = f"{release.full}-quick-test-publish"
+    for one in ours:
+        one["metadata"]["name"] = name
+        for volume in one.get("spec", {}).get("template", {}).get("spec", {}).get("volumes", ()):
+            if "configMap" in volume:
+                volume["configMap"]["name"] = name
+    where = ["--namespace", release.namespace]
+    release.kubectl("delete", "job", name, *where, "--ignore-not-found")
+    release.kubectl("apply", *where, "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": ours}))
 
 
 def _train(release: Release) -> None:

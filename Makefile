@@ -59,7 +59,7 @@ install: $(RUNTIME)  ## make .venv with .venv/bin/hydrodask
 
 lock: $(DEV)  ## pin the newest allowed versions, with hashes (needs uv)
 	uv pip compile --upgrade --generate-hashes --no-emit-index-url --extra build pyproject.toml -o requirements.lock
-	uv pip compile --upgrade --generate-hashes --no-emit-index-url --extra build --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	uv pip compile --upgrade --generate-hashes --no-emit-index-url --extra build --extra s3 --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 sbom: $(DEV)  ## what a platform is made of, with hashes, as CycloneDX: build/sbom.json
 	mkdir -p build

@@ -1,5 +1,6 @@
 """Fixtures that many tests share: real services, a free port, the real data."""
 
+import importlib.util
 import os
 import platform
 import shutil
@@ -19,6 +20,7 @@ from hydrodask.settings.model import Kafka
 from tests.audited import SHARED, Stored, run_embedded, run_real
 from tests.delivery import Delivered, reference, shorten
 from tests.learned import Trained, train_on
+from tests.s3 import S3Server
 
 CI = os.environ.get("CI") == "true"
 """On CI nothing that is missing may pass for a reason to skip."""
@@ -98,6 +100,24 @@ def hdfs_service(folder: Path, data_nodes: int = 2) -> HdfsService:
     )
     service.install(quiet)
     return service
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """Run an S3 server for the whole session. Tests share it: give each its own folder."""
+    there = all(importlib.util.find_spec(name) for name in ("moto", "s3fs"))
+    needs(there=there, what="s3fs and moto are not installed: `make install-dev`")
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """Return the S3 server, which this process and those that it starts know now."""
+    for name, value in s3_server.environ.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
 
 
 @pytest.fixture(scope="session")

@@ -16,12 +16,13 @@ from hydrodask.errors import FatalError, IntegrityError, RetryableError, UsageEr
 from hydrodask.services import HdfsService
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, pack, unpack
+from tests.s3 import BUCKET
 
 SOURCE = ("hydraulic-PS1", 0)
 TABLE = pa.table({"offset": pa.array([4, 5, 7], pa.int64()), "value": [1.5, -0.0, 2.0]})
 
 
-SERVED = [pytest.param(kind, marks=pytest.mark.integration) for kind in ("hdfs", "webhdfs")]
+SERVED = [pytest.param(kind, marks=pytest.mark.integration) for kind in ("hdfs", "webhdfs", "s3")]
 
 
 @pytest.fixture(params=["local", "memory", *SERVED])
@@ -32,6 +33,9 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
         return Files(str(tmp_path))
     if request.param == "memory":
         return Files(f"memory://{name}")
+    if request.param == "s3":
+        request.getfixturevalue("s3")
+        return Files(f"s3://{BUCKET}/tests/{name}")
     hdfs: HdfsService = request.getfixturevalue("hdfs")
     return Files(f"{hdfs.address if request.param == 'hdfs' else hdfs.web}/tests/{name}")
 
@@ -164,8 +168,9 @@ def test_replace_and_remove(files: Files) -> None:
         files.read("s/x")
 
 
+@pytest.mark.parametrize("files", ["local", "memory", *SERVED[:2]], indirect=True)
 def test_unfinished_files_are_no_files(files: Files) -> None:
-    """What a dead writer left under a hidden name is not listed, and can be told."""
+    """What a dead writer left under a hidden name is not listed, and can be told. On S3 it leaves nothing."""
     hidden = files._write_hidden("raw/x.parquet", b"half")
 
     assert files.names("raw") == []

@@ -18,6 +18,8 @@ from fsspec.core import url_to_fs
 from hydrodask import clock, durable
 from hydrodask.background import in_time
 from hydrodask.errors import FatalError, sentence
+from hydrodask.store.contract import FileSystem
+from hydrodask.store.s3 import S3, S3_OPTIONS
 
 HDFS_OPTIONS = {
     # With the defaults a call to a name node that is down blocks for three minutes; with these for 2 to 3 s.
@@ -39,62 +41,6 @@ HDFS_WAIT_S = 30.0
 READ_AGAIN_S = (0.02, 0.04, 0.08, 0.16, 0.32)
 
 _MEMORY_LOCK = threading.Lock()
-
-
-class FileSystem:
-    """A file system as fsspec has it. Paths are absolute. Raises OSError, or RuntimeError from some servers."""
-
-    def __init__(self, fs: fsspec.AbstractFileSystem) -> None:
-        self.fs: Any = fs
-
-    def make_folder(self, path: str) -> None:
-        """Make a folder and those above it; one that is there is fine."""
-        self.fs.makedirs(path, exist_ok=True)
-
-    def write(self, path: str, data: bytes) -> None:
-        """Write a file that nobody else writes."""
-        self.fs.pipe_file(path, data)
-
-    def name(self, hidden: str, final: str) -> None:
-        """Give a file its name in one step. Raises FileExistsError, and changes nothing, if it is taken."""
-        raise NotImplementedError
-
-    def replace(self, hidden: str, final: str) -> None:
-        """Give a file its name in one step, in place of the file that may have it."""
-        self.fs.mv(hidden, final, overwrite=True)
-
-    def read(self, path: str) -> bytes:
-        """Return a file's bytes. Raises FileNotFoundError."""
-        return bytes(self.fs.cat_file(path))
-
-    def find(self, folder: str) -> list[str]:
-        """Return the files at any depth below `folder`, none when it is not there.
-
-        fsspec's own `find` leaves out what it could not list: a server that is down would pass for an empty lake.
-        """
-        self.fs.invalidate_cache()
-        found: list[str] = []
-        folders = [folder or self.fs.root_marker]
-        while folders:
-            try:
-                entries = self.fs.ls(folders.pop(), detail=True)
-            except FileNotFoundError:  # it is gone since its parent was listed, or never was
-                continue
-            found += [entry["name"] for entry in entries if entry["type"] != "directory"]
-            folders += [entry["name"] for entry in entries if entry["type"] == "directory"]
-        return found
-
-    def exists(self, path: str) -> bool:
-        """Say whether there is a file or folder of that name."""
-        try:
-            self.fs.info(path)  # fsspec's own `exists` takes a server that is down for an answer
-        except FileNotFoundError:
-            return False
-        return True
-
-    def remove(self, path: str) -> None:
-        """Delete a file. Raises FileNotFoundError, or not, when it is not there."""
-        self.fs.rm_file(path)
 
 
 class LocalDisk(FileSystem):
@@ -252,7 +198,7 @@ def _nothing() -> None:
 
 def open_file_system(url: str) -> tuple[FileSystem, str]:
     """Return the file system of `url`, and the path on it. Raises FatalError for one that can't commit files."""
-    options: dict[str, str] = {}
+    options: dict[str, Any] = {}
     kind = url.partition("://")[0] if "://" in url else "file"
     if kind == "file":  # a path as it stands: fsspec would take `::` in it for two file systems, one in the other
         bare = url.removeprefix("file://") if url.startswith("file://") else url.removeprefix("file:")
@@ -260,12 +206,19 @@ def open_file_system(url: str) -> tuple[FileSystem, str]:
         return LocalDisk(fsspec.filesystem("file")), os.path.abspath(path)  # noqa: PTH100 - see above
     if kind == "hdfs":
         options = HDFS_OPTIONS
+    elif kind == "s3":
+        options = S3_OPTIONS
     elif kind == "webhdfs" and "@" not in url:
         options = {"user": os.environ.get("HADOOP_USER_NAME") or getpass.getuser()}
     try:
         fs, root = url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
-        raise FatalError(f"could not open file system {url!r}: {sentence(error)}") from error
+        hint = "; pip install 'hydrodask[s3]'" if kind == "s3" and isinstance(error, ImportError) else ""
+        raise FatalError(f"could not open file system {url!r}: {sentence(error)}{hint}") from error
+    if kind == "s3" and "/" not in root:
+        raise FatalError(
+            f"{url!r} is a bucket: name a folder in it, as {url.rstrip('/')}/lake, and it gets a neighbour"
+        )
     protocols = (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
     for known, opened in _KNOWN.items():
         if known in protocols:
@@ -273,4 +226,10 @@ def open_file_system(url: str) -> tuple[FileSystem, str]:
     raise FatalError(f"could not open file system {url!r}: only {', '.join(_KNOWN)} are known to give a name once")
 
 
-_KNOWN: dict[str, type[FileSystem]] = {"file": LocalDisk, "memory": Memory, "hdfs": Hdfs, "webhdfs": WebHdfs}
+_KNOWN: dict[str, type[FileSystem]] = {
+    "file": LocalDisk,
+    "memory": Memory,
+    "hdfs": Hdfs,
+    "webhdfs": WebHdfs,
+    "s3": S3,
+}

@@ -12,7 +12,7 @@ from hydrodask.audit.log import Log
 from hydrodask.audit.verify import Audit
 from hydrodask.ingest.commits import Commits
 from hydrodask.store import files
-from hydrodask.store.filesystems import FileSystem
+from hydrodask.store.contract import FileSystem
 from tests.simulation.broker import FakeConsumer, FakeMessage
 from tests.simulation.stores import FakeDisk
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
-from hydrodask.learn.cluster import workers_of
 from hydrodask.services import MongoService
 from hydrodask.services.ports import free_port
 from hydrodask.settings.model import Kafka
+from hydrodask.stream import step
 from tests.delivery import (
     DaskProcesses,
     Delivered,
@@ -18,13 +18,17 @@ from tests.delivery import (
     assert_same,
     collect,
     documents_of,
-    reach,
     sets_of,
     settings_of,
     until,
 )
 
 pytestmark = [pytest.mark.cluster, pytest.mark.integration]
+
+
+def hosting() -> bool:
+    """Say whether this worker hosts something."""
+    return bool(step._DESK.host and step._DESK.host.partitions)
 
 
 def test_workers_that_are_ended_in_order_hand_their_partitions_over(
@@ -43,12 +47,13 @@ def test_workers_that_are_ended_in_order_hand_their_partitions_over(
             dask.start_worker("--preload", "hydrodask.stream.preload", nanny=True)
         client.wait_for_workers(3, timeout=120)
         with Driver(sets, tmp_path / "log", *options, dask.address, source=f"recording:{short}") as driver:
-            reach(driver, settings, 5000)
+            until(lambda: list(client.run(hosting).values()) == [True] * 3, "all have something to hand over")
             dask.workers[0].send_signal(signal.SIGTERM)
             until(lambda: len(handed()) == 1, "the first has handed over")
-            assert dask.workers[0].wait(60) == 0
-            client.retire_workers([min(workers_of(client))])
+            still = client.run(hosting, on_error="return")
+            client.retire_workers([next(worker for worker, hosts in still.items() if hosts is True)])
             until(lambda: len(handed()) == 2, "the second has handed over")
             assert driver.wait() == 0
+            assert dask.workers[0].wait(60) == 0
     assert [text for text in handed() if not re.search(r": [1-9]\d* partitions are handed over", text)] == []
     assert_same(collect(settings), wanted)

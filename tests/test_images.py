@@ -151,7 +151,9 @@ def test_the_image_without_training_is_closed() -> None:
     names = set(roots.stream_names())
     plots = {"contourpy", "narwhals", "pillow", "xyzservices"}  # Bokeh asks for them, for plots that our page has not
     versions = read_lock(roots.LOCK.read_text(encoding="utf-8"))
-    assert names <= versions.keys()
+    assert names | set(roots.S3_SHARED) <= versions.keys()
+    assert set(roots.S3) <= read_lock(roots.DEV_LOCK.read_text(encoding="utf-8")).keys()
+    names |= {*roots.S3, *roots.S3_SHARED}
     assert names & LEARNING == set()
     missing = []
     for name in names:

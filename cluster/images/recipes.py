@@ -30,7 +30,7 @@ def _ours(names: Collection[str] | None, lacks: Sequence[str], bytes_max: int) -
     return Recipe(
         tag="dev",
         debian=roots.PYTHON,
-        parts=[partial(roots.python_packages, names=names), roots.hydrodask, partial(roots.compiled, lacks=lacks)],
+        parts=[partial(roots.platform_packages, names=names), roots.hydrodask, partial(roots.compiled, lacks=lacks)],
         bytes_max=bytes_max,
         user="10001:10001",
         command=["hydrodask", "--help"],

@@ -19,6 +19,13 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
 LOCK = REPOSITORY / "requirements.lock"
 PACKAGES = Path("usr/local/lib/python3.11/dist-packages")
+DEV_LOCK = REPOSITORY / "requirements-dev.lock"
+S3 = ("aiobotocore", "aioitertools", "botocore", "jmespath", "s3fs", "wrapt")
+"""The extra `s3`, which only the lock of developers pins; and what else it needs that no training may have brought."""
+S3_SHARED = (
+    *("aiohappyeyeballs", "aiohttp", "aiosignal", "attrs", "frozenlist", "multidict", "propcache", "python-dateutil"),
+    *("six", "yarl"),
+)
 BUILD_TOOLS = ("editables", "hatchling", "packaging", "pathspec", "pluggy", "trove-classifiers")
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -111,11 +118,19 @@ def _settle(root: Path) -> None:
         (root / "usr/bin/python3").symlink_to("python3.11")
 
 
-def python_packages(
-    root: Path, lock: Path = LOCK, names: Collection[str] | None = None, *, pages: bool = False
-) -> None:
-    """Install what a lock pins by hashes, or of that only the `names`; nothing is compiled and nothing looked up."""
-    text = only(lock.read_text(encoding="utf-8"), names)
+def platform_packages(root: Path, names: Collection[str] | None = None) -> None:
+    """Install what the platform's lock pins, or of that only the `names`, and the extra for object stores."""
+    text = only(LOCK.read_text(encoding="utf-8"), None if names is None else {*names, *S3_SHARED})
+    _python_packages(root, text + only(DEV_LOCK.read_text(encoding="utf-8"), S3), pages=False)
+
+
+def python_packages(root: Path, lock: Path, *, pages: bool) -> None:
+    """Install what a lock pins by hashes."""
+    _python_packages(root, only(lock.read_text(encoding="utf-8"), None), pages=pages)
+
+
+def _python_packages(root: Path, text: str, *, pages: bool) -> None:
+    """Install the entries of a lock; nothing is compiled and nothing looked up."""
     folder = once("packages", text.encode(), lambda folder: _pip(text, folder))
     shutil.copytree(folder, root / PACKAGES, symlinks=True, dirs_exist_ok=True)
     trimming.trim(root / PACKAGES, pages=pages)

@@ -30,6 +30,10 @@ PAGES = "mlflow/server/js"
 SCRIPTS = "bokeh/server/static/js"
 
 
+SERVICES = ("s3", "sso", "sso-oidc", "sts")
+"""Of the hundreds that botocore describes: the store, and how one logs in to it."""
+
+
 def trim(packages: Path, *, pages: bool = False) -> None:
     """Remove from a folder of Python packages what is not needed; with `pages` MLflow's pages stay."""
     for pattern in FOLDERS if pages else (*FOLDERS, PAGES):
@@ -41,6 +45,9 @@ def trim(packages: Path, *, pages: bool = False) -> None:
             path.unlink(missing_ok=True)
     for minified in sorted((packages / SCRIPTS).glob("*.min.js")):
         minified.with_name(minified.name.replace(".min.js", ".js")).unlink(missing_ok=True)
+    for service in sorted((packages / "botocore/data").glob("*/")):
+        if service.is_dir() and service.name not in SERVICES:
+            shutil.rmtree(service)
     _strip(packages)
 
 

@@ -166,7 +166,9 @@ envFrom:
 {{- $needs := list -}}
 {{- if .Values.kafka.enabled }}{{ $needs = append $needs (include "hydrodask.kafka.bootstrap" . | splitList "," | first) }}{{ end -}}
 {{- if .Values.mongodb.enabled }}{{ $needs = append $needs (printf "%s:27017" (include "hydrodask.host" (list . "storage" "mongodb"))) }}{{ end -}}
-{{- if .Values.hdfs.enabled }}{{ $needs = append $needs (printf "%s:8020" (include "hydrodask.host" (list . "storage" "namenode"))) }}{{ end -}}
+{{- if .Values.hdfs.enabled }}{{ $needs = append $needs (printf "%s:8020" (include "hydrodask.host" (list . "storage" "namenode"))) }}
+{{- /* A name node takes no file while it has no data node. */ -}}
+{{- $needs = append $needs (printf "%s-datanode-0.%s:9866" (include "hydrodask.name" .) (include "hydrodask.host" (list . "storage" "datanode"))) }}{{ end -}}
 {{- if .Values.mlflow.enabled }}{{ $needs = append $needs (printf "%s:5000" (include "hydrodask.host" (list . "storage" "mlflow"))) }}{{ end -}}
 {{- toJson $needs -}}
 {{- end -}}

@@ -87,9 +87,9 @@ def _publish(release: Release) -> None:
     """Run the chart's simulator once, under names of its own; a Job of the last time goes."""
     start = clock.iso(clock.now_us() - SECONDS * clock.US_PER_S)
     simulate = ["--rigs", "3", "--speed", "max", "--start", start, "--for", f"{SECONDS}s"]
-    sets = ["jobs.simulator.enabled=true", f"jobs.simulator.arguments={{{','.join(simulate)}}}"]
+    job = json.dumps({"enabled": True, "arguments": simulate})
     values = release.helm("get", "values", release.name, "--output", "yaml", "--all")
-    arguments = ["--show-only", "templates/jobs.yaml", "--values", "-", *tools.chart_arguments(None, sets)]
+    arguments = ["--show-only", "templates/jobs.yaml", "--values", "-", "--set-json", f"jobs.simulator={job}"]
     found = manifest_of(release.helm("template", release.name, str(tools.CHART), *arguments, text=values))
     ours = [one for one in found if one["metadata"]["labels"][COMPONENT] == "simulator"]
     name = f"{release.full}-quick-test-publish"

@@ -42,14 +42,16 @@ def upgrade(
     _below(json.loads(release.helm("get", "values", name, "--all", "--output", "json"))["images"]["registry"], parts)
     old = image_of(the_cluster(release)["spec"]["worker"])
     change(release, image=image)
-    workers = [one["metadata"]["name"] for one in release.get("deployments", release.workers, namespace=namespace)]
-    for number, worker in enumerate(sorted(workers), 1):
+    found = release.get("deployments", release.workers, namespace=namespace)
+    workers = {one["metadata"]["name"]: image_of(one["spec"]["template"]) for one in found}
+    for number, (worker, before) in enumerate(sorted(workers.items()), 1):
         tools.say(f"worker {number} of {len(workers)}")
         try:
             _roll(release, worker, "worker", image, within)
         except HydrodaskError as error:
-            _back(release, worker, old)
-            raise HydrodaskError(f"{image} was not taken by {worker}, which has {old} again: {error}") from error
+            change(release, image=old)
+            _set(release, worker, "worker", before)
+            raise HydrodaskError(f"{image} was not taken by {worker}, which has {before} again: {error}") from error
         tools.wait_until(lambda: _not_working(release, len(workers)), within, "the driver has not all workers back")
     tools.say("scheduler")
     _roll(release, f"{release.full}-scheduler", "scheduler", image, within)
@@ -85,9 +87,13 @@ def _below(registry: str, parts: dict[str, str]) -> dict[str, str]:
 
 
 def _roll(release: Release, deployment: str, container: str, image: str, within: int) -> None:
+    _set(release, deployment, container, image)
+    tools.wait_until(lambda: _rolling(release, deployment, image), within, f"{deployment} does not start")
+
+
+def _set(release: Release, deployment: str, container: str, image: str) -> None:
     where = ["--namespace", release.namespace]
     release.kubectl("set", "image", f"deployment/{deployment}", f"{container}={image}", *where)
-    tools.wait_until(lambda: _rolling(release, deployment, image), within, f"{deployment} does not start")
 
 
 def _rolling(release: Release, deployment: str, image: str) -> str:
@@ -110,11 +116,6 @@ def _rolling(release: Release, deployment: str, image: str) -> str:
 def _named(pod: Object, deployment: str) -> bool:
     """Say whether a pod is of a Deployment: the operator's selectors are the same for all workers."""
     return str(pod["metadata"]["name"]).startswith(f"{deployment}-")
-
-
-def _back(release: Release, worker: str, old: str) -> None:
-    change(release, image=old)
-    release.kubectl("set", "image", f"deployment/{worker}", f"worker={old}", "--namespace", release.namespace)
 
 
 def _not_working(release: Release, workers: int) -> str:

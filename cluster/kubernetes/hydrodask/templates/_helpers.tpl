@@ -98,11 +98,11 @@ securityContext:
 resources: {{- toYaml (index . 1) | nindent 2 }}
 {{- end -}}
 
-{{/* An init container that waits until addresses take connections: (list $ ADDRESSES). */}}
+{{/* An init container that waits until addresses take connections: (list $ ADDRESSES [IMAGE]). */}}
 {{- define "hydrodask.wait" -}}
 {{- $root := index . 0 -}}
 - name: wait
-  image: {{ include "hydrodask.tools" $root }}
+  image: {{ gt (len .) 2 | ternary (last .) (include "hydrodask.tools" $root) }}
   {{- include "hydrodask.container" (list $root (dict "limits" (dict "cpu" "200m" "memory" "64Mi") "requests" (dict "cpu" "20m" "memory" "32Mi"))) | nindent 2 }}
   command: [python3, -c, {{ $root.Files.Get "files/wait.py" | quote }}]
   args: {{ toJson (index . 1) }}

@@ -10,7 +10,6 @@ from hydrodask.cli.cluster.up import MADE
 from hydrodask.cli.common import console
 from hydrodask.errors import UsageError
 
-DATA = "app.kubernetes.io/component=data"
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
@@ -84,7 +83,7 @@ def reset_data(
 
 def _claims(release: Release) -> list[Object]:
     """Return the claims of the release: those of its StatefulSets, and the lake's."""
-    return release.get("persistentvolumeclaims", f"{release.labels},{DATA}")
+    return release.get("persistentvolumeclaims", release.labels)
 
 
 def _kept(release: Release) -> list[Object]:

@@ -181,9 +181,8 @@ def test_default_platform_that_was_killed_is_found_whole(tmp_path: Path) -> None
     fine(verify(effective))
 
 
-@pytest.mark.parametrize("kept", ["nothing", "a snapshot", "files"])
-def test_documents_of_rows_that_went_with_the_broker_are_no_fault(tmp_path: Path, kept: str) -> None:
-    """Killed behind what is kept of a sensor, when all its windows are judged. What was not judged is named."""
+def killed(tmp_path: Path, kept: str, *, saved: bool = True) -> Settings:
+    """Let a platform judge windows of which nothing is kept, or half; `saved` the state of who has judged them, too."""
     settings = load(sets=[f"data_dir={tmp_path}"], environ={})[0]
     monitor, alert = (
         Life(settings, topic=f"hydraulic-{topic}", flow=flow, url=str(tmp_path))
@@ -202,9 +201,26 @@ def test_documents_of_rows_that_went_with_the_broker_are_no_fault(tmp_path: Path
     rows = [one.value for one in monitor.published if one.topic == "hydraulic-analytics"]
     alert.feed(messages_of(rows, topic="hydraulic-analytics", first=0, stamp_ms=STAMP_MS))
     alert.commit()
-    alert.save()
+    if saved:
+        alert.save()
     with closing(open_documents(settings)) as store:
         store.write(alert.changes)
+    return settings
+
+
+def test_documents_that_nothing_kept_tells_of_are_no_fault(tmp_path: Path) -> None:
+    """Killed before the first snapshot of all: not even the rig is known."""
+    results = verify(killed(tmp_path, "nothing", saved=False))
+
+    assert fine(results)
+    assert results["documents"].looked_at["ahead"] == results["documents"].looked_at["documents"] > 0
+
+
+@pytest.mark.parametrize("kept", ["nothing", "a snapshot", "files"])
+def test_documents_of_rows_that_went_with_the_broker_are_no_fault(tmp_path: Path, kept: str) -> None:
+    """Killed behind what is kept of a sensor, when all its windows are judged. What was not judged is named."""
+    settings = killed(tmp_path, kept)
+    with closing(open_documents(settings)) as store:
         found = store.find("anomalies", {"provisional": False}, limit=1000, newest_first="window_start")
         before = verify(settings)
         invented = found[0]

@@ -95,7 +95,8 @@ class Comparing:
 
     def _of_nobody(self, body: Body) -> str:
         """Return why nobody can have written a document: its rig has sent nothing, its revision is of no record."""
-        if body["rig"] not in self.implied.rigs and not self.moving():
+        unheard = self.implied.unheard and body["revision"] >= self.implied.judged_end
+        if body["rig"] not in self.implied.rigs and not unheard and not self.moving():
             return f"there is no rig {body['rig']!r}"
         if body["revision"] >= self.implied.revisions_end and not self.moving():
             return f"its revision is {body['revision']}, and no record of that number can be there yet"

@@ -42,6 +42,8 @@ class Components:
     """The start of the newest cycle of each rig that was judged."""
     opened: int = 0
     """How many incidents there were, as the snapshots say."""
+    unheard: bool = False
+    """Whether there may be rigs of which nothing is known."""
     keep: bool = True
     """Whether documents stay for ever, so that each of them is there."""
     seen: set[Key] = field(default_factory=set)
@@ -102,7 +104,7 @@ class Components:
         if target is None or body.get("_id") != f"{rig}/{name}":
             yield f"its component is {name!r}, its id {body.get('_id')!r}"
             return
-        if rig not in self.rigs:
+        if rig not in self.rigs and not self.unheard:
             yield f"there is no rig {rig!r}"
             return
         if not isinstance(revision, int) or time_of(body.get("time")) != revision + CYCLE_US:
@@ -137,7 +139,7 @@ class Components:
         begun = str(body.get("_id")).removeprefix(f"{rig}/{name}/{COMPONENT}/")
         if target is None or not target.component or time_of(begun) is None:
             yield f"its component is {name!r}, its id {body.get('_id')!r}"
-        elif rig not in self.rigs:
+        elif rig not in self.rigs and not self.unheard:
             yield f"there is no rig {rig!r}"
         elif opened_us is None or first_us is None or not first_us < (time_of(begun) or 0) <= opened_us:
             yield f"it was opened at {body.get('opened_at')} for cycles from {body.get('first_window')} on"

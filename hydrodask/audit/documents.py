@@ -56,6 +56,8 @@ class Implied:
         """No record has this offset yet, nor a larger one."""
         self.judged_end = 0
         """The offset up to which the newest snapshots have judged, where the lake stands in for the topic."""
+        self.ended = False
+        """Whether those snapshots are the last word of a run that was stopped."""
         self.judged_us: dict[tuple[str, str], tuple[int, int]] = {}
         """The newest final window, start and end, of each rig's sensor of which those snapshots know."""
         self.provisional: dict[tuple[str, str, str], tuple[dict[int, float], int | None]] = {}
@@ -130,6 +132,11 @@ class Implied:
         start_us = parse_iso(str(body.get("window_start") or body.get("first_window")))
         there = start_us == open_us if collection == "incidents" else values.get(start_us) == body.get("value")
         return "" if there else "the newest snapshot knows nothing of it, or another value"
+
+    @property
+    def unheard(self) -> bool:
+        """Whether there may be rigs of which nothing is known: those of rows that came after the newest snapshots."""
+        return not self.replayed and not self.ended
 
     def settled(self) -> None:
         """Forget the revisions of documents that are gone: no row of an earlier one comes any more."""

@@ -42,6 +42,7 @@ def replay_lake(parts: list[Part], judging: list[Part], settings: Settings, impl
         criteria[now.digest] = now
     offsets = [part.newest.offset for part in judging if part.newest is not None]
     implied.judged_end = min(offsets, default=0)
+    implied.ended = all(part.newest is not None and bool(part.newest.state.get("ended")) for part in judging)
     implied.revisions_end = base_above(max(offsets, default=0) + 1)
     implied.known |= set(list(criteria)[:1])
     detector, number = Detector.by(next(iter(criteria.values()), Criteria.of(settings))), 0

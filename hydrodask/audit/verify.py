@@ -215,7 +215,7 @@ class Audit:
     def _components(self, implied: docs.Implied, *, keep: bool) -> Components:
         """Return who looks at documents of components, with what the newest snapshots know of them."""
         scoring = self.parts["score"]
-        components = Components(implied.rigs, self.results["documents"], keep=keep)
+        components = Components(implied.rigs, self.results["documents"], keep=keep, unheard=implied.unheard)
         moved = self.log is not None and self._moved(scoring)
         for part in scoring:
             if part.newest is not None:

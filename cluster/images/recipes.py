@@ -51,7 +51,7 @@ def _server(tag: str, part: Part, user: int, *command: str, debian: Sequence[str
 
 RECIPES = {
     "hydrodask": _ours(None, (), 900_000_000),
-    "hydrodask-stream": _ours(roots.stream_names(), LEARNING, 600_000_000),
+    "hydrodask-stream": _ours(roots.stream_names(), LEARNING, 620_000_000),
     "kafka": _server("4.4.0", servers.kafka, 1000, "/opt/kafka/bin/kafka-server-start.sh"),
     "hadoop": _server("3.5.0", servers.hadoop, 1000, "hdfs"),
     "mongo": _server("6.0.5", servers.mongo, 999, "mongod", debian=servers.MONGODB),

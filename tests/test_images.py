@@ -195,3 +195,5 @@ def test_the_containerfile_makes_the_same() -> None:
     # Nothing but pins decides what is in it: no pip without hashes, no secret that would stay in a layer.
     assert [line for line in text.splitlines() if re.match(r"(ADD|ARG .*(PASSWORD|TOKEN|SECRET|KEY))", line)] == []
     assert "pip install" not in text
+    copied = {word for line in stages[0] if line.startswith("COPY") for word in line.split()}
+    assert {roots.LOCK.name, roots.DEV_LOCK.name, "pyproject.toml", "cluster", "hydrodask"} <= copied

@@ -250,13 +250,15 @@ def test_a_run_refuses_before_it_makes_a_topic(
     kafka: Kafka, mongodb: MongoService, others: str, tmp_path: Path
 ) -> None:
     """A lake that the worker does not see: one line, exit code 3, and Kafka has not heard of us."""
-    sets = sets_of(kafka, Path("hydrodask-data"), "refused", *documents_of(mongodb))
+    sets = sets_of(kafka, Path("hydrodask-data"), "not-begun", *documents_of(mongodb))
     with Driver(sets, tmp_path / "log", "--cluster", others, cwd=tmp_path) as driver:
         assert driver.wait() == 3
         line = driver.output.splitlines()[-1]
 
     assert "lake at hydrodask-data/lake is another one there" in line
-    assert not [topic for topic in clients.connect(clients.admin(kafka), kafka).topics if topic.startswith("refused-")]
+    assert not [
+        topic for topic in clients.connect(clients.admin(kafka), kafka).topics if topic.startswith("not-begun-")
+    ]
 
 
 @pytest.mark.integration
@@ -264,7 +266,7 @@ def test_doctor_looks_at_a_cluster_of_others(kafka: Kafka, mongodb: MongoService
     """Versions, memory, preloads, shared folders, and what each worker reaches; what it does not is named."""
     mongo = documents_of(mongodb)
     away = f"learn.mlflow=http://127.0.0.1:{find_free_port()}"
-    sets = sets_of(kafka, tmp_path / "data", "seen", *mongo, f"cluster.address={others}", "source.kind=none", away)
+    sets = sets_of(kafka, tmp_path / "data", "looked-at", *mongo, f"cluster.address={others}", "source.kind=none", away)
     load(sets=sets, environ={})
     states = {one.check: (one.state, one.text) for one in check_up(profile=None, sets=sets)}
 

@@ -283,3 +283,21 @@ def test_each_module_says_what_it_promises() -> None:
     silent = [name_of(path) for path, tree in trees() if not (ast.get_docstring(tree) or "").strip()]
 
     assert silent == []
+
+
+def test_no_two_tests_share_topics() -> None:
+    """A test's name is its topics and group on the session's Kafka: who comes second would find those of the first."""
+    users: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for test in [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]:
+            for call in ast.walk(test):
+                match call:
+                    case ast.Call(
+                        func=ast.Name(id="settings_of" | "sets_of" | "run_real"),
+                        args=[_, _, ast.Constant(value=str(name)), *_],
+                    ):
+                        users.setdefault(name, set()).add(f"{path.stem}.{test.name}")
+
+    assert len(users) > 40
+    assert not {name: found for name, found in users.items() if len(found) > 1}

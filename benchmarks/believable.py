@@ -17,10 +17,10 @@ from hydrodask.ingest.simulator.faults import ComponentFault, Fault, FaultPlan
 from hydrodask.ingest.simulator.inputs import HEALTHY, LEVELS
 from hydrodask.ingest.simulator.rig import Rig
 from hydrodask.ingest.simulator.shapes import load_shapes
-from hydrodask.learn.batch import champions
 from hydrodask.learn.features import HIGH, LOW, MEAN, SEGMENTS, Cycles
 from hydrodask.learn.registry import Registry
-from hydrodask.learn.scoring import score
+from hydrodask.learn.score.asking import score
+from hydrodask.learn.score.batch import champions
 from hydrodask.records import Float64
 from hydrodask.settings import load
 

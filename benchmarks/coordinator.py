@@ -13,13 +13,13 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from benchmarks.results import save
-from flows import FLOWS
 from hydrodask import clock
 from hydrodask.channels import SENSORS
+from hydrodask.driver.coordinator import Coordinator
+from hydrodask.flows import FLOWS
+from hydrodask.protocol.order import Order
 from hydrodask.reports import LATENCY_BUCKETS_S, PartitionReport, StepReport
 from hydrodask.settings import Settings
-from hydrodask.stream.coordinator import Coordinator
-from hydrodask.stream.order import Order
 
 FLEETS = ((1, 17), (10, 1_000), (100, 10_000), (1_000, 100_000))
 SECONDS = 20.0
@@ -43,7 +43,7 @@ class Workers:
         """Return nobody: nobody is short of memory here."""
         return {}
 
-    async def memory(self, _worker: str) -> str:
+    async def memory(self, _worker: str, *, died: bool = False) -> str:  # noqa: ARG002
         """Say nothing: nobody is short of memory here."""
         return ""
 
@@ -97,14 +97,14 @@ async def measure(workers: int, partitions: int, seconds: float) -> dict[str, An
     )
     began_s, began_cpu_s = clock.monotonic_s(), time.process_time()
     running = asyncio.create_task(one.run())
-    while len(one.board.overview.partitions) < partitions and clock.monotonic_s() < began_s + 20 * seconds:  # noqa: ASYNC110
+    while len(one.tracker.overview.partitions) < partitions and clock.monotonic_s() < began_s + 20 * seconds:  # noqa: ASYNC110
         await asyncio.sleep(0.2)
     settled_s, settle_cpu_s = clock.monotonic_s() - began_s, time.process_time() - began_cpu_s
     steps, from_s, from_cpu_s = fake.steps, clock.monotonic_s(), time.process_time()
     await asyncio.sleep(seconds)
     took_s = clock.monotonic_s() - from_s
     cores, steps = (time.process_time() - from_cpu_s) / took_s, fake.steps - steps
-    hosted = len(one.board.overview.partitions)
+    hosted = len(one.tracker.overview.partitions)
     running.cancel()
     assert fake.last is not None
     return {

@@ -25,8 +25,8 @@ from benchmarks.processes import usage
 from benchmarks.results import save
 from benchmarks.throughput import TEN_CYCLES, fill
 from hydrodask import clock
+from hydrodask.driver.cluster import DaskCluster
 from hydrodask.settings.model import Cluster
-from hydrodask.stream.cluster import DaskCluster
 
 WAYS = {"plain": "cluster.insecure=true", "tls": "cluster.insecure=false"}
 TRIPS = 500

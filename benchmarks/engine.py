@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.processes import Usage, usage
 from hydrodask import clock
-from hydrodask.cli.datadir import DataDir
-from hydrodask.cli.platform import Platform
+from hydrodask.run.datadir import DataDir
+from hydrodask.run.platform import Platform
 from hydrodask.settings import Settings, load
 
 SAMPLE_S = 0.2
@@ -57,7 +57,7 @@ async def _run(settings: Settings, folder: Path, broker_pids: set[int]) -> Measu
             watching = asyncio.create_task(_watch(platform, measured, usage(without=broker_pids), broker_pids))
             await platform.run(seconds=600.0, until_idle=True)
             await watching
-            overview = platform.coordinator.board.overview
+            overview = platform.coordinator.tracker.overview
             measured.stage_s = {k: round(v, 3) for k, v in overview.stage_s.items()}
             names = ("consumed", "kept", "late", "dead", "windows", "cycles", "files", "file_bytes")
             measured.totals = {name: overview.total(name) for name in names}
@@ -80,7 +80,7 @@ async def _watch(platform: Platform, measured: Measured, before: Usage, broker_p
             ends = {s: e for s, e in every.items() if flows[s] == "monitor"}
         now = usage(without=broker_pids)
         measured.memory_mib.append(round(now.memory_mib, 1))
-        seen = coordinator.board.overview.partitions
+        seen = coordinator.tracker.overview.partitions
         if ends and all(s in seen and seen[s].committed >= end for s, end in ends.items()):
             measured.seconds = clock.monotonic_s() - began_s
             measured.cpu_s = now.cpu_s - before.cpu_s

@@ -22,7 +22,7 @@ from hydrodask.ingest.recording import Recording
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import Consumer, KafkaException, TopicPartition, consumer
 from hydrodask.records import LabelRecord
-from hydrodask.services.contract import Say
+from hydrodask.services.service import Say
 from hydrodask.settings import Settings, load
 
 RECORDING = Path(__file__).resolve().parents[2] / "shared" / "data" / "recording"

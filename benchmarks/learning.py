@@ -6,6 +6,7 @@ workers may have (`--memory` each) and a driver that holds no features. `python 
 """
 
 import argparse
+import io
 import json
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks.believable import COMPONENTS, every_state, simulated
@@ -22,16 +25,19 @@ from benchmarks.processes import usage
 from benchmarks.results import save
 from hydrodask import clock
 from hydrodask.channels import SENSORS
-from hydrodask.learn import boosted, dataset
-from hydrodask.learn.catalogue import Catalogue, catalogue
-from hydrodask.learn.cluster import training_cluster
+from hydrodask.learn.compute import training_cluster
+from hydrodask.learn.data import dataset
+from hydrodask.learn.data.catalogue import Catalogue, catalogue
 from hydrodask.learn.targets import TARGETS
+from hydrodask.learn.train import boosted
 from hydrodask.records import Float64, Int64
 from hydrodask.settings import Settings
 from hydrodask.store.lake import Lake
 
 BLOCK = 2_000
 EACH = 10
+FRESH = 25
+"""Blocks that are made; later ones repeat them, for it is their number that is to be measured."""
 TARGET = TARGETS["pump"]
 COLUMNS = tuple(dict.fromkeys(name for target in TARGETS.values() for name in target.columns))
 """Every feature that some target uses, 820 of them."""
@@ -48,12 +54,31 @@ def make(data: Path, profiles: int) -> None:
     scale = base[:, :, 0].std(axis=(0, 2)) * 0.002
     lake, count = Lake(str(data / "lake")), -(-profiles // len(SENSORS))
     for number, first in enumerate(range(0, count, BLOCK)):
+        if number >= FRESH:
+            _repeat(lake, number, BLOCK * (number // FRESH * FRESH))
+            continue
         rng = np.random.default_rng(number)
         rows = np.arange(first, min(first + BLOCK, count))
         chosen = rng.integers(0, len(base), len(rows))
         noise = rng.normal(0.0, scale[:, None, None], (len(rows), len(SENSORS), 1, 60))
         _write(lake, rows, states[chosen], np.round(base[chosen] + noise, 4))
     (data / "made.json").write_text(json.dumps({"profiles": count * len(SENSORS), "cycles": count}))
+
+
+def _repeat(lake: Lake, number: int, later: int) -> None:
+    """Write a block that is like an earlier one, `later` cycles later."""
+    first = BLOCK * number
+    for folder in (*(f"cycles/sensor={sensor}" for sensor in SENSORS), "labels"):
+        path = f"{folder}/bench-0-{first - later:012}.parquet"
+        table = pq.ParquetFile(io.BytesIO(lake.files.read(path))).read()
+        time = "timestamp" if folder == "labels" else "cycle_start"
+        times = pc.add(pc.cast(table[time], pa.int64()), later * 60_000_000)
+        for name, values in (
+            ("cycle", pc.add(table["cycle"], later)), ("revision", pc.add(table["revision"], later)),
+            (time, pc.cast(times, table.schema.field(time).type)),
+        ):  # fmt: skip
+            table = table.set_column(table.schema.get_field_index(name), name, values)
+        lake.put(folder, ("bench", 0), first, first + len(table), table)
 
 
 def _write(lake: Lake, rows: Int64, states: Float64, curves: Float64) -> None:

@@ -26,7 +26,7 @@ not, it says so. Made by `python -m benchmarks run` and `python -m benchmarks re
 `benchmarks/results/{name}.json`: every figure below is computed from it.
 
 **Machine:** {machine}. **Input:** {source}; 17 topics of one partition, JSON of 134 bytes a record. **Measured:**
-{when}, the newest with commit {commit}, older ones with others (docs/performance.md says which). The broker runs on
+{when}, the newest with commit {commit}, older ones with others (`benchmarks/results/history.md`). The broker runs on
 the same cores and is not counted; CPU and memory are those of all other
 processes of an engine, from `/proc`. Engines of a round take turns, in another order each time; some rows
 were made again alone. Figures are medians over the rounds, with the smallest and the largest behind them.

@@ -11,8 +11,8 @@ from hydrodask.decode import Decoder
 from hydrodask.ingest.chunk import Chunk
 from hydrodask.ingest.encode import encode
 from hydrodask.ingest.simulator import Fleet
+from hydrodask.protocol import snapshot
 from hydrodask.records import Messages, Samples
-from hydrodask.stream import snapshot
 from hydrodask.window import CycleProfiles, SlidingWindows
 
 SENSOR = "FS1"

@@ -1,31 +1,17 @@
 """The flows: one file each, wiring and comments only.
 
-A flow is a function `build(source, ctx)` that wires a streamz graph for one partition of one topic.
+A flow is a function `build(source, ctx)` that wires the graph of one partition of one topic.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from hydrodask.flow import Flow, read_by
+from hydrodask.flows import alert, labels, monitor, score
 
-from streamz import Stream
-
-from flows import alert, labels, monitor, score
-from hydrodask.channels import SENSORS
-from hydrodask.stream.context import Context
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """A graph and the topics, by short name, that each partition of gets an instance of it."""
-
-    name: str
-    topics: tuple[str, ...]
-    build: Callable[[Stream, Context], None]
-
+__all__ = ["FLOWS", "Flow"]
 
 FLOWS: tuple[Flow, ...] = (
-    Flow("monitor", SENSORS, monitor.build),
-    Flow("labels", ("labels",), labels.build),
-    Flow("alert", ("analytics",), alert.build),
-    Flow("score", ("cycles",), score.build),
+    Flow("monitor", read_by("monitor"), monitor.build, ("raw", "windows", "cycles", "late"), ("analytics", "cycles")),
+    Flow("labels", read_by("labels"), labels.build, ("labels",)),
+    Flow("alert", read_by("alert"), alert.build, collections=("anomalies", "incidents")),
+    Flow("score", read_by("score"), score.build, collections=("components", "incidents")),
 )
 """The streaming flows."""

@@ -1,18 +1,22 @@
 """alert: from window rows to anomalies and incidents."""
 
-from streamz import Stream
+from hydrodask.nodes.context import Context
+from hydrodask.nodes.graph import Edge
+from hydrodask.nodes.judging import DecodeRows, Detect, StoreBands, WriteDocuments
+from hydrodask.records import Messages
 
-from hydrodask.stream import judging  # noqa: F401  (registers the nodes that are named below)
-from hydrodask.stream.context import Context
 
-
-def build(source: Stream, ctx: Context) -> None:
-    """Wire the graph of one partition of `hydraulic-analytics`. Takes Messages."""
+def build(source: Edge[Messages], ctx: Context) -> None:
+    """Wire the graph of one partition of `hydraulic-analytics`."""
     # Messages: {"rig": "rig-1", "sensor": "CE", "window_start": "2026-…", "avg_value": 46.1, …, "final": true}
-    rows = source.decode_rows(ctx)
+    rows = source.through(DecodeRows(ctx))
 
     # Arrivals: offset, broker's time, WindowRecord (None: only the time) → Upsert and Remove of documents
-    changes = rows.detect(ctx)
+    detector = Detect(ctx)
+    changes = rows.through(detector)
+
+    # Bands: what each baseline said was usual when it judged, once a minute → Parquet
+    detector.bands.through(StoreBands(ctx))
 
     # Written before the transaction that commits the rows' offsets: a crash between the two repeats them, harmlessly.
-    changes.documents(ctx)
+    changes.through(WriteDocuments(ctx))

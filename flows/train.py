@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from cronsim import CronSim, CronSimError
 
 from hydrodask.errors import UsageError
-from hydrodask.learn.training import Outcome, Request, train
+from hydrodask.learn.train.training import Outcome, Request, train
 from hydrodask.settings import Settings
 
 

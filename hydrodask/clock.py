@@ -7,9 +7,11 @@ against its broker timestamp, which is part of the record). Everything else take
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Protocol
+from zoneinfo import ZoneInfo, available_timezones
 
 US_PER_S = 1_000_000
 
@@ -95,3 +97,66 @@ def parse_iso(text: str) -> int:
         moment = moment.replace(tzinfo=UTC)
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * US_PER_S + delta.microseconds
+
+
+LOCAL = "local"
+"""The name of the zone that this machine is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """The time that people go by: `UTC`, `local`, or a name like `Europe/Berlin`. Raises ValueError for any other.
+
+    Only what is shown goes by it; what is stored and what machines read is UTC.
+
+    >>> zone = Zone("Europe/Berlin")
+    >>> zone.text(1_767_225_600_000_000), zone.clock(1_767_225_600_000_000), zone.label(1_767_225_600_000_000)
+    ('2026-01-01 01:00:00', '01:00:00', 'CET')
+    """
+
+    name: str = "UTC"
+
+    def __post_init__(self) -> None:
+        if self.name not in ("UTC", LOCAL) and self.name not in available_timezones():
+            raise ValueError(f"{self.name!r} is no time zone; want UTC, local, or a name like Europe/Berlin")
+
+    def text(self, time_us: int) -> str:
+        """Return date and time to the second."""
+        return self._at(time_us).strftime("%Y-%m-%d %H:%M:%S")
+
+    def clock(self, time_us: int) -> str:
+        """Return the time of day to the second."""
+        return self._at(time_us).strftime("%H:%M:%S")
+
+    def label(self, time_us: int) -> str:
+        """Return the short name of the zone at a time, which summer changes; of this machine's own the offset."""
+        at = self._at(time_us)
+        if self.name == LOCAL:  # TZ may be nonsense, which counts as UTC under its own name
+            return f"UTC{at.isoformat()[-6:]}"
+        return at.tzname() or self.name
+
+    def parse(self, text: str) -> int:
+        """Return ISO 8601 as microseconds since the epoch; without an offset it is in this zone. Raises ValueError."""
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            moment = moment.astimezone() if self._zone is None else moment.replace(tzinfo=self._zone)
+        return parse_iso(moment.isoformat())
+
+    def today(self, time: str, now_us: int) -> int:
+        """Return the newest moment not after `now_us` at a time of day such as `06:00`. Raises ValueError.
+
+        >>> iso(Zone().today("06:00", parse_iso("2026-01-02T03:00:00Z")))
+        '2026-01-01T06:00:00Z'
+        """
+        for days in (0, 1):
+            found = self.parse(f"{self.text(now_us - days * 86_400 * US_PER_S)[:10]}T{time}")
+            if found <= now_us:
+                break
+        return found
+
+    @property
+    def _zone(self) -> tzinfo | None:
+        return None if self.name == LOCAL else UTC if self.name == "UTC" else ZoneInfo(self.name)
+
+    def _at(self, time_us: int) -> datetime:
+        return datetime.fromtimestamp(time_us // US_PER_S, tz=UTC).astimezone(self._zone)

@@ -5,6 +5,7 @@ HydrodaskError            base, exit code 1
 ├── ConfigError           stop before starting, name key and value    exit 3
 ├── RetryableError        wait `backoff_s`, then repeat               exit 4 once attempts are used up
 │   ├── UnreachableError  a dependency does not answer                exit 4
+│   ├── RefusedError     what is sent is refused as it is: repeat it a few times, then give it up
 │   ├── WorkerLostError   a worker went away with its step: fence its slot, let others go on
 │   └── StartOverError    what came of the last commit is open: begin anew from what is committed
 ├── IntegrityError        stored data contradicts itself              exit 5
@@ -13,6 +14,8 @@ HydrodaskError            base, exit code 1
 """
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 from hydrodask.redaction import redacted
@@ -58,6 +61,16 @@ def kind_and_sentence(error: BaseException) -> str:
     return said if said == kind else f"{kind}: {said}"
 
 
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return what somebody who has misspelt a name may have meant, as the end of a sentence.
+
+    >>> meant("coler", ["cooler", "valve"]), meant("x", ["cooler"])
+    ('; did you mean cooler?', '')
+    """
+    found = get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
 class HydrodaskError(Exception):
     """Base of all errors that hydrodask raises on purpose."""
 
@@ -91,6 +104,10 @@ class RetryableError(HydrodaskError):
 
 class UnreachableError(RetryableError):
     """A broker, store or cluster does not answer."""
+
+
+class RefusedError(RetryableError):
+    """The other side refuses this as it is: repeat it a few times, then give it up."""
 
 
 class WorkerLostError(RetryableError):

@@ -9,6 +9,7 @@ is copied there, or used where it is. What can't be loaded is compiled; what can
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -24,11 +25,14 @@ from numba.core.caching import CacheImpl
 from hydrodask import clock
 
 PACKAGE = Path(__file__).parent
-SOURCES = ("kernels.py", "keys.py", "decode/*.py", "ingest/gather.py", "window/*.py")
+SOURCES = ("kernels.py", "keys.py", "decode/*.py", "ingest/gather.py", "store/mixing.py", "window/*.py")
 """Files that hold kernels, or what kernels use; a test compares."""
 
 KEPT_S = 30 * 86400
 """Machine code of other sources goes after this long."""
+
+_KERNEL = re.compile(r"^@njit\((?!.*(inline|for traces alone))", re.MULTILINE)
+"""Functions that have machine code of their own after a warm-up."""
 
 _LOCK = threading.Lock()
 
@@ -120,6 +124,25 @@ def folder() -> Path | None:
                 tempfile.TemporaryFile(dir=found).close()
                 return found
     return brought
+
+
+def kept() -> bool:
+    """Say whether machine code of these sources is there already: the first start compiles it, or what is missing."""
+    done, wanted = progress()
+    return done == wanted
+
+
+def progress() -> tuple[int, int]:
+    """Return of how many kernels there is machine code, and how many a warm-up compiles."""
+    place = folder()
+    found = 0 if place is None else sum(1 for _ in place.glob("*.nbi"))
+    return min(found, _count()), _count()
+
+
+@cache
+def _count() -> int:
+    texts = (path.read_text(encoding="utf-8") for pattern in SOURCES for path in PACKAGE.glob(pattern))
+    return sum(len(_KERNEL.findall(text)) for text in texts)
 
 
 def _make(found: Path, brought: Path | None) -> None:

@@ -21,6 +21,9 @@ Float64 = NDArray[np.float64]
 Bool = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 
+PartitionId = tuple[str, int]
+"""Topic and number of a partition."""
+
 Int64Field = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 """An integer of a record: what no column can hold is found where the record is decoded, which can say so of it."""
 
@@ -41,14 +44,8 @@ class Messages:
 
     def take(self, which: slice) -> "Messages":
         """Return the chosen messages, in order."""
-        return Messages(
-            self.topic,
-            self.partition,
-            self.values[which],
-            self.keys[which],
-            self.offsets[which],
-            self.timestamps_ms[which],
-        )
+        values, keys = self.values[which], self.keys[which]
+        return Messages(self.topic, self.partition, values, keys, self.offsets[which], self.timestamps_ms[which])
 
     def __len__(self) -> int:
         return len(self.values)

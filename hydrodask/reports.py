@@ -4,7 +4,8 @@ Totals are part of a partition's state, so they are exact over restarts; timings
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 LATENCY_BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 """Upper bounds of the end-to-end latency histogram: record published → output committed."""
@@ -13,11 +14,15 @@ LATENCY_BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10
 WHOLE_RIG = "*"
 """Stands for the sensor in what is said of a whole rig."""
 
+UNUSUAL_CYCLES = "unusual_cycles"
+"""The rule of incidents of load cycles that are unlike a rig's own."""
+
 STANDING = {
     "sensor_silent": "warning",
     "rig_silent": "critical",
     "unusable_samples": "critical",
     "two_partitions": "critical",
+    UNUSUAL_CYCLES: "warning",
 }
 """Incidents that no window makes, and how bad each is. No rule of a file has one of these names."""
 
@@ -41,14 +46,76 @@ class Reading:
         return self.high - self.low
 
 
+@dataclass(frozen=True, slots=True)
+class Band:
+    """What a statistic of one rig's sensor usually was when a window was judged: the baseline before it has learned.
+
+    What is further than `enter` × `scale` from `centre` is unusual. `revision` is the offset of the window's row.
+    """
+
+    rig: str
+    sensor: str
+    statistic: str
+    start_us: int
+    centre: float
+    scale: float
+    enter: float
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What was said of one component of a rig in one cycle, or of the cycle as a whole (`cycle`): a row of `scores/`.
+
+    `verdict` is `nominal`, `fault` or `unknown` (of `stable` also `unstable`), of a whole cycle `learning`, `usual`,
+    `unusual` or `unknown`; `severity` that of the incident that was open about it then, nothing without one. `revision`
+    is the offset of the profile that completed the cycle.
+    """
+
+    rig: str
+    component: str
+    cycle: int
+    start_us: int
+    verdict: str
+    severity: str
+    revision: int
+    state: int | None = None
+    settled: int | None = None
+    unit: str = ""
+    probability: float | None = None
+    score: float | None = None
+    threshold: float | None = None
+    attention: int | None = None
+    why: str | None = None
+    model: str | None = None
+    version: int | None = None
+
+
 @dataclass(slots=True)
 class Component:
-    """What a model said last of one component of one rig; `end` is the end of the cycle, ISO 8601."""
+    """What a model said last of one component of one rig; `end` is the end of the cycle, ISO 8601.
+
+    `severity` with its interval in the component's unit, if its states have an order; in how many hours it is worse, if
+    it gets worse; `attention` 0..100.
+    """
 
     state: int
     probability: float
     version: int
     end: str
+    severity: tuple[float, float, float] | None = None
+    worse_in_hours: float | None = None
+    attention: int = 0
+
+
+@dataclass(slots=True)
+class Usual:
+    """What was said last of one rig's load cycle as a whole: `score` (NaN: could not be judged), `attention` 0..100."""
+
+    state: str
+    score: float
+    threshold: float
+    attention: int
 
 
 @dataclass(slots=True)
@@ -86,9 +153,17 @@ class PartitionReport:
     alarms: list[tuple[str, str, str]] = field(default_factory=list)
     silent: list[tuple[str, str]] = field(default_factory=list)
     """(rig, sensor) of who sends nothing any more; `records.WHOLE_RIG` for all of a rig."""
+    limits: dict[tuple[str, ...], float] = field(default_factory=dict)
+    """Where a window is abnormal, by sensor, rule, statistic and severity."""
+    bands: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)
+    """Lowest and highest mean that is usual, by rig and sensor, of at most `observe.rigs_max` rigs."""
     labels: dict[str, dict[str, float]] = field(default_factory=dict)
     components: dict[tuple[str, str], Component] = field(default_factory=dict)
     """By rig and component."""
+    unknown: list[tuple[str, str]] = field(default_factory=list)
+    """Rig and component of which nothing is known."""
+    usual: dict[str, Usual] = field(default_factory=dict)
+    """By rig."""
     drift: dict[str, tuple[float, float]] = field(default_factory=dict)
     """By feature: population stability index, and share of the day's cycles beyond the training data."""
     per_rig: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -129,6 +204,39 @@ class StepReport:
     notes: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class FlowReport:
+    """How a flow from outside is doing: `state` as a run's, or `stalled` with what it failed at as `advice`."""
+
+    name: str
+    state: str
+    advice: str = ""
+    partitions: int = 0
+    lag: int = 0
+    totals: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelReport:
+    """How people are told through one channel: messages that wait, since when (s), and what became of those before.
+
+    `trouble` is what keeps them from arriving now; counts are those of this run.
+    """
+
+    name: str
+    kind: str
+    waiting: int = 0
+    oldest_s: float = 0.0
+    delivered: int = 0
+    failures: int = 0
+    given_up: int = 0
+    trouble: str = ""
+
+    def but(self, **changes: Any) -> "ChannelReport":
+        """Return the same with changes."""
+        return replace(self, **changes)
+
+
 @dataclass(slots=True)
 class Overview:
     """Everything the coordinator knows, for metrics, `status` and the live view; replaced whole after each report."""
@@ -150,6 +258,10 @@ class Overview:
     """The newest notes, at most 20."""
     progress: float | None = None
     """Share of a finite source that was published, 0..1."""
+    flows: tuple[FlowReport, ...] = ()
+    """Flows from outside; nothing of theirs is in the figures above."""
+    channels: tuple[ChannelReport, ...] = ()
+    """Ways in which people are told."""
 
     def total(self, name: str) -> int:
         """Return the sum of one total over all partitions."""

@@ -1,7 +1,8 @@
 """Names of rigs as small integers, one table a process.
 
 Batches carry codes instead of strings. A code means nothing outside its process: state that is stored and records that
-are published hold names. The same table is kept as arrays too, so that a kernel (`decode/rigs.py`) can look names up.
+are published hold names. The same table is kept as arrays too, so that a kernel (`decode/rigcodes.py`) can look up
+names.
 """
 
 import numpy as np
@@ -75,7 +76,7 @@ class RigTable:
 
 
 def fnv1a(raw: bytes) -> int:
-    """Return the 32-bit FNV-1a hash of `raw`; `decode/rigs.py` computes the same.
+    """Return the 32-bit FNV-1a hash of `raw`; `decode/rigcodes.py` computes the same.
 
     >>> hex(fnv1a(b"a"))
     '0xe40c292c'

@@ -12,8 +12,9 @@ import pyarrow as pa
 from hydrodask.audit.aside import set_aside
 from hydrodask.audit.backfill import backfill, sources_of
 from hydrodask.audit.compaction import Compaction
-from hydrodask.audit.files import parse
+from hydrodask.audit.differences import below, from_on
 from hydrodask.audit.finding import Results
+from hydrodask.audit.links import parse
 from hydrodask.audit.refill import refill
 from hydrodask.audit.restore import restore_documents, restore_topics
 from hydrodask.audit.verify import verify
@@ -21,7 +22,8 @@ from hydrodask.ingest.topics import renew
 from hydrodask.kafka import producer
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka
-from hydrodask.store.lake import encode_range
+from hydrodask.store import rowsum
+from hydrodask.store.lake import LOG, Lake, encode_range
 from hydrodask.store.listing import Named, named
 from tests.delivery import Driver, publish, sets_of, settings_of, shorten
 
@@ -32,8 +34,9 @@ MANY_FILES = (
     "step.commit_every=0",
     "step.snapshot_every=1ms",
     "step.trigger=200ms",
+    "detect.baseline={warm_up: 3, enter: 1000000}",
 )
-"""A file of each folder every few rows, and many snapshots."""
+"""A file of each folder every few rows, and many snapshots; baselines that judge soon, and find all usual."""
 
 CYCLES = 3
 """Cycles of the recording: with a file every few rows, enough files of each folder to take some from the middle."""
@@ -69,6 +72,23 @@ class Stored:
     def path(self, file: Named) -> Path:
         """Return where a file is."""
         return self.lake / file.path
+
+    def two_files(self, folder: str) -> list[Named]:
+        """Return the files of a folder of one partition; how many there are hangs on time, so one becomes two."""
+        files = self.files(folder)
+        if len(files) > 1:
+            return files
+        table, metadata = parse(self.path(files[0]).read_bytes())
+        first, end = (int(metadata[name]) for name in (b"hydrodask.first", b"hydrodask.end"))
+        sums = rowsum.read(metadata)
+        own = {key: value for key, value in metadata.items() if key == LOG}
+        lake, source = Lake.of(self.settings), files[0].source
+        middle = table.column("revision")[-1].as_py()
+        self.path(files[0]).unlink()
+        half = below(table, "revision", middle)
+        done = lake.put(folder, source, first, middle, half, before=sums[0] if sums else None, metadata=own)
+        lake.put(folder, source, middle, end, from_on(table, "revision", middle), before=done.total, metadata=own)
+        return self.files(folder)
 
     def audit(self) -> Results:
         """Return what `verify` finds."""

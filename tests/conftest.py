@@ -1,6 +1,7 @@
 """Fixtures that many tests share: real services, a free port, the real data."""
 
 import importlib.util
+import logging
 import os
 import platform
 import shutil
@@ -12,18 +13,21 @@ from typing import TypeVar
 import pytest
 
 from hydrodask.audit.log import Log
-from hydrodask.audit.verify import FLOWS
+from hydrodask.flow import READ_BY
 from hydrodask.services import HdfsService, KafkaService, MongoService
 from hydrodask.services.ports import free_port as find_free_port
 from hydrodask.services.server import Server, ServerService
 from hydrodask.settings.model import Kafka
 from tests.audited import SHARED, Stored, run_embedded, run_real
 from tests.delivery import Delivered, reference, shorten
-from tests.learned import Trained, train_on
+from tests.learned import Exam, Trained, examined, train_on
 from tests.s3 import S3Server
 
 CI = os.environ.get("CI") == "true"
 """On CI nothing that is missing may pass for a reason to skip."""
+
+for _size in ("COLUMNS", "LINES"):  # xdist gives its workers 80 × 24, and rich keeps what it sees first
+    os.environ.pop(_size, None)
 
 S = TypeVar("S", bound=ServerService)
 
@@ -38,6 +42,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seeds", type=int, default=1, help="seeds of each chaos case")
     parser.addoption("--first-seed", type=int, default=1, help="the first of them")
     parser.addoption("--soak-minutes", type=float, default=20.0, help="length of the soak with random faults")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give time to the first test that wants what takes a minute and a half of CPU to train, on a machine at work."""
+    for item in items:
+        if "trained" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(900))
+
+
+@pytest.fixture(autouse=True)
+def logs_as_a_program_has_them() -> None:
+    """Let nothing that ran before in this process keep a test from what is logged.
+
+    Alembic, which MLflow calls for its database, disables every logger that there is, and `logging.disable` stays.
+    """
+    logging.disable(logging.NOTSET)
+    for logger in (logging.getLogger(), *logging.Logger.manager.loggerDict.values()):
+        if isinstance(logger, logging.Logger) and logger.name.partition(".")[0] in ("root", "hydrodask"):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.WARNING if logger.name == "root" else logging.NOTSET)
 
 
 def needs(*, there: bool, what: str) -> None:
@@ -179,7 +203,7 @@ def topics_of(store: Stored) -> dict[tuple[str, int], object]:
     """Return identity and bounds of each partition of a store's topics."""
     log = Log(store.settings.kafka)
     try:
-        sources = log.sources(store.settings.topic(name) for name in (*FLOWS, "dead-letter"))
+        sources = log.sources(store.settings.topic(name) for name in (*READ_BY, "dead-letter"))
         identities = log.identities.of({topic for topic, _ in sources})
         return {source: (identities.get(source[0]), log.bounds(source)) for source in sources}
     finally:
@@ -222,3 +246,9 @@ def uci() -> Path:
 def trained(uci: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Return a data directory with the real cycles and champions of two kinds of models. Tests do not change it."""
     return train_on(uci, tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def exam(uci: Path) -> Exam:
+    """Return committees, and cycles of combinations that they never saw: some seconds, and no cluster."""
+    return examined(uci)

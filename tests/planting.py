@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from hydrodask.audit.files import parse
+from hydrodask.audit.links import parse
+from hydrodask.protocol import snapshot
 from hydrodask.store.lake import encode_range, pack, unpack
 from hydrodask.store.listing import Named
-from hydrodask.stream import snapshot
 from tests.audited import Stored, with_value
 
 FAST = ("PS1", "PS2", "PS3", "PS4", "PS5", "PS6", "EPS1", "FS1", "FS2")
@@ -192,6 +192,42 @@ def _folder_of_windows_gone(at: Place) -> str:
     sensor = at.sensor("windows", 2)
     shutil.rmtree(at.stored.lake / "windows" / f"sensor={sensor}")
     return sensor
+
+
+def _bands(at: Place, number: int) -> Named:
+    """Return a file of bands/, which has few, of one partition: neighbours of the table are planted in other copies."""
+    return at.stored.two_files("bands")[number]
+
+
+@plant("chain", "bands/ ends at offset", "the newest file is missing")
+def _newest_file_of_bands_gone(at: Place) -> None:
+    at.path(_bands(at, -1)).unlink()
+
+
+@plant("chain", "bands/ begins at offset", "the first file of bands/ is missing")
+def _first_file_of_bands_gone(at: Place) -> None:
+    at.path(_bands(at, 0)).unlink()
+
+
+@plant("files", "its bytes are not those that were written")
+def _bit_in_bands(at: Place) -> str:
+    file = _bands(at, 0)
+    data = bytearray(at.path(file).read_bytes())
+    data[len(data) // 2] ^= BIT
+    at.path(file).write_bytes(data)
+    return file.path
+
+
+@plant("bands", "bands/ is not what the window rows give", "centre", log=True)
+def _other_centre_in_bands(at: Place) -> None:
+    at.stored.rewrite(_bands(at, -1), nudged("centre"))
+
+
+@plant("chain", "its rows, or what it says of their sum, are not those that there were", log=False)
+def _other_centre_in_bands_without_a_log(at: Place) -> str:
+    file = _bands(at, 0)
+    at.stored.rewrite(file, nudged("centre"))
+    return file.path
 
 
 @plant("files", "its bytes are not those that were written")
@@ -769,7 +805,7 @@ def _standing_incident_of_a_whole_rig(at: Place) -> str:
 _COMPONENT: dict[str, Any] = {
     "rig": "rig-1", "component": "valve", "state": 73, "unit": "%", "probability": 0.9, "settled_state": 73,
     "settled_since": "2026-01-01T00:01:00Z", "nominal": False, "cycle": 1, "time": "2026-01-01T00:02:00Z",
-    "model": "valve", "model_version": 1, "missing_sensors": [], "silent_since": None, "silent_because": None,
+    "model": "valve", "model_version": 1, "missing_sensors": [], "unknown_since": None, "unknown_because": None,
 }  # fmt: skip
 _CYCLE_US = 1_767_225_660_000_000
 """The start of a cycle that was recorded."""

@@ -8,8 +8,7 @@ from itertools import pairwise
 import numpy as np
 from hypothesis import strategies as st
 
-from hydrodask.blobs import Blobs
-from hydrodask.records import Messages, Samples
+from hydrodask.records import Samples
 from hydrodask.rigs import RigTable
 
 US = 1_000_000
@@ -146,15 +145,6 @@ def samples_of(records: Sequence[Record], rigs: RigTable, sensor: str = "PS1") -
         rate_hz=np.array([r.rate_hz for r in records], np.float64),
         offset=np.array([r.offset for r in records], np.int64),
     )
-
-
-def messages_of(
-    values: Sequence[bytes | None], *, topic: str = "hydraulic-PS1", first: int = 0, stamp_ms: int
-) -> Messages:
-    """Return values as messages at offsets `first`, `first` + 1, …, all with one broker timestamp."""
-    count = len(values)
-    offsets = np.arange(first, first + count, dtype=np.int64)
-    return Messages(topic, 0, Blobs.of(values), Blobs.of([b"key"] * count), offsets, np.full(count, stamp_ms, np.int64))
 
 
 # JSON that means a sample, or nearly ------------------------------------------------------------

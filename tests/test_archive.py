@@ -14,8 +14,8 @@ from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import parse_iso
 from hydrodask.errors import ConfigError
 from hydrodask.ingest.recording import Recording
-from hydrodask.learn.archive import Archive, Imported, Place, import_archive
-from hydrodask.learn.catalogue import Catalogue, catalogue
+from hydrodask.learn.data.archive import Archive, Imported, Place, import_archive
+from hydrodask.learn.data.catalogue import Catalogue, catalogue
 from hydrodask.learn.features import CLASSIC, columns, compute
 from hydrodask.learn.targets import TARGETS
 from hydrodask.settings import Settings
@@ -270,7 +270,7 @@ def spoil_rows(folder: Path) -> None:
 def spoil_value(folder: Path) -> None:
     """Give a sensor a value that is none."""
     text = (folder / "TS2.txt").read_text(encoding="utf-8")
-    (folder / "TS2.txt").write_text("nan" + text[text.index("\t") :], encoding="utf-8")
+    (folder / "TS2.txt").write_text("inf" + text[text.index("\t") :], encoding="utf-8")
 
 
 def spoil_text(folder: Path) -> None:
@@ -283,7 +283,7 @@ def spoil_text(folder: Path) -> None:
     [
         (spoil_width, "TS1.txt has 59 values a cycle"),
         (spoil_rows, "FS1.txt does not hold the same 3 cycles"),
-        (spoil_value, "TS2.txt: row 1 has a value that is no finite number"),
+        (spoil_value, "TS2.txt: row 1 has a value that is infinite"),
         (spoil_text, "could not read .*CE.txt"),
         (lambda folder: (folder / "VS1.txt").unlink(), "there is no .*VS1.txt"),
     ],

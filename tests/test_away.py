@@ -8,8 +8,8 @@ import pytest
 from hydrodask.audit.verify import verify
 from hydrodask.settings import Settings, load
 from hydrodask.store.documents import open_documents
+from hydrodask.testing import messages_of
 from tests.running import Life
-from tests.strategies import messages_of
 from tests.test_rigs_limit import SOURCE, record
 
 ANALYTICS = "hydraulic-analytics"

@@ -14,8 +14,8 @@ from hydrodask.decode import DECODERS, Decoder, DecoderName
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Cluster, Kafka, Lake, Source, Topics
+from hydrodask.testing import messages_of
 from tests.running import folder, run_to_idle
-from tests.strategies import messages_of
 
 GOOD = (
     b'{"sensor": "PS1", "cycle": 3, "sample_idx": 12, "value": 151.47,'

@@ -1,10 +1,12 @@
 """The Helm chart without a cluster: it renders, Kubernetes would take it, and it is as safe as it says."""
 
 import base64
+import json
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -13,9 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from hydrodask.doctor import machine
-from hydrodask.services import access, hdfs, kafka
+from hydrodask.doors import access
+from hydrodask.driver.cluster import CONFIG
+from hydrodask.services import hdfs, kafkanodes
 from hydrodask.settings import CONF, Settings, load
-from hydrodask.stream.cluster import CONFIG
 from tests import charted
 from tests.charted import SETS, Object, containers, objects, pods
 from tests.conftest import needs
@@ -214,7 +217,7 @@ def test_dask_is_set_as_ours_is(texts: dict[str, str]) -> None:
             variable = "DASK_" + key.upper().replace(".", "__").replace("-", "_")
             assert key in ours_alone or environment[variable] == str(value), key
     worker = dict(pods(objects(texts["default"])))["DaskCluster plant-hydrodask worker"]["containers"][0]
-    assert "--preload=hydrodask.stream.preload" in worker["args"]
+    assert "--preload=hydrodask.worker.preload" in worker["args"]
     assert "--nthreads=1" in worker["args"]
 
 
@@ -223,7 +226,7 @@ def test_kafka_and_hdfs_are_set_as_those_of_services(texts: dict[str, str]) -> N
     maps = of_kind(objects(texts["default"]), "ConfigMap")
     lines = maps["plant-hydrodask-kafka"]["data"]["server.properties"].splitlines()
 
-    assert {f"{key}={value}" for key, value in kafka._PROPERTIES.items()} <= set(lines)
+    assert {f"{key}={value}" for key, value in kafkanodes._PROPERTIES.items()} <= set(lines)
     site = maps["plant-hydrodask-hdfs"]["data"]["hdfs-site.xml"]
     own = {"dfs.datanode.http.address", "dfs.datanode.ipc.address"}
     for key, value in hdfs._SITE.items():
@@ -272,6 +275,62 @@ def test_keys_are_what_servers_take(texts: dict[str, str]) -> None:
         names.get_values_for_type(x509.DNSName)
     )
     assert pem["broker.pem"] == pem["tls.key"] + pem["tls.crt"] + pem["ca.crt"]
+
+
+OPEN = {"driver": {9464}, "scheduler": {8787}, "namenode": {8020, 9870}, "datanode": {9866, 9867}}
+"""Ports of Services without TLS: figures and pages, which know no password; and HDFS, which knows none either."""
+
+
+def test_whatever_knows_a_password_speaks_tls(texts: dict[str, str], tmp_path: Path) -> None:
+    """Servers have a certificate for the name that clients use, and clients the authority that has signed it."""
+    found = objects(texts["default"])
+    settings = settings_in(found, tmp_path)
+    secrets = {name: data["data"] for name, data in of_kind(found, "Secret").items()}
+    for url, ca_file, server, client in (
+        (settings.learn.mlflow, settings.learn.ca_file, "mlflow-server", "mlflow-client"),
+        (settings.observe.pushgateway, settings.observe.ca_file, "observe", "pushgateway-client"),
+    ):
+        keys = {key: base64.b64decode(value) for key, value in secrets[f"plant-hydrodask-{server}"].items()}
+        certificate = x509.load_pem_x509_certificate(keys["tls.crt"])
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(keys["ca.crt"]))
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        host = urlsplit(str(url)).hostname
+        assert str(url).startswith("https://")
+        assert {host, "localhost"} <= set(names.get_values_for_type(x509.DNSName))
+        assert secrets[f"plant-hydrodask-{client}"]["ca.crt"] == base64.b64encode(keys["ca.crt"]).decode()
+        assert str(ca_file) == f"/run/secrets/hydrodask/{client.removesuffix('-client')}/ca.crt"
+    for name, one in of_kind(found, "Service").items():
+        part = name.removeprefix("plant-hydrodask-")
+        plain = {each["port"] for each in one["spec"]["ports"] if each["name"] in ("http", "metrics")}
+        assert plain <= OPEN.get(part, set()), name
+    for part in ("prometheus", "pushgateway"):
+        known = json.loads(base64.b64decode(secrets["plant-hydrodask-observe"][f"{part}-web.yml"]))
+        assert known["tls_server_config"] == {"cert_file": "tls.crt", "key_file": "tls.key"}
+    jobs = yaml.safe_load(of_kind(found, "ConfigMap")["plant-hydrodask-prometheus"]["data"]["prometheus.yml"])
+    assert {one["job_name"] for one in jobs["scrape_configs"] if one.get("scheme") != "https"} == {"hydrodask"}
+    [container] = dict(pods(found))["Deployment plant-hydrodask-grafana"]["containers"]
+    grafana = {one["name"]: one for one in container["env"]}
+    assert grafana["HYDRODASK_PROMETHEUS"]["value"].startswith("https://")
+    assert grafana["GF_SERVER_PROTOCOL"]["value"] == "https"
+
+
+def test_an_authority_of_your_own_is_given_to_driver_and_workers(helms: dict[str, Path], tmp_path: Path) -> None:
+    """Where MLflow or Pushgateway are yours: a Secret with `ca.crt`, beside the one with the password or without it."""
+    mine = ["mlflow.url=https://mlflow.example", "mlflow.caSecret=my-ca", "mlflow.secret=my-mlflow"]
+    other = ["pushgateway.url=https://push.example:9091", "pushgateway.caSecret=other-ca"]
+    off = ["mlflow.enabled=false", "pushgateway.enabled=false"]
+    found = objects(charted.rendered(helms["helm 4"], sets=[*off, *mine, *other]))
+    settings = settings_in(found, tmp_path)
+
+    assert str(settings.learn.ca_file) == "/run/secrets/hydrodask/mlflow-ca/ca.crt"
+    assert str(settings.observe.ca_file) == "/run/secrets/hydrodask/pushgateway-ca/ca.crt"
+    assert settings.observe.password_file is None
+    for name in ("Deployment plant-hydrodask-driver", "DaskCluster plant-hydrodask worker"):
+        [secrets] = [one for one in dict(pods(found))[name]["volumes"] if one["name"] == "secrets"]
+        sources = {one["secret"]["name"]: one["secret"]["items"] for one in secrets["projected"]["sources"]}
+        assert sources["my-ca"] == [{"key": "ca.crt", "path": "mlflow-ca/ca.crt"}]
+        assert sources["other-ca"] == [{"key": "ca.crt", "path": "pushgateway-ca/ca.crt"}]
+        assert sources["my-mlflow"] == [{"key": "password", "path": "mlflow/password"}]
 
 
 def test_jobs_publish_and_the_platform_does_not(helms: dict[str, Path]) -> None:

@@ -12,15 +12,15 @@ import pytest
 
 from hydrodask.audit.backfill import backfill
 from hydrodask.audit.compaction import Compaction
-from hydrodask.audit.files import parse
+from hydrodask.audit.links import parse
 from hydrodask.audit.windows import reset
 from hydrodask.clock import parse_iso
 from hydrodask.kafka import TopicPartition, admin
-from hydrodask.learn.archive import Archive, Place, import_archive
+from hydrodask.learn.data.archive import Archive, Place, import_archive
+from hydrodask.protocol import snapshot
 from hydrodask.settings import load
 from hydrodask.settings.model import Kafka
 from hydrodask.store.lake import Lake, encode_range
-from hydrodask.stream import snapshot
 from tests.audited import Stored, fine, run_real
 from tests.delivery import Driver, shorten
 

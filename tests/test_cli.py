@@ -14,8 +14,9 @@ import typer
 from hydrodask.cli import services, train
 from hydrodask.cli.main import COMMANDS, app
 from hydrodask.doctor.libraries import read_lock, unmet
-from hydrodask.learn.models import KINDS
+from hydrodask.learn import told
 from hydrodask.learn.targets import TARGETS
+from hydrodask.learn.train.estimators import KINDS
 from hydrodask.services import SERVICES
 
 
@@ -84,6 +85,7 @@ def test_targets_and_models_are_all_named_in_help() -> None:
     """So are those of `train`, which are written down twice."""
     assert tuple(TARGETS) == train.TARGETS
     assert tuple(KINDS) == train.KINDS
+    assert told.ORIGINS == train.ORIGINS
 
 
 class TestExitCodes:
@@ -160,6 +162,7 @@ class TestConfig:
 
         assert checked["ok"]
         assert "detect.rules rules.yaml" in checked["files"]
+        assert checked["rules"].endswith("conf/rules.yaml (shipped) has 10 rules")
 
 
 class TestDoctor:

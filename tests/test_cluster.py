@@ -14,12 +14,12 @@ import psutil
 import pytest
 
 from hydrodask import clock
+from hydrodask.driver.cluster import DaskCluster
 from hydrodask.errors import FatalError, RetryableError, WorkerLostError
 from hydrodask.kafka import producer
+from hydrodask.protocol.order import Order
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Cluster, Kafka, Limits, Source
-from hydrodask.stream.cluster import DaskCluster
-from hydrodask.stream.order import Order
 from tests.delivery import ROOT, DaskProcesses
 from tests.running import run_to_idle
 
@@ -70,9 +70,8 @@ def test_who_has_lost_the_scheduler_is_asked_for_memory_in_vain() -> None:
 
 def test_worker_of_another_release_is_named(tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """It could not read an order, and would close without a word: the run ends and says what to do."""
-    for package in ("hydrodask", "flows"):
-        shutil.copytree(ROOT / package, tmp_path / "other" / package, ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / "other" / "hydrodask" / "stream" / "order.py").open("a", encoding="utf-8") as file:
+    shutil.copytree(ROOT / "hydrodask", tmp_path / "other" / "hydrodask", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "other" / "hydrodask" / "protocol" / "order.py").open("a", encoding="utf-8") as file:
         file.write("\nRELEASE = 'another'\n")
 
     async def greet(address: str) -> None:
@@ -196,7 +195,7 @@ def test_a_paused_worker_of_somebody_elses_cluster_is_named(
 
     with DaskProcesses(tmp_path, free_port) as dask:
         dask.start_worker(nanny=True)
-        dask.start_worker("--preload", "hydrodask.stream.preload", nanny=True)
+        dask.start_worker("--preload", "hydrodask.worker.preload", nanny=True)
         texts = asyncio.run(asyncio.wait_for(said(dask.address), 120))
 
     for text in texts:

@@ -1,14 +1,21 @@
 """`hydrodask cluster` without a cluster: what it makes of what kubectl says, and how it refuses."""
 
+import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
-from hydrodask.cli.cluster import tools, upgrade
+from hydrodask.cli.cluster import dask, tools, trial, upgrade
 from hydrodask.cli.cluster.tools import Release
 from hydrodask.cli.main import app
+from hydrodask.cli.train import KINDS, TARGETS
 from hydrodask.errors import ConfigError, UnreachableError, UsageError
 
 
@@ -89,3 +96,57 @@ def test_the_chart_is_where_it_is_looked_for() -> None:
     """In a checkout, and in a wheel, which has the folder `cluster` beside the package."""
     assert (tools.CHART / "Chart.yaml").exists()
     assert (tools.CHART / "files" / "conf" / "rules.yaml").exists()
+
+
+def test_what_is_changed_stays_helms(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By its marks helm knows what to remove: a DaskCluster without them would stay after `down`, and stop `up`."""
+    labels = {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/name": "hydrodask"}
+    marks = {"meta.helm.sh/release-name": "hydrodask", "meta.helm.sh/release-namespace": "n"}
+    part = {"spec": {"containers": [{"image": "a/b:1"}]}}
+    spec = {"worker": part | {"replicas": 2}, "scheduler": part}
+    known = {"name": "hydrodask", "labels": labels, "annotations": marks | {"kopf": "its own"}}
+    there = {"metadata": known, "spec": spec}
+    ours = {"kind": "DaskCluster", "metadata": {"name": "hydrodask", "labels": {}}, "spec": spec}
+    (tmp_path / "there.json").write_text(json.dumps({"items": [there]}))
+    (tmp_path / "ours.json").write_text(json.dumps(ours))
+    kubectl = "case $1 in get) cat there.json;; *) cat > applied.json;; esac"
+    for tool, script in {"helm": "cat ours.json", "kubectl": kubectl}.items():
+        (tmp_path / tool).write_text(f"#!/bin/sh\ncd {tmp_path}\n{script}\n")
+        (tmp_path / tool).chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+    dask.change(Release(namespace="n", name="hydrodask"), workers=3)
+
+    applied = json.loads((tmp_path / "applied.json").read_text())
+    assert applied["metadata"] == {"name": "hydrodask", "labels": labels, "annotations": marks}
+    assert applied["spec"]["worker"]["replicas"] == 3
+
+
+def test_who_waits_becomes_the_command_then() -> None:
+    """As the first process of a container: it takes its place, and what it ends with is what the command ends with."""
+    wait = (tools.CHART / "files" / "wait.py").read_text(encoding="utf-8")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        argv = [sys.executable, "-I", "-S", "-c", wait, place, "--", "sh", "-c", "exit 7"]
+
+        assert subprocess.run(argv, check=False, timeout=60).returncode == 7
+
+
+def test_a_training_that_has_failed_for_good_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its Job will not be tried again: `quick-test` says so at once. What the kit asks of the trainer, that knows."""
+    job: dict[str, Any] = {"metadata": {"name": "hydrodask-quick-test"}, "status": {"failed": 2}}
+    (tmp_path / "kubectl").write_text(f"#!/bin/sh\ncat {tmp_path}/jobs.json\n")
+    (tmp_path / "kubectl").chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    release = Release(namespace="n", name="hydrodask")
+    (tmp_path / "jobs.json").write_text(json.dumps({"items": [job]}))
+    assert trial._trained(release).startswith("the trainer has failed 2 times")
+
+    job["status"]["conditions"] = [{"type": "Failed", "status": "True"}]
+    (tmp_path / "jobs.json").write_text(json.dumps({"items": [job]}))
+    assert not trial._passes(trial.TRAINED, lambda: trial._trained(release), 600)
+    assert "the trainer has failed 2 times; `hydrodask cluster logs training`" in capsys.readouterr().out
+    asked = yaml.safe_load((tools.CHART.parent / "values" / "kit.yaml").read_text(encoding="utf-8"))["training"]
+    assert set(asked["arguments"][1::2]) <= {*TARGETS, *KINDS}

@@ -10,6 +10,8 @@ from functools import cached_property
 
 import pytest
 
+from hydrodask.driver.coordinator import Coordinator
+from hydrodask.driver.losses import IDLE_STEPS, LOSSES_MAX
 from hydrodask.errors import (
     ConfigError,
     FatalError,
@@ -19,14 +21,12 @@ from hydrodask.errors import (
     UnreachableError,
     WorkerLostError,
 )
+from hydrodask.protocol.order import Order
+from hydrodask.records import PartitionId
 from hydrodask.reports import PartitionReport, StepReport
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
-from hydrodask.stream.coordinator import Coordinator
-from hydrodask.stream.losses import IDLE_STEPS, LOSSES_MAX
-from hydrodask.stream.order import Order
-from hydrodask.stream.placement import Source
-from tests.simulation.world import World
+from hydrodask.testing.simulation.world import World
 
 SOURCES = {(f"hydraulic-{s}", 0): "monitor" for s in ("PS1", "PS2", "FS1", "TS1", "CE")}
 SETTINGS = Settings()
@@ -58,7 +58,7 @@ class FakeCluster:
     """Who starts no step, and why."""
     failing: dict[str, HydrodaskError] = field(default_factory=dict)
     away: bool = False
-    holders: dict[Source, tuple[str, int, int]] = field(default_factory=dict)
+    holders: dict[PartitionId, tuple[str, int, int]] = field(default_factory=dict)
     fenced: list[int] = field(default_factory=list)
     fence_errors: list[HydrodaskError] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
@@ -84,7 +84,7 @@ class FakeCluster:
         """Return who is paused."""
         return self.pausing
 
-    async def memory(self, _worker: str) -> str:
+    async def memory(self, _worker: str, *, died: bool = False) -> str:  # noqa: ARG002
         """Say what is wrong with a worker's memory."""
         return self.starved
 
@@ -134,9 +134,9 @@ class FakeCluster:
         self.fenced.append(slot)
         self.holders = {s: holder for s, holder in self.holders.items() if holder[2] != slot}
 
-    def hosts(self) -> dict[str, set[Source]]:
+    def hosts(self) -> dict[str, set[PartitionId]]:
         """Return what each worker holds."""
-        found: dict[str, set[Source]] = {}
+        found: dict[str, set[PartitionId]] = {}
         for source, (worker, _, _) in self.holders.items():
             found.setdefault(worker, set()).add(source)
         return found
@@ -150,11 +150,12 @@ def play(
     cluster: FakeCluster,
     story: Callable[[Coordinator], Coroutine[None, None, None]],
     *,
-    discover: Callable[[], Mapping[Source, str]] = lambda: SOURCES,
+    discover: Callable[[], Mapping[PartitionId, str]] = lambda: SOURCES,
     outdone: Callable[[], bool] = lambda: True,
     stop: bool = True,
     settings: Settings = SETTINGS,
     run_number: int = 0,
+    begun: bool | None = None,
 ) -> Coordinator:
     """Run a coordinator while the story is told, then stop it; raises what ended it."""
 
@@ -164,6 +165,7 @@ def play(
             settings,
             run_id="run",
             run=run_number,
+            begun=begun,
             builds={},
             discover=discover,
             fence=cluster.fence,
@@ -192,12 +194,12 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize(("run", "old"), [(1, set(SOURCES)), (2, set())])
-def test_what_is_younger_than_the_group_is_a_newcomer(run: int, old: set[Source]) -> None:
+@pytest.mark.parametrize(("run", "begun", "old"), [(1, None, set(SOURCES)), (2, None, set()), (2, False, set(SOURCES))])
+def test_what_is_younger_than_the_group_is_a_newcomer(run: int, begun: bool | None, old: set[PartitionId]) -> None:
     """With `kafka.start: latest` only what was there when the group began is read from its end on."""
     cluster = FakeCluster(["w1"])
     younger = {("hydraulic-VS1", 0): "monitor"}
-    there: dict[Source, str] = dict(SOURCES)
+    there: dict[PartitionId, str] = dict(SOURCES)
     settings = SETTINGS.model_copy(update={"kafka": Kafka(start="latest")})
 
     async def story(_one: Coordinator) -> None:
@@ -205,7 +207,7 @@ def test_what_is_younger_than_the_group_is_a_newcomer(run: int, old: set[Source]
         there.update(younger)
         await until(lambda: set(cluster.holders) == set(SOURCES | younger))
 
-    play(cluster, story, discover=lambda: dict(there), settings=settings, run_number=run)
+    play(cluster, story, discover=lambda: dict(there), settings=settings, run_number=run, begun=begun)
 
     assert cluster.orders[-1].mode == "stop"
     for order in cluster.orders:
@@ -232,7 +234,7 @@ def test_two_workers_share() -> None:
 
     async def story(one: Coordinator) -> None:
         await until(lambda: cluster.complete("w1", "w2"))
-        await until(lambda: len(one.board.overview.partitions) == len(SOURCES))
+        await until(lambda: len(one.tracker.overview.partitions) == len(SOURCES))
 
     one = play(cluster, story)
 
@@ -255,7 +257,7 @@ def test_lost_worker_is_fenced_before_its_partitions_move() -> None:
     one = play(cluster, story)
 
     # Its step fails, or the scheduler does not know it any more, whichever is seen first.
-    assert any("slot 1 lost: worker w2 " in n for n in one.board.overview.notes)
+    assert any("slot 1 lost: worker w2 " in n for n in one.tracker.overview.notes)
 
 
 def test_fence_that_fails_is_tried_again() -> None:
@@ -317,7 +319,7 @@ def test_step_over_its_time_is_given_up_and_fenced() -> None:
 
     one = play(cluster, story)
 
-    assert any("step.time_max" in n for n in one.board.overview.notes)
+    assert any("step.time_max" in n for n in one.tracker.overview.notes)
     assert "restart w2" in cluster.events
 
 
@@ -331,13 +333,13 @@ def test_a_paused_worker_is_named_at_once_and_not_left_with_partitions() -> None
         cluster.pausing["w1"] = cure
         cluster.hanging.add("w1")
         began_s = cluster.now_s
-        await until(lambda: one.board.overview.state == "waiting for memory")
-        assert any(note.endswith(f"worker w1: {cure}") for note in one.board.overview.notes)
+        await until(lambda: one.tracker.overview.state == "waiting for memory")
+        assert any(note.endswith(f"worker w1: {cure}") for note in one.tracker.overview.notes)
         assert cluster.now_s - began_s < SHORTLY_S
         cluster.alive.append("w2")
         await until(lambda: cluster.complete("w2"))
         assert cluster.now_s - began_s < 10 + 2 * SHORTLY_S
-        assert one.board.overview.state == "running"
+        assert one.tracker.overview.state == "running"
         cluster.pausing.clear()
         cluster.hanging.clear()
         await until(lambda: cluster.complete("w1", "w2"))
@@ -345,7 +347,7 @@ def test_a_paused_worker_is_named_at_once_and_not_left_with_partitions() -> None
     one = play(cluster, story)
 
     assert cluster.fenced == [0]
-    assert any("w1 is not paused any more" in note for note in one.board.overview.notes)
+    assert any("w1 is not paused any more" in note for note in one.tracker.overview.notes)
 
 
 def test_a_cluster_of_paused_workers_ends_the_run_with_the_cure() -> None:
@@ -426,7 +428,7 @@ def test_scheduler_may_be_away_for_a_while() -> None:
         cluster.away = True
         steps = len(cluster.orders)
         await until(lambda: len(cluster.orders) > steps + 3)
-        await until(lambda: any("does not answer" in n for n in one.board.overview.notes))
+        await until(lambda: any("does not answer" in n for n in one.tracker.overview.notes))
         cluster.away = False
         cluster.alive.append("w2")
         await until(lambda: cluster.complete("w1", "w2"))
@@ -504,7 +506,7 @@ def test_retryable_error_of_a_step_is_waited_out() -> None:
     async def story(one: Coordinator) -> None:
         await until(lambda: cluster.complete("w1"))
         cluster.failing["w1"] = RetryableError("broker says wait", backoff_s=1.0)
-        await until(lambda: any("broker says wait" in n for n in one.board.overview.notes))
+        await until(lambda: any("broker says wait" in n for n in one.tracker.overview.notes))
         del cluster.failing["w1"]
         steps = len(cluster.orders)
         await until(lambda: len(cluster.orders) > steps + 2)
@@ -535,7 +537,7 @@ def test_errors_with_finished_work_in_between_do_not_add_up() -> None:
             cluster.failing["w1"] = RetryableError("broker says wait", backoff_s=1.0)
             await asyncio.sleep(0.6 * PATIENCE_S)
             del cluster.failing["w1"]
-        assert one.board.overview.state == "running"
+        assert one.tracker.overview.state == "running"
 
     play(cluster, story)
 
@@ -649,7 +651,7 @@ def test_losses_with_finished_work_in_between_do_not_count() -> None:
             await until(lambda: len(cluster.fenced) > fenced)  # noqa: B023
             cluster.alive.append("w1")
         await until(lambda: cluster.complete("w1"))
-        assert one.board.overview.state == "running"
+        assert one.tracker.overview.state == "running"
 
     play(cluster, story)
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hydrodask.protocol import snapshot
 from hydrodask.records import Profiles
 from hydrodask.rigs import RigTable
-from hydrodask.stream import snapshot
 from hydrodask.window import CycleProfiles
 from tests.strategies import (
     US,

@@ -21,14 +21,15 @@ from hydrodask.doctor.machine import port
 from hydrodask.doors import remote
 from hydrodask.doors.certificates import CLIENT, SERVER, new_authority, signed
 from hydrodask.doors.knocks import Knocks
+from hydrodask.doors.local import explained
 from hydrodask.doors.login import check
+from hydrodask.driver.cluster import DaskCluster
 from hydrodask.errors import ConfigError, UnreachableError
-from hydrodask.learn.cluster import training_cluster, workers_of
+from hydrodask.learn.compute import training_cluster, workers_of
 from hydrodask.observe import page
 from hydrodask.services.ports import free_port as find_free_port
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Cluster, Learn
-from hydrodask.stream.cluster import DaskCluster
 from tests.delivery import DaskProcesses
 from tests.doors import _stranger
 
@@ -363,3 +364,16 @@ def test_who_knocks_again_and_again_does_not_fill_the_log(monkeypatch: pytest.Mo
     assert written("tornado.general", "Uncaught exception", logging.ERROR) == ["Uncaught exception"]
     assert written("tornado.access", "500 GET /status", logging.ERROR) == ["500 GET /status"]
     assert written("distributed.comm.tcp", "another") == ["another"]
+
+
+def test_a_worker_that_ends_slowly_is_no_damage() -> None:
+    """What Dask says when it kills one at a stop says also that nothing is lost by it."""
+    told = logging.LogRecord(
+        "distributed.nanny", logging.WARNING, "", 0, "Worker process still alive after 4.0 seconds, killing", (), None
+    )
+
+    assert explained(told)
+    assert told.getMessage() == (
+        "Worker process still alive after 4.0 seconds, killing it; "
+        "nothing is lost: what it has not committed is read again"
+    )

@@ -22,10 +22,10 @@ from hydrodask.doors import daskclusters, remote
 from hydrodask.doors.certificates import CLIENT, SERVER, new_authority, signed
 from hydrodask.doors.daskclusters import located
 from hydrodask.doors.login import check
+from hydrodask.driver.cluster import DaskCluster
 from hydrodask.errors import ConfigError, UnreachableError
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Cluster
-from hydrodask.stream.cluster import DaskCluster
 from tests.delivery import DaskProcesses
 
 CRD = "/apis/kubernetes.dask.org/v1/namespaces/{}/daskclusters"

@@ -14,7 +14,8 @@ from hydrodask.decode import DECODERS, Decoder, DecoderName, canonical, flat, ge
 from hydrodask.decode.general import depth
 from hydrodask.records import Reject, Samples
 from hydrodask.rigs import RigTable
-from tests.strategies import batches, messages_of, payloads
+from hydrodask.testing import messages_of
+from tests.strategies import batches, payloads
 
 STAMP_MS = 1_767_225_600_000
 MOMENTS = st.datetimes(datetime(1679, 1, 1), datetime(2261, 12, 1))  # noqa: DTZ001  (zones are drawn)

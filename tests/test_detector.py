@@ -23,7 +23,7 @@ from hydrodask.records import Change, Remove, Upsert, WindowRecord
 from hydrodask.settings.model import Baseline
 from hydrodask.store.documents.sqlite import SqliteDocuments
 
-BASELINE = Baseline(warm_up=4, statistics=("avg_value",))
+BASELINE = Baseline(floor=0.01, warm_up=4, statistics=("avg_value",))
 QUIET = Baseline(warm_up=1_000_000)
 T0 = 1_767_225_600  # 2026-01-01T00:00:00Z
 
@@ -229,11 +229,21 @@ def test_missing_samples_count_once_the_stream_runs() -> None:
     begin = [row(i, 1, sample_count=10 * (i + 1)) for i in range(6)]
 
     assert feed(one, begin) == []
+    assert (one.steady("rig-1", "CE"), one.steady("rig-2", "CE")) == (True, False)
     assert feed(one, [row(6, 1, sample_count=20, final=False)], 6) == []
     assert of("anomalies", feed(one, [row(6, 1, sample_count=20)], 7))[0]["value"] == 20 / 60
     assert one.alarms()
     feed(one, [row(7, 1)], 8)
     assert not one.alarms()
+
+
+@pytest.mark.parametrize(("count", "steady"), [(53, False), (54, True)])
+def test_a_window_with_enough_samples_is_a_full_one(count: int, steady: bool) -> None:
+    """Of 60 nine in ten, and not more."""
+    one = detector()
+    feed(one, [row(0, 1, sample_count=count)])
+
+    assert one.steady("rig-1", "CE") is steady
 
 
 def test_long_hole_starts_anew() -> None:
@@ -276,6 +286,25 @@ def test_open_window_gives_provisional_documents() -> None:
     assert one.alarms() == [("rig-1", "CE", "high")]
     assert one.health() == {("rig-1", "CE"): 90.0}
     assert one.totals == {"anomalies": 0, "incidents": 0}
+
+
+def test_open_window_of_what_is_broken_is_judged_by_the_exit() -> None:
+    """As its final one will be: between exit and enter it goes on."""
+    one = detector(rule())
+    changes = feed(one, [row(0, 31), row(1, 26, final=False)])
+
+    assert [(c["value"], c["provisional"]) for c in of("anomalies", changes)] == [(31, False), (26, True)]
+    changes = feed(detector(rule()), [row(0, 31, final=False), row(0, 26, final=False), row(1, 26, final=False)])
+    assert [c["value"] for c in of("anomalies", changes)] == [26]  # of the other window nobody knows yet
+
+
+def test_open_window_that_can_not_be_judged_any_more_takes_nothing_back() -> None:
+    """As when another worker has a part of its samples: only what is certain counts then."""
+    one = detector(rule())
+    feed(one, [row(0, 31, final=False)])
+
+    assert feed(one, [row(0, 20, final=False, sample_count=10)], 1) == []
+    assert one.alarms()
 
 
 def test_final_window_confirms() -> None:
@@ -370,6 +399,31 @@ def test_baseline_names_the_limit_that_a_value_is_beyond(values: list[float], li
     assert [c["threshold"] for c in found] == pytest.approx(limits)
 
 
+def test_bands_are_what_each_baseline_takes_for_usual() -> None:
+    """Of the rigs and the statistic that are asked for, once a baseline is warm."""
+    one = detector(baseline=BASELINE.model_copy(update={"statistics": ("avg_value", "max_value")}))
+    feed(one, [row(i, 20.0, max_value=30.0) for i in range(4)])
+    feed(one, [row(0, 20.0, rig="rig-2")], 4)
+    key = "rig-1", "CE"
+
+    assert one.bands_of(["rig-1", "rig-2"]) == {key: pytest.approx((16.82, 23.18))}
+    assert one.bands_of(["rig-1"], "max_value") == {key: pytest.approx((26.82, 33.18))}
+    assert one.bands_of(["rig-2"]) == {}
+
+
+def test_bands_are_kept_with_the_first_final_window_of_a_minute() -> None:
+    """Those that the window is judged by, of each statistic."""
+    one = detector(baseline=BASELINE.model_copy(update={"statistics": ("max_value", "avg_value")}))
+    kept = []
+    for number in range(15):
+        one.update(row(number, 20.0, final=number != 9), number)
+        kept.append([(band.statistic, band.revision) for band in one.bands])
+
+    assert {number: bands for number, bands in enumerate(kept) if bands} == {
+        number: [("avg_value", number), ("max_value", number)] for number in (6, 12)
+    }
+
+
 def test_new_normal_is_learned_after_an_hour() -> None:
     """A freeze does not last for ever; the incident is resolved with it."""
     one = detector(baseline=BASELINE)
@@ -452,6 +506,39 @@ def test_rule_that_stays_keeps_its_incident() -> None:
     assert found["baseline:avg_value"] == ("open", 2)
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_runs_of_windows_go_on_under_the_same_criteria_alone(same: bool) -> None:
+    """A restart changes nothing; other criteria begin anew."""
+    twice = rule(windows=2)
+    one = detector(twice)
+    feed(one, [row(0, 31)])
+    other = one if same else detector(twice, rule(name="other", enter=90))
+    one.adopt(other.criteria, since=1, revision=1)
+
+    assert bool(feed(one, [row(1, 31)], 1)) is same
+
+
+def test_what_was_provisional_leaves_no_trace_once_criteria_are_adopted() -> None:
+    """The state is that of a detector that never saw the open window."""
+    one, other = detector(rule()), detector(rule())
+    feed(one, [row(0, 20), row(1, 31, final=False)])
+    feed(other, [row(0, 20)])
+    for each in (one, other):
+        each.adopt(each.criteria, since=2, revision=2)
+
+    assert packed(one) == packed(other)
+
+
+def test_incidents_of_a_rig_that_is_forgotten_end_with_its_newest_window() -> None:
+    """And those of no other rig."""
+    one = detector(rule())
+    feed(one, [row(0, 31), row(0, 31, rig="rig-2")])
+    ended = of("incidents", one.forget("rig-1", 2))
+
+    assert [(c["status"], c["resolved_at"]) for c in ended] == [("resolved", "2026-01-01T00:01:00Z")]
+    assert one.alarms() == [("rig-2", "CE", "high")]
+
+
 def test_detector_by_criteria_has_their_digest() -> None:
     """Also where they say more than rules, baselines and coverage: after a restart documents name the same digest."""
     criteria = Criteria((rule(),), QUIET, 0.9, 60.0, slide_s=5.0, silent_after_s=30.0)
@@ -468,6 +555,15 @@ def test_digest_is_of_the_content() -> None:
     assert len({one.criteria.digest for one in [*others, detector(low, high)]}) == 4
     decoded = Criteria.decoded(detector(low, high, baseline=BASELINE).criteria.encoded)
     assert decoded.digest == others[2].criteria.digest
+
+
+def test_criteria_of_before_the_floor_was_a_setting_are_known_yet() -> None:
+    """Their baselines went down to a hundredth of the range: so do they now, and documents name their digest."""
+    before = detector(baseline=Baseline(floor=0.01)).criteria
+
+    assert b"floor" not in before.encoded
+    assert Criteria.decoded(before.encoded) == before
+    assert detector(baseline=Baseline()).criteria.digest != before.digest
 
 
 def test_snapshot_of_another_layout_is_refused() -> None:

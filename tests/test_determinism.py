@@ -17,8 +17,8 @@ from hydrodask.clock import iso, parse_iso
 from hydrodask.records import Messages
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Cluster, Documents, Kafka, Lake, Source, Step
+from hydrodask.testing import messages_of
 from tests.running import Life, folder, run_to_idle
-from tests.strategies import messages_of
 
 START_US = parse_iso("2026-01-01T00:00:00Z")
 US = 1_000_000

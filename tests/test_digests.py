@@ -8,10 +8,10 @@ import pytest
 
 from hydrodask.audit.aside import set_aside
 from hydrodask.errors import FatalError, IntegrityError
-from hydrodask.learn import batch
-from hydrodask.learn.champions import Champions
 from hydrodask.learn.digests import Digests
 from hydrodask.learn.registry import Registry
+from hydrodask.learn.score import batch
+from hydrodask.learn.score.champions import Champions
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from tests.learned import Trained
@@ -88,7 +88,7 @@ def changed(path: Path, data: bytes) -> Iterator[None]:
 def test_a_changed_champion_scores_nothing(trained: Trained) -> None:
     """Neither in the stream nor in a batch: the sentence comes before anything is loaded; the others score."""
     version = Registry(trained.settings).champions()["valve"]
-    artefact = next((trained.settings.data_dir / "mlflow-artifacts").glob(f"**/{version.run_id}/**/onnx/model.onnx"))
+    artefact = next((trained.settings.data_dir / "mlflow-artifacts").glob(f"**/{version.run_id}/**/{version.stored}"))
     fresh = Champions(trained.settings)
 
     with changed(artefact, b"no model at all"):

@@ -1,21 +1,24 @@
 """Dead letters: listed, shown, and published again, each once and with the bytes that they had."""
 
 import json
+import os
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from hydrodask.audit.letters import RETRY_OF, Letter, why_again
 from hydrodask.audit.retry import DeadLetters, Wanted
+from hydrodask.clock import Zone, parse_iso
 from hydrodask.errors import ConfigError
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import KafkaError, Message, TopicPartition, consumer, producer
+from hydrodask.nodes.outgoing import dead_letter
 from hydrodask.records import Outgoing, Reject
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
-from hydrodask.stream.publishing import dead_letter
 from tests.delivery import ROOT, sets_of, settings_of
 
 GOOD = (
@@ -146,13 +149,19 @@ def test_commands_say_what_they_did(kafka: Kafka, tmp_path: Path) -> None:
 
     def dlq(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "hydrodask", "dlq", *arguments, *sets]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+        wide = {**os.environ, "COLUMNS": "200"}
+        return subprocess.run(command, cwd=ROOT, env=wide, capture_output=True, text=True, check=False, timeout=600)
 
     shown = json.loads(dlq("show", "0-1", "--json").stdout)
     dry = json.loads(dlq("retry", "--all", "--dry-run", "--json").stdout)
     one = dlq("retry", "0-4")
     listed = json.loads(dlq("list", "--json").stdout)
     missing = dlq("retry", "0-44")
+    zone, ago = Zone("Asia/Kolkata"), timedelta(hours=2)
+    local = ("--set", f"observe.timezone={zone.name}")
+    written = zone.text(parse_iso(listed[-1]["written"]))
+    hours = [datetime.fromisoformat(written) + change for change in (-ago, ago)]
+    since = [dlq("list", "--since", hour.isoformat(), *local).stdout for hour in hours]
 
     assert (shown["value"], shown["topic"], shown["offset"]) == ("nonsense", settings.topic("PS1"), 1)
     assert "JSON" in shown["fails_again"]
@@ -160,3 +169,4 @@ def test_commands_say_what_they_did(kafka: Kafka, tmp_path: Path) -> None:
     assert "1 published again" in one.stdout
     assert [row["letter"] for row in listed if row["retried"]] == ["0-4"]
     assert (missing.returncode, "there is no dead letter 0-44" in missing.stderr) == (2, True)
+    assert [written in since[0], since[1]] == [True, "No dead letters.\n"]

@@ -17,7 +17,7 @@ from hydrodask.errors import ConfigError, FatalError, RetryableError, Unreachabl
 from hydrodask.records import Change, Remove, Upsert
 from hydrodask.services import MongoService
 from hydrodask.settings import Settings, Url, model
-from hydrodask.store.documents import COLLECTIONS, Correction, Documents, Mendable, open_documents
+from hydrodask.store.documents import COLLECTIONS, Correction, Documents, Mendable, base, open_documents
 from hydrodask.store.documents.mongo import MongoDocuments
 from hydrodask.store.documents.sqlite import SqliteDocuments
 
@@ -261,6 +261,23 @@ def test_unknown_collection_is_refused(opener: Opener) -> None:
         documents.write([put("x", 1, "nowhere")])
     with pytest.raises(FatalError, match="nowhere"):
         documents.find("nowhere", {}, limit=1)
+
+
+def test_collections_are_declared_while_the_store_is_open(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a flow that comes later, for who writes and who reads; words of SQL are names like others."""
+    monkeypatch.setattr(base, "_declared", {})
+    writer, reader = opener(), opener()
+    writer.write([put("old", 1)])
+    assert reader.find("anomalies", {}, limit=1)
+    for name in ("check", "order"):
+        base.declare([name])
+        assert reader.find(name, {}, limit=9, newest_first="a") == []
+        writer.write([put("new", 2, name, a=1), put("gone", 2, name), Remove(name, "gone", 3)])
+        writer.mend(
+            [Correction(name, "new", 2, put("new", 1, name, a=2)), Correction(name, "x", None, put("x", 5, name))]
+        )
+        assert reader.find(name, {"a": 2}, limit=9) == [{"_id": "new", "a": 2, "revision": 1}]
+        assert writer.mend([Correction(name, "new", 1, None)]) == 1
 
 
 def test_closing_twice_is_fine(opener: Opener) -> None:

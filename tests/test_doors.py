@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hydrodask import kafka as clients
-from hydrodask.services import HdfsService, KafkaService, MongoService, access
+from hydrodask.doors import access
+from hydrodask.services import HdfsService, KafkaService, MongoService
 from hydrodask.settings import load
 from tests.doors import _stranger
 from tests.doors._platform import running

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from hydrodask.cli.datadir import DataDir
+from hydrodask.protocol import incarnation, snapshot
+from hydrodask.protocol.incarnation import Incarnation
+from hydrodask.protocol.ownership import Ownership
+from hydrodask.run.datadir import DataDir
 from hydrodask.services.processes import Process, save
 from hydrodask.services.security import write_secret
 from hydrodask.store.exchange import exchange
 from hydrodask.store.files import Files
-from hydrodask.stream import incarnation, snapshot
-from hydrodask.stream.incarnation import Incarnation
-from hydrodask.stream.ownership import Ownership
 
 
 @dataclass

@@ -10,17 +10,17 @@ from hydrodask.audit.verify import verify
 from hydrodask.detect import Criteria
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import producer
+from hydrodask.nodes.editions import Edition, known_from
+from hydrodask.protocol import snapshot
 from hydrodask.records import Change, Messages, WindowRecord
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Baseline, Kafka
 from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
-from hydrodask.stream import snapshot
-from hydrodask.stream.editions import Edition, known_from
+from hydrodask.testing import messages_of
 from tests.audited import fine
 from tests.delivery import Driver, sets_of, settings_of
 from tests.running import Life
-from tests.strategies import messages_of
 from tests.test_detector import row, stored
 
 HOT = {"sensor": "CE", "statistic": "avg", "comparison": ">", "enter": 30, "severity": "warning", "message": "{value}"}

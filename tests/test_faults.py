@@ -9,6 +9,7 @@ import pytest
 from hydrodask.channels import CHANNELS
 from hydrodask.errors import ConfigError
 from hydrodask.ingest.chunk import Chunk
+from hydrodask.ingest.feed import find_conf
 from hydrodask.ingest.simulator import FaultPlan, Fleet
 from hydrodask.settings import CONF
 
@@ -75,6 +76,17 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     """A fault file that does not exist stops the start."""
     with pytest.raises(ConfigError, match="there is no file"):
         FaultPlan.load(tmp_path / "nothing.yaml")
+
+
+def test_a_misspelt_name_is_answered_with_fault_files_alone() -> None:
+    """Rules and settings lie in the same folder, and are no faults."""
+    with pytest.raises(
+        ConfigError, match=r"did you mean faults-fleet\.yaml\?; in conf/ there are faults-demo"
+    ) as caught:
+        find_conf("source.faults", "fault-fleet.yaml")
+
+    assert "rules" not in str(caught.value)
+    assert "default" not in str(caught.value)
 
 
 def test_drop_out_sends_nothing_while_it_lasts() -> None:

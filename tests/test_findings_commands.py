@@ -7,18 +7,19 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from hydrodask.cli import anomalies, incidents
+from hydrodask.cli import anomalies, components, incidents
 from hydrodask.detect import Detector, load_rules
-from hydrodask.records import WindowRecord
+from hydrodask.records import Upsert, WindowRecord
 from hydrodask.settings.model import Baseline
 from hydrodask.store.documents.sqlite import SqliteDocuments
 
 
 @pytest.fixture
 def app() -> typer.Typer:
-    """Return a command line with the two commands."""
+    """Return a command line with the commands."""
     one = typer.Typer()
     anomalies.add_to(one)
+    components.add_to(one)
     incidents.add_to(one)
     return one
 
@@ -89,12 +90,26 @@ def test_markup_in_names_is_text(app: typer.Typer, tmp_path: Path) -> None:
         assert "[/]" in result.stdout
 
 
-@pytest.mark.parametrize("command", ["anomalies", "incidents"])
-def test_nothing_there_is_no_error(app: typer.Typer, tmp_path: Path, command: str) -> None:
-    """Before the first run the answer is none and where that is, for it may be the wrong place; no file is made."""
-    result = CliRunner().invoke(app, [command, "--set", f"data_dir={tmp_path / 'none'}"])
+@pytest.mark.parametrize("options", [[], ["--json"], ["--csv"], ["--since", "8h"]])
+@pytest.mark.parametrize("command", ["anomalies", "incidents", "components"])
+def test_where_nothing_ran_nothing_is_well(app: typer.Typer, tmp_path: Path, command: str, options: list[str]) -> None:
+    """In the wrong folder one hears that nothing has run there, as from `status`, and where; no file is made."""
+    result = CliRunner().invoke(app, [command, *options, "--set", f"data_dir={tmp_path / 'none'}"])
+
+    assert result.exit_code == 1
+    assert f"nothing has ever run here: no status in sqlite:///{tmp_path}/none/documents.sqlite" in result.stderr
+    assert "No " not in result.stdout
+    assert "--profile" in result.stderr
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("command", ["anomalies", "incidents", "components"])
+def test_a_run_without_findings_is_no_error(app: typer.Typer, tmp_path: Path, command: str) -> None:
+    """Where something ran, none is the answer, and where that is."""
+    documents = SqliteDocuments(tmp_path / "documents.sqlite", timeout_s=1.0)
+    documents.write([Upsert("status", "run-1", 1, {"group": "g", "updated_us": 1})])
+    documents.close()
+    result = CliRunner().invoke(app, [command, "--set", f"data_dir={tmp_path}"])
 
     assert result.exit_code == 0
-    assert f"No {command} in sqlite:///{tmp_path}/none/documents.sqlite" in result.stdout
-    assert "--profile" in result.stdout
-    assert not (tmp_path / "none").exists()
+    assert f"No {command} in sqlite:///{tmp_path}/documents.sqlite" in result.stdout

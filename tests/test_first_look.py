@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from hydrodask.channels import CHANNELS
+from hydrodask.records import Upsert
+from hydrodask.store.documents.sqlite import SqliteDocuments
 from tests.test_cli import data_in, hydrodask
 
 UNKNOWN_SENSOR = """
@@ -192,6 +194,9 @@ def test_a_folder_without_its_kind_is_understood(tmp_path: Path) -> None:
 
 def test_a_name_that_no_sensor_has_is_said(tmp_path: Path) -> None:
     """Nothing is found of it, and the sensors that there are get listed."""
+    documents = SqliteDocuments(tmp_path / "data" / "documents.sqlite", timeout_s=1.0)
+    documents.write([Upsert("status", "run-1", 1, {"group": "g", "updated_us": 1})])
+    documents.close()
     done = hydrodask("incidents", "--sensor", "PS99", *data_in(tmp_path))
 
     assert "No incidents of sensor 'PS99' in " in done.stdout

@@ -15,10 +15,10 @@ from hydrodask.audit.finding import Results
 from hydrodask.audit.verify import verify
 from hydrodask.audit.windows import reset
 from hydrodask.errors import ConfigError
+from hydrodask.protocol import geometries
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Window
 from hydrodask.store.files import Files
-from hydrodask.stream import turns
 from hydrodask.window.geometry import METADATA, Geometry
 from tests.audited import fine, wrong
 from tests.delivery import ROOT, Driver, publish, sets_of, settings_of, shorten
@@ -100,7 +100,7 @@ def test_files_say_which_windows_they_hold(tmp_path: Path) -> None:
     assert [said[path] for path in sorted(said)] == [Geometry.of(window).encoded for window in wanted]
     assert fine(audited(life))
 
-    turns.put(life.snapshots, ("hydraulic-FS1", 0), turns.Turn(1000, Geometry.of(Window(slide=2))))
+    geometries.put(life.snapshots, ("hydraulic-FS1", 0), geometries.GeometryChange(1000, Geometry.of(Window(slide=2))))
     assert any("its windows are" in finding for finding in wrong(audited(life))["windows"])
 
 
@@ -116,10 +116,10 @@ def test_one_sentence_for_all_partitions(tmp_path: Path) -> None:
         life.feed(cut(0, 10))
         life.end()
     files = Files(str(tmp_path / "snapshots"))
-    turns.check(settings_with(tmp_path, OLD), files)
+    geometries.check(settings_with(tmp_path, OLD), files)
 
     with pytest.raises(ConfigError) as raised:
-        turns.check(settings_with(tmp_path, Window(slide=5)), files)
+        geometries.check(settings_with(tmp_path, Window(slide=5)), files)
 
     assert "2 partitions have windows of 60 s every 10 s, lateness 10 s" in str(raised.value)
     assert "60 s every 5 s" in str(raised.value)
@@ -166,7 +166,7 @@ def test_reset_wants_state_to_be_where_files_end(tmp_path: Path) -> None:
 
 
 def test_reset_that_was_killed_is_done_again(tmp_path: Path) -> None:
-    """Between the new state and the turn that makes it count."""
+    """Between the new state and the change that makes it count."""
     life = lived(tmp_path, (1500, OLD))
     new = settings_with(tmp_path, Window(slide=5))
     reset(new)

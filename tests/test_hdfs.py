@@ -5,6 +5,7 @@ import io
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,8 +13,10 @@ from typing import TypeVar
 import pytest
 
 from hydrodask import clock
+from hydrodask.doctor import reach
 from hydrodask.errors import RetryableError
 from hydrodask.services import HdfsService
+from hydrodask.settings import load
 from hydrodask.store import filesystems
 from hydrodask.store.files import Files
 from tests.conftest import hdfs_service, kill, quiet, running
@@ -123,7 +126,10 @@ def test_file_that_could_not_be_closed_is_left_alone() -> None:
 
 
 def test_data_node_dies(own: HdfsService) -> None:
-    """Of three, one: what was written is read from the others, and writing goes on, under new hidden names."""
+    """Of three, one: what was written is read from the others, and writing goes on, under new hidden names.
+
+    When all have died, a run that starts waits for them, and `doctor` does not.
+    """
     files = Files(f"{own.address}/dies")
     for number in range(6):
         assert files.put_if_absent(f"before/{number}", b"%d" % number * 1000)
@@ -134,6 +140,14 @@ def test_data_node_dies(own: HdfsService) -> None:
 
         assert [files.read(f"before/{n}") for n in range(6)] == [b"%d" % n * 1000 for n in range(6)]
         assert len(files.names("after")) == 6
+        for name in ("datanode-1", "datanode-3"):
+            kill(own, name)
+        settings = load(sets=[f"lake.url={own.address}/dies"], environ={})[0]
+        assert reach.lake(settings).state == "fail"
+        with ThreadPoolExecutor() as pool:
+            found = pool.submit(reach.lake, settings, at_run=True)
+            own.start(quiet)
+            assert found.result().state == "pass"
     finally:
         own.start(quiet)
     assert own.healthy()

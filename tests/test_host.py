@@ -1,7 +1,7 @@
 """A worker's step, which decides about loss: what it reads, when it commits, what it makes of errors."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -9,18 +9,24 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from streamz import Stream
 
+from hydrodask import logs
 from hydrodask.errors import FatalError, FencedError, IntegrityError, RetryableError, StartOverError
 from hydrodask.ingest.fetcher import Event
 from hydrodask.kafka import KafkaError
-from hydrodask.stream import host as hosting
-from hydrodask.stream.context import Context
-from hydrodask.stream.failures import TRIES_MAX
-from hydrodask.stream.ownership import Ownership
-from hydrodask.stream.step import leave
+from hydrodask.nodes.context import Context
+from hydrodask.nodes.graph import Edge
+from hydrodask.nodes.node import Node, Stateful
+from hydrodask.protocol import snapshot
+from hydrodask.protocol.ownership import Ownership
+from hydrodask.records import Messages
+from hydrodask.reports import LATENCY_BUCKETS_S
+from hydrodask.testing.simulation.fakefetcher import FakeFetcher
+from hydrodask.worker import host as hosting
+from hydrodask.worker import step as stepping
+from hydrodask.worker.failures import TRIES_MAX
+from hydrodask.worker.step import leave
 from tests.simulation.bench import CE, OTHER, TS1, Bench, bench
-from tests.simulation.broker import FakeFetcher
 from tests.simulation.input import PREFIX
 from tests.simulation.platform import BUILDS
 
@@ -70,16 +76,62 @@ def test_an_embedded_broker_is_committed_to_as_well() -> None:
         settle(one, TS1)
 
 
+def test_who_was_given_up_commits_no_more_to_an_embedded_broker() -> None:
+    """That broker fences nobody, so a worker looks before each commit: its successor has everything once."""
+    with bench({"commit_every": 0.1}, kafka={"embedded": True}) as one:
+        one.send(TS1, 0, 20)
+        one.step(TS1)
+        one.step(TS1)
+        before = len(one.broker.logs["hydraulic-analytics", 0].entries)
+        one.send(TS1, 20, 40)
+        Ownership(one.disk.at(one.settings.snapshots_url), one.settings.kafka.group).give_up(one.run, one.generation)
+
+        with pytest.raises(FencedError, match="given up"):
+            one.step(TS1)
+
+        assert len(one.broker.logs["hydraulic-analytics", 0].entries) == before > 0
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_files_of_an_embedded_broker_are_no_longer_than_what_it_may_hold(embedded: bool) -> None:
+    """A publisher waits for what is not stored yet: a quarter of what it may be ahead is worth a file."""
+    sets = SLOW | {"commit_every": 0.3}
+    with bench(sets, kafka={"embedded": embedded}, source={"unconsumed_max": 40}) as one:
+        for number in range(4):
+            one.send(TS1, number * 7, number * 7 + 7)
+            one.step(TS1)
+            one.step(TS1)
+        assert len(one.stored("lake/raw/")) == (2 if embedded else 0)
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+def test_a_step_is_as_long_as_the_setting_says(embedded: bool) -> None:
+    """One that has committed, and has read nearly all, ends sooner: the rest would be a round of small batches."""
+    with bench({"commit_every": 1.5, "rows_max": 3}, kafka={"embedded": embedded}) as one:
+        one.step(TS1)
+        lasted: dict[bool, set[float]] = {False: set(), True: set()}
+        for number in range(12):
+            one.send(TS1, number, number + 1)
+            before = one.committed(TS1)
+            report = one.step(TS1)
+            assert 0.0 <= report.stage_s["poll"] <= report.seconds
+            assert 0.0 <= report.stage_s.get("commit", 0.0) < report.seconds
+            assert report.commit_age_s <= 1.5
+            assert one.calls.count("kafka.consume") <= 3  # and it sleeps meanwhile
+            lasted[one.committed(TS1) != before].add(round(report.seconds, 1))
+        assert lasted == {False: {0.4}, True: {0.3}}
+
+
 def test_too_many_outputs_do_not_wait_for_the_time_of_the_commit() -> None:
     """What waits in memory has a limit: beyond it there is a commit before more is read."""
     with bench(SLOW) as one, patch.object(hosting, "PENDING_MAX", 5):
         one.send(TS1, 0, 28)
         one.step(TS1)
         assert one.committed(TS1) is None
-        assert one.host.partitions[TS1].pending > 5
+        assert one.host.partitions[TS1].waiting > 5
         one.step(TS1)
         assert one.committed(TS1) == 28
-        assert one.host.partitions[TS1].pending == 0
+        assert one.host.partitions[TS1].waiting == 0
 
 
 def test_few_outputs_wait() -> None:
@@ -99,9 +151,85 @@ def test_a_flush_leaves_nothing_in_memory() -> None:
         report = one.step(TS1, mode="flush")
         assert one.committed(TS1) == report.partitions[0].durable == 28
         assert one.stored("lake/raw/") == ["hydraulic-TS1-0-000000000000.parquet"]
+        assert not newest_of(one, TS1)["ended"]
         one.step(TS1, mode="stop")
-        assert one.desk.host is None
+        assert newest_of(one, TS1)["ended"]  # who finds another log later knows that nothing came behind it
+        assert one.lease.host is None
         assert one.open_clients() == []
+
+
+def newest_of(one: Bench, source: tuple[str, int]) -> dict[str, Any]:
+    """Return the newest snapshot of a partition."""
+    return snapshot.newest(one.disk.at(one.settings.snapshots_url), source, at_most=None)[1]
+
+
+class Settling(Node[Messages, None]):
+    """A node beside the monitor's that counts how often it has to decide."""
+
+    settled = 0
+
+    def __call__(self, source: Edge[Messages], ctx: Context) -> None:
+        MONITOR(source, ctx)
+        source.through(self)
+
+    def take(self, batch: Messages) -> None:
+        """Take it."""
+
+    def settle(self) -> None:
+        self.settled += 1
+
+
+def test_only_a_flush_decides_what_waits_for_more() -> None:
+    """A stop may come at any time: whoever goes on has yet to read it."""
+    with bench() as one:
+        node = Settling()
+        one.builds = {**BUILDS, "monitor": node}
+        settled = []
+        for mode in ("run", "flush", "stop"):
+            one.step(TS1, mode=mode)
+            settled.append(node.settled)
+        assert settled == [0, 1, 1]
+
+
+@pytest.mark.parametrize("mode", ["flush", "stop"])
+def test_a_flush_waits_for_who_refuses_and_each_time_with_patience_anew(mode: str) -> None:
+    """It is done only when all is stored, however often it has to be ordered."""
+    with bench(SLOW, step={"patience": 20.0}) as one:
+        for first in (0, 20, 40):
+            one.send(TS1, first, first + 20)
+            one.step(TS1)
+            one.away.add("files.link")
+            assert one.step(TS1, mode=mode).waiting
+            assert one.host.partitions
+            one.away.clear()
+            assert not one.step(TS1, mode="flush").waiting
+            one.wait(15.0)
+
+
+@pytest.mark.parametrize("mode", ["flush", "stop"])
+def test_a_flush_waits_for_a_topic_that_is_gone(mode: str) -> None:
+    """What is for it is in memory: nobody says that it is done."""
+    with bench(SLOW) as one:
+        one.send(TS1, 0, 28)
+        one.step(TS1)
+        one.broker.delete(f"{PREFIX}analytics")
+        assert "is gone" in one.step(TS1, mode=mode).waiting
+        assert one.host.partitions[TS1].waiting
+        one.broker.create(f"{PREFIX}analytics", 1)
+        assert not one.step(TS1, mode=mode).waiting
+        assert one.committed(TS1) == 28
+
+
+def test_what_waits_for_a_topic_that_is_gone_has_a_limit() -> None:
+    """Beyond it nothing more is read, or memory would fill."""
+    with bench(SLOW | {"commit_every": 0.2}) as one, patch.object(hosting, "PENDING_MAX", 5):
+        one.step(TS1)
+        one.broker.delete(f"{PREFIX}analytics")
+        for first in range(0, 280, 28):
+            one.send(TS1, first, first + 28)
+            report = one.step(TS1)
+        assert "is gone" in report.waiting
+        assert 5 < one.host.partitions[TS1].waiting < 40
 
 
 def test_a_worker_that_ends_hands_over_what_it_holds() -> None:
@@ -110,7 +238,7 @@ def test_a_worker_that_ends_hands_over_what_it_holds() -> None:
         one.send(TS1, 0, 28)
         one.step(TS1)
         assert one.committed(TS1) is None
-        one.do(lambda: leave(one.desk))
+        one.do(lambda: leave(one.lease))
         assert one.committed(TS1) == 28
         assert one.stored("lake/raw/") == ["hydraulic-TS1-0-000000000000.parquet"]
         assert "000000000028.snapshot" in one.stored("/hydraulic-TS1-0/")
@@ -127,7 +255,7 @@ def test_a_worker_that_ends_and_can_not_hand_over_ends_all_the_same() -> None:
         one.send(TS1, 0, 28)
         one.step(TS1)
         one.away = {"kafka."}
-        one.do(lambda: leave(one.desk))
+        one.do(lambda: leave(one.lease))
         assert one.committed(TS1) is None
         assert one.open_clients() == []
 
@@ -168,6 +296,8 @@ def test_a_step_with_more_to_open_than_it_has_time_for_leaves_the_rest_to_the_ne
             if name == "open.begun" and when == "before":
                 one.world.sleep_s(0.7)
 
+        assert len(one.step(TS1, OTHER, CE).partitions) == 3
+        one.crash()
         one.world.on_call = stall
         assert len(one.step(TS1, OTHER, CE).partitions) == 1
         assert len(one.step(TS1, OTHER, CE).partitions) == 2
@@ -186,6 +316,7 @@ def test_what_is_given_away_is_committed_first() -> None:
         assert [(p.topic, p.partition) for p in report.partitions] == [OTHER]
         assert one.committed(TS1) == 28
         assert "000000000028.snapshot" in one.stored("/hydraulic-TS1-0/")
+        assert not one.host._reader.reads(TS1)
 
 
 def lose(one: Bench, low: int, *sources: tuple[str, int]) -> None:
@@ -307,6 +438,23 @@ def test_a_loss_that_a_crash_follows_is_remembered() -> None:
         assert (totals["lost"], one.host.partitions[TS1].consumed) == (3, 3)
 
 
+@pytest.mark.parametrize("low", [3, 5])
+def test_a_loss_that_files_have_gone_on_behind_is_remembered(low: int) -> None:
+    """Killed in the step in which it was found, behind the commit or not: later nothing is missing that one can see."""
+    with bench({"commit_every": 0.1, "snapshot_every": 1000.0, "roll_rows": 4, "roll_age": 1000.0}) as one:
+        one.send(TS1, 0, 3)
+        settle(one, TS1)
+        one.send(TS1, 3, low)
+        one.broker.retain(TS1, low)  # and rows of raw/ that waited for their file
+        one.crash()
+        one.send(TS1, low, low + 8)
+        one.step(TS1)
+        assert one.stored("lake/raw/") == ["hydraulic-TS1-0-000000000000.parquet"]
+        one.crash()
+        one.step(TS1)
+        assert one.host.partitions[TS1].ctx.totals["lost"] == low
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_position_past_the_end_of_the_same_log_ends_the_run(one: Bench, restarted: bool) -> None:
     """There is nothing to go on with: while it runs, and when it opens the partition."""
@@ -357,6 +505,61 @@ def test_a_topic_made_anew_of_which_another_partition_says_so_first_ends_nothing
         for _ in range(20):
             one.step_over(TS1, OTHER)
         assert [one.host.partitions[source].consumed for source in (TS1, OTHER)] == [10 + 20, 10 + 3]
+
+
+def test_what_was_polled_of_others_is_taken_though_a_topic_was_deleted_meanwhile(one: Bench) -> None:
+    """It could not be proven at once, and their client is behind it by now; of the old log nothing is taken."""
+    one.step(TS1, CE)
+    one.send(TS1, 0, 10)
+    one.send(CE, 0, 10)
+    one.away.add("kafka.describe")
+    assert one.step(TS1, CE).waiting
+    one.broker.delete(TS1[0])
+    one.away.clear()
+    for _ in range(5):
+        one.step_over(TS1, CE)
+    assert one.host.partitions.keys() == {CE}
+    one.broker.create(TS1[0], 2)
+    for _ in range(5):
+        one.step_over(TS1, CE)
+    assert [one.host.partitions[source].consumed for source in (TS1, CE)] == [0, 10]
+    assert (one.committed(TS1), one.committed(CE)) == (0, 10)
+
+
+def test_documents_of_a_topic_that_is_deleted_are_written() -> None:
+    """They waited for a commit that never comes, and no snapshot has them."""
+    windows = (f"{PREFIX}analytics", 0)
+    with bench() as one:
+        one.send(TS1, 0, 28, value=99.0)
+        settle(one, TS1)
+        one.crash()
+        one.settings = one.settings.model_copy(
+            update={"step": one.settings.step.model_copy(update={"commit_every": 1000.0})}
+        )
+        one.step(windows)
+        assert one.host.partitions[windows].waiting > 0
+        assert not one.documents.collections
+        one.broker.delete(windows[0])
+        notes = [note for _ in range(4) for note in one.step(windows).notes]
+        assert one.documents.find("anomalies", {}, limit=1)
+        assert [note for note in notes if "its topic was deleted" in note]
+
+
+def test_who_was_given_up_does_not_have_the_last_word_on_a_log(one: Bench) -> None:
+    """Its successor may have got further: no snapshot says that nothing comes behind."""
+    one.send(TS1, 0, 10)
+    one.step(TS1)
+    one.broker.delete(TS1[0])
+
+    def give_up(_process: object, name: str, when: str) -> None:
+        if name == "kafka.describe" and when == "after":  # and so it has just heard that the log is not there any more
+            owned = Ownership(one.disk.at(one.settings.snapshots_url), one.settings.kafka.group)
+            owned.give_up(one.run, one.generation)
+
+    one.world.on_call = give_up
+    with pytest.raises(FencedError, match="given up"):
+        one.go_on(TS1)
+    assert not newest_of(one, TS1)["ended"]
 
 
 def test_a_cluster_that_calls_itself_otherwise_has_the_same_topics() -> None:
@@ -413,6 +616,9 @@ def test_documents_are_written_once() -> None:
             written.append("documents.write" in one.calls)
         assert any(written)
         assert not any(written[-10:])
+        assert (
+            one.committed(sources[1]) == one.broker.logs[sources[1]].stable
+        )  # transactions' markers are behind it, too
 
 
 # Who refuses
@@ -509,30 +715,35 @@ def test_a_partition_that_can_never_be_read_ends_the_run() -> None:
 # What a graph fails with
 
 
-class Failing:
-    """A node behind the monitor's that fails with `error` as often as `times` says, at what `at` says."""
+class Failing(Node[Messages, None]):
+    """A node beside the monitor's that fails with `error` as often as `times` says, at what `at` says."""
 
     def __init__(self, error: Exception, *, times: int, at: str = "update", from_offset: int = 0) -> None:
         self.error, self.times, self.at, self.from_offset = error, times, at, from_offset
 
-    def __call__(self, source: Stream, ctx: Context) -> None:
+    def __call__(self, source: Edge[Messages], ctx: Context) -> None:
         MONITOR(source, ctx)
-        if ctx.source != TS1:
-            return
-        if self.at == "update":
-            source.sink(lambda messages: self.fail() if messages.offsets[-1] >= self.from_offset else None)
-        elif self.at == "tick":
-            ctx.tickers.append(lambda position: self.fail() if position > self.from_offset else None)
-        else:
-            ctx.states[f"z {self.at}"] = self  # type: ignore[assignment]
+        if ctx.source == TS1:
+            source.through(self)
+
+    def take(self, batch: Messages) -> None:
+        if self.at == "update" and batch.offsets[-1] >= self.from_offset:
+            self.fail()
+
+    def tick(self, position: int) -> None:
+        if self.at == "tick" and position > self.from_offset:
+            self.fail()
+
+    @property
+    def stateful(self) -> Mapping[str, Stateful]:
+        return {"failing": self} if self.at == "save" else {}
 
     def snapshot(self) -> dict[str, Any]:
         """Be a node whose state can't be had."""
-        if self.at == "save":
-            self.fail()
+        self.fail()
         return {}
 
-    def restore(self, _state: dict[str, Any]) -> None:
+    def restore(self, state: dict[str, Any]) -> None:
         """Have no state."""
 
     def fail(self) -> None:
@@ -569,7 +780,10 @@ def test_a_graph_that_always_fails_ends_the_run_with_a_sentence(at: str) -> None
     with bench({"commit_every": 0.1, "snapshot_every": 0.2, "rows_max": 4}) as one:
         one.builds = failing(Failing(ValueError("odd"), times=1000, at=at, from_offset=8))
         one.send(TS1, 0, 28)
-        with pytest.raises(FatalError, match=r"flow monitor failed on hydraulic-TS1-0 .*3 times: ValueError: odd"):
+        where = "at offsets 8 to 12" if at == "update" else ""
+        with pytest.raises(
+            FatalError, match=rf"flow monitor failed on hydraulic-TS1-0 {where}.*3 times: ValueError: odd"
+        ):
             one.go_on(TS1)
         assert at != "update" or one.committed(TS1) in {None, 4, 8}
 
@@ -610,13 +824,13 @@ def test_an_error_that_ends_the_run_is_not_tried_again(error: Exception) -> None
         with pytest.raises(type(error), match=str(error)):
             one.step(TS1)
         assert one.committed(TS1) is None
-        assert one.desk.host is None
+        assert one.lease.host is None
 
 
 # What is held
 
 
-@pytest.mark.parametrize("place", ["consumer", "fetcher", "init", "taken over"])
+@pytest.mark.parametrize("place", ["consumer", "fetcher", "init", "taken over", "given up"])
 def test_a_host_that_could_not_be_made_holds_nothing(place: str) -> None:
     """Whatever its constructor came to is closed."""
     with bench() as one:
@@ -627,16 +841,55 @@ def test_a_host_that_could_not_be_made_holds_nothing(place: str) -> None:
             Ownership(one.disk.at(one.settings.snapshots_url), one.settings.kafka.group).claim("other")
             Ownership(one.disk.at(one.settings.snapshots_url), one.settings.kafka.group).claim("later")
             error = FencedError("later")
+        elif place == "given up":  # while it initialises: it has taken the slot from its successor
+
+            def give_up(_process: object, name: str, when: str) -> None:
+                if name == "kafka.init_transactions" and when == "after":
+                    owned = Ownership(one.disk.at(one.settings.snapshots_url), one.settings.kafka.group)
+                    owned.give_up(one.run, one.generation)
+
+            one.world.on_call = give_up
+            error = FencedError("given up")
         else:
             object.__setattr__(one.surroundings, place, _refuse)
         with pytest.raises(type(error)):
             one.step(TS1)
-        assert one.desk.host is None
+        assert one.lease.host is None
         assert one.open_clients() == []
+        if place == "init":  # and it may have been initialised: a later run fences it
+            files = one.disk.at(one.settings.snapshots_url)
+            assert Ownership(files, one.settings.kafka.group).slots() == [0]
+
+
+def test_documents_are_closed_with_the_host() -> None:
+    """A worker that stops holds no connection."""
+    with bench() as one:
+        one.send(TS1, 0, 28, value=99.0)
+        settle(one, TS1)
+        for _ in range(5):
+            one.step((f"{PREFIX}analytics", 0))
+        one.step(mode="stop")
+        assert one.documents.closed
 
 
 def _refuse(*_: object, **__: object) -> Any:
     raise RetryableError("no")
+
+
+def test_a_host_lives_among_traced_surroundings_if_it_is_to_be_traced() -> None:
+    """They are made with it, and not with each of its steps; and its process logs as the settings say."""
+    with bench() as one:
+        made: list[object] = []
+
+        def traced(_order: object, surroundings: Any) -> Any:
+            made.append(surroundings)
+            return surroundings
+
+        with patch.object(stepping, "_traced", traced), patch.object(logs, "use") as use:
+            for _ in range(3):
+                one.step(TS1)
+        assert made == [one.surroundings]
+        use.assert_called_once_with(one.settings.observe.log_format)
 
 
 def test_the_report_says_where_each_partition_is(one: Bench) -> None:
@@ -650,16 +903,19 @@ def test_the_report_says_where_each_partition_is(one: Bench) -> None:
     assert report.commit_age_s >= 0.0
     assert report.seconds == pytest.approx(0.4, abs=0.2)
     assert sum(report.latency_counts) == 28
+    assert len(report.latency_counts) == len(LATENCY_BUCKETS_S) + 1
     assert set(report.stage_s) >= {"poll", "commit", "decode", "windows"}
     assert json.dumps(part.totals)
 
 
 def test_a_partition_that_has_more_to_read_than_a_step_takes_is_catching_up() -> None:
-    """Until it has read all but that."""
+    """Until it has read all but that; and while it does each step takes its whole time."""
     with bench({"rows_max": 5.0}) as one:
         one.step(TS1)
         one.send(TS1, 0, 4000)
-        parts = [one.step(TS1).partitions[0] for _ in range(60)]
+        reports = [one.step(TS1) for _ in range(60)]
 
+    parts = [report.partitions[0] for report in reports]
+    assert {round(report.seconds, 1) for report in reports if report.partitions[0].lag > 5} == {0.4}
     assert (parts[0].state, parts[-1].lag) == ("catching up", 0)
     assert all(part.state == ("catching up" if part.lag > 5 else "running") for part in parts)

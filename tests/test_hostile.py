@@ -27,14 +27,14 @@ from hydrodask.cli.common import Visible
 from hydrodask.clock import iso
 from hydrodask.decode.labels import decode_label
 from hydrodask.errors import ConfigError
-from hydrodask.observe import page
+from hydrodask.observe import page, points
 from hydrodask.observe.figures import Newest
-from hydrodask.observe.live import LiveView
 from hydrodask.observe.metrics import OverviewCollector
+from hydrodask.observe.terminal import LiveView
 from hydrodask.records import Upsert
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings, load
-from hydrodask.settings.model import Cluster, Kafka, Lake, Source
+from hydrodask.settings.model import Cluster, Kafka, Lake, Observe, Source
 from hydrodask.store.documents import Documents, open_documents
 from tests.delivery import ROOT
 from tests.running import folder, run_to_idle
@@ -197,7 +197,7 @@ def test_view_and_page_show_names_as_text(left: Left) -> None:
         view = LiveView(lambda: left.overview, documents, left.settings, {})
         view.refresh()
         rows = view.rows(200, 60)
-    shown = page.point(left.overview, now_us=START_US, rigs_max=len(NAMES))
+    shown = points.point(left.overview, now_us=START_US, observe=Observe(rigs_max=len(NAMES)))
 
     assert all(text.isprintable() for row in rows for text, _style in row)
     assert "<script>" not in page.headline(shown)

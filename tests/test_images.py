@@ -18,7 +18,18 @@ from hydrodask.services import SERVICES, Options
 
 IMAGES = Path(roots.__file__).parent
 CONTAINERFILE = IMAGES / "Containerfile"
-LEARNING = {"dask-ml", "matplotlib", "mlflow", "onnx", "scikit-learn", "scipy", "skl2onnx", "skops", "xgboost-cpu"}
+LEARNING = {
+    "dask-ml",
+    "matplotlib",
+    "mlflow",
+    "mlflow-skinny",
+    "onnx",
+    "scikit-learn",
+    "scipy",
+    "skl2onnx",
+    "skops",
+    "xgboost-cpu",
+}
 
 
 def tree(root: Path, *, times: int, umask: int, names: list[str]) -> Path:
@@ -153,6 +164,10 @@ def test_the_image_without_training_is_closed() -> None:
     versions = read_lock(roots.LOCK.read_text(encoding="utf-8"))
     assert names | set(roots.S3_SHARED) <= versions.keys()
     assert set(roots.S3) <= read_lock(roots.DEV_LOCK.read_text(encoding="utf-8")).keys()
+    asked = [Requirement(one) for one in requires("hydrodask") or []]
+    extras = ("", "dashboard", "hdfs", "mongo")
+    wanted = {one.name for one in asked if one.marker is None or any(one.marker.evaluate({"extra": e}) for e in extras)}
+    assert wanted - {"cryptography"} <= names  # who starts a cluster makes certificates; workers are given theirs
     names |= {*roots.S3, *roots.S3_SHARED}
     assert names & LEARNING == set()
     missing = []

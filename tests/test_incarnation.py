@@ -14,22 +14,25 @@ from hydrodask.ingest import mark
 from hydrodask.ingest.mark import Mark
 from hydrodask.ingest.reader import Reader
 from hydrodask.kafka import KafkaError, KafkaException, TopicPartition
+from hydrodask.nodes.context import Context
+from hydrodask.nodes.node import Node
+from hydrodask.nodes.sensors import Decode
+from hydrodask.protocol import incarnation, snapshot
+from hydrodask.protocol.incarnation import SPAN, Incarnation, Seam
+from hydrodask.protocol.order import Build, Order
 from hydrodask.records import Samples
 from hydrodask.rigs import RIGS
-from hydrodask.settings import Settings
+from hydrodask.settings import Settings, Url
 from hydrodask.settings.model import Kafka
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
-from hydrodask.stream import incarnation, snapshot
-from hydrodask.stream.context import Context
-from hydrodask.stream.incarnation import SPAN, Incarnation, Seam
-from hydrodask.stream.opening import Opening
-from hydrodask.stream.order import Order
-from hydrodask.stream.partition import Partition
-from hydrodask.stream.places import Places
-from hydrodask.stream.watching import Watch, commit_of
+from hydrodask.testing.simulation.fakebroker import FakeBroker
+from hydrodask.testing.simulation.fakelogs import Entry
+from hydrodask.worker.opening import Opening
+from hydrodask.worker.partition import Partition
+from hydrodask.worker.places import Places
+from hydrodask.worker.watching import Watch, commit_of
 from tests.running import BUILDS
-from tests.simulation.broker import Entry, FakeBroker
 from tests.strategies import Record, samples_of
 from tests.test_partition import cut
 
@@ -87,14 +90,22 @@ class Place:
 
     def open(self) -> Partition:
         """Open the partition, as a worker that has just started does."""
-        kafka = self.settings.kafka
+        partition = self.opened(self.settings, "monitor", BUILDS["monitor"])
+        assert partition is not None
+        return partition
+
+    def opened(self, settings: Settings, flow: str, build: Build) -> Partition | None:
+        """Open the partition for any flow; None when that has to wait."""
+        kafka = settings.kafka
         reader = Reader(kafka, connect=self.broker.consumer, fetch=self.broker.fetcher)
         ids: Any = self.ids if self.embedded else self.broker.identities(kafka)
-        opening = Opening(self.settings, self.snapshots, reader, ids, lambda *_: None)
-        partition = Partition(Context(self.settings, "monitor", *SOURCE, self.lake), BUILDS["monitor"], self.snapshots)
-        places = Places(opening, Watch(kafka, ids))
-        assert places.open(partition, [], latest=False)
-        return partition
+        opening = Opening(settings, self.files, reader, ids, lambda *_: None)
+        partition = Partition(Context(settings, flow, *SOURCE, self.lake), build, self.files(settings.snapshots_url))
+        return partition if Places(opening, Watch(kafka, ids)).open(partition, [], latest=False) else None
+
+    def files(self, url: Url) -> Files:
+        """Return the snapshots of a flow."""
+        return Files(f"{self.url}/{url.plain().rpartition('/')[2]}")
 
     def work(self, partition: Partition, count: int, *, stop: bool = True) -> None:
         """Take records and commit; `stop` does what a stop does."""
@@ -103,8 +114,9 @@ class Place:
         messages.offsets += first
         partition.process(messages)
         partition.tick(1e12, every_s=0.0)
-        self.commit(commit_of(partition, Order("r", 1, 0, "w", self.settings)))
-        partition.commit()
+        pending = partition.prepare()
+        self.commit(commit_of(partition, pending, Order("r", 1, 0, "w", self.settings)))
+        partition.done(pending)
         if stop:
             partition.roll(1e12, rows_max=1, age_s_max=0.0)
             partition.save(0.0, ended=True)
@@ -132,6 +144,56 @@ def test_an_embedded_broker_goes_on_behind_all_that_is_known() -> None:
     assert partition.consumed == 1000
 
 
+class Offsets(Node[Samples, None]):
+    """Remembers the offsets that it was given."""
+
+    name = "offsets"
+
+    def __init__(self, seen: list[int]) -> None:
+        self.seen = seen
+
+    def take(self, batch: Samples) -> None:
+        self.seen += batch.offset.tolist()
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"count": len(self.seen)}
+
+    def restore(self, _state: dict[str, Any]) -> None:
+        """Go on with the list that the test has."""
+
+
+def test_a_flow_from_outside_that_was_away_counts_as_ours_and_takes_what_it_missed_from_raw() -> None:
+    """It waits until ours have opened a log, and its own files and those of others say nothing of the base."""
+    place, seen = Place(embedded=True), list[int]()
+    settings = place.settings.of_flow("theirs", start="earliest")
+
+    def theirs() -> Partition | None:
+        return place.opened(
+            settings, "theirs", lambda source, ctx: source.through(Decode(ctx)).through(Offsets(seen)) and None
+        )
+
+    assert theirs() is None
+    ours = place.open()
+    place.work(ours, 1000)
+    first = theirs()  # raw/ has files of this log already
+    assert first is not None
+    assert (first.position, first.ctx.base) == (0, 0)
+    place.work(first, 1000)
+    place.ids.start = "mock2"
+    place.make(500)
+    place.work(place.open(), 500)
+    place.ids.start = "mock3"
+    place.make(300)
+    assert theirs() is None
+    place.open()
+
+    back = theirs()
+
+    assert back is not None
+    assert (back.position, back.ctx.base) == (2 * SPAN, 2 * SPAN)
+    assert seen == [*range(1000), *range(SPAN, SPAN + 500)]
+
+
 @pytest.mark.parametrize("lost", ["log-", ""])
 def test_lost_records_are_made_up_for_by_files_and_snapshots(lost: str) -> None:
     """Without records of logs, or without any snapshot, the next start of the broker still has offsets of its own."""
@@ -146,6 +208,7 @@ def test_lost_records_are_made_up_for_by_files_and_snapshots(lost: str) -> None:
     partition = place.open()
 
     assert (partition.position, partition.committed, partition.ctx.base) == (SPAN, SPAN, SPAN)
+    assert partition.ctx.totals["lost"] == 0
     place.work(partition, 500)
     assert place.lake.table("raw", ["offset"]).column("offset").to_pylist() == [*range(1000), *range(SPAN, SPAN + 500)]
 
@@ -176,6 +239,7 @@ def test_a_damaged_record_is_said_and_not_needed() -> None:
     place = Place()
     place.work(place.open(), 1000)
     place.snapshots.replace(f"{TOPIC}-0/log-000000", b'{"log": 7')
+    place.snapshots.replace(f"{TOPIC}-0/log-000000.bak", b"what somebody keeps here is none")
 
     partition = place.open()
 
@@ -211,6 +275,7 @@ def test_a_topic_made_anew_is_read_from_its_beginning_and_what_was_open_is_final
     assert not place.open().ctx.outbox  # one after it
     windows = place.lake.table("windows", ["revision"]).column("revision").to_pylist()
     assert SPAN - 1 in windows
+    assert {place.lake.newest(folder, SOURCE).log for folder in ("raw", "windows")} == {place.logs()[-1].text}
     assert place.lake.table("late").num_rows == 0
 
 
@@ -229,6 +294,21 @@ def test_what_a_log_took_with_it_is_lost_once() -> None:
     assert not partition.ctx.outbox
     assert place.logs()[1].whole is False
     assert any("what was not stored of it can't be read again" in note for note in partition.notes)
+
+
+def test_rows_that_raw_has_of_a_log_that_is_gone_are_not_published_again() -> None:
+    """They were committed behind the newest snapshot; the new log's state begins without them, and says so."""
+    place = Place()
+    place.work(place.open(), 1000)
+    partition = place.open()
+    place.work(partition, 1500, stop=False)
+    partition.roll(1e12, rows_max=1, age_s_max=0.0)
+    place.make(2000)
+
+    partition = place.open()
+
+    assert (partition.consumed, partition.ctx.totals["lost"], len(partition.ctx.outbox)) == (1000, 0, 0)
+    assert partition.position == SPAN
 
 
 def test_a_log_that_ends_a_run_if_that_is_wanted() -> None:
@@ -389,6 +469,40 @@ def test_a_state_of_the_next_log_crosses_no_seam_again() -> None:
     known = [Incarnation(log="a/1", base=0), Incarnation(log="a/2", base=SPAN, end=7)]
 
     assert [[seam.base for seam in incarnation.seams(known, after)] for after in (SPAN - 1, SPAN)] == [[SPAN], []]
+
+
+@pytest.mark.parametrize("text", ["c/t", "c/t soon", "5", ""])
+def test_what_names_no_log_and_base_names_none(text: str) -> None:
+    """As the metadata of a file that somebody else has written."""
+    assert incarnation.of_text(text) is None
+
+
+def test_a_log_ends_where_it_was_read_last() -> None:
+    """In the broker's offsets; where nothing was taken of it that is where it was begun."""
+    known = [
+        Incarnation(log="a/1"),
+        Incarnation(log="a/2", base=SPAN, end=1000),
+        Incarnation(log="a/3", base=2 * SPAN, end=SPAN + 700, first=300),
+        Incarnation(log="a/4", base=3 * SPAN, end=2 * SPAN),
+    ]
+
+    assert [end for _, end in incarnation.ends(known)] == [1000, 700, 300]
+
+
+@pytest.mark.parametrize(
+    ("stored", "whole", "keeps", "hole"),
+    [
+        (1000, True, False, None),
+        (999, True, False, (999, SPAN)),
+        (1000, False, False, (1000, SPAN)),
+        (0, False, True, None),
+    ],
+)
+def test_what_went_with_a_log_and_is_not_stored_is_a_hole(
+    stored: int, whole: bool, keeps: bool, hole: tuple[int, int] | None
+) -> None:
+    """All has to be stored, and the state that of all: else something is missing up to where the next log begins."""
+    assert Seam(SPAN, 1000, stored, whole=whole, keeps=keeps).hole == hole
 
 
 def test_raw_rows_cross_a_seam_where_it_is() -> None:

@@ -17,21 +17,24 @@ import pytest
 from hydrodask import clock
 from hydrodask import kafka as clients
 from hydrodask.channels import SENSORS
+from hydrodask.doors import access
+from hydrodask.doors.access import Right
 from hydrodask.errors import ConfigError, FatalError, HydrodaskError
 from hydrodask.ingest.feed import open_recording
 from hydrodask.ingest.publisher import Publisher, producer_for
 from hydrodask.ingest.topics import create, list_topics
 from hydrodask.kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from hydrodask.records import Outgoing
-from hydrodask.services import KafkaService, access, security
-from hydrodask.services.access import Right
+from hydrodask.services import KafkaService, security
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Topics
-from hydrodask.store.topics import Transactions
+from hydrodask.store.transactions import Transactions
 from tests.delivery import Driver, read, shorten
 
 PREFIX = "guarded-"
 GROUP = "guarded"
+JUMPS = "tests.their_flows:JUMPS"
+"""A flow from outside, which publishes a topic of its own."""
 QUIET = ("cluster.dashboard=127.0.0.1:0", "observe.metrics=127.0.0.1:0")
 SECONDS = 10.0
 """A refusal has to come within this, whatever `kafka.timeout` is."""
@@ -45,7 +48,8 @@ class Guarded:
 
     def settings(self, role: str, **client: str) -> Settings:
         """Return the settings of a role on the EXTERNAL listener."""
-        return Settings(kafka=self.kafka(role, None, None, **client), topics=Topics(prefix=PREFIX))
+        kafka = self.kafka(role, None, None, **client)
+        return Settings(kafka=kafka, topics=Topics(prefix=PREFIX), flows=(JUMPS,))
 
     def kafka(self, role: str, password: str | None = None, ca_file: Path | None = None, **client: str) -> Kafka:
         """Return how a role reaches the broker."""
@@ -72,12 +76,12 @@ class Guarded:
 def guarded(kafka_service: KafkaService) -> Guarded:
     """Return the session's broker with topics and rights of this file."""
     inside = kafka_service.login().model_copy(update={"group": GROUP})
-    settings = Settings(kafka=inside, topics=Topics(prefix=PREFIX))
+    settings = Settings(kafka=inside, topics=Topics(prefix=PREFIX), flows=(JUMPS,))
     added, _ = access.grant(clients.admin(inside), settings)
     assert added
     assert access.grant(clients.admin(inside), settings)[0] == []  # a second time nothing is missing
     found = Guarded(kafka_service)
-    assert len(create(found.settings("platform"))) == 21
+    assert len(create(found.settings("platform"))) == 22
     return found
 
 
@@ -140,6 +144,11 @@ def transact(settings: Settings, name: str) -> None:
         client.close()
 
 
+def transact_beside(settings: Settings, name: str) -> None:
+    """Publish a row and an offset as a flow from outside: in a group of its own, with an id of that."""
+    transact(other_group(settings, f"{GROUP}.jumps"), name)
+
+
 def make_topic(settings: Settings, name: str) -> None:
     """Create a topic that is on no list."""
     admin = clients.admin(settings.kafka)
@@ -175,8 +184,10 @@ MAY: list[tuple[str, Deed, str]] = [
     ("platform", transact, "analytics"),
     ("platform", transact, "dead-letter"),
     ("platform", ask_for_group, GROUP),
+    ("platform", transact_beside, "jumps"),
     ("reader", fetch, "analytics"),
     ("reader", fetch, "cycles"),
+    ("reader", fetch, "jumps"),
     ("reader", move_group, "reader-test"),
 ]
 MAY_NOT: list[tuple[str, Deed, str]] = [
@@ -186,6 +197,7 @@ MAY_NOT: list[tuple[str, Deed, str]] = [
     ("publisher", fetch, "analytics"),
     ("publisher", transact, "PS1"),
     ("publisher", make_topic, "mine"),
+    ("publisher", send_simply, "jumps"),
     ("publisher", ask_for_group, GROUP),
     ("platform", send, "PS1"),
     ("platform", send, "labels"),
@@ -197,6 +209,7 @@ MAY_NOT: list[tuple[str, Deed, str]] = [
     ("reader", fetch, "dead-letter"),
     ("reader", transact, "analytics"),
     ("reader", move_group, GROUP),
+    ("reader", move_group, f"{GROUP}.jumps"),
     ("reader", ask_for_group, GROUP),
     ("reader", give_rights, ""),
 ]
@@ -235,10 +248,10 @@ def test_each_role_sees_its_topics_only(guarded: Guarded) -> None:
         names = admin.list_topics(timeout=SECONDS).topics
         seen[role] = {name for name in names if name.startswith(PREFIX)}
 
-    assert seen["reader"] == {f"{PREFIX}analytics", f"{PREFIX}cycles"}
+    assert seen["reader"] == {f"{PREFIX}analytics", f"{PREFIX}cycles", f"{PREFIX}jumps"}
     assert len(seen["publisher"]) == 18
-    assert len(seen["platform"]) == 21
-    assert len(list_topics(guarded.settings("platform"))) == 21
+    assert len(seen["platform"]) == 22
+    assert len(list_topics(guarded.settings("platform"))) == 22
 
 
 WRONG: list[tuple[str, dict[str, str], str]] = [
@@ -333,8 +346,16 @@ def forwarding(host: str, port: int) -> Iterator[str]:
 @pytest.mark.integration
 @pytest.mark.cluster
 def test_platform_runs_with_its_rights_alone(guarded: Guarded, recording: Path, tmp_path: Path) -> None:
-    """A run as user `platform` over TLS; what it reads was sent by `publisher`, and `reader` sees the results."""
-    more = [f"kafka.bootstrap={guarded.service.external}", f"kafka.group={GROUP}", f"topics.prefix={PREFIX}"]
+    """A run as user `platform` over TLS; what it reads was sent by `publisher`, and `reader` sees the results.
+
+    A flow from outside beside it needs no other rights.
+    """
+    more = [
+        f'flows=["{JUMPS}"]',
+        f"kafka.bootstrap={guarded.service.external}",
+        f"kafka.group={GROUP}",
+        f"topics.prefix={PREFIX}",
+    ]
     for key, name in (("password_file", "platform.password"), ("ca_file", "ca.pem")):
         more.append(f"kafka.{key}={guarded.service.security / name}")
     sets = [f"data_dir={tmp_path}", "cluster.dashboard=127.0.0.1:0", "observe.metrics=127.0.0.1:0", *more]
@@ -349,6 +370,7 @@ def test_platform_runs_with_its_rights_alone(guarded: Guarded, recording: Path, 
 
     rows = [row for row in read(guarded.settings("reader"), "analytics") if row.get("final")]
     assert {row["sensor"] for row in rows} == set(SENSORS)
+    assert read(guarded.settings("reader"), "jumps")
 
 
 def hydrodask(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -413,12 +435,17 @@ class TestList:
 
     def test_names_follow_the_settings(self) -> None:
         """Prefix and group are the platform's."""
-        found = access.rights(Settings(kafka=Kafka(group="plant-2"), topics=Topics(prefix="plant2-")))
+        found = access.rights(Settings(kafka=Kafka(group="plant-2"), topics=Topics(prefix="plant2-"), flows=(JUMPS,)))
 
-        assert Right("platform", "transactional_ids", "plant-2-", prefix=True, operation="WRITE") in found
+        for role in ("platform", "operator"):
+            for name in ("plant-2-", "plant-2."):  # our slots, and those of flows from outside
+                assert Right(role, "transactional_ids", name, prefix=True, operation="WRITE") in found
+            assert Right(role, "groups", "plant-2.", prefix=True, operation="READ") in found
+            assert Right(role, "topics", "plant2-jumps", prefix=False, operation="WRITE") in found
         assert {right.name for right in found if right.kind == "topics" and right.user == "reader"} == {
             "plant2-analytics",
             "plant2-cycles",
+            "plant2-jumps",
         }
 
     @pytest.mark.parametrize(

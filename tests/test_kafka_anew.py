@@ -11,7 +11,7 @@ from hydrodask import kafka as clients
 from hydrodask.audit.verify import verify
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import ConsumerGroupTopicPartitions, TopicPartition
-from hydrodask.services.kafka import KafkaService
+from hydrodask.services.kafkanodes import KafkaService
 from hydrodask.services.ports import free_port
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka

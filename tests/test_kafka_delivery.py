@@ -8,9 +8,9 @@ import pytest
 
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import TopicPartition, consumer
+from hydrodask.protocol.settling import fence
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
-from hydrodask.store.topics import fence
 from tests.delivery import (
     NEVER_QUICK,
     ROOT,
@@ -33,7 +33,7 @@ import sys
 from hydrodask.clock import sleep_s
 from hydrodask.records import Outgoing
 from hydrodask.settings.model import Kafka
-from hydrodask.store.topics import Transactions
+from hydrodask.store.transactions import Transactions
 
 kafka, topic = sys.argv[1:]
 slot = Transactions(Kafka.model_validate_json(kafka), 0)
@@ -157,7 +157,7 @@ def test_open_transaction_of_a_killed_worker_is_never_seen(kafka: Kafka, tmp_pat
             worker.kill()
             worker.wait(10)
 
-    fence(settings.kafka, 0)
+    fence(settings, 0)
 
     assert read(settings, "analytics", isolation="read_uncommitted") == [{"row": 1}, {"row": 2}]
     assert read(settings, "analytics") == [{"row": 1}]

@@ -12,11 +12,12 @@ import pytest
 
 from benchmarks.broker import OpenKafka
 from hydrodask import kafka as clients
+from hydrodask.doors import access
 from hydrodask.errors import ConfigError, FatalError, UnreachableError, UsageError
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
-from hydrodask.services import KafkaService, access, logins, security
-from hydrodask.services.kafka import Node
+from hydrodask.services import KafkaService, logins, security
+from hydrodask.services.kafkanodes import Node
 from hydrodask.services.ports import free_port
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Topics

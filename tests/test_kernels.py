@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hydrodask import kernels
-from hydrodask.stream.warm import warm_up
+from hydrodask.worker.warm import warm_up
 from tests.nobody import python_as_nobody
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -253,7 +253,7 @@ def test_warming_up_imports_what_files_need() -> None:
     """The first file of a stream is no reason to stand still for the import of pandas."""
     script = (
         "import sys\nfrom hydrodask.store.schemas import labels_table\n"
-        "from hydrodask.stream.warm import warm_up\nwarm_up()\nbefore = set(sys.modules)\n"
+        "from hydrodask.worker.warm import warm_up\nwarm_up()\nbefore = set(sys.modules)\n"
         "labels_table([], [], partition=0, offsets=[])\nprint(*(set(sys.modules) - before))\n"
     )
 
@@ -264,7 +264,7 @@ def test_warming_up_leaves_nothing_to_compile() -> None:
     """A process that follows loads all of it."""
     warm_up()
     script = (
-        "import gc\nfrom hydrodask.stream.warm import warm_up\nwarm_up()\n"
+        "import gc\nfrom hydrodask.worker.warm import warm_up\nwarm_up()\n"
         "from numba.core.dispatcher import Dispatcher\n"
         "ours = [one for one in gc.get_objects() if isinstance(one, Dispatcher) and 'hydrodask' in one.__module__]\n"
         "print(len(ours), sum(sum(one.stats.cache_misses.values()) for one in ours))\n"
@@ -273,3 +273,5 @@ def test_warming_up_leaves_nothing_to_compile() -> None:
 
     assert int(count) > 30
     assert compiled == "0"
+    assert kernels.kept()
+    assert kernels.progress()[0] > 30

@@ -8,8 +8,8 @@ import pytest
 from hydrodask.audit.letters import Letter, why_again
 from hydrodask.clock import parse_iso
 from hydrodask.settings import Settings
+from hydrodask.testing import messages_of
 from tests.running import Life
-from tests.strategies import messages_of
 
 SETTINGS = Settings()
 OLDER = {"label_cooler": 20, "label_valve": 100, "label_pump": 0, "label_accumulator": 130, "label_stable": 0}

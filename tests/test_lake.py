@@ -15,7 +15,8 @@ import pytest
 from hydrodask.errors import FatalError, IntegrityError, RetryableError, UsageError
 from hydrodask.services import HdfsService
 from hydrodask.store.files import Files
-from hydrodask.store.lake import Lake, pack, unpack
+from hydrodask.store.fiveminutes import GROUP_ROWS, ORDER
+from hydrodask.store.lake import Lake, encode, pack, unpack
 from tests.s3 import BUCKET
 
 SOURCE = ("hydraulic-PS1", 0)
@@ -218,6 +219,15 @@ def test_file_holds_rows_and_end(files: Files) -> None:
     assert lake.end("raw", SOURCE) == 9
 
 
+def test_a_file_says_its_units(tmp_path: Path) -> None:
+    """Whoever opens it with any tool finds them in its metadata: those of the sensor, and those that are always so."""
+    Lake(str(tmp_path)).put("raw/sensor=PS1", SOURCE, 4, 8, TABLE)
+    Lake(str(tmp_path)).put("labels", SOURCE, 4, 8, TABLE)
+    said = [pq.read_schema(path).metadata.get(b"hydrodask.units") for path in sorted(tmp_path.rglob("*.parquet"))]
+
+    assert said == [None, b'{"value": "bar"}']
+
+
 def test_second_writer_learns_the_winners_end(files: Files) -> None:
     """It is told where the file that is there ends, not what it wanted itself."""
     lake = Lake(files.url)
@@ -288,6 +298,13 @@ class TestAskingForWhatIsNotThere:
         lake.put("raw/sensor=PS1", SOURCE, 9, 10, TABLE.append_column("new", pa.array(["x", "y", "z"])))
         return lake
 
+    def test_column_of_newer_files_alone(self, lake: Lake) -> None:
+        """Where nothing else is asked for, and no path names a sensor, the older ones' rows count all the same."""
+        lake.put("labels", SOURCE, 4, 9, TABLE)
+        lake.put("labels", SOURCE, 9, 10, TABLE.append_column("new", pa.array(["x", "y", "z"])))
+
+        assert lake.table("labels", ["new"])["new"].to_pylist() == [None, None, None, "x", "y", "z"]
+
     def test_unknown_column(self, lake: Lake) -> None:
         """The columns that there are get listed."""
         with pytest.raises(UsageError, match=r"has no column 'valeu'; it has offset, value, sensor, new"):
@@ -312,14 +329,46 @@ class TestAskingForWhatIsNotThere:
         assert table["new"].to_pylist() == [None, None, None, "x", "y", "z"]
         assert table["sensor"].to_pylist() == ["PS1"] * 6
 
+    def test_folder_whose_files_go_again_and_again(self, lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is listed anew some times, and then that is said."""
+
+        def gone(path: str) -> bytes:
+            raise FileNotFoundError(path)
+
+        monkeypatch.setattr(lake.files, "read", gone)
+        with pytest.raises(RetryableError, match="changed in each of 5 reads"):
+            lake.table("raw")
+        with pytest.raises(RetryableError, match="has gone while it was to be read"):
+            list(lake.rows_from("raw", SOURCE, 0, column="offset"))
+
     @pytest.mark.parametrize("folder", ["windows", "late/sensor=PS2", "cycles", "labels/"])
     def test_folder_without_rows_yet(self, lake: Lake, folder: str) -> None:
         """It has its columns, and no rows; a wrong column is one here too."""
         column = "timestamp" if folder in {"late/sensor=PS2", "labels/"} else "revision"
 
         assert lake.table(folder, ["rig", column]).num_rows == 0
+        assert ("sensor" in lake.table(folder).column_names) == (folder != "labels/")
         with pytest.raises(UsageError, match="no column 'colour'"):
             lake.table(folder, ["colour"])
+
+
+def test_each_column_is_stored_as_it_takes_least() -> None:
+    """Times and counters by their differences, means by bytes, values and names, which repeat, by a dictionary."""
+    rows = pa.table({"offset": range(100), "avg_value": [0.5] * 100, "value": [1.0] * 100, "rig": ["a"] * 100})
+    group = pq.ParquetFile(pa.BufferReader(encode(rows, {}))).metadata.row_group(0)
+    found = {name: group.column(place).encodings for place, name in enumerate(rows.column_names)}
+
+    assert "DELTA_BINARY_PACKED" in found["offset"]
+    assert "BYTE_STREAM_SPLIT" in found["avg_value"]
+    assert all("RLE_DICTIONARY" in found[name] or "PLAIN_DICTIONARY" in found[name] for name in ("value", "rig"))
+
+
+def test_a_file_in_order_has_small_groups_of_rows() -> None:
+    """Who wants one rig of a day's file reads a few of them."""
+    rows = pa.table({"offset": range(GROUP_ROWS + 1)})
+    files = [encode(rows, metadata) for metadata in ({}, {ORDER: b"rig"})]
+
+    assert [pq.ParquetFile(pa.BufferReader(data)).num_row_groups for data in files] == [1, 2]
 
 
 @pytest.mark.parametrize("back", [60, 400])

@@ -14,27 +14,27 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flows.train import moments
 from hydrodask.cli import drift, import_, models, promote, score, status
-from hydrodask.cli.datadir import DataDir
 from hydrodask.clock import iso, parse_iso
 from hydrodask.errors import ConfigError, UsageError
-from hydrodask.learn import batch
+from hydrodask.flows.train import moments
 from hydrodask.learn import drift as measures
-from hydrodask.learn.champions import Champions
 from hydrodask.learn.registry import Registry, Version
-from hydrodask.learn.training import Request, train
+from hydrodask.learn.score import batch
+from hydrodask.learn.score.champions import Champions
+from hydrodask.learn.train.training import Request, train
 from hydrodask.observe.figures import Figures
 from hydrodask.observe.series import component_series
 from hydrodask.observe.status import status_document
 from hydrodask.records import Upsert
 from hydrodask.reports import Component, Overview, PartitionReport
+from hydrodask.run.datadir import DataDir
 from hydrodask.services import MlflowService
 from hydrodask.services.ports import free_port
 from hydrodask.settings import Url
 from hydrodask.store.documents import open_documents
 from tests.conftest import quiet
-from tests.learned import Trained, write_archive
+from tests.learned import Trained, write_archive, write_text
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # libraries about each other
 
@@ -66,20 +66,27 @@ def test_models_are_listed(app: typer.Typer, trained: Trained) -> None:
 
 def test_promote_says_what_it_did(app: typer.Typer, trained: Trained) -> None:
     """Promoting the champion again changes nothing and says so; the registry's full name works too."""
-    version = next(v for o in trained.outcomes for v in o.registered if v.target == "pump" and v.kind == "discriminant")
+    version = next(v for o in trained.outcomes for v in o.registered if v.target == "pump" and v.kind == "gaussian")
 
     text = said(app, trained, "promote", "hydrodask-pump", str(version.version))
 
-    assert text.strip() == f"pump version {version.version} (discriminant) is the champion now"
+    assert text.strip() == f"pump version {version.version} (gaussian) is the champion now"
 
 
 @pytest.mark.cluster
 def test_a_folder_is_scored(app: typer.Typer, trained: Trained, recording: Path, tmp_path: Path) -> None:
-    """One row a cycle, a class and probabilities that sum to one for each target; labels are not needed."""
+    """One row a cycle, a class and probabilities that sum to one for each target; labels are not needed.
+
+    NaN is a sample that was not measured: without CE and CP the cooler of cycle 5 is unknown, and why is said.
+    """
     bare = tmp_path / "bare"
     bare.mkdir()
     for path in recording.glob("*.txt"):
-        if path.name != "profile.txt":
+        if path.name in {"CE.txt", "CP.txt"}:
+            rows = np.loadtxt(path)
+            rows[5] = np.nan
+            write_text(bare / path.name, rows)
+        elif path.name != "profile.txt":
             (bare / path.name).symlink_to(path)
     output = tmp_path / "states.parquet"
     said(app, trained, "score", str(bare), "--output", str(output))
@@ -88,6 +95,10 @@ def test_a_folder_is_scored(app: typer.Typer, trained: Trained, recording: Path,
 
     assert table["cycle"].to_pylist() == list(range(10))
     assert table["valve_class"].to_pylist() == labels[:, 1].tolist()
+    assert table["valve_why"].to_pylist() == [None] * 10
+    cooler = [None if row == 5 else label for row, label in enumerate(labels[:, 0].tolist())]
+    assert table["cooler_class"].to_pylist() == cooler
+    assert table["cooler_why"][5].as_py() == "not measured: CE, CP"
     chances = [np.array(table[f"accumulator_p_{c}"]) for c in (90, 100, 115, 130)]
     assert np.allclose(np.sum(chances, axis=0), 1.0)
 
@@ -107,12 +118,13 @@ def test_a_promotion_meanwhile_does_not_change_what_scored(
             asked.append(super().champions())
             return asked[-1]
 
-        def onnx(self, version: Version) -> bytes:
+        def stored(self, version: Version) -> bytes:
             downloaded.append(version)
-            return super().onnx(version)
+            return super().stored(version)
 
-    monkeypatch.setattr(batch, "Registry", Asked)
+    monkeypatch.setattr(batch, "shelf", Asked)
     done = batch.score_folder(trained.settings, recording, tmp_path / "states.parquet")
+    assert done["figures"]["valve"] == {"answered": 1.0, "macro_f1_answered": 1.0, "macro_f1_unknown_wrong": 1.0}
 
     assert len(asked) == 1
     assert {version.target: version.version for version in downloaded} == done["models"]
@@ -120,12 +132,14 @@ def test_a_promotion_meanwhile_does_not_change_what_scored(
 
 
 def test_import_says_what_it_did(app: typer.Typer, tmp_path: Path) -> None:
-    """The summary counts cycles and files; a start that is no time is refused."""
+    """The summary counts cycles and files; a start is in the setting's zone, and refused if it is no time."""
     folder = write_archive(tmp_path / "bench-7", cycles=2)
     arguments = ["import", str(folder), "--json", "--set", f"data_dir={tmp_path / 'data'}"]
     done = json.loads(CliRunner().invoke(app, arguments).stdout)
 
     assert (done["rig"], done["cycles"], done["labels"], done["files"]) == ("bench-7", 2, 2, 18)
+    local = ["--start", "2026-01-01 05:30", "--set", "observe.timezone=Asia/Kolkata"]
+    assert json.loads(CliRunner().invoke(app, [*arguments, *local]).stdout)["known"] == 18
     assert "noon" in str(CliRunner().invoke(app, [*arguments, "--start", "noon"]).exception)
 
 
@@ -173,6 +187,7 @@ def overview() -> Overview:
     """Return an overview in which a model has spoken and a feature has drifted."""
     part = PartitionReport("score", "hydraulic-cycles", 0, keys=1)
     part.components = {("rig-1", "valve"): Component(73, 0.98, 4, "2026-01-01T00:05:00Z")}
+    part.unknown = [("rig-1", "pump")]
     part.drift = {"TS1.average": (1.5, 0.4)}
     return Overview("run", 0, partitions={("hydraulic-cycles", 0): part})
 
@@ -183,6 +198,7 @@ def test_states_are_metrics() -> None:
     values = {one.name: one.values for one in component_series(figures)}
 
     assert values["hydraulic_component_state"] == [(("rig-1", "valve"), 73.0)]
+    assert values["hydraulic_component_unknown"] == [(("rig-1", "valve"), 0.0), (("rig-1", "pump"), 1.0)]
     assert values["hydraulic_component_model_version"] == [(("rig-1", "valve"), 4.0)]
     assert values["hydrodask_feature_drift_outside_ratio"] == [(("TS1.average",), 0.4)]
 
@@ -212,7 +228,7 @@ def test_a_schedule_gives_moments() -> None:
 def test_streaming_does_not_import_what_trains() -> None:
     """Starting a worker, or asking for help, loads none of the learning libraries."""
     heavy = ("mlflow", "sklearn", "xgboost", "onnxruntime", "onnx", "matplotlib", "dask_ml", "pandas")
-    code = f"import flows, hydrodask.cli.main, sys; print([m for m in {heavy!r} if m in sys.modules])"
+    code = f"import hydrodask.flows, hydrodask.cli.main, sys; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
@@ -238,10 +254,10 @@ def test_a_server_holds_runs_and_models(trained: Trained, server: MlflowService,
     settings = trained.settings.model_copy(update={"learn": learn, "lake": lake, "data_dir": tmp_path})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        train(settings, Request(targets=("cooler",), kinds=("discriminant",)))
+        train(settings, Request(targets=("cooler",), kinds=("gaussian",)))
     found = Champions(settings)
     found.refresh()
 
     assert not found.problems
-    assert [(m.name, m.version, m.kind) for m in found.models.values()] == [("hydrodask-cooler", 1, "discriminant")]
+    assert [(m.name, m.version, m.kind) for m in found.models.values()] == [("hydrodask-cooler", 1, "gaussian")]
     assert list(tmp_path.glob("mlflow*")) == []

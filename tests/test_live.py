@@ -2,12 +2,23 @@
 
 import io
 import logging
+import os
+import select
+import shutil
+import subprocess
+import sys
+import termios
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from hydrodask.clock import Zone
 from hydrodask.errors import UnreachableError
 from hydrodask.observe.example import (
     LINKS,
@@ -18,13 +29,17 @@ from hydrodask.observe.example import (
     incident,
 )
 from hydrodask.observe.figures import Figures, Newest
+from hydrodask.observe.keyboard import Keyboard
 from hydrodask.observe.lines import Lines
-from hydrodask.observe.live import HeldLogs, LiveView, Trends
-from hydrodask.observe.rows import Row, fit, width_of
+from hydrodask.observe.news import SEEN_MAX, Watch
 from hydrodask.observe.screen import Scene, picture
-from hydrodask.observe.watch import SEEN_MAX, Watch
-from hydrodask.reports import Component
+from hydrodask.observe.styled import Row, fit, width_of
+from hydrodask.observe.terminal import HeldLogs, LiveView, Trends
+from hydrodask.reports import Component, FlowReport, Overview
 from hydrodask.settings import Settings
+from hydrodask.settings.model import Health
+from tests.conftest import needs
+from tests.delivery import ROOT, until
 
 
 def text_of(rows: list[Row]) -> str:
@@ -61,7 +76,7 @@ def test_eighty_by_twenty_four_shows_all_that_matters() -> None:
 
     for part in ("728 rec/s", "lag 0", "watermark -10.4 s", "1 worker", "running"):
         assert part in text
-    for part in ("CE ", "SE ", "open 00:02:30", "ok   00:04:00", "cooler 3 %", "/hydro", "9464"):
+    for part in ("CE ", "SE ", "open 00:02:30 critical", "(+1)", "cooler 3 %", "/hydro", "9464"):
         assert part in text
 
 
@@ -89,8 +104,279 @@ def test_the_worst_rig_is_shown() -> None:
     scene.figures.overview.partitions["hydraulic-analytics", 0].health["rig-3", "PS2"] = 10.0
 
     assert "rig-3 (worst of 3)" in shown(100, 30, scene)
+    assert "rigs ✗1 ·2 ·3" in shown(100, 30, scene)
     scene.figures = Figures(scene.figures.overview, rigs_max=2)
     assert "rig-1 (worst of 2 shown)" in shown(130, 30, scene)
+
+
+def test_colours_of_health_change_where_the_settings_say() -> None:
+    """80 is critical, as on the page and in Grafana; with limits of one's own it may be fine."""
+    scene = example_scene()
+    scene.figures.overview.partitions["hydraulic-analytics", 0].health["rig-1", "CE"] = 80.0
+
+    def style() -> str:
+        return next(style for row in picture(scene, 100, 30) for text, style in row if text.strip() == "80")
+
+    before = style()
+    scene.limits = Health(warning_below=50.0, critical_below=40.0)
+
+    assert (before, style()) == ("red", "green")
+
+
+def test_keys_choose_rig_tab_and_order() -> None:
+    """`n` goes to the next rig, whose incidents alone show then; tab gives one list all the room."""
+    scene = example_scene(12)
+    for key in ("n", "\t", "s"):
+        scene.choice.press(key, scene.figures.rigs, scene.rig)
+    text = shown(100, 30, scene)
+
+    assert "rig-2 (chosen of" in text
+    assert "Incidents of rig-2, 1 open in all" in text
+    assert "Components" not in text
+    scene.choice.press("w", scene.figures.rigs, scene.rig)
+    assert shown(100, 30, scene).index("CE ") < shown(100, 30, scene).index("PS1 ")
+    scene.choice.press("?", [], None)
+    assert "the worst rig again" in shown(100, 30, scene)
+
+
+def test_equal_incidents_are_one_line_and_the_rest_is_counted() -> None:
+    """By the grouping of the page and of messages; what has no room is a number."""
+    scene = example_scene()
+    many = [incident(f"rule-{i}", rig=f"rig-{i}") for i in range(9)]
+    scene.watch.incidents = [*many, incident("again", rig="rig-1", severity="warning")]
+    scene.watch.open = {("a", str(i), ""): one for i, one in enumerate(many)}
+    scene.choice.press("\t", [], None)
+    text = shown(100, 16, scene)
+
+    assert "critical rig-1/CE" in text
+    assert "rule-1 (+1): cooling" in text
+    assert " more" in text
+
+
+def test_a_mean_of_a_few_samples_is_none() -> None:
+    """A window that is not half full shows no value: it would look like a fault."""
+    scene = example_scene()
+    [part] = [part for part in scene.figures.parts if part.topic == "hydraulic-CE"]
+    part.readings[0] = replace(part.readings[0], count=29)
+
+    assert "CE         - %" in shown(80, 24, scene)
+
+
+def test_a_nonsense_zone_of_the_machine_shows_its_real_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the C library does not know is UTC, whatever its name says."""
+    try:
+        for name, offset in (("Nonsense/Zone", "UTC+00:00"), ("Europe/Berlin", "UTC+01:00")):
+            monkeypatch.setenv("TZ", name)
+            time.tzset()
+            assert Zone("local").label(NOW_US) == offset
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_stalled_flow_is_a_warning() -> None:
+    """A flow from outside that stands still is said where partitions in trouble are, with why."""
+    scene = example_scene()
+    scene.figures.overview.flows = (FlowReport("energy", "stalled", "no volts"), FlowReport("spikes", "running"))
+
+    assert "⚠ flow energy stalled: no volts" in shown(80, 24, scene)
+    assert "spikes" not in shown(80, 24, scene)
+
+
+def test_another_day_than_the_header_s_is_said() -> None:
+    """A fast run's incidents are of another day than its header."""
+    scene = example_scene()
+    assert "open 00:02:30" in shown(140, 40, scene)
+
+    later = replace(scene, now_us=scene.now_us + 86_400_000_000)
+    assert "open 2026-01-01 00:02:30" in shown(140, 40, later)
+
+
+def test_before_anything_was_judged_there_is_no_health() -> None:
+    """A health that has no value beside it is that of the beginning; a bad one is shown all the same."""
+    scene = example_scene()
+    for part in scene.figures.overview.partitions.values():
+        part.readings = []
+    rows = {line[:5].strip(): line[:40] for line in shown(80, 40, scene).splitlines()}
+
+    assert "100" not in rows["PS1"]
+    assert "70" in rows["CE"]
+
+
+def test_times_are_in_the_zone_of_the_setting() -> None:
+    """With the date, and the name of the zone."""
+    scene = example_scene()
+    scene.zone = Zone("Asia/Kolkata")
+
+    assert "2026-01-01 05:35:00 IST" in shown(80, 24, scene)
+    assert "open 05:32:30" in shown(80, 24, scene)
+
+
+def test_the_last_picture_says_how_it_ended_and_what_is_next(documents: ExampleDocuments) -> None:
+    """Nothing answers at the links any more; the store does."""
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, height=30)
+    steps = {"what was found": "hydrodask incidents"}
+    with LiveView(example_overview, documents, Settings(), LINKS, console=console, next_steps=steps) as view:
+        view.press("?")
+    text = text_of(view.rows(120, 30))
+
+    assert "hydrodask stopped" in text
+    assert "what was found hydrodask incidents" in text
+    assert "8787" not in text
+
+
+PRESSED = """
+import fcntl, termios, threading
+from hydrodask.observe.keyboard import Keyboard
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+with Keyboard() as keyboard:
+    for _ in range(3):
+        print("ready", flush=True)
+        print(repr(keyboard.wait(60.0, threading.Event())), bool(termios.tcgetattr(0)[3] & termios.ECHO), flush=True)
+print(bool(termios.tcgetattr(0)[3] & termios.ECHO), flush=True)
+"""
+
+
+def test_keys_come_from_a_terminal_without_echo() -> None:
+    """One at a time, arrows too; afterwards the terminal is as it was."""
+    ours, theirs = os.openpty()
+    said = []
+    with subprocess.Popen(
+        [sys.executable, "-c", PRESSED], stdin=theirs, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        for key in (b"n", b"\x1b[C", b"?"):
+            assert process.stdout.readline() == "ready\n"
+            os.write(ours, key)
+            said.append(process.stdout.readline().strip())
+        said.append(process.stdout.readline().strip())
+    os.close(ours)
+    os.close(theirs)
+
+    assert said == ["'n' False", "'\\x1b[C' False", "'?' False", "True"]
+
+
+SHOWN = """
+import threading
+from hydrodask.observe.keyboard import Keyboard
+with Keyboard() as keyboard:
+    while keyboard.wait(0.1, threading.Event()) != "q":
+        pass
+"""
+
+
+SHELL = """
+import fcntl, os, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp("bash", ["bash", "--norc", "--noprofile", "--noediting", "-i"])
+"""
+"""A shell of its own at a terminal. Not by `pty.fork`: threads of other tests may hold what the child then waits for."""
+
+
+@pytest.mark.parametrize("back", [b"fg\n", b"bg\nfg\n"])
+def test_keys_do_not_echo_after_the_shell_has_brought_the_run_back(tmp_path: Path, back: bytes) -> None:
+    """Ctrl-Z, then `fg`: the shell has set its own mode meanwhile, and after `bg` there is no signal."""
+    needs(there=shutil.which("bash") is not None, what="there is no bash on the PATH")
+    (tmp_path / "shown.py").write_text(SHOWN)
+    ours, theirs = os.openpty()
+    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
+    shown = bytearray()
+
+    def echoes() -> bool:
+        if select.select([ours], [], [], 0)[0]:
+            shown.extend(os.read(ours, 65_536))  # or it fills up
+        return bool(termios.tcgetattr(ours)[3] & termios.ECHO)
+
+    def sees(*, echo: bool, what: str) -> None:
+        try:
+            until(lambda: echoes() is echo, what, seconds=200)
+        except BaseException as error:
+            error.add_note(f"the terminal shows {bytes(shown)!r}")
+            shell.kill()
+            raise
+
+    with subprocess.Popen([sys.executable, "-c", SHELL], cwd=ROOT, start_new_session=True, **ends) as shell:
+        os.write(ours, f"{sys.executable} {tmp_path}/shown.py\n".encode())
+        sees(echo=False, what="keys come one at a time")
+        os.write(ours, b"\x1a")
+        sees(echo=True, what="the terminal is the shell's")
+        os.write(ours, back)
+        sees(echo=False, what="keys come one at a time again")
+        os.write(ours, b"q")
+        sees(echo=True, what="the terminal is as it was")
+        os.write(ours, b"exit\n")
+        assert shell.wait(60) == 0
+    os.close(ours)
+    os.close(theirs)
+
+
+BEHIND = """
+import fcntl, os, signal, termios
+from hydrodask.observe.keyboard import Keyboard
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+there, go = os.pipe(), os.pipe()
+job = os.fork()
+if job == 0:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpgrp())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    with Keyboard():
+        os.write(there[1], b"x")
+        os.read(go[0], 1)
+    os._exit(7)
+os.read(there[0], 1)
+os.tcsetpgrp(0, os.getpgrp())
+now = termios.tcgetattr(0)
+os.write(go[1], b"x")
+_, status = os.waitpid(job, os.WUNTRACED)
+print(os.WIFSTOPPED(status), os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else "stopped")
+print(termios.tcgetattr(0) == now)
+if os.WIFSTOPPED(status):
+    os.kill(job, signal.SIGKILL)
+"""
+
+
+def test_a_run_in_the_background_ends_and_leaves_the_terminal_alone() -> None:
+    """After Ctrl-Z and `bg` the terminal is the shell's: to set it from there would stop the run at its end."""
+    ours, theirs = os.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", BEHIND],
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        start_new_session=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(ours)
+    os.close(theirs)
+
+    assert (done.stdout.split(), done.stderr) == (["False", "7", "True"], "")
+
+
+def test_without_a_terminal_there_are_no_keys() -> None:
+    """Waiting is all that is left, and ends with the view."""
+    stop = threading.Event()
+    stop.set()
+    with Keyboard(io.StringIO()) as keyboard:
+        assert keyboard.wait(60.0, stop) == ""
+
+
+def test_before_there_are_figures_the_picture_says_what_workers_do() -> None:
+    """Not that it runs: that kernels are compiled, and how many; then that partitions are opened."""
+    scene = example_scene()
+    scene.figures = Figures(Overview("r", NOW_US, "running", {"tcp://1": 0}))
+    scene.kernels = 21, 42
+
+    first = shown(80, 24, scene)
+    scene.figures = Figures(Overview("r", NOW_US, "running", {"tcp://1": 0}, steps=1))
+    then = shown(80, 24, scene)
+
+    assert "● hydrodask starting" in first
+    assert "━━ 1 worker, compiling kernels (21 of 42)" in first
+    assert "1 worker, opening partitions" in then
+    assert "rec/s" not in first + then
 
 
 def test_progress_shows_only_for_a_source_that_ends() -> None:
@@ -147,7 +433,8 @@ def test_the_view_draws_and_leaves_the_last_picture(documents: ExampleDocuments)
 
     before, _, after = out.getvalue().rpartition("\x1b[?1049l")
     assert "hydrodask" in before
-    assert "http://127.0.0.1:8787/hydro" in after
+    assert "http://127.0.0.1:8787/hydro" in before
+    assert "stopped" in after
 
 
 def test_a_terminal_without_unicode_gets_ascii(documents: ExampleDocuments) -> None:

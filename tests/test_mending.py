@@ -6,19 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from hydrodask.audit import mending
 from hydrodask.audit.aside import set_aside
-from hydrodask.audit.files import parse
+from hydrodask.audit.links import parse
 from hydrodask.audit.mending import Mend
 from hydrodask.cli.main import app
 from hydrodask.errors import UsageError
 from hydrodask.ingest.topics import RENEWABLE
+from hydrodask.protocol import snapshot
 from hydrodask.settings import load
 from hydrodask.store.lake import encode_range
-from hydrodask.stream import snapshot
 from tests.audited import Stored, mended, with_value
 
 PATH = "raw/sensor=PS1/date=2026-01-01/hydraulic-PS1-0-000000000000.parquet"
@@ -155,3 +156,28 @@ def test_what_is_named_is_mended_from_the_log(stored: Stored, tmp_path: Path) ->
     assert {"hydrodask backfill --records --write", "hydrodask backfill --documents --write"} <= set(done)
     assert not [command for command in done if "topics" in command]
     assert {path.relative_to(copy.lake): path.read_bytes() for path in copy.lake.rglob("*.parquet")} == before
+
+
+BANDS: dict[str, Callable[[Stored, Path], object]] = {
+    "gone": lambda copy, _path: shutil.rmtree(copy.lake / "bands"),
+    "first gone": lambda copy, _path: copy.path(copy.files("bands")[0]).unlink(),
+    "damaged": lambda _copy, path: path.write_bytes(path.read_bytes()[:-30]),
+    "changed": lambda copy, _path: copy.rewrite(copy.files("bands")[-1], lambda t: with_value(t, "centre", 0, 77)),
+}
+
+
+@pytest.mark.integration
+@pytest.mark.cluster
+@pytest.mark.parametrize("damage", BANDS)
+def test_bands_are_mended_from_the_log(stored: Stored, tmp_path: Path, damage: str) -> None:
+    """They follow from the window rows alone, so files come back with the same bytes, and no snapshot has to go."""
+    copy = stored.copy(tmp_path)
+    before = {file.path: copy.path(file).read_bytes() for file in copy.two_files("bands")}
+    BANDS[damage](copy, copy.path(copy.files("bands")[-1]))
+
+    assert mended(copy) == ["hydrodask backfill --records --write"]
+
+    after = {file.path: copy.path(file).read_bytes() for file in copy.files("bands")}
+    rows = [pa.concat_tables([parse(data)[0] for data in files.values()]) for files in (before, after)]
+    assert rows[1].equals(rows[0])
+    assert after == before or damage == "gone"  # one file comes back for several

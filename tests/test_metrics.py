@@ -6,6 +6,7 @@ import socket
 import threading
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,11 +24,12 @@ from hydrodask.observe.figures import Figures
 from hydrodask.observe.metrics import Metrics
 from hydrodask.observe.series import Alarm, alarm_series, every_series
 from hydrodask.observe.status import status_document
-from hydrodask.reports import WHOLE_RIG, Overview, Pulse
+from hydrodask.reports import WHOLE_RIG, Overview, Pulse, Usual
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Observe
 from tests.doors import _stranger
 from tests.doors.http import ask, attempts
+from tests.overviews import live
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -72,7 +74,11 @@ def test_a_scrape_shows_the_sensors(served: Metrics) -> None:
     assert found["hydraulic_sensor_max_1m", ce] == 48.8
     assert found["hydraulic_sensor_stddev_1m", ce] == 1.5
     assert found["hydraulic_sensor_health_score", ce] == 70
-    assert found["hydraulic_anomaly_status", (*ce, ("type", "cooler_failing"))] == 1
+    failing = (ce[0], ce[1], ("severity", "critical"), ("type", "cooler_failing"))
+    assert found["hydraulic_anomaly_status", tuple(sorted(failing))] == 1
+    limit = (("sensor", "CE"), ("severity", "critical"), ("statistic", "avg"), ("type", "cooler_failing"))
+    assert found["hydraulic_sensor_limit", limit] == 23.5
+    assert (found["hydraulic_sensor_usual_low", ce], found["hydraulic_sensor_usual_high", ce]) == (17.0, 48.8)
     assert found["hydraulic_sensor_min_1m", ce] == 17.0
     assert found["hydraulic_sensor_range_1m", ce] == pytest.approx(31.8)
     assert found["hydraulic_anomaly_total", (*ce, ("type", "cooler_degraded"))] == 4
@@ -124,6 +130,26 @@ def test_every_series_has_one_name_and_help() -> None:
     assert all(len(labels) == len(one.labels) for one in series for labels, _ in one.values)
 
 
+@pytest.mark.parametrize("trouble", [False, True])
+def test_no_sample_is_exposed_twice(served: Metrics, newest: list[Overview], *, trouble: bool) -> None:
+    """Not when two partitions tell of one rig, nor of a component that is both told and unknown: a gateway refuses all.
+
+    What is unknown counts.
+    """
+    newest[0] = live(trouble=trouble)
+    for (topic, number), part in list(newest[0].partitions.items()):
+        newest[0].partitions[topic, number + 1] = replace(part, unknown=list(part.components))
+    with urllib.request.urlopen(served.url, timeout=5) as answer:  # noqa: S310 - loopback
+        text = answer.read().decode()
+    families = list(text_string_to_metric_families(text))
+    names = [(one.name, tuple(sorted(one.labels.items()))) for every in families for one in every.samples]
+    unknown = next(every.samples for every in families if every.name == "hydraulic_component_unknown")
+
+    assert [one for one, count in Counter(names).items() if count > 1] == []
+    assert {one.value for one in unknown} == {1.0}
+    assert len(unknown) == 15
+
+
 def test_the_first_anomaly_of_a_type_is_an_increase() -> None:
     """An open window's alarm begins the series at 0, before its final one counts."""
     overview, seen = example_overview(), dict[Alarm, None]()
@@ -147,6 +173,21 @@ def test_what_was_refused_is_counted_by_rig() -> None:
     assert next(iter(status_document(overview, now_us=NOW_US)["rigs"])) == "rig-2"
 
 
+def test_the_rig_to_look_at_first_comes_first() -> None:
+    """In status, by attention; a cycle that could not be judged has no score, and its rig attention all the same."""
+    overview = example_overview(3)
+    part = overview.partitions["hydraulic-labels", 0]
+    part.usual = {"rig-1": Usual("usual", 1.2, 4.5, 11), "rig-2": Usual("unusual", 20.0, 4.5, 80)}
+    part.usual["rig-3"] = Usual("unknown", float("nan"), 4.5, 30)
+    found = {one.name: dict(one.values) for one in every_series(Figures(overview), NOW_US, {})}
+    cycles = status_document(overview, now_us=NOW_US)["cycles"]
+
+    assert found["hydraulic_cycle_score"] == {("rig-1",): 1.2, ("rig-2",): 20.0}
+    assert found["hydraulic_rig_attention"] == {("rig-1",): 11, ("rig-2",): 80, ("rig-3",): 30}
+    assert list(cycles) == ["rig-2", "rig-3", "rig-1"]
+    assert cycles["rig-3"] == {"state": "unknown", "score": None, "threshold": 4.5, "attention": 30}
+
+
 def test_series_of_who_is_silent_end() -> None:
     """A rig that sends nothing has no readings, health or alarms but that it is silent; a sensor no readings."""
     overview, seen = example_overview(3), dict[Alarm, None]()
@@ -163,8 +204,8 @@ def test_series_of_who_is_silent_end() -> None:
         assert {sensor for rig, sensor in found[name] if rig == "rig-2"} == set(SENSORS) - {"TS1"}
     assert {rig for rig, _ in found["hydraulic_sensor_health_score"]} == {"rig-2", "rig-3"}
     assert found["hydraulic_anomaly_status"] == {
-        ("rig-1", WHOLE_RIG, "rig_silent"): 1.0,
-        ("rig-2", "TS1", "sensor_silent"): 1.0,
+        ("rig-1", WHOLE_RIG, "rig_silent", "critical"): 1.0,
+        ("rig-2", "TS1", "sensor_silent", "warning"): 1.0,
     }
     assert len(found["hydraulic_anomaly"]) >= 2  # counters go on
 
@@ -178,8 +219,8 @@ def test_an_alarm_that_is_over_is_zero() -> None:
     values = dict(alarm_series(Figures(overview), seen).values)
 
     assert values == {
-        ("rig-1", "CE", "cooler_degraded"): 1,
-        ("rig-1", "CE", "cooler_failing"): 0,
+        ("rig-1", "CE", "cooler_degraded", "warning"): 1,
+        ("rig-1", "CE", "cooler_failing", "critical"): 0,
     }
 
 

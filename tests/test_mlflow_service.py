@@ -11,8 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
+from hydrodask.doors.trust import basic
 from hydrodask.services import MlflowService, security
-from hydrodask.services.ports import basic, can_bind, free_port
+from hydrodask.services.ports import can_bind, free_port
 from hydrodask.settings.hidden import USER
 from tests.conftest import quiet
 from tests.delivery import until

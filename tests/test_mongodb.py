@@ -18,7 +18,7 @@ from hydrodask.errors import ConfigError, FatalError, UnreachableError
 from hydrodask.records import Remove, Upsert
 from hydrodask.services import MongoService
 from hydrodask.settings import load, model
-from hydrodask.store.documents import open_documents
+from hydrodask.store.documents import base, open_documents
 from hydrodask.store.documents.mongo import MongoDocuments
 from tests.conftest import mongo_service, quiet
 from tests.delivery import until
@@ -107,13 +107,17 @@ def test_missing_password_file_is_said(opened: Opener, mongodb: MongoService, tm
         opened(mine.documents.model_copy(update={"password_file": tmp_path / "none"}))
 
 
-def test_indexes_are_made_and_used(opened: Opener, mongodb: MongoService) -> None:
-    """The newest anomalies come from the index; removals expire after a week, documents never."""
+def test_indexes_are_made_and_used(opened: Opener, mongodb: MongoService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest anomalies come from the index; removals expire after a week, documents never; a later flow's too."""
+    monkeypatch.setattr(base, "_declared", {})
     chosen = as_admin(mongodb, f"test-{uuid.uuid4().hex}")
     documents = opened(chosen)
     documents.write([put(f"{i}", i, window_start=f"{i:03d}") for i in range(50)])
+    base.declare(["later"])
+    documents.write([put("x", 1, "later")])
     with administrator(mongodb) as client:
         anomalies = client[chosen.database]["anomalies"]
+        assert "expire_removed_at" in client[chosen.database]["later"].index_information()
         indexes = anomalies.index_information()
         plan = anomalies.find({}).sort([("window_start", -1), ("_id", 1)]).limit(5).explain()
 

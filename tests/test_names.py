@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hydrodask.errors import ConfigError
+from hydrodask.protocol.ownership import Ownership, folder_of
 from hydrodask.records import Upsert
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka
 from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
-from hydrodask.store.topics import transactional_id
-from hydrodask.stream.ownership import Ownership, folder_of
+from hydrodask.store.transactions import transactional_id
 from tests.delivery import ROOT
 from tests.running import Life
 from tests.test_partition import cut

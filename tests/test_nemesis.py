@@ -11,10 +11,11 @@ from dataclasses import replace
 
 import pytest
 
+from hydrodask.testing.simulation.course import Event, Fault
 from tests.simulation import recorded
 from tests.simulation.lives import fails, harmed_life, live_harmed
 from tests.simulation.outcome import ALLOWED, HEALED, SENTENCE, VERIFY, outcome
-from tests.simulation.schedule import FORGETTING, HARMS, Event, Fault, Schedule, draw
+from tests.simulation.schedule import FORGETTING, HARMS, Schedule, draw
 from tests.simulation.tally import table
 
 LIVES = int(os.environ.get("HYDRODASK_LIVES", "800")) // 4
@@ -50,7 +51,7 @@ def test_any_harm_heals_or_is_said_or_is_found(record_property: Callable[[str, o
 @pytest.mark.parametrize("case", range(recorded.CASES))
 def test_state_of_the_previous_release_is_taken_over(case: int) -> None:
     """Killed in the middle of steps, by its own code: this release goes on, and `verify` finds nothing."""
-    found = outcome(Schedule(case, recorded.kind_of(case), workers=2, previous=case))
+    found = outcome(Schedule(case, kind=recorded.kind_of(case), workers=2, previous=case))
 
     assert found.end == HEALED, found
 

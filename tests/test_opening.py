@@ -2,9 +2,9 @@
 
 import pytest
 
+from hydrodask.nodes.context import Context
 from hydrodask.settings import Settings
-from hydrodask.stream.context import Context
-from hydrodask.stream.partition import Partition
+from hydrodask.worker.partition import Partition
 from tests.running import BUILDS, Life
 from tests.test_partition import SETTINGS, cut
 

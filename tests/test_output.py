@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydrodask.errors import RetryableError
+from hydrodask.rigs import RIGS
 from hydrodask.store.lake import Lake, Written
 from hydrodask.store.output import BATCHES_MAX, FileOutput
+from hydrodask.store.rowsum import rowsum
+from tests.strategies import Record, samples_of
 
 SOURCE = ("hydraulic-PS1", 0)
 END = 60
@@ -42,7 +45,7 @@ class Writer:
 
     def start(self, which: int | None) -> None:
         """Begin anew from a snapshot, with nothing else than what is in files."""
-        self.output = FileOutput(self.lake, "raw", SOURCE, folder_of=lambda _t: "raw", column="offset", keep=self.keep)
+        self.output = FileOutput(self.lake, "raw", SOURCE, folder_of=lambda _t: "raw", keep=self.keep)
         at = 0
         if which is not None and self.snapshots:
             at, state = self.snapshots[which % len(self.snapshots)]
@@ -127,7 +130,7 @@ def test_every_row_is_in_one_file(
 
 def new_output(lake: Lake) -> FileOutput:
     """Return an opened output of `raw`."""
-    output = FileOutput(lake, "raw", SOURCE, folder_of=lambda _t: "raw", column="offset", keep=False)
+    output = FileOutput(lake, "raw", SOURCE, folder_of=lambda _t: "raw", keep=False)
     output.open(0)
     return output
 
@@ -141,6 +144,24 @@ def test_due_by_rows_or_age() -> None:
     assert output.due(100.0, rows_max=2, age_s_max=300.0)
     assert not output.due(399.0, rows_max=3, age_s_max=300.0)
     assert output.due(400.0, rows_max=3, age_s_max=300.0)
+    output.roll(2)
+    output.add(table_of([2]), 1000.0)
+    assert not output.due(1299.0, rows_max=3, age_s_max=300.0)
+    assert output.due(1300.0, rows_max=3, age_s_max=300.0)
+
+
+def test_the_first_file_is_due_soon() -> None:
+    """Who has just begun wants to read something; raw rows and later files wait for their age."""
+    output = FileOutput(Lake(f"memory://{uuid.uuid4().hex}"), "raw", SOURCE, folder_of=lambda _t: "raw", keep=True)
+    output.open(0)
+    output.add(table_of([0, 1]), 100.0)
+    limits: Any = {"rows_max": 3, "age_s_max": 300.0, "first_s_max": 15.0}
+
+    assert not output.due(114.0, **limits)
+    assert output.due(115.0, **limits)
+    output.roll(2)
+    output.add(table_of([2]), 200.0)
+    assert not output.due(300.0, **limits)
 
 
 class FullDisk(Lake):
@@ -164,6 +185,10 @@ def test_refused_file_changes_nothing() -> None:
 
     assert stored(Lake(url)) == ([0, 1, 2], [(0, 3)])
     assert (output.waiting, output.files) == (0, 1)
+    output.add(table_of([3]), 0.0)
+    output.roll(4)
+    files = Lake(url).files
+    assert (output.files, output.file_bytes) == (2, sum(len(files.read(path)) for path in files.names("raw")))
 
 
 def test_loser_goes_on_where_the_winner_ended() -> None:
@@ -181,6 +206,37 @@ def test_loser_goes_on_where_the_winner_ended() -> None:
     assert stored(lake) == ([0, 1, 2, 3, 4], [(0, 3), (3, 5)])
 
 
+def test_samples_that_wait_are_in_a_snapshot_where_rows_are_to_be() -> None:
+    """As tables are: who goes on from it reads the log from behind them."""
+    lake = Lake(f"memory://{uuid.uuid4().hex}")
+    outputs = [FileOutput(lake, "raw", SOURCE, folder_of=lambda _t: "raw", keep=True) for _ in range(2)]
+    rows = samples_of([Record("a", offset, 1.0, offset) for offset in range(3)], RIGS)
+    outputs[0].open(0)
+    outputs[0].add_samples(rows, 0.0)
+    outputs[1].restore(outputs[0].snapshot(3))
+    outputs[1].open(3)
+    outputs[1].add_samples(rows, 0.0)  # that are read again for the sake of other files
+    outputs[1].roll(3)
+
+    assert stored(lake) == ([0, 1, 2], [(0, 3)])
+
+
+def test_sums_go_on_from_the_newest_file_where_a_snapshot_has_none() -> None:
+    """As one of an older release: the chain's sum is that of all rows."""
+    lake = Lake(f"memory://{uuid.uuid4().hex}")
+    first, second = new_output(lake), FileOutput(lake, "raw", SOURCE, folder_of=lambda _t: "raw", keep=True)
+    first.add(table_of([0, 1]), 0.0)
+    first.roll(2)
+    state = first.snapshot(2)
+    del state["sums"]
+    second.restore(state)
+    second.open(2)
+    second.add(table_of([2]), 0.0)
+    second.roll(3)
+
+    assert lake.newest("raw", SOURCE).total == rowsum(table_of([0, 1, 2]))
+
+
 def test_many_small_tables_are_few_when_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """A live rig adds a few rows at a time, for minutes: Parquet would take seconds for thousands of tables."""
     sizes = []
@@ -192,7 +248,7 @@ def test_many_small_tables_are_few_when_they_are_written(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Lake, "put", watched)
     lake = Lake(f"memory://{uuid.uuid4().hex}")
-    output = FileOutput(lake, "raw", SOURCE, folder_of=lambda _t: "raw", column="offset", keep=False)
+    output = FileOutput(lake, "raw", SOURCE, folder_of=lambda _t: "raw", keep=False)
     output.open(0)
     for offset in range(0, 2_000, 2):
         output.add(table_of([offset, offset + 1]), 0.0)

@@ -7,11 +7,11 @@ import pytest
 
 from hydrodask import clock
 from hydrodask.errors import FencedError, RetryableError
+from hydrodask.protocol.order import Order
+from hydrodask.protocol.ownership import Ownership
 from hydrodask.store.files import Files
-from hydrodask.stream import step as module
-from hydrodask.stream.order import Order
-from hydrodask.stream.ownership import Ownership
-from hydrodask.stream.step import Desk, step
+from hydrodask.worker import step as module
+from hydrodask.worker.step import Lease, step
 from tests.simulation.platform import settings_of
 
 
@@ -110,20 +110,35 @@ def test_groups_do_not_meet() -> None:
 def test_worker_that_two_runs_share_works_for_the_newer() -> None:
     """An order of the older run is refused, or both would take turns for ever."""
     settings = settings_of({})
-    desk = Desk(group=(settings.kafka.group, str(settings.snapshots_url)), run=7)
+    lease = Lease(group=(settings.kafka.group, str(settings.snapshots_url)), run=7)
 
     with pytest.raises(FencedError, match="works for run 7 of this group, which came later"):
-        step(Order("older", 1, 0, "w1", settings, run=6), desk=desk)
+        step(Order("older", 1, 0, "w1", settings, run=6), lease=lease)
+
+
+def test_a_run_that_claims_its_group_anew_gets_new_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flow that begins again on an embedded broker has the same run id, and counts its generations from 1 again."""
+    settings = settings_of({})
+    host, fresh = MagicMock(run_id="same", generation=1), MagicMock()
+    monkeypatch.setattr(module, "Host", lambda *_, **__: fresh)
+    failed = MagicMock()
+    lease = Lease(host=host, group=(settings.kafka.group, str(settings.snapshots_url)), run=1, failures=failed)
+
+    step(Order("same", 1, 0, "w1", settings, run=2), lease=lease)
+
+    host.close.assert_called_once()
+    assert (lease.run, lease.host) == (2, fresh)
+    assert lease.failures is not failed  # its flows may be others
 
 
 def test_worker_that_another_group_uses_is_waited_for() -> None:
     """Neither group's runs are newer than the other's: while the worker is in use, who comes has to wait."""
     settings = settings_of({})
     host = MagicMock()
-    desk = Desk(host=host, group=("other", "memory://other"), run=7, used_s=clock.monotonic_s())
+    lease = Lease(host=host, group=("other", "memory://other"), run=7, used_s=clock.monotonic_s())
 
     with pytest.raises(RetryableError, match=r"works for group 'other'.*one group at a time"):
-        step(Order("first", 1, 0, "w1", settings, run=1), desk=desk)
+        step(Order("first", 1, 0, "w1", settings, run=1), lease=lease)
     host.close.assert_not_called()
 
 
@@ -132,9 +147,9 @@ def test_worker_that_another_group_has_left_is_free(monkeypatch: pytest.MonkeyPa
     settings = settings_of({})
     host, fresh = MagicMock(), MagicMock()
     monkeypatch.setattr(module, "Host", lambda *_, **__: fresh)
-    desk = Desk(host=host, group=("other", "memory://other"), run=7)
+    lease = Lease(host=host, group=("other", "memory://other"), run=7)
 
-    step(Order("first", 1, 0, "w1", settings, run=1), desk=desk)
+    step(Order("first", 1, 0, "w1", settings, run=1), lease=lease)
 
     host.close.assert_called_once()
-    assert (desk.run, desk.host) == (1, fresh)
+    assert (lease.run, lease.host) == (1, fresh)

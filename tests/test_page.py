@@ -16,20 +16,22 @@ from distributed import Client
 from distributed.dashboard import scheduler as dashboard
 
 from hydrodask.doors.local import local_cluster
-from hydrodask.observe import page
+from hydrodask.observe import page, points
 from hydrodask.observe.example import NOW_US, example_overview
 from hydrodask.reports import Overview
-from hydrodask.settings.model import Cluster
+from hydrodask.settings.model import Cluster, Health, Observe
 from tests.doors.http import ask
 
 
 @pytest.fixture(autouse=True)
 def nothing_published() -> Iterator[None]:
     """Begin and end with an empty history and Dask's own pages."""
-    page.forget()
+    points.forget()
+    before = dict(dashboard.applications)
     yield
-    page.forget()
-    dashboard.applications.pop(page.ROUTE, None)
+    points.forget()
+    dashboard.applications.clear()
+    dashboard.applications.update(before)
 
 
 class Events:
@@ -40,13 +42,13 @@ class Events:
 
     def get_events(self, topic: str) -> tuple[tuple[float, Any], ...]:
         """Return the events of the only topic."""
-        assert topic == page.TOPIC
+        assert topic == points.TOPIC
         return tuple(self.events)
 
 
 def give(overview: Overview) -> None:
     """Let the page have one point."""
-    page._published.append(page.point(overview, now_us=NOW_US))
+    points._published.append(points.point(overview, now_us=NOW_US))
 
 
 def test_publishing_gives_the_page_points() -> None:
@@ -58,23 +60,23 @@ def test_publishing_gives_the_page_points() -> None:
         seen.set()
         return example_overview()
 
-    publisher = page.publish(overview)
+    publisher = points.publish(overview)
     assert seen.wait(10)
     publisher.close()
     publisher.close()
 
-    assert [point["state"] for point in page.points_of(Events())] == ["running"]
+    assert [point["state"] for point in points.points_of(Events())] == ["running"]
 
 
 def test_points_for_a_remote_scheduler_are_sent() -> None:
     """With `send`, nothing stays in this process."""
-    sent: queue.Queue[page.Point] = queue.Queue()
-    publisher = page.publish(example_overview, send=sent.put)
+    sent: queue.Queue[points.Point] = queue.Queue()
+    publisher = points.publish(example_overview, send=sent.put)
     point = sent.get(timeout=10)
     publisher.close()
 
     assert point["lag"] == 0
-    assert page.points_of(Events()) == []
+    assert points.points_of(Events()) == []
 
 
 def test_a_page_that_fails_does_not_stop_the_run() -> None:
@@ -83,7 +85,7 @@ def test_a_page_that_fails_does_not_stop_the_run() -> None:
     def broken() -> Overview:
         raise ConnectionError("the scheduler went away")
 
-    published = page.publish(broken)
+    published = points.publish(broken)
     published.thread.join(10)
     published.close()
 
@@ -93,16 +95,16 @@ def test_a_page_that_fails_does_not_stop_the_run() -> None:
 def test_a_remote_scheduler_shows_the_events_sent_to_it() -> None:
     """Without anything published in its process, the page draws events of the topic."""
     events = Events()
-    events.events = [(0.0, page.point(example_overview(), now_us=NOW_US))]
+    events.events = [(0.0, points.point(example_overview(), now_us=NOW_US))]
 
-    assert page.points_of(events)[0]["records_per_s"] == 728
+    assert points.points_of(events)[0]["records_per_s"] == 728
 
 
 def test_the_page_draws_what_was_published() -> None:
     """Lines, bars and the heat map hold the figures of the overview."""
     give(example_overview(3, trouble=True))
     shown = page.Page()
-    shown.update(page.points_of(Events()))
+    shown.update(points.points_of(Events()))
 
     assert shown.history.data["lag"] == [5_000]
     assert dict(zip(*shown.lags.data.values(), strict=True))["hydraulic-PS1/0"] == 5_000
@@ -112,6 +114,21 @@ def test_the_page_draws_what_was_published() -> None:
     assert len(shown.health.data["rig"]) == 3 * 17
 
 
+def test_colours_of_health_change_where_the_settings_say() -> None:
+    """In the heat map as on every page."""
+    overview = example_overview()
+    overview.partitions["hydraulic-analytics", 0].health |= {("rig-1", "CE"): 80.0, ("rig-1", "PS1"): 30.0}
+    found = []
+    for limits in (Health(), Health(warning_below=50.0, critical_below=40.0)):
+        columns = page.cells(points.point(overview, now_us=NOW_US, observe=Observe(health=limits)))
+        by_sensor = dict(zip(columns["sensor"], columns["colour"], strict=True))
+        found.append([by_sensor[name] for name in ("PS2", "TS1", "CE", "PS1")])
+    good, warning, critical = (points.COLOURS[one] for one in ("", "warning", "critical"))
+
+    assert found == [[good, warning, critical, critical], [good, good, good, critical]]
+    assert len({good, warning, critical}) == 3
+
+
 def test_a_page_without_a_run_says_so() -> None:
     """Neither an empty history nor an empty overview is an error."""
     shown = page.Page()
@@ -119,7 +136,7 @@ def test_a_page_without_a_run_says_so() -> None:
     assert "No run has reported" in shown.headline.text
 
     give(Overview("r", NOW_US))
-    shown.update(page.points_of(Events()))
+    shown.update(points.points_of(Events()))
     assert "starting" in shown.headline.text
 
 
@@ -128,7 +145,7 @@ def test_the_headline_is_escaped() -> None:
     overview = example_overview()
     overview.state = "<script>alert(1)</script>"
 
-    assert "<script>" not in page.headline(page.point(overview, now_us=NOW_US))
+    assert "<script>" not in page.headline(points.point(overview, now_us=NOW_US))
 
 
 @pytest.mark.cluster
@@ -140,10 +157,14 @@ def test_the_dashboard_serves_the_page_by_itself() -> None:
     with local_cluster(settings, workers=0, dashboard=settings.dashboard, silence_logs=logging.ERROR) as cluster:
         url = cluster.dashboard_link.replace("/status", page.ROUTE)
         with Client(cluster) as client:
-            client.log_event(page.TOPIC, page.point(example_overview(), now_us=NOW_US))
+            client.log_event(points.TOPIC, points.point(example_overview(), now_us=NOW_US))
         with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - loopback
             html = answer.read().decode()
+        with urllib.request.urlopen(cluster.dashboard_link, timeout=30) as answer:  # noqa: S310 - loopback
+            status = answer.read().decode()
 
+    assert 'health are on <a href="hydro">' in status
+    assert "task_stream" in status or "Task Stream" in status
     assert "static/js/bokeh.min.js" in html
     assert 'src="http' not in html
     assert "cdn." not in html
@@ -160,9 +181,9 @@ def test_a_remote_scheduler_serves_the_page(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             with Client(scheduler_file=str(where), timeout=30) as client:
-                publisher = page.publish(example_overview, send=partial(client.log_event, page.TOPIC))
+                publisher = points.publish(example_overview, send=partial(client.log_event, points.TOPIC))
                 publisher.close()
-                assert client.get_events(page.TOPIC)
+                assert client.get_events(points.TOPIC)
                 for path in (page.ROUTE, "/status"):
                     url = client.dashboard_link.replace("/status", path)
                     with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - loopback

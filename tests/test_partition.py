@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from hydrodask import clock
 from hydrodask.decode import DecoderName
 from hydrodask.errors import FatalError, HydrodaskError, IntegrityError, StartOverError
+from hydrodask.nodes.context import Context
+from hydrodask.nodes.graph import Edge
+from hydrodask.nodes.node import Node
 from hydrodask.observe.figures import part_lag_s
 from hydrodask.records import CycleRecord, Messages, WindowRecord
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Step, Window
-from hydrodask.stream.failures import Failures
-from tests.running import FOREVER_S, Life
-from tests.strategies import messages_of
+from hydrodask.testing import messages_of
+from hydrodask.worker.failures import Failures
+from tests.running import BUILDS, FOREVER_S, Life
 
 STAMP_MS = 1_767_229_200_000
 SETTINGS = Settings(kafka=Kafka(embedded=False))
@@ -63,7 +66,7 @@ def test_everything_has_its_place() -> None:
     assert life.table("cycles").column("complete").to_pylist() == [True] * 5
     assert [r["cycle"] for r in rows(life, "hydraulic-cycles")] == [0, 1, 2, 3, 4]
     assert sum(r["final"] for r in rows(life)) == 28
-    assert (life.partition.pending, life.partition.durable) == (0, 3000)
+    assert (life.partition.waiting, life.partition.durable) == (0, 3000)
 
 
 def test_rows_say_what_the_design_says() -> None:
@@ -260,8 +263,10 @@ def test_totals_survive_a_crash() -> None:
 
 def test_nothing_is_counted_twice_below_the_snapshot() -> None:
     """Samples that were in no file are read again from before the snapshot, and what is bad among them too."""
-    log: list[bytes | None] = [*LOG[:900], b"{", *LOG[900:1500]]
-    life = Life(SETTINGS)
+    log: list[bytes | None] = [*LOG[:900], b"{", record(1), *LOG[900:1500]]
+    life, once = Life(SETTINGS), Life(SETTINGS)
+    once.feed(cut(0, len(log), log))
+    once.end()
     life.feed(cut(0, 1000, log))
     life.commit()
     life.save()
@@ -271,8 +276,46 @@ def test_nothing_is_counted_twice_below_the_snapshot() -> None:
 
     totals = life.partition.report(len(log)).totals
     assert at == 0
-    assert (totals["consumed"], totals["kept"], totals["dead"]) == (1501, 1500, 1)
+    assert (totals["consumed"], totals["kept"], totals["late"], totals["dead"]) == (1502, 1500, 1, 1)
+    assert all(life.table(name).equals(once.table(name)) for name in ("raw", "late", "windows", "cycles"))
     assert len([o for o in life.published if o.topic == "hydraulic-dead-letter"]) == 1
+
+
+class Counting(Node[Messages, None]):
+    """A node beside the monitor's whose state is how many records there were."""
+
+    name = "counting"
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self, batch: Messages) -> None:
+        self.count += len(batch)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return how many there were."""
+        return {"count": self.count}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on counting."""
+        self.count = state["count"]
+
+
+def test_a_state_takes_no_record_again_that_it_has() -> None:
+    """Where samples are read again from before its snapshot, because they were in no file: in any batches."""
+
+    def build(source: Edge[Messages], ctx: Context) -> None:
+        BUILDS["monitor"](source, ctx)
+        source.through(Counting())
+
+    life = Life(SETTINGS, build=build)
+    life.feed(cut(0, 1000))
+    life.commit()
+    life.save()
+    for end in (1000, 1200, 1500):  # what was not committed is read by each of them
+        at = life.restart()
+        life.feed(cut(at, end))
+        assert (at, life.partition.ctx.states["counting"].snapshot()) == (0, {"count": end})
 
 
 def test_beginning_of_a_fresh_group_is_remembered() -> None:
@@ -338,7 +381,7 @@ def test_records_that_were_taken_are_skipped() -> None:
     life.feed(cut(0, 1000))
 
     assert (life.state(), life.partition.position) == (before, 1000)
-    assert life.partition.pending == 0
+    assert life.partition.waiting == 0
 
 
 def test_files_ahead_of_the_snapshot_are_kept() -> None:
@@ -426,6 +469,30 @@ def test_durable_waits_for_files() -> None:
     assert life.partition.durable == 0
     life.roll()
     assert life.partition.durable == 1000
+
+
+def test_durable_waits_for_no_rows_that_a_snapshot_has() -> None:
+    """Windows that wait for their file are in it; samples are not, and are in theirs."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 1000))
+    life.commit()
+    life.save()
+    life.partition.roll(FOREVER_S, rows_max=100, age_s_max=2 * FOREVER_S)
+
+    assert [name for name, output in life.partition.ctx.files.items() if output.waiting] == ["windows", "cycles"]
+    assert life.partition.durable == 1000
+
+
+def test_a_snapshot_with_outputs_that_are_out_by_now_is_followed_by_one_without() -> None:
+    """Or whoever opens it would take them for outputs that wait for their commit."""
+    life = Life(SETTINGS)
+    life.feed(cut(0, 1000))
+    life.partition.pin(0.0)
+    life.commit()
+
+    assert life.partition.stale(0.0, every_s=FOREVER_S, behind_max=10_000)
+    life.partition.save(500.0)
+    assert [life.partition.stale(now_s, every_s=100.0, behind_max=10_000) for now_s in (599.0, 600.0)] == [False, True]
 
 
 def test_report_adds_up() -> None:

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hydrodask.channels import SENSORS
-from hydrodask.stream.placement import Source, place, weight
+from hydrodask.driver.placement import place, weight
+from hydrodask.records import PartitionId
 
 WEIGHTS = st.dictionaries(
     st.tuples(st.sampled_from(SENSORS), st.integers(0, 3)),
@@ -15,7 +16,7 @@ WORKERS = st.lists(st.sampled_from("abcdef"), unique=True, min_size=1)
 RIG = {(f"hydraulic-{s}", 0): weight(f"hydraulic-{s}", "hydraulic-") for s in SENSORS}
 
 
-def loads(weights: dict[Source, float], placed: dict[Source, str]) -> dict[str, float]:
+def loads(weights: dict[PartitionId, float], placed: dict[PartitionId, str]) -> dict[str, float]:
     """Return what each worker carries."""
     found: dict[str, float] = {}
     for source, worker in placed.items():
@@ -25,7 +26,7 @@ def loads(weights: dict[Source, float], placed: dict[Source, str]) -> dict[str, 
 
 @given(weights=WEIGHTS, workers=WORKERS, before=WORKERS)
 def test_everything_has_one_worker_that_is_there(
-    weights: dict[Source, float], workers: list[str], before: list[str]
+    weights: dict[PartitionId, float], workers: list[str], before: list[str]
 ) -> None:
     """Every source is placed on a worker of now, whatever was before."""
     placed = place(weights, workers, place(weights, before, {}))
@@ -35,7 +36,7 @@ def test_everything_has_one_worker_that_is_there(
 
 
 @given(weights=WEIGHTS, workers=WORKERS, before=WORKERS)
-def test_nobody_carries_too_much(weights: dict[Source, float], workers: list[str], before: list[str]) -> None:
+def test_nobody_carries_too_much(weights: dict[PartitionId, float], workers: list[str], before: list[str]) -> None:
     """No worker carries more than 1.25 fair shares, or one share and the heaviest source."""
     placed = place(weights, workers, place(weights, before, {}))
     fair = sum(weights.values()) / len(workers)
@@ -45,7 +46,7 @@ def test_nobody_carries_too_much(weights: dict[Source, float], workers: list[str
 
 
 @given(weights=WEIGHTS, workers=WORKERS)
-def test_nothing_moves_without_a_reason(weights: dict[Source, float], workers: list[str]) -> None:
+def test_nothing_moves_without_a_reason(weights: dict[PartitionId, float], workers: list[str]) -> None:
     """Placing again, with the same workers, changes nothing."""
     placed = place(weights, workers, {})
 
@@ -53,7 +54,7 @@ def test_nothing_moves_without_a_reason(weights: dict[Source, float], workers: l
 
 
 @given(weights=WEIGHTS, workers=WORKERS.filter(lambda w: len(w) > 1))
-def test_what_a_lost_worker_had_is_all_that_moves(weights: dict[Source, float], workers: list[str]) -> None:
+def test_what_a_lost_worker_had_is_all_that_moves(weights: dict[PartitionId, float], workers: list[str]) -> None:
     """The others keep what they have."""
     before = place(weights, workers, {})
     after = place(weights, workers[1:], before)

@@ -14,24 +14,30 @@ from distributed import Client
 
 from hydrodask import clock
 from hydrodask.channels import CHANNELS
-from hydrodask.cli import platform as module
-from hydrodask.cli.datadir import DataDir
-from hydrodask.cli.platform import Platform
-from hydrodask.cli.publishing import SourceThread
-from hydrodask.cli.watching import watching
-from hydrodask.errors import FatalError, RetryableError
+from hydrodask.driver import coordinator
+from hydrodask.driver.blame import Shared
+from hydrodask.driver.cluster import DaskCluster
+from hydrodask.errors import FatalError, FencedError, RetryableError
 from hydrodask.ingest.embedded import EmbeddedBroker
 from hydrodask.ingest.topics import all_topics
-from hydrodask.observe import page
+from hydrodask.observe import points
 from hydrodask.observe.lines import Lines
 from hydrodask.observe.status import RUNS_KEPT
+from hydrodask.protocol.ownership import Claim, Ownership
 from hydrodask.records import Change, Upsert
 from hydrodask.reports import Overview
+from hydrodask.run import tenure
+from hydrodask.run.datadir import DataDir
+from hydrodask.run.guests import Guests
+from hydrodask.run.platform import Platform
+from hydrodask.run.signals import SAME_SIGNAL_S
+from hydrodask.run.source import SourceThread
+from hydrodask.run.tenure import Tenure
+from hydrodask.run.views import watching
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Cluster, Observe, Source
 from hydrodask.store.documents import Documents, open_documents
-from hydrodask.stream import coordinator
-from hydrodask.stream.cluster import DaskCluster
+from hydrodask.store.files import Files
 from tests.delivery import DaskProcesses
 from tests.test_coordinator import SOURCES, FakeCluster, until
 
@@ -47,7 +53,7 @@ def run(folder: Path, act: Act) -> Platform:
         furnish(platform, cluster)
         running = asyncio.create_task(platform.run(seconds=None, until_idle=False))
         try:
-            while not platform.coordinator.board.overview.steps:
+            while not platform.coordinator.tracker.overview.steps:
                 await asyncio.wait({running}, timeout=0.1)
             await act(platform, cluster)
             await running
@@ -72,7 +78,8 @@ def furnish(platform: Platform, cluster: FakeCluster) -> None:
         discover=lambda: SOURCES,
         fence=cluster.fence,
     )
-    platform.source = SourceThread(platform.settings, lambda: platform.coordinator.board.overview)
+    platform.guests = Guests(platform.settings, Shared.of(cluster), platform.coordinator.tracker)
+    platform.source = SourceThread(platform.settings, lambda: platform.coordinator.tracker.overview)
 
 
 def said(folder: Path) -> str:
@@ -91,6 +98,23 @@ async def interrupt(_platform: Platform, _cluster: FakeCluster) -> None:
     await asyncio.sleep(0.01)
 
 
+def test_a_worker_that_is_given_up_on_an_embedded_broker_gets_to_know_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That broker fences nobody, so a run claims its group there, too, and says whom it gives up."""
+    monkeypatch.setattr(tenure, "fence", lambda *_: None)
+    settings = SETTINGS.model_copy(update={"data_dir": tmp_path})
+    one = Tenure(settings, "run")
+    ownership = Ownership(Files(settings.snapshots_url), settings.kafka.group)
+    claims = [Claim(ownership, one.number, generation) for generation in (1, 2)]
+
+    one.give_up(0, 1)
+
+    claims[1].check()
+    with pytest.raises(FencedError, match="generation 1 was given up"):
+        claims[0].check()
+
+
 def test_the_time_of_a_run_begins_with_its_first_record(tmp_path: Path) -> None:
     """Not while workers still compile their kernels: a run for 10 s that has a worker after 60 s works for 10 s."""
     cluster = FakeCluster([])
@@ -105,7 +129,7 @@ def test_the_time_of_a_run_begins_with_its_first_record(tmp_path: Path) -> None:
         platform = Platform(SETTINGS.model_copy(update={"data_dir": tmp_path}))
         cluster.world.live(asyncio.wait_for(go(), 3600))
 
-    assert platform.coordinator.board.overview.steps > 1
+    assert platform.coordinator.tracker.overview.steps > 1
     assert 70 < cluster.now_s < 75
 
 
@@ -116,14 +140,14 @@ def test_a_run_that_is_stopped_says_so(tmp_path: Path) -> None:
     async def act(platform: Platform, cluster: FakeCluster) -> None:
         await interrupt(platform, cluster)
         await interrupt(platform, cluster)
-        await asyncio.sleep(2 * module.SAME_SIGNAL_S)
+        await asyncio.sleep(2 * SAME_SIGNAL_S)
         handlers.append(signal.getsignal(signal.SIGINT))
 
     platform = run(tmp_path, act)
 
     assert said(tmp_path) == "stopped"
     assert handlers == [signal.default_int_handler]
-    assert "once more to abandon" in platform.coordinator.board.overview.notes[-1]
+    assert "once more to abandon" in platform.coordinator.tracker.overview.notes[-1]
 
 
 def test_a_run_that_fails_says_so(tmp_path: Path) -> None:
@@ -187,19 +211,19 @@ def test_what_ends_beside_a_run_is_said(tmp_path: Path) -> None:
     """A bug in a view, or a status that can't be written, ends no run, and nobody has to guess that it is there."""
 
     async def act(platform: Platform, cluster: FakeCluster) -> None:
-        board = platform.coordinator.board
+        tracker = platform.coordinator.tracker
         moody = Moody(platform.documents)
-        with Lines(lambda: board.overview, platform.documents, platform.settings, write=fail) as lines:
+        with Lines(lambda: tracker.overview, platform.documents, platform.settings, write=fail) as lines:
             lines.thread.join(10)  # it is a real one, and ends at its first line
             platform.beside.append(lines.thread)
             platform.documents = moody
-            await until(lambda: sum("the run goes on" in note for note in board.overview.notes) == 2)
+            await until(lambda: sum("the run goes on" in note for note in tracker.overview.notes) == 2)
         moody.well = True
         await until(lambda: moody.written > 1)
         await interrupt(platform, cluster)
 
     platform = run(tmp_path, act)
-    notes = "\n".join(platform.coordinator.board.overview.notes)
+    notes = "\n".join(platform.coordinator.tracker.overview.notes)
 
     assert "plain lines: has ended: LookupError: no such rig; the run goes on" in notes
     assert "status document: could not be written: ZeroDivisionError: no store; the run goes on" in notes
@@ -283,7 +307,7 @@ def test_points_of_the_page_go_to_a_scheduler_that_is_not_ours(tmp_path: Path, f
                 with watching(platform, terminal=False):
                     while not events:
                         await asyncio.sleep(0.1)
-                        events = await client.get_events(page.TOPIC)
+                        events = await client.get_events(points.TOPIC)
         finally:
             await platform.cluster.close()
             platform.documents.close()

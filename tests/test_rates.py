@@ -10,23 +10,23 @@ import pyarrow as pa
 import pytest
 
 from hydrodask import kafka as clients
-from hydrodask.audit.rows import Comparison
+from hydrodask.audit.differences import Comparison
 from hydrodask.audit.verify import verify
 from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.detect import Detector, load_rules
 from hydrodask.detect.judge import coverage_of
 from hydrodask.ingest.topics import create
+from hydrodask.nodes.outgoing import older, window_rows
 from hydrodask.records import Messages, Samples, Upsert, WindowRecord, Windows
 from hydrodask.rigs import RIGS
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 from hydrodask.store.schemas import samples_of, windows_table
-from hydrodask.stream.publishing import older, window_rows
+from hydrodask.testing import messages_of
 from hydrodask.window import SlidingWindows
 from tests.audited import fine
 from tests.delivery import Driver, documents, sets_of, settings_of
 from tests.running import Life
-from tests.strategies import messages_of
 
 T0_US = parse_iso("2026-01-01T00:00:00Z")
 STAMP_MS = 1_767_229_200_000

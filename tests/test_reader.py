@@ -9,7 +9,7 @@ from hydrodask.ingest.fetcher import Event
 from hydrodask.ingest.reader import Reader
 from hydrodask.kafka import KafkaError
 from hydrodask.settings.model import Kafka
-from tests.strategies import messages_of
+from hydrodask.testing import messages_of
 
 ONE, OTHER = ("hydraulic-PS1", 0), ("hydraulic-FS1", 0)
 

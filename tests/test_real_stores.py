@@ -7,7 +7,7 @@ import pytest
 
 from hydrodask.audit.backfill import backfill
 from hydrodask.audit.compaction import Compaction
-from hydrodask.audit.files import parse
+from hydrodask.audit.links import parse
 from hydrodask.audit.verify import verify
 from hydrodask.errors import FatalError
 from hydrodask.services import HdfsService, MongoService

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hydrodask.cli.reckoning import Reckoning
 from hydrodask.errors import FatalError
 from hydrodask.reports import Overview, PartitionReport
+from hydrodask.run.reckoning import Reckoning
 from hydrodask.settings.model import Kafka
 from tests.delivery import Driver, sets_of
 

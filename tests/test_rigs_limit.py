@@ -13,22 +13,23 @@ from hypothesis import strategies as st
 
 from hydrodask.audit.replay import Intake, Operators, history_in
 from hydrodask.clock import US_PER_S, iso, parse_iso
-from hydrodask.decode.rows import decode_row
+from hydrodask.decode.windowrows import decode_row
 from hydrodask.detect import Criteria
 from hydrodask.detect.arrivals import Arrival
 from hydrodask.keys import TURNS, Attendance, Terms
-from hydrodask.learn.joining import CycleJoiner
+from hydrodask.learn.score.joining import CycleJoiner
+from hydrodask.nodes.editions import Edition, Judging
+from hydrodask.protocol import snapshot
+from hydrodask.protocol.geometries import GeometryChange
 from hydrodask.records import CycleRecord, Messages, Samples, Upsert, WindowRecord
 from hydrodask.rigs import RIGS, RigTable
 from hydrodask.settings import Settings
 from hydrodask.store.schemas import samples_of
-from hydrodask.stream import snapshot
-from hydrodask.stream.editions import Edition, Judging
-from hydrodask.stream.turns import Turn
+from hydrodask.testing import messages_of
 from hydrodask.window import CycleProfiles, SlidingWindows
 from hydrodask.window.geometry import Geometry
 from tests.running import Life
-from tests.strategies import cuts, messages_of, pieces
+from tests.strategies import cuts, pieces
 
 T0_US = parse_iso("2026-01-01T00:00:00Z")
 STAMP_MS = 1_767_229_200_000
@@ -187,7 +188,7 @@ def check_audit(life: Life, whole: Messages, chosen: Settings) -> None:
     table = life.table("raw")
     if not table.num_rows:
         return
-    operators = Operators(SOURCE, "TS1", [Turn(0, Geometry.of(chosen.window))], history)
+    operators = Operators(SOURCE, "TS1", [GeometryChange(0, Geometry.of(chosen.window))], history)
     for _done in operators.consume(samples_of(table, "TS1", SOURCE)):
         pass
     nodes = {name: node.snapshot() for name, node in life.partition.ctx.states.items()}

@@ -9,10 +9,12 @@ import pytest
 from numpy.typing import NDArray
 
 from hydrodask.channels import CHANNELS
-from hydrodask.clock import US_PER_S, iso
+from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.detect import Detector, Rule, load_rules
+from hydrodask.detect.rules import described
 from hydrodask.errors import ConfigError
 from hydrodask.records import Change, Upsert, WindowRecord
+from hydrodask.settings.load import CONF
 from hydrodask.settings.model import Baseline
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "uci"
@@ -89,6 +91,26 @@ def test_impossible_values_are_refused(tmp_path: Path, key: str, value: object) 
 
 
 @pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("{valu} bar", "{valu}; did you mean value?"),
+        ("{nothing}", "{…} of rig, sensor, value"),
+        ("a } b", "braces of the text are doubled"),
+    ],
+)
+def test_a_message_s_mistake_is_told_in_words(tmp_path: Path, message: str, said: str) -> None:
+    """No name of Python's errors; the fields that there are."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(as_yaml(GOOD | {"message": message}))
+
+    with pytest.raises(ConfigError) as caught:
+        load_rules(path)
+
+    assert said in str(caught.value)
+    assert "Error(" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "want `rules` alone"),
@@ -110,10 +132,37 @@ def test_misshapen_files_are_refused(tmp_path: Path, text: str, said: str) -> No
     assert said in str(caught.value)
 
 
-def test_missing_file_is_refused() -> None:
-    """A name that is no file says so."""
-    with pytest.raises(ConfigError, match="no-such"):
+def test_a_name_that_is_no_file_names_both_places(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error says which file was looked for, and which ones are shipped."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
         load_rules("no-such-rules.yaml")
+
+    assert str(caught.value) == (
+        f"there is no {tmp_path}/no-such-rules.yaml, and none of this name among the shipped: "
+        "rules-classic.yaml, rules.yaml"
+    )
+
+
+def test_a_file_of_the_current_folder_comes_before_the_shipped_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What is said of the rules names the file, what it hides, and each difference."""
+    monkeypatch.chdir(tmp_path)
+    assert described("rules.yaml") == f"{CONF.resolve()}/rules.yaml (shipped) has 10 rules"
+
+    text = (CONF / "rules.yaml").read_text(encoding="utf-8").replace("enter: 40", "enter: 35").replace("38", "34")
+    mine = text.replace("name: oil_hot", "name: oil_boils")
+    for name in ("rules.yaml", "mine.yaml"):
+        (tmp_path / name).write_text(mine, encoding="utf-8")
+    unlike = (
+        "has 10 rules; unlike the shipped ones: oil_warm enter 40 → 35, exit 38 → 34; new oil_boils; without oil_hot"
+    )
+
+    assert described("mine.yaml") == f"{tmp_path}/mine.yaml {unlike}"
+    assert described("rules.yaml") == (
+        f"{tmp_path}/rules.yaml (of the current folder, before the shipped one of this name) {unlike}"
+    )
 
 
 def test_exit_must_lie_on_the_quiet_side() -> None:
@@ -138,10 +187,14 @@ def archive_rate(sensor: str) -> int:
     return 1 if means else CHANNELS[sensor].rate_hz
 
 
-def judged(sensor: str, runs: list[NDArray[np.float64]], *, per_s: int) -> list[Change]:
-    """Return what the default rules make of 60 s windows sliding by 10 s over each run."""
+def judged(
+    sensor: str, runs: list[NDArray[np.float64]], *, per_s: int, rules: tuple[Rule, ...] | None = None
+) -> list[Change]:
+    """Return what the default rules, or others, make of 60 s windows sliding by 10 s over each run."""
     changes: list[Change] = []
-    detector = Detector(load_rules("rules.yaml"), baseline=Baseline(), coverage_min=0.9, window_s=60.0)
+    detector = Detector(
+        load_rules("rules.yaml") if rules is None else rules, baseline=Baseline(), coverage_min=0.9, window_s=60.0
+    )
     for number, run in enumerate(runs):
         for second in range(0, len(run) // per_s - 59, 10):
             part = run[second * per_s : (second + 60) * per_s]
@@ -242,3 +295,20 @@ def test_worn_component_breaks_its_rule(
     windows = sum(len(run) // CHANNELS[sensor].rate_hz // 10 - 5 for run in runs)
 
     assert len(anomalies) >= windows - 2 * len(runs)
+
+
+@pytest.mark.skipif(not DATA.exists() and os.environ.get("CI") != "true", reason=f"no real data in {DATA}")
+def test_a_quiet_day_of_the_real_sequence_is_quiet() -> None:
+    """Of all cycles in a row, while no component changes, baselines open one incident a day at most: hot oil jumps."""
+    labels = pq.read_table(DATA / "profile.parquet").to_pandas().sort_values("cycle")
+    same = (labels[["cooler", "valve", "pump", "accumulator"]].diff() == 0).all(axis=1) & (labels["cycle"].diff() == 1)
+    quiet = (same & same.shift(1, fill_value=False)).to_numpy()  # two cycles since something changed, or more
+    opened = []
+    for sensor in ("PS1", "SE", "PS4"):  # EPS1 and FS1 jump with PS1; the others gave two in all, with a fifth of it
+        samples = (
+            np.concatenate(real_cycles(sensor, np.ones(len(quiet), bool))).reshape(len(quiet), 60, -1).mean(axis=2)
+        )
+        found = stored_incidents(judged(sensor, [samples.ravel()], per_s=1, rules=()))
+        opened += [quiet[parse_iso(str(body["opened_at"])) // (60 * US_PER_S) - 1] for body in found]
+
+    assert sum(opened) / quiet.sum() * 1440 <= 1.0

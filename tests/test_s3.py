@@ -9,7 +9,7 @@ import pytest
 
 from hydrodask import clock
 from hydrodask.audit.verify import verify
-from hydrodask.errors import FatalError, RetryableError
+from hydrodask.errors import ConfigError, FatalError, RetryableError
 from hydrodask.settings.model import Kafka
 from hydrodask.store import s3 as objects
 from hydrodask.store.files import Files
@@ -74,7 +74,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     for name in ("s3", "s3a"):
         monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, name, raising=False)
-    with pytest.raises(FatalError, match=r"could not open file system .*pip install 'hydrodask\[s3\]'"):
+    with pytest.raises(ConfigError, match=r"could not open file system .*pip install 'hydrodask\[s3\]'"):
         Files("s3://plant/lake")
 
 

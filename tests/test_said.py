@@ -10,7 +10,8 @@ from hydrodask import kafka
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import parse_iso
 from hydrodask.ingest.recording import Recording
-from hydrodask.learn.archive import Archive, Place, import_archive
+from hydrodask.learn.data.archive import Archive, Place, import_archive
+from hydrodask.nodes.reasons import KINDS_MAX, OTHERS, Reasons
 from hydrodask.observe.example import ExampleDocuments, example_overview, example_scene
 from hydrodask.observe.figures import Figures
 from hydrodask.observe.lines import Lines
@@ -21,10 +22,9 @@ from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Source
 from hydrodask.store.lake import Lake
 from hydrodask.store.profiles import read_labels, read_matrix
-from hydrodask.stream.reasons import KINDS_MAX, OTHERS, Reasons
+from hydrodask.testing import messages_of
 from tests.learned import write_archive, write_text
 from tests.running import Life, run_to_idle
-from tests.strategies import messages_of
 
 START_US = parse_iso("2026-01-01T00:00:00Z")
 STAMP_MS = 1_900_000_000_000

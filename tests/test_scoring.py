@@ -1,11 +1,13 @@
 """Scoring while it streams: sensors come together, champions are asked, documents say what they said."""
 
 import json
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,19 +20,23 @@ from hydrodask.errors import FatalError
 from hydrodask.ingest.feed import Simulated
 from hydrodask.ingest.recording import Recording
 from hydrodask.ingest.simulator import FaultPlan, Fleet
-from hydrodask.learn import champions
-from hydrodask.learn.features import Cycles
-from hydrodask.learn.joining import CycleJoiner, Joined
 from hydrodask.learn.registry import Registry
-from hydrodask.learn.states import ComponentStates, Verdict
+from hydrodask.learn.score import champions
+from hydrodask.learn.score.joining import CycleJoiner, Joined
+from hydrodask.learn.score.verdicts import ComponentStates, Verdict
+from hydrodask.learn.shelf import shelf as shelf_of
 from hydrodask.learn.targets import TARGETS
-from hydrodask.records import CycleRecord, Outgoing, Upsert
+from hydrodask.protocol import snapshot
+from hydrodask.records import Change, CycleRecord, Outgoing, Upsert
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Learn
 from hydrodask.store.documents.sqlite import SqliteDocuments
-from hydrodask.stream import snapshot
 from tests.learned import START_US, Trained, cycles_of, streamed
 from tests.running import Life
+
+if TYPE_CHECKING:
+    from hydrodask.learn.score.committee import Committee
+    from hydrodask.learn.score.inference import Model
 
 US = 1_000_000
 TOPIC = "hydraulic-cycles"
@@ -159,7 +165,7 @@ class FakeHangingRegistry:
 
 def test_a_registry_that_hangs_delays_the_stream_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Cycles wait for it until the one deadline, and then go on without models."""
-    monkeypatch.setattr("hydrodask.learn.registry.Registry", FakeHangingRegistry)
+    monkeypatch.setattr("hydrodask.learn.shelf.shelf", FakeHangingRegistry)
     monkeypatch.setattr(champions, "FIRST_S", 0.5)
     found = champions.Champions(Settings(learn=Learn(mlflow="http://127.0.0.1:9")))
     began_s = monotonic_s()
@@ -189,7 +195,7 @@ def components(life: Life) -> dict[str, list[dict[str, object]]]:
     """Return the bodies of component documents, by component, as they were written."""
     found: dict[str, list[dict[str, object]]] = {name: [] for name in TARGETS}
     for change in life.changes:
-        if isinstance(change, Upsert) and change.collection == "components":
+        if isinstance(change, Upsert) and change.collection == "components" and change.body["component"] in found:
             found[str(change.body["component"])].append(change.body)
     return found
 
@@ -208,19 +214,29 @@ def test_recorded_cycles_get_their_states(scorer: Life, profiles: list[Outgoing]
     assert body["missing_sensors"] == []
 
 
-def test_a_missing_sensor_silences_only_those_who_need_it(scorer: Life, profiles: list[Outgoing]) -> None:
-    """Without CE nothing is said of the cooler, and why; the valve's model needs none, and says what is missing."""
-    kept = [record for record in profiles if b'"sensor":"CE"' not in (record.value or b"")]
+def test_what_tells_states_apart_must_be_measured(scorer: Life, profiles: list[Outgoing]) -> None:
+    """With the cables of CE and CP cut the cooler is unknown from the first cycle on, and that is no incident.
+
+    The valve's model needs neither, and says its state, what is missing, and what spoke for it.
+    """
+    cut = (b'"sensor":"CE"', b'"sensor":"CP"')
+    kept = [record for record in profiles if not any(name in (record.value or b"") for name in cut)]
     scorer.feed(cycles_of(kept))
     scorer.commit()
     said = components(scorer)
 
-    assert {(b["state"], b["silent_because"], b["silent_since"]) for b in said["cooler"]} == {
-        (None, "not measured: CE", "2026-01-01T00:01:00Z")
+    assert {(b["state"], b["unknown_because"], b["unknown_since"]) for b in said["cooler"]} == {
+        (None, "not measured: CE, CP", "2026-01-01T00:01:00Z")
     }
-    assert said["valve"][0]["silent_since"] is None
-    assert said["valve"][0]["missing_sensors"] == ["CE"]
+    assert incidents_of(scorer, "cooler") == set()
+    assert said["valve"][0]["unknown_since"] is None
+    assert said["valve"][0]["missing_sensors"] == ["CE", "CP"]
+    because = said["valve"][0]["because"]
+    assert isinstance(because, list)
+    assert 1 <= len(because) <= 3
+    assert re.fullmatch(r"[A-Z0-9]+ in seconds? [0-9–]+ is [0-9.e+-]+ .+ (above|below) valve at \d+ %", because[0])
     assert scorer.partition.ctx.totals["unscored_for_missing"] == len(said["valve"])
+    assert scorer.partition.report(0).unknown == [("rig-1", "cooler")]
 
 
 def changed(record: Outgoing, sensor: str, cycle: int, change: Callable[[dict[str, Any]], None]) -> Outgoing:
@@ -252,45 +268,61 @@ def thin(second: int) -> Callable[[dict[str, Any]], None]:
 
 
 @pytest.mark.parametrize("change", [lost(9), thin(9)])
-def test_a_second_that_was_not_measured_is_never_made_up(
+def test_a_lost_second_is_left_out_and_never_made_up(
     scorer: Life, profiles: list[Outgoing], change: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Second 9 of PS2 in two cycles: nothing is said of the valve, its document says so and since when; no incident."""
-    scorer.feed(cycles_of([changed(changed(r, "PS2", 2, change), "PS2", 3, change) for r in profiles]))
-    scorer.commit()
-    valve = components(scorer)["valve"]
-
-    silent = [(b["cycle"], b["silent_since"], b["silent_because"]) for b in valve if b["state"] is None]
-    since, why = "2026-01-01T00:03:00Z", "not measured: PS2 second 9"
-    assert silent == [(2, since, why), (3, since, why)]
-    assert [b["silent_since"] for b in valve if b["cycle"] == 4] == [None]
+    """Second 9 of PS2 in two cycles: no state is another than with all seconds, if it is known; nor is an incident."""
     whole = Life(scorer.settings, topic=TOPIC, flow="score")
     whole.feed(cycles_of(profiles))
     whole.commit()
-    assert incidents_of(scorer, "valve") == incidents_of(whole, "valve")
+    scorer.feed(cycles_of([changed(changed(r, "PS2", 2, change), "PS2", 3, change) for r in profiles]))
+    scorer.commit()
+
+    for name, bodies in components(scorer).items():
+        wanted = [b["state"] for b in components(whole)[name]]
+        assert all(b["state"] in {want, None} for b, want in zip(bodies, wanted, strict=True)), name
+        assert [b["state"] for b in bodies[4:]] == wanted[4:], name
+    assert incidents_of(scorer, "valve") <= incidents_of(whole, "valve")
+
+
+def test_what_is_like_nothing_trained_on_is_unknown(scorer: Life, profiles: list[Outgoing]) -> None:
+    """PS2 in psi from cycle 5 on: the valve is unknown, the sensor is named; the second such cycle is an incident.
+
+    The cooler's model, which does not look at PS2, goes on.
+    """
+
+    def in_psi(body: dict[str, Any]) -> None:
+        for name in ("mean", "min", "max"):
+            body[name] = [14.5038 * value for value in body[name]]
+
+    records = profiles
+    for cycle in range(5, 10):
+        records = [changed(r, "PS2", cycle, in_psi) for r in records]
+    scorer.feed(cycles_of(records[:120]))
+    before = scorer.partition.ctx.states["scores"].snapshot()
+    scorer.feed(cycles_of(records[120:], first=120))
+    scorer.commit()
+    said = components(scorer)
+
+    unknown = [b for b in said["valve"] if b["state"] is None]
+    assert [b["cycle"] for b in unknown] == [5, 6, 7, 8, 9]
+    assert {b["unknown_since"] for b in unknown} == {"2026-01-01T00:06:00Z"}
+    assert all("PS2" in str(b["unknown_because"]) for b in unknown)
+    assert all(b["state"] is not None for b in said["cooler"])
+    opened = [c for c in scorer.changes if isinstance(c, Upsert) and c.id.startswith("rig-1/valve/component_state")]
+    last = opened[-1].body
+    assert (last["worst"], last["status"], last["opened_at"]) == (None, "open", "2026-01-01T00:07:00Z")
+    assert "valve is unknown, says hydrodask-valve" in str(last["message"])
+    again = ComponentStates(confirm=2)
+    older = json.loads(json.dumps(before["states"]).replace("unknown_since", "silent_since"))
+    again.restore(older)
+    assert again.snapshot() == before["states"]  # older ones know the field by another name
 
 
 def incidents_of(life: Life, component: str) -> set[str]:
     """Return the ids of a component's incidents."""
     found = [c for c in life.changes if isinstance(c, Upsert) and c.collection == "incidents"]
     return {change.id for change in found if change.body["sensor"] == component}
-
-
-def test_only_targets_whose_features_need_it_are_silent(scorer: Life, profiles: list[Outgoing]) -> None:
-    """A second that no feature of a model is made of changes nothing of what it says."""
-    from hydrodask.learn.features import measured  # noqa: PLC0415 - with the model
-
-    models = champions.shared(scorer.settings).models
-    scorer.feed(cycles_of([changed(r, "CP", 2, lost(30)) for r in profiles]))
-    scorer.commit()
-    said = components(scorer)
-
-    curves = np.zeros((1, 17, 3, 60))
-    curves[:, SENSORS.index("CP"), :, 30] = np.nan
-    lacking = Cycles(np.array(["a"], object), np.zeros(1, np.int64), np.zeros(1, np.int64), curves)
-    for name, model in models.items():
-        silent = [body["cycle"] for body in said[name] if body["state"] is None]
-        assert silent == ([] if measured(lacking, model.columns)[0] else [2]), name
 
 
 class Sick:
@@ -309,6 +341,18 @@ def refuses(_features: Any) -> Any:
     raise RuntimeError("Got: 12 Expected: 34")
 
 
+def sick(well: "Committee | Model", answer: Callable[[Any], Any]) -> "Model":
+    """Return a champion of the valve in ONNX, which fails."""
+    from hydrodask.learn.score.inference import Model  # noqa: PLC0415 - heavy
+
+    assert well.reference is not None
+    about = {"reference": json.dumps(well.reference.as_json())}
+    return Model(
+        "hydrodask-valve", 77, "x", well.classes, ("PS2.mean.09",), ("PS2",), missing_allowed=False, metadata=about,
+        session=Sick(answer),
+    )  # fmt: skip
+
+
 SICK = {
     "refuses": refuses,
     "other shape": lambda features: np.full((len(features), 2), 0.5),
@@ -325,8 +369,7 @@ def test_a_champion_that_cannot_score_stops_nothing(
     shared = champions.shared(trained.settings)
     well = dict(shared.models)
     shared._before.clear()
-    sick = replace(well["valve"], version=77, session=Sick(SICK[sickness]))
-    shared.models = well | {"valve": sick}
+    shared.models = well | {"valve": sick(well["valve"], SICK[sickness])}
     try:
         scorer.feed(cycles_of(profiles[:34]))
         scorer.commit()
@@ -338,8 +381,8 @@ def test_a_champion_that_cannot_score_stops_nothing(
         shared.models, shared.problems = well, {}
 
     body = components(scorer)["valve"][-1]
-    assert (body["state"], body["silent_since"]) == (None, "2026-01-01T00:01:00Z")
-    for text in (str(body["silent_because"]), report.advice, *scorer.partition.ctx.notes):
+    assert (body["state"], body["unknown_since"]) == (None, "2026-01-01T00:01:00Z")
+    for text in (str(body["unknown_because"]), report.advice, *scorer.partition.ctx.notes):
         assert "hydrodask-valve version 77 can't score" in text
         assert "train again, or promote another version; nothing is said of it" in text
     assert len(components(scorer)["cooler"]) == 2
@@ -353,7 +396,7 @@ def small_model(changed: dict[str, Any]) -> bytes:
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - the same
 
     from hydrodask.learn.drift import COLUMNS, Reference  # noqa: PLC0415 - with the others
-    from hydrodask.learn.export import describe, export  # noqa: PLC0415 - the same
+    from hydrodask.learn.train.export import describe, export  # noqa: PLC0415 - the same
 
     rng = np.random.default_rng(1)
     steps = [("scale", StandardScaler()), ("model", LinearDiscriminantAnalysis())]
@@ -372,7 +415,7 @@ def small_model(changed: dict[str, Any]) -> bytes:
 
 def test_a_trial_finds_what_would_fail_later() -> None:
     """Before cycles wait for a model: its input, its classes, its columns, its reference; it says what to do."""
-    from hydrodask.learn.scoring import Model  # noqa: PLC0415 - heavy
+    from hydrodask.learn.score.inference import Model  # noqa: PLC0415 - heavy
 
     assert Model.tried(small_model({}), name="hydrodask-pump", version=3).classes.tolist() == [0, 1, 2]
     lies: tuple[dict[str, Any], ...] = (
@@ -394,7 +437,7 @@ def test_the_model_before_goes_on(trained: Trained, scorer: Life, profiles: list
     shared = champions.shared(trained.settings)
     well = dict(shared.models)
     shared._before["valve"] = well["valve"]
-    shared.models = well | {"valve": replace(well["valve"], version=77, session=Sick(refuses))}
+    shared.models = well | {"valve": sick(well["valve"], refuses)}
     try:
         scorer.feed(cycles_of(profiles[:17]))
         scorer.commit()
@@ -433,6 +476,29 @@ def test_a_new_champion_takes_over_between_cycles(trained: Trained, scorer: Life
     scorer.commit()
 
     assert [body["model_version"] for body in components(scorer)["valve"]] == [first, first, second]
+
+
+LIGHT = """
+import sys
+for name in ("mlflow", "sklearn", "scipy", "pandas", "xgboost", "matplotlib", "bokeh", "pymongo"):
+    sys.modules[name] = None  # whoever imports it, fails
+import hydrodask.worker.step
+from hydrodask.learn.score.champions import Champions
+from hydrodask.settings import load
+found = Champions(load(sets=sys.argv[1:])[0])
+found.refresh()
+sys.stdout.write(f"{sorted(found.models)} {found.problems}")
+"""
+
+
+def test_a_worker_scores_without_the_trainer_s_libraries(trained: Trained) -> None:
+    """Step, champions and their models need neither MLflow nor scikit-learn; the registry is read as by MLflow."""
+    registry, shelf = Registry(trained.settings), shelf_of(trained.settings)
+    sets = [f"data_dir={trained.settings.data_dir}"]
+    done = subprocess.run([sys.executable, "-c", LIGHT, *sets], capture_output=True, text=True, check=False)
+
+    assert done.stdout == f"{sorted(TARGETS)} {{}}", done.stderr
+    assert shelf.champions() == registry.champions()
 
 
 def test_a_new_champion_begins_the_day_anew(trained: Trained, scorer: Life, profiles: list[Outgoing]) -> None:
@@ -504,7 +570,10 @@ def test_a_crash_changes_no_document(scorer: Life, profiles: list[Outgoing]) -> 
     scorer.feed(cycles_of(profiles[position:], first=position))
     scorer.commit()
 
-    assert scorer.changes == alive.changes
+    def by_document(life: Life) -> list[Change]:
+        return sorted(life.changes, key=lambda change: (change.collection, change.id))  # each one's in their order
+
+    assert by_document(scorer) == by_document(alive)
     assert scorer.state() == alive.state()
 
 
@@ -514,7 +583,8 @@ def test_without_models_cycles_are_counted(tmp_path: Path, profiles: list[Outgoi
     life.feed(cycles_of(profiles))
     life.commit()
 
-    assert life.changes == []
+    shown = {change.id for change in life.changes if change.collection == "components"}
+    assert shown == {"rig-1/cycle"}  # what is usual needs no model
     assert life.partition.ctx.totals["unscored"] == 10
 
 

@@ -17,10 +17,10 @@ from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka, Lake
 from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
+from hydrodask.testing import messages_of
 from tests.audited import fine, wrong
 from tests.delivery import Driver, until
 from tests.running import FOREVER_S, Life
-from tests.strategies import messages_of
 from tests.test_partition import LOG, STAMP_MS
 from tests.test_rigs_limit import record
 
@@ -236,15 +236,42 @@ def test_documents_of_rows_that_went_with_the_broker_are_no_fault(tmp_path: Path
     assert "its window is not final, and its revision" in wrong(verify(settings))["documents"][0]
 
 
+def test_what_a_snapshot_has_taken_is_in_raw_before_it() -> None:
+    """The broker's log does not outlive it, so nothing else would give its rows back."""
+    life = living(f"memory://{np.random.default_rng().integers(1 << 60):x}")
+    life.feed(cut(0, 1000, 0))
+    life.commit()
+    life.save()
+
+    assert life.partition.snapshot_offset == 1000
+    assert life.table("raw").num_rows == 1000
+    assert life.table("windows").num_rows == 0  # these the snapshot has
+
+
+def test_a_snapshot_is_due_when_so_much_is_in_none() -> None:
+    """It counts from the newest one on: a publisher waits for what is in none."""
+    life = living(f"memory://{np.random.default_rng().integers(1 << 60):x}")
+    for start, end in ((0, 1000), (1000, 1500)):
+        life.save()
+        life.feed(cut(start, end, start))
+        life.commit()
+
+    assert life.partition.snapshot_offset == 1000
+    assert [life.partition.stale(0.0, every_s=1.0, behind_max=count) for count in (500, 501)] == [True, False]
+
+
 def test_a_snapshot_is_due_with_a_raw_file_and_with_no_other(tmp_path: Path) -> None:
     """Where raw/ has to be first, a snapshot follows each of its files, whatever else has a file, and waits for it."""
     life = living(f"file://{tmp_path}")
     life.feed(cut(0, 1000, 0))
     life.partition.committed = life.partition.position
 
-    def due() -> bool:
-        return life.partition.due(FOREVER_S, every_s=0.0, behind_max=10_000)
+    def due(behind_max: int = 10_000) -> bool:
+        return life.partition.stale(FOREVER_S, every_s=0.0, behind_max=behind_max)
 
+    assert (due(1000), due(1001)) == (True, False)  # what is in none holds the publisher back
+    life.partition.roll(FOREVER_S, rows_max=1001, age_s_max=2 * FOREVER_S)
+    assert life.partition.ctx.files["raw"].waiting == 1000  # nothing was due
     waiting = due()
     windows = next(output for output in life.partition.ctx.files.values() if output.folder.startswith("windows"))
     windows.roll(1000)

@@ -21,11 +21,13 @@ import pytest
 from hydrodask import redaction
 from hydrodask.cli.config import values
 from hydrodask.doctor.machine import rights
+from hydrodask.driver.overview import StatusTracker
 from hydrodask.errors import ConfigError, FatalError, HydrodaskError, UnreachableError, kind_and_sentence
 from hydrodask.learn.registry import Registry
-from hydrodask.observe.live import HeldLogs
 from hydrodask.observe.metrics import Metrics
 from hydrodask.observe.status import places_of
+from hydrodask.observe.terminal import HeldLogs
+from hydrodask.protocol.order import Order
 from hydrodask.redaction import redacted
 from hydrodask.reports import Overview, StepReport
 from hydrodask.services import processes
@@ -33,8 +35,6 @@ from hydrodask.services.pinned import run as run_tool
 from hydrodask.settings import Settings, load
 from hydrodask.settings.hidden import Url
 from hydrodask.store.files import Files
-from hydrodask.stream.order import Order
-from hydrodask.stream.overview import Board
 from tests.delivery import Driver, until
 
 SECRET = "MARKED p@ss/wörd<1>'"  # noqa: S105 - nobody's
@@ -107,16 +107,16 @@ def test_errors_notes_logs_and_views_hide_it(capsys: pytest.CaptureFixture[str])
     """Wherever text leaves us: no message has to think of it, nor a library that we know nothing of."""
     redaction.know(SECRET)
     redaction.guard()
-    board, held, handler = Board("r", 0), HeldLogs(), logging.StreamHandler(sys.stderr)
-    board.note(f"could not reach {SECRET}")
-    report = StepReport(slot=0, worker="w", generation=0, latency_counts=list(board.overview.latency_counts))
+    tracker, held, handler = StatusTracker("r", 0), HeldLogs(), logging.StreamHandler(sys.stderr)
+    tracker.note(f"could not reach {SECRET}")
+    report = StepReport(slot=0, worker="w", generation=0, latency_counts=list(tracker.overview.latency_counts))
     report.notes = [f"a://u:{IN_URL}@h"]
-    board.take(report, 0.0)
+    tracker.take(report, 0.0)
     said = [
         str(FatalError(SECRET)),
         repr(UnreachableError(SECRET)),
         kind_and_sentence(OSError(SECRET)),
-        *board.overview.notes,
+        *tracker.overview.notes,
     ]
     foreign = logging.getLogger("some.library")
     foreign.addHandler(handler)

@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from hydrodask.cli.speaking import FORMAT, Brief, complain, wants_debug
+from hydrodask.cli.speaking import complain, wants_debug
 from hydrodask.errors import ConfigError, FatalError, sentence
 from hydrodask.kafka import KafkaError, KafkaException
+from hydrodask.logs import Text
 from tests.delivery import ROOT
 
 MONGO = (
@@ -72,8 +73,8 @@ def test_log_has_a_sentence_in_place_of_a_trace() -> None:
     record = logging.LogRecord("x", logging.ERROR, "f", 1, "could not tell", None, (ValueError, error, None))
 
     wanted = "could not tell: ValueError: not authorized on hydrodask to execute command"
-    assert Brief(FORMAT).format(record).endswith(wanted)
-    assert "lsid" in logging.Formatter(FORMAT).format(record)
+    assert Text().format(record).endswith(wanted)
+    assert "lsid" in Text(traces=True).format(record)
 
 
 @pytest.mark.parametrize(("error", "code"), [(FatalError("a"), 1), (ConfigError("a"), 3), (KeyError("a"), 1)])

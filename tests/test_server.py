@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from hydrodask.errors import FatalError, UnreachableError, UsageError
-from hydrodask.services.contract import Say
 from hydrodask.services.ports import answers, can_bind, free_port
 from hydrodask.services.server import Server, ServerService
+from hydrodask.services.service import Say
 from tests.conftest import quiet
 from tests.test_cli import data_in, hydrodask
 

@@ -17,7 +17,7 @@ from hydrodask import clock
 from hydrodask import kafka as clients
 from hydrodask.errors import FatalError, IntegrityError, UnreachableError, UsageError
 from hydrodask.services import KafkaService, maven, pinned, processes
-from hydrodask.services.kafka import SOURCE, VERSION
+from hydrodask.services.kafkanodes import SOURCE, VERSION
 from hydrodask.services.ports import can_bind
 from hydrodask.services.processes import Process
 from hydrodask.settings.model import Kafka

@@ -145,6 +145,11 @@ def test_names_that_kubernetes_makes_of_services_are_no_settings(service: str) -
         (["kafka.start=never"], {}, ["kafka.start", "never", "--set"]),
         (["kafka.strat=latest"], {}, ["kafka.strat", "no setting"]),
         (["kafka.start"], {}, ["kafka.start", "key=value"]),
+        (["flows=energy:FLOW"], {}, ["flows", "'energy:FLOW'", "--set", "want a list"]),
+        (["observe.hosts=x"], {}, ["observe.hosts", "want a list"]),
+        (["kafka.client=x"], {}, ["kafka.client", "want a mapping"]),
+        (["window=x"], {}, ["window", "want a mapping"]),
+        (["notify.zone=Mars/Base"], {}, ["notify.zone", "Mars/Base", "want UTC, or a name like Europe/Berlin"]),
         (["window.length=25s"], {}, ["window", "multiple"]),
         (["window.lateness=ten"], {}, ["window.lateness", "ten", "duration"]),
         (["window.lateness=.inf"], {}, ["window.lateness", "inf", "finite"]),
@@ -201,6 +206,18 @@ def test_missing_profile_names_those_there_are() -> None:
     """A mistyped profile is answered with the known ones."""
     with pytest.raises(ConfigError, match="local-services"):
         load(profile="no-such-profile", environ={})
+
+
+def test_a_profile_by_another_ending_is_guessed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Files of one's own are looked for where one is, too."""
+    (tmp_path / "my-flow.yaml").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+
+    for name in ("my-flow.yml", "my-flow"):
+        with pytest.raises(ConfigError, match=r"did you mean my-flow\.yaml\?"):
+            load(profile=name, environ={})
+    with pytest.raises(ConfigError, match=r"did you mean my-flow\.yaml\?"):
+        load(profile="my-flaw.yaml", environ={})
 
 
 def test_client_settings_keep_their_dots() -> None:

@@ -15,13 +15,13 @@ from hydrodask.detect.arrivals import SETTLED, Arrival
 from hydrodask.detect.incidents import INCIDENTS
 from hydrodask.detect.silence import PAUSE_MS, QUIET_MS
 from hydrodask.errors import ConfigError
+from hydrodask.nodes.editions import Edition, Judging
 from hydrodask.records import Change, Outgoing, RefusedRecord, Upsert, WindowRecord
 from hydrodask.reports import STANDING, WHOLE_RIG
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Baseline
-from hydrodask.stream.editions import Edition, Judging
+from hydrodask.testing import messages_of
 from tests.running import Life
-from tests.strategies import messages_of
 from tests.test_detector import of, rule
 
 T0 = 1_767_225_600
@@ -388,6 +388,6 @@ def test_a_partition_says_to_itself_that_all_is_read(life: Life) -> None:
 
 def test_pauses_fit_each_other() -> None:
     """Who asks for the time does it before it would stand still."""
-    from hydrodask.stream.judging import ASK_S  # noqa: PLC0415 - the only test that needs it
+    from hydrodask.nodes.judging import ASK_S  # noqa: PLC0415 - the only test that needs it
 
     assert ASK_S * 1000 < PAUSE_MS < QUIET_MS

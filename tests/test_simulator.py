@@ -6,14 +6,15 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from hydrodask.channels import CHANNELS, CYCLE_S
 from hydrodask.clock import iso
 from hydrodask.errors import ConfigError
-from hydrodask.ingest.simulator import FaultPlan, Fleet
+from hydrodask.ingest.simulator import FaultPlan, Fleet, jumps
 from hydrodask.ingest.simulator.inputs import LEVELS
-from hydrodask.ingest.simulator.rig import Rig
+from hydrodask.ingest.simulator.rig import Cycle, Rig
 from hydrodask.ingest.simulator.shapes import load_shapes
 from hydrodask.records import Float64
 from hydrodask.settings import CONF
@@ -273,3 +274,31 @@ def test_cycles_are_like_recorded_ones() -> None:
         for name, tolerance in _TOLERANCE.items():
             off = (values[name] - real[name][row]).reshape(CYCLE_S, -1).mean(axis=1)
             assert np.abs(off).max() < tolerance, (row, name)
+
+
+def test_hot_oil_jumps_as_on_the_real_rig(uci: Path) -> None:
+    """Where it jumps, how often, to which pressure and flow: the archive's own cycles say so. Cold oil never does."""
+    labels = pq.read_table(uci / "profile.parquet").to_pandas()
+    means = {n: np.stack(pq.read_table(uci / f"{n}.parquet")["samples"].to_numpy()) for n in ("FS1", "TS1")}
+    means["PS1"] = np.stack(pq.read_table(uci / "PS1_1hz_mean.parquet")["samples"].to_numpy())
+    means["FS1"] = means["FS1"].reshape(len(labels), 60, -1).mean(axis=2)
+    real = (means["PS1"][:, 20:49] > 170).sum(axis=1) > 2
+    back = means["PS1"][:, 55] < 170  # all but one of twenty come back before the cycle ends
+    hot = means["TS1"].mean(axis=1) > jumps.OIL_MIN
+    leaking = (labels["pump"] == 2) & (labels["accumulator"] == 100) & hot
+    states = {"cooler": 3, "pump": 2, "accumulator": 100}
+    worn = [as_means(Rig("rig-1", index=0, seed=1, plan=plan(**states)).cycle(number)) for number in range(10)]
+    whole = {n: as_means(Rig("rig-1", index=0, seed=1, plan=plan(cooler=3)).cycle(n)) for n in range(10)}
+
+    assert not real[~hot].any()
+    assert real[leaking].mean() == pytest.approx(jumps.chance(55.5, 2, 100), abs=0.05)
+    assert all((one["PS1"][20:49] > 170).all() for one in worn)
+    assert not any((one["PS1"][20:49] > 170).any() for one in whole.values())
+    for name, seconds, within in (("PS1", slice(20, 49), 0.3), ("FS1", slice(20, 49), 0.06), ("PS1", slice(52, 60), 3)):
+        want = means[name][real & leaking & back][:, seconds].mean()
+        assert np.mean([one[name][seconds].mean() for one in worn]) == pytest.approx(want, abs=within)
+
+
+def as_means(one: Cycle) -> dict[str, Float64]:
+    """Return the means of the seconds of a simulated cycle."""
+    return {n: (c / 10 ** load_shapes()[n].decimals).reshape(60, -1).mean(axis=1) for n, c in one.counts.items()}

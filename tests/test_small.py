@@ -7,13 +7,14 @@ import pytest
 
 from hydrodask.detect import Criteria
 from hydrodask.errors import ConfigError, IntegrityError
+from hydrodask.nodes import editions
+from hydrodask.protocol import geometries, incarnation, snapshot, spread
+from hydrodask.protocol.geometries import GeometryChange
+from hydrodask.protocol.incarnation import Incarnation
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Window
 from hydrodask.store import small
 from hydrodask.store.files import Files
-from hydrodask.stream import editions, incarnation, snapshot, spread, turns
-from hydrodask.stream.incarnation import Incarnation
-from hydrodask.stream.turns import Turn
 from hydrodask.window.geometry import Geometry
 
 SOURCE = ("hydraulic-PS1", 0)
@@ -35,7 +36,7 @@ def _rules(files: Files) -> object:
 
 
 def _windows(files: Files) -> object:
-    return turns.load(files, SOURCE)[0]
+    return geometries.load(files, SOURCE)[0]
 
 
 def _spread(files: Files) -> object:
@@ -49,7 +50,10 @@ def _spread(files: Files) -> object:
 KINDS: dict[str, tuple[Callable[[Files], object], Callable[[Files], object]]] = {
     "log": (lambda files: incarnation.put(files, SOURCE, 0, Incarnation(log="c/t", base=10**9, first=7)), _log),
     "rules": (lambda files: editions.settle(files, SOURCE, Criteria.of(SETTINGS), at=12), _rules),
-    "windows": (lambda files: turns.put(files, SOURCE, Turn(12, Geometry.of(SETTINGS.window))), _windows),
+    "windows": (
+        lambda files: geometries.put(files, SOURCE, GeometryChange(12, Geometry.of(SETTINGS.window))),
+        _windows,
+    ),
     "spread": (lambda files: spread.settle(SETTINGS, files, {"hydraulic-analytics": 12}), _spread),
 }
 
@@ -77,13 +81,13 @@ def test_windows_in_use_are_told_by_the_newest_state_if_their_file_is_damaged(fi
     now = Geometry.of(SETTINGS.window)
     state = {"nodes": {"windows": {"geometry": [now.slide_us, now.length_us // now.slide_us, now.lateness_us]}}}
     snapshot.save(files, SOURCE, 40, state)
-    turns.put(files, SOURCE, Turn(12, now))
+    geometries.put(files, SOURCE, GeometryChange(12, now))
     files.replace("hydraulic-PS1-0/000000000012.windows", b"{")
 
-    turns.check(SETTINGS, files)
-    assert turns.load(files, SOURCE) == ([Turn(12, now)], [])
+    geometries.check(SETTINGS, files)
+    assert geometries.load(files, SOURCE) == ([GeometryChange(12, now)], [])
     with pytest.raises(ConfigError, match="windows reset"):
-        turns.check(SETTINGS.model_copy(update={"window": Window(length=30.0, slide=10.0)}), files)
+        geometries.check(SETTINGS.model_copy(update={"window": Window(length=30.0, slide=10.0)}), files)
 
 
 def test_files_of_before_checksums_are_read(files: Files) -> None:

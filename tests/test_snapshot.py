@@ -1,14 +1,16 @@
 """Snapshots: equal states give equal bytes, and a bad file is ignored and said."""
 
+import hashlib
 import uuid
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hydrodask.protocol import snapshot
 from hydrodask.store.files import Files
-from hydrodask.stream import snapshot
 
 SOURCE = ("hydraulic-PS1", 3)
 STATE = {"next_offset": 7, "rigs": ["a", "é"], "array": np.arange(6.0).reshape(2, 3), "raw": b"\0"}
@@ -74,6 +76,19 @@ def test_other_version_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ValueError, match=r"version 0, want \d"):
         snapshot.decode(old)
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (msgspec.msgpack.encode({"version": 1, "state": {"x": msgspec.msgpack.Ext(9, b"")}}), "no extension 9"),
+        (b"\xc1", "can't be decoded"),
+    ],
+)
+def test_what_a_later_release_may_have_written_is_refused(body: bytes, why: str) -> None:
+    """It is whole, and this release can't read it."""
+    with pytest.raises(ValueError, match=why):
+        snapshot.decode(b"hydrodask snapshot\n" + hashlib.sha256(body).digest() + body)
 
 
 def test_what_cannot_be_stored_is_named() -> None:

@@ -12,13 +12,13 @@ from hydrodask.blobs import Blobs
 from hydrodask.detect import Criteria
 from hydrodask.detect.arrivals import Arrival
 from hydrodask.detect.detector import since_of
+from hydrodask.nodes.editions import Edition, Judging
 from hydrodask.records import Change, WindowRecord
 from hydrodask.reports import WHOLE_RIG
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Baseline, Rig
-from hydrodask.stream.editions import Edition, Judging
+from hydrodask.testing import messages_of
 from tests.running import Life
-from tests.strategies import messages_of
 from tests.test_detector import of, rule
 from tests.test_detector import row as row_of
 

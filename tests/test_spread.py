@@ -9,13 +9,13 @@ from hydrodask.audit.verify import verify
 from hydrodask.errors import RetryableError
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import NewPartitions, admin, consumer, producer
+from hydrodask.protocol import spread
 from hydrodask.records import Outgoing
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
-from hydrodask.store.topics import Transactions, partition_of
-from hydrodask.stream import spread
+from hydrodask.store.transactions import Transactions, partition_of
 from tests.audited import fine
 from tests.delivery import Driver, sets_of, settings_of
 

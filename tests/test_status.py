@@ -19,7 +19,7 @@ from hydrodask.observe.status import (
     status_document,
 )
 from hydrodask.records import Upsert
-from hydrodask.reports import Overview, PartitionReport
+from hydrodask.reports import Overview, PartitionReport, Usual
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Documents
 from hydrodask.store.documents import open_documents
@@ -95,7 +95,7 @@ def test_places_hide_passwords() -> None:
 @pytest.mark.parametrize(
     ("age_s", "state", "running", "says"),
     [
-        (9, "running", True, "running, started 2026-01-01T00:00:00Z"),
+        (9, "running", True, "running, started 2026-01-01 00:00:00 UTC"),
         (11, "running", False, "not running since 2026-01-01T00:05:00Z: it ended without"),
         (1, "stopped", False, "not running: stopped at 2026-01-01T00:05:00Z"),
     ],
@@ -146,6 +146,24 @@ def test_status_after_a_run(tmp_path: Path) -> None:
 
     assert code == 0
     assert "not running: stopped at 2026-01-01T00:05:00Z" in out
+
+
+def test_status_names_what_deserves_a_look(tmp_path: Path) -> None:
+    """A rig of which nothing is known yet deserves none, and is not named."""
+    overview = example_overview(1)
+    next(iter(overview.partitions.values())).usual = {
+        "a": Usual("unusual", 9.0, 4.5, 70),
+        "b": Usual("learning", 0.0, 4.5, 0),
+    }
+    documents = open_documents(Settings(data_dir=tmp_path))
+    body = status_document(overview, now_us=clock.now_us(), links=LINKS)
+    documents.write([Upsert("status", overview.run_id, clock.now_us(), body)])
+    documents.close()
+    code, out = status(tmp_path)
+
+    assert code == 0
+    assert "a (70 of 100: cycle unusual)" in out
+    assert "learning" not in out
 
 
 def test_status_as_json(tmp_path: Path) -> None:

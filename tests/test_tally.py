@@ -9,12 +9,12 @@ import pytest
 
 from hydrodask.blobs import Blobs
 from hydrodask.clock import iso, parse_iso
-from hydrodask.decode.rows import decode_row
+from hydrodask.decode.windowrows import decode_row
 from hydrodask.detect.arrivals import Arrival
+from hydrodask.protocol import snapshot
 from hydrodask.records import Messages, RefusedRecord
 from hydrodask.reports import WHOLE_RIG
 from hydrodask.settings import Settings
-from hydrodask.stream import snapshot
 from tests.running import Life
 from tests.test_detector import of
 from tests.test_silence import arrival, detector
@@ -135,9 +135,9 @@ def test_a_snapshot_of_an_older_release_is_used(life: Life) -> None:
     """It has no counts by rig: these begin there."""
     life.feed(log_of(fleet(range(30), clock_s=0.0)))
     life.commit()
-    rigs = life.partition.ctx.states.pop("tally")
+    tally = life.partition.ctx.states.pop("tally")
     life.save()
-    assert rigs.next_offset == 1500
+    assert tally.snapshot()["next_offset"] == 1500
     assert life.restart() <= 1500
     life.feed(log_of(fleet(range(30, 40), clock_s=0.0), first=1500))
 

@@ -15,8 +15,8 @@ from hydrodask.ingest.reader import Reader
 from hydrodask.kafka import KafkaError, KafkaException, TopicPartition
 from hydrodask.records import Outgoing
 from hydrodask.settings.model import Kafka
-from hydrodask.store import topics
-from hydrodask.store.topics import Transactions
+from hydrodask.store import transactions
+from hydrodask.store.transactions import Transactions
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def client() -> MagicMock:
 def commit(client: MagicMock) -> None:
     """Commit an offset with `client`."""
     slot = Transactions(Kafka(), 0, connect=lambda *_, **__: client)
-    with patch.object(topics, "OFFSETS_S_MAX", 0.05):
+    with patch.object(transactions, "OFFSETS_S_MAX", 0.05):
         slot.commit([], [TopicPartition("hydraulic-PS1", 0, 1)], MagicMock())
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -14,17 +15,27 @@ from hydrodask.settings.model import Kafka
 from tests.delivery import sets_of
 
 ROOT = Path(__file__).resolve().parents[1]
-NOT_IN_IT = ("cluster/images/",)
+NOT_IN_IT = ("hydrodask/cluster/images/",)
 
 
 @pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Build the wheel of this tree, and one of the source distribution of this tree."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    build = [sys.executable, "-m", "hatchling", "build", "-d", str(folder)]
+    subprocess.run([*build, "-t", "wheel", "-t", "sdist"], cwd=ROOT, check=True, capture_output=True)
+    with tarfile.open(next(folder.glob("*.tar.gz"))) as sources:
+        sources.extractall(folder / "sources", filter="data")
+    (unpacked,) = (folder / "sources").iterdir()
+    build[-1] = str(folder / "again")
+    subprocess.run([*build, "-t", "wheel"], cwd=unpacked, check=True, capture_output=True)
+    return next(folder.glob("*.whl")), next((folder / "again").glob("*.whl"))
+
+
+@pytest.fixture(scope="session")
+def wheel(built: tuple[Path, Path]) -> Path:
+    """Return the wheel of this tree."""
+    return built[0]
 
 
 @pytest.fixture(scope="session")
@@ -40,11 +51,13 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return python.parent
 
 
-def run(installed: Path, *words: str) -> str:
+def run(installed: Path, *words: str, cwd: Path | None = None) -> str:
     """Return what a program of the environment prints, away from the checkout."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("HYDRODASK_", "PYTHONPATH"))}
     command = [str(installed / words[0]), *words[1:]]
-    done = subprocess.run(command, cwd=installed, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        command, cwd=cwd or installed, env=environ, capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -61,9 +74,35 @@ def test_the_wheel_holds_every_file_that_is_no_code(wheel: Path) -> None:
     if not committed:
         pytest.skip("not a git checkout")
 
-    linked = [path.relative_to(ROOT) for name in committed for path in (ROOT / name).glob("*") if path.is_file()]
-    wanted = [name for name in committed if (ROOT / name).is_file()] + [str(path) for path in linked]
-    assert [name for name in wanted if not name.startswith(NOT_IN_IT) and name not in names(wheel)] == []
+    wanted = [name if name.startswith("hydrodask/") else f"hydrodask/{name}" for name in committed]
+    wanted = [name for name in wanted if not name.startswith(NOT_IN_IT) and not (ROOT / name).is_dir()]
+    assert [name for name in wanted if name not in names(wheel)] == []
+    charted = {path.name for path in (ROOT / "cluster/kubernetes/hydrodask/files/conf").glob("*.yaml")}
+    assert charted == {path.name for path in (ROOT / "conf").glob("*.yaml")}  # the chart has a link to each
+
+
+def test_nothing_of_ours_is_beside_the_package_and_both_wheels_are_equal(built: tuple[Path, Path]) -> None:
+    """Flows, settings and pins are parts of it, whether the wheel is built from a checkout or from its sdist."""
+    ours, again = (
+        {one: zipfile.Path(path, one).read_bytes() for one in names(path) if "dist-info" not in one} for path in built
+    )
+
+    assert {name.split("/")[0] for name in ours} == {"hydrodask"}
+    assert {"hydrodask/flows/monitor.py", "hydrodask/conf/default.yaml", "hydrodask/py.typed"} <= set(ours)
+    assert ours == again
+
+
+def test_a_folder_with_flows_of_its_own_works(installed: Path, tmp_path: Path) -> None:
+    """`python -m` looks for modules there first: what is named as ours must not be taken for ours."""
+    for name in ("flows", "conf", "cluster"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('my own')\n")
+
+    said = run(installed, "python", "-m", "hydrodask", "config", "check", cwd=tmp_path)
+    where = run(installed, "python", "-c", "from hydrodask.flows import FLOWS; print(len(FLOWS))", cwd=tmp_path)
+
+    assert "configuration is fine" in said
+    assert where.strip() == "4"
 
 
 def names(wheel: Path) -> set[str]:
@@ -78,9 +117,10 @@ def test_topics_and_rights_are_made_from_the_wheel(installed: Path, kafka: Kafka
     sets = [word for one in sets_of(kafka, tmp_path, "wheeled") for word in ("--set", one)]
     script = (
         "from hydrodask import services\n"
-        "from hydrodask.services import access, pinned\n"
+        "from hydrodask.doors import access\n"
+        "from hydrodask.services import pinned\n"
         "from hydrodask.settings import CONF\n"
-        "print(access.FILE, *(one for one in (CONF / 'grafana/hydrodask.json', CONF / 'prometheus/rules.yml',"
+        "print(access.FILE, *(one for one in (CONF / 'grafana/fleet.json', CONF / 'prometheus/rules.yml',"
         " pinned.SOURCE / 'kafka/pom.xml', pinned.SOURCE / 'mlflow/locked.py') if one.exists()))"
     )
     created = run(installed, "hydrodask", "topics", "create", *sets)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hydrodask.protocol import snapshot
 from hydrodask.records import Late, Windows
 from hydrodask.rigs import RigTable
-from hydrodask.stream import snapshot
 from hydrodask.window import SlidingWindows
 from tests.strategies import (
     GEOMETRIES,

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import psutil
 
-from hydrodask.services.contract import Say
+from hydrodask.services.service import Say
 
 JOBS = ("windows", "raw", "both")
 

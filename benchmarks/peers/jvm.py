@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hydrodask.errors import UnreachableError
 from hydrodask.services import maven, pinned
-from hydrodask.services.contract import Say
+from hydrodask.services.service import Say
 
 LOGS = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from hydrodask.services import pinned
-from hydrodask.services.contract import Say
+from hydrodask.services.service import Say
 
 
 def venv(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 
 PACKAGES = Path("usr/local/lib/python3.11/dist-packages")
 SBOM = Path("usr/share/sbom/image.cdx.json")
-OURS = ("hydrodask", "flows", "conf", "cluster")
+OURS = ("hydrodask",)
 FORBIDDEN = (
     "gcc",
     "g++",

@@ -14,7 +14,7 @@ from pathlib import Path
 SOURCES = Path("/tmp/sources.json")  # noqa: S108  # the image's own, and gone when it is made
 ADDRESS = re.compile(rb"(?<= at 0x)[0-9a-f]+(?=>)")
 PLATFORM = ["dask.__main__", "distributed.cli.dask_scheduler", "distributed.cli.dask_worker", "distributed.nanny"]
-PLATFORM += ["hydrodask.", "flows."]
+PLATFORM += ["hydrodask."]
 
 
 def sources(wanted: list[str]) -> dict[str, list[str]]:
@@ -54,7 +54,7 @@ def main() -> None:
     elif task == "bytecode":
         compile_all(json.loads(SOURCES.read_text(encoding="utf-8"))["sources"])
     elif task == "kernels":
-        importlib.import_module("hydrodask.stream.warm").warm_up()
+        importlib.import_module("hydrodask.worker.warm").warm_up()
         forget_addresses(Path(importlib.import_module("hydrodask").__path__[0]) / "__pycache__")
 
 

@@ -109,6 +109,14 @@ def write(archive: Path, image: Image, layers: Sequence[Path]) -> str:
     return str(top["digest"])
 
 
+def digest(archive: Path) -> str:
+    """Return the digest of the image that `write` has put into an archive."""
+    with tarfile.open(archive) as file:
+        index = file.extractfile("index.json")
+        assert index is not None  # noqa: S101  # it is a file
+        return str(json.load(index)["manifests"][0]["digest"])
+
+
 def _described(blobs: dict[str, Path | bytes], document: Mapping[str, Any], media_type: str) -> dict[str, Any]:
     blob = _json(document)
     digest = f"sha256:{hashlib.sha256(blob).hexdigest()}"

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from cluster.images import contents, oci, roots, servers
 
-LEARNING = ("hydrodask.learn.", "hydrodask.cli.", "flows.train")
-"""What the image without training has no libraries for: the trainer, and commands about models."""
+LACKS = ("hydrodask.testing.simulation",)
+"""What no image has libraries for: the extra `testing`, for people who write flows."""
+STREAM_LACKS = (*LACKS, "hydrodask.learn.", "hydrodask.cli.", "hydrodask.flows.train", "hydrodask.doors.certificates")
+"""What the image of workers has no libraries for: the trainer, commands about models, making certificates."""
 Part = Callable[[Path], None]
 
 
@@ -50,8 +52,8 @@ def _server(tag: str, part: Part, user: int, *command: str, debian: Sequence[str
 
 
 RECIPES = {
-    "hydrodask": _ours(None, (), 900_000_000),
-    "hydrodask-stream": _ours(roots.stream_names(), LEARNING, 620_000_000),
+    "hydrodask": _ours(None, LACKS, 850_000_000),
+    "hydrodask-stream": _ours(roots.stream_names(), STREAM_LACKS, 500_000_000),
     "kafka": _server("4.4.0", servers.kafka, 1000, "/opt/kafka/bin/kafka-server-start.sh"),
     "hadoop": _server("3.5.0", servers.hadoop, 1000, "hdfs"),
     "mongo": _server("6.0.5", servers.mongo, 999, "mongod", debian=servers.MONGODB),

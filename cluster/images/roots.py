@@ -44,7 +44,12 @@ PYTHON = (
     *("libcrypt1", "libffi8", "liblzma5", "libnsl2", "libsqlite3-0", "libssl3", "libuuid1"),
 )
 """Debian's packages that a Python needs whose other libraries come as wheels."""
-UNREAD = ("applications", "bug", "doc", "doc-base", "info", "lintian", "locale", "man", "pixmaps")
+UNREAD = (
+    *(f"usr/share/{one}" for one in ("applications", "bug", "doc", "doc-base", "info", "lintian", "locale", "man")),
+    *("usr/share/pixmaps", "usr/share/zoneinfo/right", "usr/lib/python3.11/pydoc_data"),
+    "usr/lib/x86_64-linux-gnu/gconv",  # iconv's tables; Python and Java have their own, and UTF-8 needs none
+)
+"""Folders of Debian's packages that nobody reads."""
 
 COMMANDS = {
     "hydrodask": "hydrodask.__main__",
@@ -71,7 +76,7 @@ def debian(root: Path, names: Collection[str] | None = None) -> None:
             )
         subprocess.run(["dpkg-deb", "--extract", str(packages / name), str(root)], check=True)
     for folder in UNREAD:
-        shutil.rmtree(root / "usr/share" / folder, ignore_errors=True)
+        shutil.rmtree(root / folder, ignore_errors=True)
     _settle(root)
 
 

@@ -15,7 +15,8 @@ FOLDERS = (
     "pyarrow/include",
     "pyarrow/src",
     "numpy/_core/include",
-    "bokeh/server/static/js/lib",  # types, for people who write extensions
+    "bokeh/server/static/js/lib",  # types, for people who write extensions; and of the language's own library
+    "bokeh/server/static/lib",
     "matplotlib/mpl-data/sample_data",
     "matplotlib/mpl-data/fonts/pdfcorefonts",
 )
@@ -25,6 +26,9 @@ FILES = (
     *("**/*.pyx", "**/*.pxd", "**/*.pxi", "**/*.pyi", "**/*.a", "**/*.h", "**/*.hpp"),
     *("pyarrow/libarrow_flight*", "pyarrow/libarrow_python_flight*", "pyarrow/_flight*"),
     "bokeh/server/static/js/compiler.js",
+    "bokeh/server/static/js/bokeh-mathjax*",  # formulas in plots
+    "numpy/_core/_simd.*",  # what numpy's own tests try instructions by
+    "onnxruntime/capi/libonnxruntime.so*",  # for programs in C: Python's module has all of it once more
     "fontTools/**/*.so",  # faster twins of modules in Python, for people who make fonts
 )
 PAGES = "mlflow/server/js"

@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import pyarrow as pa
 
-from hydrodask.audit.files import Link, rows_of
 from hydrodask.audit.finding import Result
+from hydrodask.audit.links import Link, rows_of
 from hydrodask.audit.mending import COMPACT, aside, rebuilt, refilled
+from hydrodask.records import PartitionId
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, current, file_name
 
@@ -37,9 +38,9 @@ class Run:
         ).combine_chunks()
 
 
-def arrange(files: Iterable[Named], result: Result) -> dict[tuple[str, int], dict[str, list[Named]]]:
+def arrange(files: Iterable[Named], result: Result) -> dict[PartitionId, dict[str, list[Named]]]:
     """Return the files of each partition by folder in the order of their offsets; those that are replaced are said."""
-    grouped: dict[tuple[str, int], dict[str, list[Named]]] = defaultdict(lambda: defaultdict(list))
+    grouped: dict[PartitionId, dict[str, list[Named]]] = defaultdict(lambda: defaultdict(list))
     for file in files:
         grouped[file.source][file.folder].append(file)
     for folders in grouped.values():
@@ -92,18 +93,21 @@ def _sum(link: Link) -> str:
     return f"{link.sums[1]:016x}" if link.sums else "no sum"
 
 
-def check_beginnings(source: tuple[str, int], chains: Mapping[str, list[Link]], result: Result) -> None:
-    """Say which chain does not begin where the partition's others do: all began with the group."""
-    firsts = {folder: links[0].first for folder, links in chains.items() if links}
-    if not firsts:
-        return
-    begin = min(firsts.values())
-    for folder, first in firsts.items():
-        if first > begin:
-            other = next(name for name, f in firsts.items() if f == begin)
+def check_beginnings(source: PartitionId, chains: Mapping[str, list[Link]], result: Result) -> None:
+    """Say which chain has lost its first files: one that begins after the partition's others, or had rows before."""
+    oldest = {folder: links[0] for folder, links in chains.items() if links}
+    begin = min((link.first for link in oldest.values()), default=0)
+    for folder, link in oldest.items():
+        says = ""
+        if link.first > begin:
+            other = next(name for name, one in oldest.items() if one.first == begin)
+            says = f"{other}/ at {begin}"
+        elif link.sums is not None and link.sums[0]:
+            says = f"and {link.path} was written behind rows that no file has"
+        if says:
             result.found(
                 f"{source[0]}-{source[1]}",
-                f"{folder}/ begins at offset {first}, {other}/ at {begin}: the first file of {folder}/ is missing",
+                f"{folder}/ begins at offset {link.first}, {says}: the first file of {folder}/ is missing",
                 mend=refilled(folder),
             )
 

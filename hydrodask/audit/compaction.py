@@ -28,14 +28,16 @@ import pyarrow.compute as pc
 
 from hydrodask import clock
 from hydrodask.audit.chain import Run, arrange
-from hydrodask.audit.files import Link, inspect, rows_of
 from hydrodask.audit.finding import Result
+from hydrodask.audit.links import Link, inspect, rows_of
 from hydrodask.audit.replaced import Replaced, covers
+from hydrodask.audit.summaries import by_rig, refresh
 from hydrodask.errors import FatalError, IntegrityError
 from hydrodask.settings import Settings
 from hydrodask.store import rowsum
 from hydrodask.store.exchange import can_exchange, exchange
 from hydrodask.store.files import Files
+from hydrodask.store.fiveminutes import ORDER
 from hydrodask.store.lake import LOG, Lake
 from hydrodask.store.listing import Named, named
 from hydrodask.store.schemas import FOLDERS
@@ -43,6 +45,9 @@ from hydrodask.window.geometry import METADATA
 
 STAGING = ".compact"
 """Where new folders are made: on the lake's file system, and where no reader of its folders looks."""
+
+BY_RIG = ("windows", "bands", "scores")
+"""Folders of which people look at one rig's rows over a long time."""
 
 _TIMES = ("timestamp", "window_start", "cycle_start")
 Step = Callable[[str], None]
@@ -103,16 +108,20 @@ class Compaction:
                 "list folders would see rows twice for a moment; --in-place does it all the same"
             )
         self.tidy()
-        for folder, runs in self.plan().items():
+        say("reading which files there are")
+        plan = self.plan()
+        for place, (folder, runs) in enumerate(plan.items(), 1):
             if self._age_s(folder) < settled_s:
                 self.done.left.append(f"{folder}: it has changed just now")
                 continue
             if self._old and not self._in_place and self._old.is_there(folder):
                 self.done.left.append(f"{folder}: {STAGING} still holds an old folder of it; move away what is in it")
                 continue
-            say(folder)
+            say(f"folder {place} of {len(plan)}: {folder}")
             self._compact(folder, runs)
             self._remove(wait=False)
+        say("five-minute rows of windows/")
+        self.done.tidied += refresh(self.lake, self._prefix)
         if self._replaced:
             say("old folders stay for a moment: readers may be at listing them")
         self._remove(wait=True)
@@ -258,6 +267,8 @@ class Compaction:
         says = ({} if windows is None else {METADATA: windows}) | ({LOG: log} if log else {})
         rows, sums = run.rows(self.lake), run.links[0].sums
         says |= rowsum.said(sums[0] if sums else None, rows)
+        if run.folder.partition("/")[0] in BY_RIG and (ordered := by_rig(rows)) is not None:
+            rows, says = ordered, says | {ORDER: b"rig"}
         data = self.lake.encoded(run.path, rows, first, end, says)
         if not files.put_if_absent(run.path, data):
             raise IntegrityError(f"{run.path} is there already; run `hydrodask verify`, and move it away")

@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from hydrodask.answers import ANSWERS
 from hydrodask.audit.components import Components
 from hydrodask.audit.documents import COLLECTIONS, DOCUMENTS_MAX, Body, Id, Implied
 from hydrodask.audit.finding import Result
-from hydrodask.audit.mending import DOCUMENTS, RUNS
-from hydrodask.audit.shapes import COMPONENT, odd, odd_run
+from hydrodask.audit.mending import ANSWERED, DOCUMENTS, RUNS
+from hydrodask.audit.plausible import COMPONENT, odd, odd_answer, odd_run
+from hydrodask.audit.unusual import Unusual
 from hydrodask.channels import SENSORS
+from hydrodask.detect.usual.telling import NAME as CYCLE
 from hydrodask.learn.targets import TARGETS
 from hydrodask.records import Upsert
-from hydrodask.reports import STANDING, WHOLE_RIG
+from hydrodask.reports import STANDING, UNUSUAL_CYCLES, WHOLE_RIG
 from hydrodask.store.documents import Correction, Documents
 
 
@@ -28,6 +31,7 @@ class Comparing:
     moving: Callable[[], bool]
     expire: bool
     components: Components
+    unusual: Unusual
     corrections: list[Correction] = field(default_factory=list)
     """What puts right what was found."""
     _left: dict[Id, tuple[int, Body]] = field(default_factory=dict)
@@ -75,18 +79,27 @@ class Comparing:
                 self._forget(collection, sensor)
 
     def _others(self, store: Documents) -> None:
-        """Look at components and runs, which no window implies."""
+        """Look at components, runs and what people have answered, which no window implies."""
         for body in store.find("components", {}, limit=DOCUMENTS_MAX):
-            self.components.take(body)
+            (self.unusual if body.get("component") == CYCLE else self.components).take(body)
+        for body in store.find("component_changes", {}, limit=DOCUMENTS_MAX):
+            self.components.take_change(body)
         self.components.conclude()
+        self.unusual.conclude()
         for body in store.find("status", {}, limit=DOCUMENTS_MAX):
             if why := odd_run(body):
                 self.result.found(f"status {body['_id']}", "it is not from us", why, mend=RUNS)
+        for body in store.find(ANSWERS, {}, limit=DOCUMENTS_MAX):
+            self.result.count(answers=1)
+            if why := odd_answer(body):
+                self.result.found(f"answer {body['_id']}", "it is not from us", why, mend=ANSWERED)
 
     def _one(self, collection: str, body: Body) -> None:
         """Look at one stored document: whether it is one of ours at all, and then what it says."""
         if collection == "incidents" and body.get("rule") == COMPONENT:
             self.components.take_incident(body)
+        elif collection == "incidents" and body.get("rule") == UNUSUAL_CYCLES:
+            self.unusual.take_incident(body)
         elif why := odd(collection, body) or self._of_nobody(body):
             seen = body.get("revision")
             self._found((collection, str(body["_id"])), seen, None, "it is not from us", why)

@@ -10,10 +10,12 @@ from typing import Any
 
 from hydrodask.audit.finding import Result
 from hydrodask.audit.mending import COMPONENTS
-from hydrodask.audit.shapes import COMPONENT, time_of
+from hydrodask.audit.plausible import COMPONENT, odd_change, time_of
+from hydrodask.audit.scores import Scores
 from hydrodask.audit.snapshots import Snapshot
 from hydrodask.channels import CYCLE_S
 from hydrodask.clock import US_PER_S, iso
+from hydrodask.learn.score.verdicts import known
 from hydrodask.learn.targets import TARGETS, Target
 
 Body = dict[str, Any]
@@ -36,6 +38,8 @@ class Components:
 
     rigs: set[str]
     result: Result
+    scores: Scores | None = None
+    """What rows of the lake say of the newest cycles, where somebody has looked at them."""
     end: int | None = None
     tracks: dict[Key, Body] = field(default_factory=dict)
     closed_us: dict[str, int] = field(default_factory=dict)
@@ -84,6 +88,20 @@ class Components:
         if body["status"] == "open":
             self.open_seen.add(name)
 
+    def take_change(self, body: Body) -> None:
+        """Look at the document of a component whose state has changed, or of a rig whose cycles have."""
+        self.result.count(component_changes=1)
+        rig, name = body.get("rig"), body.get("component")
+        why = odd_change(body)
+        if not why and rig not in self.rigs and not self.unheard:
+            why = f"there is no rig {rig!r}"
+        track = self.tracks.get((str(rig), str(name)), {})
+        if not why and body["at"] == track.get("changed") and body["state"] != known(track["settled"]):
+            why = f"its state is {body['state']!r}, want {known(track['settled'])!r}"
+        if why:
+            what = "it is not from us, or was changed"
+            self.result.found(f"component_changes {body.get('_id')}", what, why, mend=COMPONENTS)
+
     def conclude(self) -> None:
         """Say what is missing, and how many incidents nobody has opened."""
         if self.end is None:
@@ -111,6 +129,7 @@ class Components:
             yield f"its revision is {revision!r}, want the start of its cycle, a minute before {body.get('time')}"
             return
         yield from _of_verdict(body, target)
+        yield from filter(None, [self.scores.contradicted(body, revision) if self.scores is not None else ""])
         if self.end is not None and revision <= self.closed_us.get(str(rig), -1):
             yield from self._of_track(body, self.tracks.get((str(rig), str(name))))
         elif self.end == LAST:
@@ -121,12 +140,13 @@ class Components:
         if track is None:
             yield "no model has ever said anything of it"
             return
+        unknown_since = track.get("unknown_since", track.get("silent_since"))  # as older snapshots call it
         want = {
-            "settled_state": track["settled"],
+            "settled_state": known(track["settled"]),
             "settled_since": track["changed"] or None,
-            "silent_since": track["silent_since"] or None,
+            "unknown_since": unknown_since or None,
         }
-        want["state"] = None if track["silent_since"] else track["candidate"]
+        want["state"] = None if unknown_since else known(track["candidate"])
         for field_, value in want.items():
             if body.get(field_) != value:
                 yield f"{field_} is {body.get(field_)!r}, want {value!r}"
@@ -143,7 +163,7 @@ class Components:
             yield f"there is no rig {rig!r}"
         elif opened_us is None or first_us is None or not first_us < (time_of(begun) or 0) <= opened_us:
             yield f"it was opened at {body.get('opened_at')} for cycles from {body.get('first_window')} on"
-        elif body.get("worst") not in target.classes or body.get("worst") == target.nominal:
+        elif body.get("worst") not in {None, *target.classes} - {target.nominal}:
             yield f"the state is {body.get('worst')!r}, which is no fault"
         elif body.get("threshold") != target.nominal:
             yield f"threshold is {body.get('threshold')!r}, want {target.nominal}"
@@ -174,7 +194,7 @@ def _of_verdict(body: Body, target: Target) -> Iterator[str]:
     if settled is not None and settled not in target.classes:
         yield f"settled_state is {settled!r}, which is no state of {target.name}"
     if state is None:
-        if chance is not None or body.get("nominal") is not None or time_of(body.get("silent_since")) is None:
+        if chance is not None or body.get("nominal") is not None or time_of(body.get("unknown_since")) is None:
             yield "nothing was said of its cycle, and yet it has a probability, or no time since when"
     elif state not in target.classes:
         yield f"state is {state!r}, which is no state of {target.name}"

@@ -4,18 +4,20 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any
 
-from hydrodask.audit.finding import Result
+from hydrodask.audit.bands import Bands
+from hydrodask.audit.finding import Result, Results
 from hydrodask.audit.mending import aside
 from hydrodask.audit.part import Part
 from hydrodask.clock import parse_iso
-from hydrodask.decode.rows import decode_row
+from hydrodask.decode.windowrows import decode_row
 from hydrodask.detect import Criteria
 from hydrodask.detect.arrivals import Arrival, Row, arrivals
 from hydrodask.detect.detector import VERSION
+from hydrodask.nodes import editions
+from hydrodask.protocol import snapshot
 from hydrodask.records import Change, Messages, Upsert, WindowRecord
 from hydrodask.reports import STANDING
 from hydrodask.store.files import Files
-from hydrodask.stream import editions, snapshot
 
 COLLECTIONS = ("anomalies", "incidents")
 """What windows imply; components follow from models, and status from the run."""
@@ -165,22 +167,24 @@ def _behind(body: Body, newest: tuple[int, int] | None) -> bool:
     return parse_iso(start) > newest[0] or (bool(ended) and parse_iso(str(ended)) > newest[1])
 
 
-def replay_topic(part: Part, implied: Implied, result: Result) -> None:
-    """Replay a partition of the analytics topic; compare the states in its snapshots on the way."""
+def replay_topic(part: Part, implied: Implied, results: Results) -> None:
+    """Replay a partition of the analytics topic; compare the states in its snapshots, and its bands, on the way."""
     assert part.log is not None  # noqa: S101 - the caller has looked
     there = editions_of(part)
     implied.known |= editions.digests(there)
     implied.revisions_end = max(implied.revisions_end, part.bounds[1])
     judging, known_from = editions.Judging(there), editions.known_from(there)
+    bands, result = Bands(part, results["bands"]), results["snapshots"]
     position, committed = part.bounds[0], part.committed or 0
     # A state that goes back to criteria that are not known can't be computed.
     left = list(part.snapshots) if known_from <= part.bounds[0] else []
     for messages in part.log.messages(part.source, *part.log.bounds(part.source)):
-        for one in _arrivals(messages):
+        for one in arrivals_of(messages):
             while left and left[0].offset <= one.offset:
                 _check_state(left.pop(0), judging, result)
             position = one.offset + 1
             changes = judging.take(one)
+            bands.take(judging.bands)
             if one.offset < known_from:
                 implied.doubt(one.row)
             elif one.offset < committed:
@@ -188,6 +192,10 @@ def replay_topic(part: Part, implied: Implied, result: Result) -> None:
             else:
                 implied.foresee(one.row, changes)
         implied.settled()
+    if known_from <= part.bounds[0]:
+        bands.finish()
+    else:
+        results["bands"].skip("bands by rules that are not known here, or not any more")
     for taken in left:
         if position <= taken.offset <= committed:
             _check_state(taken, judging, result)
@@ -219,7 +227,7 @@ def _check_state(taken: Any, judging: editions.Judging, result: Result) -> None:
     result.count(states=1)
 
 
-def _arrivals(messages: Messages) -> list[Arrival]:
+def arrivals_of(messages: Messages) -> list[Arrival]:
     """Return a batch of the topic as the detector takes it."""
     rows = []
     for offset, value in zip(messages.offsets.tolist(), messages.values, strict=True):

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hydrodask.audit.files import read_bytes
 from hydrodask.audit.finding import Result
+from hydrodask.audit.links import read_bytes
 from hydrodask.audit.mending import imported
 from hydrodask.channels import SENSORS
 from hydrodask.store.lake import Lake

@@ -59,11 +59,14 @@ CHECKS = {
     "cycles": "cycle profiles equal a recomputation from the raw rows",
     "late": "late samples equal a recomputation from the raw rows",
     "labels": "labels equal the log",
+    "bands": "bands are the baselines that have judged",
+    "scores": "scores are what can be said, and what documents say",
     "doubles": "no import has put a cycle of a rig there again",
     "analytics": "final windows are published exactly once",
     "profiles": "cycle profiles are published exactly once",
     "documents": "documents are what the final windows imply",
     "snapshots": "snapshots can be read, are right, and not ahead of the commits",
+    "flows": "flows from outside: positions, snapshots, files and documents agree",
 }
 """Every check, in the order in which a report shows them."""
 

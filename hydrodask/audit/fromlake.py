@@ -7,17 +7,19 @@ from typing import Any
 
 from hydrodask.audit.chain import usable_part
 from hydrodask.audit.documents import Body, Implied, editions_of
-from hydrodask.audit.files import rows_of
 from hydrodask.audit.finding import Result, Results
+from hydrodask.audit.links import rows_of
 from hydrodask.audit.mending import LOST, aside
 from hydrodask.audit.part import Part
 from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.detect import Criteria, Detector
-from hydrodask.detect.detector import NEVER_US, VERSION, since_of
+from hydrodask.detect.detector import VERSION, since_of
+from hydrodask.detect.keystate import NEVER_US
+from hydrodask.nodes import editions
+from hydrodask.protocol import snapshot
+from hydrodask.protocol.incarnation import base_above
 from hydrodask.records import WindowRecord
 from hydrodask.settings import Settings
-from hydrodask.stream import editions, snapshot
-from hydrodask.stream.incarnation import base_above
 
 Key = tuple[str, str]
 

@@ -6,12 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hydrodask.audit.files import read_bytes
 from hydrodask.audit.finding import Result
+from hydrodask.audit.links import read_bytes
 from hydrodask.audit.mending import aside
 from hydrodask.audit.part import Part
 from hydrodask.clock import iso
-from hydrodask.learn.joining import SAME_CYCLE_US
+from hydrodask.learn.score.joining import SAME_CYCLE_US
 from hydrodask.records import Int64
 from hydrodask.store.lake import Lake, unpack
 from hydrodask.store.listing import readable

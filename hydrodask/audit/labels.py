@@ -5,13 +5,13 @@ import numpy as np
 import pyarrow as pa
 
 from hydrodask import clock
+from hydrodask.audit.differences import Comparison, from_on, nonempty
 from hydrodask.audit.finding import Result, Results
+from hydrodask.audit.kept import want_dead
 from hydrodask.audit.ledger import Ledger
 from hydrodask.audit.mending import LOST, RECORDS, aside
 from hydrodask.audit.part import Part
-from hydrodask.audit.records import want_dead
 from hydrodask.audit.replay import KEYS
-from hydrodask.audit.rows import Comparison, from_on, nonempty
 from hydrodask.decode import decode_label
 from hydrodask.records import LabelRecord, Messages, Reject
 from hydrodask.store.schemas import labels_table

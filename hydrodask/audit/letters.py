@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hydrodask import clock
-from hydrodask.audit.log import Log, Source
-from hydrodask.audit.replay import decoder_of
+from hydrodask.audit.log import Log
 from hydrodask.blobs import Blobs
 from hydrodask.channels import SENSORS
+from hydrodask.decode import Decoder
 from hydrodask.kafka import Message
-from hydrodask.records import LabelRecord, Messages, WindowRecord
+from hydrodask.nodes.judging import decoder_of
+from hydrodask.records import LabelRecord, Messages, PartitionId, WindowRecord
 from hydrodask.settings import Settings
-from hydrodask.stream.judging import decoder_of as row_decoder
 
 RETRIED = "retried"
 """Header of a mark: partition and offset of the letter that was published again."""
@@ -37,7 +37,7 @@ class Letter:
     partition: int
     at: int
     time_us: int
-    source: Source
+    source: PartitionId
     offset: int
     reason: str
     key: bytes | None
@@ -51,7 +51,7 @@ class Letter:
         return f"{self.partition}-{self.at}"
 
 
-def letters(log: Log, source: Source, start: int, end: int) -> Iterator[Letter]:
+def letters(log: Log, source: PartitionId, start: int, end: int) -> Iterator[Letter]:
     """Yield what is on a partition of the dead-letter topic, marks too."""
     for batch in log.read(source, start, end):
         for message in batch:
@@ -102,7 +102,7 @@ def why_again(letter: Letter, settings: Settings) -> str | None:
     if name not in structs:
         return f"no flow reads its topic {letter.source[0]!r}"
     try:
-        row_decoder(structs[name], settings)(letter.value)
+        decoder_of(structs[name], settings)(letter.value)
     except ValueError as error:
         return str(error)
     return None
@@ -112,7 +112,7 @@ def _why_no_sample(letter: Letter, sensor: str, settings: Settings) -> str | Non
     """Return the decoder's reason, were the record published now."""
     now_ms = np.array([clock.now_us() // 1000], np.int64)
     messages = Messages(*letter.source, Blobs.of([letter.value]), Blobs.of([letter.key]), np.zeros(1, np.int64), now_ms)
-    _, rejects = decoder_of(settings, sensor).decode(messages)
+    _, rejects = Decoder.of(settings, sensor).decode(messages)
     return rejects[0].reason if rejects else None
 
 

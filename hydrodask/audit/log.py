@@ -20,11 +20,9 @@ from hydrodask.kafka import (
     raise_from,
     translate,
 )
-from hydrodask.records import Messages
+from hydrodask.protocol.incarnation import Incarnation, same
+from hydrodask.records import Messages, PartitionId
 from hydrodask.settings.model import Kafka
-from hydrodask.stream.incarnation import Incarnation, same
-
-Source = tuple[str, int]
 
 BATCH = 10_000
 POLL_S = 0.05
@@ -45,13 +43,13 @@ class Log:
         self._asker = consumer(kafka, **{"isolation.level": "read_uncommitted"})
         self._commits = Commits(kafka)
         self.identities = Identities(kafka)
-        self._logs: dict[Source, Incarnation] = {}
+        self._logs: dict[PartitionId, Incarnation] = {}
 
-    def know(self, source: Source, one: Incarnation) -> None:
+    def know(self, source: PartitionId, one: Incarnation) -> None:
         """Take note of which log is read: from now on offsets of `source` are ours, the broker's plus its base."""
         self._logs[source] = one
 
-    def sources(self, topics: Iterable[str]) -> list[Source]:
+    def sources(self, topics: Iterable[str]) -> list[PartitionId]:
         """Return the partitions of those topics that there are."""
         try:
             # Asked of the client that reads: one that knows where topics are begins to read a second earlier.
@@ -65,7 +63,7 @@ class Log:
             for partition in sorted(known[name].partitions)
         ]
 
-    def bounds(self, source: Source) -> tuple[int, int]:
+    def bounds(self, source: PartitionId) -> tuple[int, int]:
         """Return the first offset that the log still has, and its end."""
         try:
             low, high = self._asker.get_watermark_offsets(TopicPartition(*source), self._kafka.timeout)
@@ -74,11 +72,11 @@ class Log:
         base = self.base(source)
         return low + base, high + base
 
-    def committed(self, sources: Iterable[Source]) -> dict[Source, int]:
+    def committed(self, sources: Iterable[PartitionId]) -> dict[PartitionId, int]:
         """Return the offsets that hydrodask has committed in the logs that there are now."""
         return self.counted(self.commits(sources))
 
-    def counted(self, commits: Mapping[Source, Commit]) -> dict[Source, int]:
+    def counted(self, commits: Mapping[PartitionId, Commit]) -> dict[PartitionId, int]:
         """Return commits as we count, those of other logs left out."""
         found = {}
         for source, one in commits.items():
@@ -91,14 +89,14 @@ class Log:
                 found[source] = one.offset + (log.base if log else mark.base)
         return found
 
-    def commits(self, sources: Iterable[Source]) -> dict[Source, Commit]:
+    def commits(self, sources: Iterable[PartitionId]) -> dict[PartitionId, Commit]:
         """Return the commits of ours, without those that there are not.
 
         A run that was killed between sending its offsets and committing them leaves them open: the broker gives none of
         that slot's until it has aborted the transaction, so this waits as long as that may take.
         """
         wanted = [TopicPartition(*source) for source in sources]
-        found: dict[Source, Commit] = {}
+        found: dict[PartitionId, Commit] = {}
         for client in self._commits.groups if wanted else ():  # marks last: they count
             try:
                 answers = client.committed(wanted, self._stuck_s)
@@ -111,7 +109,7 @@ class Log:
                     found[one.topic, one.partition] = Commit(one.offset, mark)
         return found
 
-    def read(self, source: Source, start: int, end: int) -> Iterator[list[Message]]:
+    def read(self, source: PartitionId, start: int, end: int) -> Iterator[list[Message]]:
         """Yield the messages from `start` to `end`, committed ones only, in batches, as the broker counts.
 
         Raises RetryableError when the log loses records meanwhile, or an open transaction hides the rest.
@@ -136,7 +134,7 @@ class Log:
                 yield batch
         self._reader.unassign()
 
-    def messages(self, source: Source, start: int, end: int) -> Iterator[Messages]:
+    def messages(self, source: PartitionId, start: int, end: int) -> Iterator[Messages]:
         """Yield what `read` yields, as the graphs take it."""
         for batch in self.read(source, start, end):
             messages = as_messages(source, batch)
@@ -149,11 +147,11 @@ class Log:
         self._asker.close()
         self._commits.close()
 
-    def base(self, source: Source) -> int:
+    def base(self, source: PartitionId) -> int:
         """Return where the offsets of the log that there is now begin."""
         return self._logs[source].base if source in self._logs else 0
 
-    def _consume(self, source: Source) -> list[Message]:
+    def _consume(self, source: PartitionId) -> list[Message]:
         """Return messages and ends of partitions."""
         try:
             found = self._reader.consume(BATCH, POLL_S)
@@ -169,7 +167,7 @@ class Log:
         return kept
 
 
-def as_messages(source: Source, batch: list[Message]) -> Messages:
+def as_messages(source: PartitionId, batch: list[Message]) -> Messages:
     """Return messages of one partition as columns."""
     return Messages(
         *source,

@@ -28,8 +28,10 @@ DOCUMENTS = Mend("hydrodask backfill --documents --write", "stores what the wind
 COMPACT = Mend("hydrodask compact", "finishes what one that was killed has left")
 SEAL = Mend("hydrodask seal", "seals what was there before the key, as it is: make sure first that it is ours")
 KEY_BACK = Mend("", "no command can: put that key back into the key file, below the others, then `hydrodask seal`")
+SAID = Mend("", "no command can: what models said then can't be asked again; take it from a backup")
 COMPONENTS = Mend("", "no command can: documents of a rig's components come back with its next cycle; remove others")
 RUNS = Mend("", "no command can: remove it from the store")
+ANSWERED = Mend("", "no command can: nobody but who gave it knows what it said; remove it from the store")
 REBUILT = Mend("hydrodask run", "rebuilds state and files from the log, as far as that has the records")
 LOST = Mend("", "no command can: neither the log nor the lake has it; take it from a backup")
 
@@ -59,7 +61,9 @@ def rebuilt(path: str, folder: str) -> Mend:
 
 def refilled(folder: str) -> Mend:
     """Return what writes rows of a folder anew, or fills its hole."""
-    return RECORDS if folder in ("raw", "labels") else DERIVED
+    if folder == "scores":
+        return SAID
+    return RECORDS if folder in ("raw", "labels", "bands") else DERIVED
 
 
 def renewed(check: str) -> Mend:

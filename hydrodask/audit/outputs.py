@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hydrodask import clock
+from hydrodask.audit.derived import row_digest
 from hydrodask.audit.finding import Result
+from hydrodask.audit.kept import want_dead
 from hydrodask.audit.ledger import Balance, Ledger, balance, digest
 from hydrodask.audit.letters import Letter, letters
-from hydrodask.audit.log import Log, Source
+from hydrodask.audit.log import Log
 from hydrodask.audit.mending import TOPICS, Mend, renewed
 from hydrodask.audit.part import Part
-from hydrodask.audit.records import want_dead
-from hydrodask.audit.sensors import row_digest
-from hydrodask.decode.rows import decode_row
-from hydrodask.records import CycleRecord, RefusedRecord, Reject, WindowRecord
+from hydrodask.decode.windowrows import decode_row
+from hydrodask.nodes.judging import decoder_of
+from hydrodask.records import CycleRecord, PartitionId, RefusedRecord, Reject, WindowRecord
 from hydrodask.settings import Settings
-from hydrodask.stream.judging import decoder_of
 
 _decode_cycle = decoder_of(CycleRecord, Settings())
 
@@ -33,7 +33,7 @@ class Topic:
     """
 
     log: Log
-    sources: list[Source]
+    sources: list[PartitionId]
     parts: list[Part]
     wanted: Ledger
 
@@ -122,7 +122,7 @@ class _Rows:
         self._sensor = array("i")
         self._revision = array("q")
 
-    def add(self, which: int, what: int, place: int, offset: int, of: tuple[str, int]) -> None:
+    def add(self, which: int, what: int, place: int, offset: int, of: PartitionId) -> None:
         """Take a row of a sensor and revision."""
         if of[0] not in self._sensors:
             self._sensors.append(of[0])
@@ -130,7 +130,7 @@ class _Rows:
         self._sensor.append(self._sensors.index(of[0]))
         self._revision.append(of[1])
 
-    def of(self, row: int) -> tuple[str, int]:
+    def of(self, row: int) -> PartitionId:
         """Return a row's sensor and revision."""
         return self._sensors[self._sensor[row]], self._revision[row]
 
@@ -191,7 +191,7 @@ def _say(result: Result, title: str, what: str, rows: list[str], mend: Mend | No
         result.found(title, f"{len(rows):,} {what}", f"first: {rows[0]}", mend=mend or renewed(result.check))
 
 
-def _rows(log: Log, source: Source, low: int, high: int) -> Iterator[Row]:
+def _rows(log: Log, source: PartitionId, low: int, high: int) -> Iterator[Row]:
     for batch in log.read(source, low, high):
         for message in batch:
             value = message.value()

@@ -8,24 +8,22 @@ import numpy as np
 import pyarrow as pa
 
 from hydrodask.audit.chain import Chains, end_of, usable_part
-from hydrodask.audit.files import order_column, rows_of
+from hydrodask.audit.differences import Where, below, from_on, outside
 from hydrodask.audit.finding import Result
+from hydrodask.audit.links import order_column, rows_of
 from hydrodask.audit.log import Log
 from hydrodask.audit.mending import Mend, aside
-from hydrodask.audit.replay import History, Intake, crossing, history_in, raw_samples, split, turns_of
-from hydrodask.audit.rows import Where, below, from_on, outside
+from hydrodask.audit.replay import History, Intake, crossing, geometries_of, history_in, raw_samples, split
 from hydrodask.audit.snapshots import Snapshot
 from hydrodask.ingest.mark import Mark
-from hydrodask.records import Samples
+from hydrodask.protocol import incarnation
+from hydrodask.protocol.geometries import GeometryChange
+from hydrodask.protocol.incarnation import Incarnation, Seam
+from hydrodask.records import PartitionId, Samples
 from hydrodask.rigs import RIGS
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake, unpack
-from hydrodask.stream import incarnation
-from hydrodask.stream.incarnation import Incarnation, Seam
-from hydrodask.stream.turns import Turn
-
-Source = tuple[str, int]
 
 
 @dataclass
@@ -37,7 +35,7 @@ class Part:
     """
 
     settings: Settings
-    source: Source
+    source: PartitionId
     lake: Lake
     chains: Chains
     snapshots: list[Snapshot] = field(default_factory=list)
@@ -64,9 +62,9 @@ class Part:
         return self.source[0].removeprefix(self.settings.topics.prefix)
 
     @cached_property
-    def turns(self) -> list[Turn]:
+    def geometries(self) -> list[GeometryChange]:
         """Which windows its samples have gone into, from which offset on."""
-        return turns_of(self.settings, self.source)
+        return geometries_of(self.settings, self.source)
 
     @property
     def base(self) -> int:
@@ -86,9 +84,22 @@ class Part:
     @property
     def begin(self) -> int:
         """The offset where the group began, as far as files and snapshots say; else where the log does."""
-        firsts = [links[0].first for links in self.chains.values() if links]
-        firsts += [int(f["first"]) for s in self.snapshots for f in s.state.get("files", {}).values()]
-        return min(firsts, default=self.bounds[0])
+        folders = {*self.chains, *(folder for taken in self.snapshots for folder in taken.state.get("files", {}))}
+        firsts = [first for folder in folders if (first := self.first_of(folder)) is not None]
+        return min(firsts or [self.bounds[0], *(first for folder in folders for first, _ in self._firsts(folder))])
+
+    def first_of(self, folder: str) -> int | None:
+        """Return where the files of a folder began; None when only those are left that had others before them."""
+        return min((first for first, sum_before in self._firsts(folder) if not sum_before), default=None)
+
+    def _firsts(self, folder: str) -> Iterator[tuple[int, int]]:
+        """Yield where files begin, as the oldest one and snapshots say it, and what all rows before them came to."""
+        for link in self.chains.get(folder, [])[:1]:
+            yield link.first, link.sums[0] if link.sums else 0
+        for state in (taken.state.get("files", {}).get(folder) for taken in self.snapshots):
+            if state is not None:
+                # Those that end at its `first` came to the first sum, and the second counts rows that wait, too.
+                yield int(state["first"]), (state.get("sums") or (0, 0))[0]
 
     @property
     def reach(self) -> int:
@@ -158,9 +169,11 @@ class Part:
         return end if newest is None or folder == "raw" else max(end, newest.offset)
 
     def mend_of(self, folder: str, at: int, mend: Mend) -> Mend:
-        """Return what mends a row of that offset: `mend` if it is in a file, else its snapshot has to go."""
-        waits = at >= end_of(self.chains.get(folder, [])) and self.newest is not None
-        return aside(self.newest.path) if waits and self.newest is not None else mend
+        """Return what mends a row of that offset: `mend` if it is, or was, in a file, else its snapshot has to go."""
+        if self.newest is None:
+            return mend
+        in_files = self.newest.state["files"].get(folder, {}).get("first", 0)
+        return aside(self.newest.path) if at >= max(in_files, end_of(self.chains.get(folder, []))) else mend
 
     @property
     def history(self) -> History:
@@ -186,7 +199,7 @@ class Part:
         return usable[-1] if usable else None
 
 
-def known_logs(files: Files, source: Source, snapshots: list[Snapshot], mark: Mark | None) -> list[Incarnation]:
+def known_logs(files: Files, source: PartitionId, snapshots: list[Snapshot], mark: Mark | None) -> list[Incarnation]:
     """Return the logs that a partition has read: those on record, and those that snapshots and marks name."""
     named = [incarnation.of_text(taken.state.get("log", "")) for taken in snapshots]
     if mark is not None and mark.log is not None:

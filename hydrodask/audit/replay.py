@@ -8,22 +8,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hydrodask.audit.files import Link, rows_of
+from hydrodask.audit.links import Link, rows_of
 from hydrodask.decode import Census, Decoder
 from hydrodask.decode.census import history_of
 from hydrodask.keys import Terms
-from hydrodask.records import Int64, Late, Messages, Profiles, Reject, Samples, Windows
+from hydrodask.protocol import geometries
+from hydrodask.protocol.geometries import GeometryChange
+from hydrodask.protocol.incarnation import Seam
+from hydrodask.records import Int64, Late, Messages, PartitionId, Profiles, Reject, Samples, Windows
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
 from hydrodask.store.schemas import late_table, profiles_table, samples_of, windows_table
-from hydrodask.stream import turns
-from hydrodask.stream.incarnation import Seam
-from hydrodask.stream.turns import Turn
 from hydrodask.window import CycleProfiles, SlidingWindows
 from hydrodask.window.geometry import Geometry
 
-Source = tuple[str, int]
 History = list[tuple[int, Terms]]
 """Since which offset which terms were in force."""
 
@@ -52,38 +51,40 @@ def terms_at(history: list[tuple[int, Terms]], offset: int) -> Terms:
 
 
 class Operators:
-    """The stateful operators of one sensor's partition, from nothing on, through every turn of their windows.
+    """The stateful operators of one sensor's partition, from nothing on, through every change of their windows.
 
-    At a turn windows are those that there would be had they had this length and slide all the time, and the lateness
-    counts from there on. So each window is whole; those that were final before the turn are not there again. `history`
-    says which terms for rigs were in force.
+    At a change windows are those that there would be had they had this length and slide all the time, and the lateness
+    counts from there on. So each window is whole; those that were final before it are not there again. `history` says
+    which terms for rigs were in force.
     """
 
-    def __init__(self, source: Source, sensor: str, turns: Sequence[Turn], history: History) -> None:
+    def __init__(
+        self, source: PartitionId, sensor: str, geometries: Sequence[GeometryChange], history: History
+    ) -> None:
         self._sensor, self._partition, self._history = sensor, source[1], history
         self._census = Census(history[0][1])
-        first = turns[0].geometry.lateness_us
-        self._turns = [
-            (turn, _windows(sensor, turn.geometry, first, max(t.geometry.lateness_us for t in turns[: place + 1])))
-            for place, turn in enumerate(turns)
+        first = geometries[0].geometry.lateness_us
+        self._changes = [
+            (one, _windows(sensor, one.geometry, first, max(o.geometry.lateness_us for o in geometries[: place + 1])))
+            for place, one in enumerate(geometries)
         ]
-        self._now, self._windows = self._turns.pop(0)
+        self._now, self._windows = self._changes.pop(0)
         self._profiles = CycleProfiles(sensor, lateness_us=first)
 
     def consume(self, samples: Samples) -> Iterator[Done]:
-        """Take samples in offset order; yield what became final, by turns and terms."""
-        while self._turns and len(samples) and int(samples.offset[-1]) >= self._turns[0][0].offset:
-            before, samples = split(samples, self._turns[0][0].offset)
+        """Take samples in offset order; yield what became final, by geometries and terms."""
+        while self._changes and len(samples) and int(samples.offset[-1]) >= self._changes[0][0].offset:
+            before, samples = split(samples, self._changes[0][0].offset)
             yield from self._by_terms(before)
-            self.reach(self._turns[0][0].offset)
+            self.reach(self._changes[0][0].offset)
         yield from self._by_terms(samples)
 
     def reach(self, offset: int) -> None:
         """Take note that every sample below `offset` has been taken."""
-        while self._turns and self._turns[0][0].offset <= offset:
-            self._now, windows = self._turns.pop(0)
+        while self._changes and self._changes[0][0].offset <= offset:
+            self._now, windows = self._changes.pop(0)
             lateness_us = self._now.geometry.lateness_us
-            for each in (windows, *(later for _, later in self._turns)):
+            for each in (windows, *(later for _, later in self._changes)):
                 each.go_over(lateness_us)
             windows.kept, windows.late = self._windows.kept, self._windows.late
             self._windows = windows
@@ -97,14 +98,14 @@ class Operators:
             terms = terms_at(self._history, int(part.offset[0]))
             self._census.comply(terms)
             self._profiles.comply(terms)
-            for windows in (self._windows, *(later for _, later in self._turns)):
+            for windows in (self._windows, *(later for _, later in self._changes)):
                 windows.comply(terms)
             yield self._take(part)
 
     def _take(self, samples: Samples) -> Done:
         self._census.take(samples)
         final, late = self._windows.consume(samples)
-        for _, later in self._turns:
+        for _, later in self._changes:
             later.consume(samples)
         return Done(final, late, self._profiles.consume(samples), self._now.geometry.length_us)
 
@@ -114,7 +115,7 @@ class Operators:
         if seam.keeps:
             return
         self._census.end(seam.base - 1)
-        for _, later in self._turns:
+        for _, later in self._changes:
             later.end(seam.base - 1)
         late = Late(_nothing(self._sensor), np.zeros(0, np.int64))
         windows, profiles = self._windows.end(seam.base - 1), self._profiles.end(seam.base - 1)
@@ -150,13 +151,13 @@ def with_lateness(cycles: dict[str, Any], lateness_us: int) -> dict[str, Any]:
     return cycles | {"geometry": [*cycles["geometry"][:2], lateness_us]}
 
 
-def turns_of(settings: Settings, source: Source) -> list[Turn]:
-    """Return the turns of a partition's windows; where nothing says so, the windows are those of the settings."""
+def geometries_of(settings: Settings, source: PartitionId) -> list[GeometryChange]:
+    """Return how a partition's windows have changed; where nothing says so, the windows are those of the settings."""
     try:
-        found = turns.found(Files(settings.snapshots_url), source)
+        found = geometries.found(Files(settings.snapshots_url), source)
     except ValueError:
         found = []  # a file that can't be read, which `strangers` says
-    return found or [Turn(0, Geometry.of(settings.window))]
+    return found or [GeometryChange(0, Geometry.of(settings.window))]
 
 
 def history_in(settings: Settings, state: dict[str, Any]) -> History:
@@ -165,9 +166,9 @@ def history_in(settings: Settings, state: dict[str, Any]) -> History:
     return [(0, Terms.of(settings.limits))] if rigs is None else history_of(rigs)
 
 
-def in_force(there: Sequence[Turn], offset: int) -> Geometry:
+def in_force(there: Sequence[GeometryChange], offset: int) -> Geometry:
     """Return the geometry of windows that a record of this offset made final."""
-    return next((turn.geometry for turn in reversed(there) if turn.offset <= offset), there[0].geometry)
+    return next((one.geometry for one in reversed(there) if one.offset <= offset), there[0].geometry)
 
 
 def split(samples: Samples, offset: int) -> tuple[Samples, Samples]:
@@ -187,21 +188,10 @@ KEYS = {
     "cycles": ("revision", "cycle_start"),
     "late": ("offset",),
     "labels": ("revision",),
+    "bands": ("revision", "statistic"),
+    "scores": ("revision", "cycle_start", "component"),
 }
 """The columns that say which row of a folder it is, in the order of its rows."""
-
-
-def decoder_of(settings: Settings, sensor: str) -> Decoder:
-    """Return the decoder of a sensor's topic, as the flow has it."""
-    return Decoder(
-        sensor,
-        default_rig=settings.rig.default_id,
-        future_us_max=round(settings.window.future_max * 1e6),
-        record_bytes_max=settings.limits.record_bytes,
-        rig_bytes_max=settings.limits.rig_bytes,
-        first=settings.step.decoder,
-        from_key=settings.rig.from_key,
-    )
 
 
 class Intake:
@@ -209,7 +199,7 @@ class Intake:
 
     def __init__(self, settings: Settings, sensor: str, history: History) -> None:
         self._history = history
-        self._decoder = decoder_of(settings, sensor)
+        self._decoder = Decoder.of(settings, sensor)
         self._census = Census(history[0][1])
 
     def take(self, samples: Samples) -> None:

@@ -8,23 +8,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hydrodask.audit import documents as docs
+from hydrodask.audit.derived import check_computed
 from hydrodask.audit.finding import Results
+from hydrodask.audit.kept import check_records
 from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
 from hydrodask.audit.log import Log
 from hydrodask.audit.mending import TOPICS_OF
 from hydrodask.audit.outputs import Refused, Topic, check_dead, check_outputs
-from hydrodask.audit.records import check_records
-from hydrodask.audit.sensors import check_computed
 from hydrodask.audit.verify import Audit
 from hydrodask.errors import ConfigError, FatalError
 from hydrodask.kafka import consumer
+from hydrodask.protocol import spread
 from hydrodask.records import Outgoing
 from hydrodask.settings import Settings
 from hydrodask.store.documents import Correction, Mendable, open_documents
 from hydrodask.store.files import Files
-from hydrodask.store.topics import Transactions
-from hydrodask.stream import spread
+from hydrodask.store.transactions import Transactions
 
 Say = Callable[[str], None]
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from hydrodask.audit.letters import RETRIED, RETRY_OF, Letter, letters, why_again
-from hydrodask.audit.log import Log, Source
+from hydrodask.audit.log import Log
 from hydrodask.errors import ConfigError, FatalError
 from hydrodask.kafka import KafkaException, Producer, producer, raise_from, translate
+from hydrodask.records import PartitionId
 from hydrodask.settings import Settings
 
 BATCH = 500
@@ -127,7 +128,7 @@ class DeadLetters:
         for source in self._sources():
             yield from letters(self._log, source, *self._log.bounds(source))
 
-    def _sources(self) -> list[Source]:
+    def _sources(self) -> list[PartitionId]:
         found = self._log.sources([self._topic])
         if not found:
             raise FatalError(
@@ -173,7 +174,7 @@ class _Sender:
         self._open = False
 
     def _produce(
-        self, source: Source, value: bytes | None, key: bytes | None, header: tuple[str, str | bytes | None]
+        self, source: PartitionId, value: bytes | None, key: bytes | None, header: tuple[str, str | bytes | None]
     ) -> None:
         for _ in range(_FULL_QUEUE_WAITS_MAX):
             try:

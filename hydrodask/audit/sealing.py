@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from hydrodask.audit.files import parse, read_bytes
+from hydrodask.audit.links import parse, read_bytes
 from hydrodask.errors import ConfigError, sentence
+from hydrodask.protocol import snapshot
 from hydrodask.settings import Settings
 from hydrodask.store import seal
 from hydrodask.store.files import Files
@@ -17,7 +18,6 @@ from hydrodask.store.keyring import Keyring
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, named
 from hydrodask.store.schemas import FOLDERS
-from hydrodask.stream import snapshot
 
 Say = Callable[[str], None]
 

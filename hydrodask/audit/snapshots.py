@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from hydrodask.audit.files import against_key
 from hydrodask.audit.finding import Result
+from hydrodask.audit.links import against_key
 from hydrodask.audit.mending import Mend, aside
+from hydrodask.protocol import snapshot
+from hydrodask.records import PartitionId
 from hydrodask.store.files import Files
 from hydrodask.store.keyring import Keyring
-from hydrodask.stream import snapshot
-
-Source = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class Snapshot:
     state: dict[str, Any]
 
 
-def load_snapshots(files: Files, source: Source, result: Result, keyring: Keyring | None) -> list[Snapshot]:
+def load_snapshots(files: Files, source: PartitionId, result: Result, keyring: Keyring | None) -> list[Snapshot]:
     """Return the snapshots of a partition by offset; those that can't be read, or are not ours, are said."""
     found = []
     for path in files.names(snapshot.folder_of(source)):

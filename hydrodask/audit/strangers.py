@@ -11,18 +11,21 @@ from hydrodask.audit.mending import aside
 from hydrodask.channels import SENSORS
 from hydrodask.detect.criteria import JUDGING, Criteria
 from hydrodask.ingest.topics import OUTPUTS
+from hydrodask.protocol.incarnation import Incarnation
+from hydrodask.records import PartitionId
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.listing import Named
 from hydrodask.store.merge import IMPORTED
+from hydrodask.store.schemas import FLAT
 from hydrodask.store.small import FOLDERS, opened
-from hydrodask.stream.incarnation import Incarnation
 from hydrodask.window.geometry import Geometry
-
-Source = tuple[str, int]
 
 _OF_IMPORTS = ("cycles", "labels")
 """Folders into which an import puts files."""
+
+_TOPIC_OF = {"labels": "labels", "bands": "analytics", "scores": "cycles"}
+"""Of which topic the rows of a folder are that is not cut by sensor."""
 
 _NAMES = (*SENSORS, *OUTPUTS)
 """The short names of a platform's topics, whatever their prefix."""
@@ -34,19 +37,21 @@ def strange(file: Named, ours: Iterable[str], prefix: str, others: Iterable[str]
     `ours` are the topics of this platform, `others` those that other platforms beside it have snapshots of.
     """
     sensor = file.parts.get("sensor")
-    if file.folder != "labels" and sensor not in SENSORS:
+    if file.folder not in FLAT and sensor not in SENSORS:
         return f"it is in the folder of sensor {sensor!r}, and there is none of that name"
     if file.topic.startswith(IMPORTED):
         return "" if file.folder in _OF_IMPORTS else f"no import puts anything into {file.folder}/"
     if file.topic in ours:
         name = file.topic.removeprefix(prefix)
-        return "" if (name == "labels") == (file.folder == "labels") else f"{file.folder}/ has no rows of its topic"
-    if file.topic not in others or not file.topic.endswith(f"{sensor or 'labels'}"):
+        of = _TOPIC_OF.get(file.folder)
+        fits = name == of if of else name not in _TOPIC_OF.values()
+        return "" if fits else f"{file.folder}/ has no rows of its topic"
+    if file.topic not in others or not file.topic.endswith(sensor or _TOPIC_OF[file.folder]):
         return f"its topic {file.topic!r} is none of this platform, nor of another whose snapshots lie beside"
     return ""
 
 
-def partitions_of(files: Files) -> Iterator[tuple[str, Source | None]]:
+def partitions_of(files: Files) -> Iterator[tuple[str, PartitionId | None]]:
     """Give each path among the snapshots, and the partition whose folder it is in, None if it is in none."""
     for path in files.names(""):
         topic, dash, number = path.partition("/")[0].rpartition("-")
@@ -64,7 +69,7 @@ def check_beside(settings: Settings, files: Files, ours: Iterable[str], result: 
 
 
 def _odd_of_partition(files: Files, path: str) -> str:
-    """Return why a file in a partition's folder is no snapshot, log, turn or edition."""
+    """Return why a file in a partition's folder is no snapshot, log, geometry or edition."""
     name = path.rpartition("/")[2]
     stem, _, suffix = name.rpartition(".")
     if name.startswith("log-") and name[4:].isdigit():

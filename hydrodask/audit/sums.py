@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from hydrodask.audit.files import Link
 from hydrodask.audit.finding import Results
+from hydrodask.audit.links import Link
 from hydrodask.audit.mending import aside, misplaced, rebuilt
 from hydrodask.audit.part import Part
 from hydrodask.audit.snapshots import Snapshot

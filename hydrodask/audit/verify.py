@@ -8,30 +8,37 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from hydrodask.audit import documents as docs
+from hydrodask.audit.bands import NOT_THERE
 from hydrodask.audit.chain import arrange, check_beginnings, check_chain
 from hydrodask.audit.comparing import Comparing
 from hydrodask.audit.components import Components
+from hydrodask.audit.derived import check_computed
 from hydrodask.audit.doubles import check_doubles
-from hydrodask.audit.files import Link, inspect
 from hydrodask.audit.finding import Results
 from hydrodask.audit.fromlake import replay_lake
+from hydrodask.audit.guests import check_guests
 from hydrodask.audit.joined import check_joined
+from hydrodask.audit.kept import check_records
 from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
-from hydrodask.audit.log import Log, Source
+from hydrodask.audit.links import Link, inspect
+from hydrodask.audit.log import Log
 from hydrodask.audit.mending import aside, misplaced
 from hydrodask.audit.outputs import Refused, Topic, check_dead, check_outputs
 from hydrodask.audit.part import Part, known_logs
-from hydrodask.audit.records import check_records
-from hydrodask.audit.sensors import check_computed
+from hydrodask.audit.scores import Scores
 from hydrodask.audit.snapshots import load_snapshots
 from hydrodask.audit.states import check_snapshots
 from hydrodask.audit.strangers import check_beside, partitions_of, strange, topics_of
+from hydrodask.audit.summaries import check_summaries
 from hydrodask.audit.sums import check_sums
 from hydrodask.audit.totals import check_totals
-from hydrodask.channels import SENSORS
+from hydrodask.audit.unusual import Unusual
+from hydrodask.flow import READ_BY
 from hydrodask.ingest.commits import Commit
 from hydrodask.ingest.mark import Mark
+from hydrodask.protocol.incarnation import SPAN, same
+from hydrodask.records import PartitionId
 from hydrodask.settings import Settings
 from hydrodask.store import small
 from hydrodask.store.documents import Correction, Mendable, open_documents
@@ -40,10 +47,6 @@ from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, named
 from hydrodask.store.merge import IMPORTED
 from hydrodask.store.schemas import FOLDERS
-from hydrodask.stream.incarnation import SPAN, same
-
-FLOWS = {**dict.fromkeys(SENSORS, "monitor"), "labels": "labels", "analytics": "alert", "cycles": "score"}
-"""The short name of each topic that a flow reads, and the flow."""
 
 Say = Callable[[str], None]
 
@@ -74,10 +77,12 @@ class Audit:
                 check_labels(part, self.results, dead, place)
         self.say("cycles: doubles")
         check_doubles(Lake.of(self.settings), self.results["doubles"])
+        check_summaries(Lake.of(self.settings), self.settings.topics.prefix, self.results["windows"])
         check_joined(Lake.of(self.settings), self.parts["score"], monitored, self.results["snapshots"])
         self._outputs(everyone, wanted, dead)
         self._documents()
         self._snapshots()
+        check_guests(self.settings, self.results["flows"], self.say)
         if self.log is None:
             self.results.without_log()
         return self.results
@@ -89,7 +94,7 @@ class Audit:
 
     def gather(self) -> None:
         """Read commits first, then snapshots, then files: each may only be ahead of the one before it."""
-        topics = {self.settings.topic(name): flow for name, flow in FLOWS.items()}
+        topics = {self.settings.topic(name): flow for name, flow in READ_BY.items()}
         sources = self.log.sources(topics) if self.log is not None else []
         commits = self.log.commits(sources) if self.log is not None else {}
         snapshots = Files(self.settings.snapshots_url)
@@ -109,7 +114,7 @@ class Audit:
         committed = self.log.counted(commits) if self.log is not None else {}
         there_now = self.log.identities.of({topic for topic, _ in sources}) if self.log is not None else {}
         arranged = arrange(self._listed(lake, set(topics), topics_of(snapshots)), self.results["files"])
-        self.parts = {flow: [] for flow in FLOWS.values()}
+        self.parts = {flow: [] for flow in READ_BY.values()}
         for source in sorted(there | arranged.keys(), key=lambda s: (list(topics).index(s[0]), s[1])):
             self.say(f"{source[0]}-{source[1]}: files")
             part = Part(self.settings, source, lake, {}, states.get(source, []), known=logs.get(source, []))
@@ -146,7 +151,7 @@ class Audit:
         check_chain(links, self.results["chain"])
         return links
 
-    def _committed(self, sources: list[Source]) -> dict[Source, int]:
+    def _committed(self, sources: list[PartitionId]) -> dict[PartitionId, int]:
         """Return what the group has committed by now; without a broker what it was at the beginning."""
         if self.log is not None:
             return self.log.committed(sources)
@@ -207,34 +212,40 @@ class Audit:
         implied, judging = docs.Implied(), self.parts["alert"]
         self.imply(implied, self.parts["monitor"], judging)
         expire = self.settings.documents.keep is not None
-        components = self._components(implied, keep=not expire)
-        comparing = Comparing(implied, self.results["documents"], lambda: self._moved(judging), expire, components)
+        scored = self._scored(implied, keep=not expire)
+        comparing = Comparing(implied, self.results["documents"], lambda: self._moved(judging), expire, *scored)
         comparing.run(store)
         return comparing.corrections
 
-    def _components(self, implied: docs.Implied, *, keep: bool) -> Components:
-        """Return who looks at documents of components, with what the newest snapshots know of them."""
-        scoring = self.parts["score"]
-        components = Components(implied.rigs, self.results["documents"], keep=keep, unheard=implied.unheard)
+    def _scored(self, implied: docs.Implied, *, keep: bool) -> tuple[Components, Unusual]:
+        """Return who looks at documents of components and of cycles, with what the newest snapshots know of them."""
+        scoring, scores = self.parts["score"], Scores(self.results["scores"])
+        for part in scoring:
+            scores.take(part)
+        result = self.results["documents"]
+        components = Components(implied.rigs, result, scores=scores, keep=keep, unheard=implied.unheard)
+        unusual = Unusual(implied.rigs, result, scores=scores, unheard=implied.unheard)
         moved = self.log is not None and self._moved(scoring)
         for part in scoring:
             if part.newest is not None:
                 ended = part.newest.state.get("ended") if self.log is None else part.newest.offset == part.committed
                 last = bool(ended) and not moved
                 components.learn(part.newest, last=last)
-        return components
+                unusual.learn(part.newest, last=last)
+        return components, unusual
 
     def imply(self, implied: docs.Implied, monitored: list[Part], judging: list[Part]) -> None:
         """Replay the detector, over the topic if it is all there, else over the lake."""
         self.say("documents: replaying the detector")
         if judging and all(part.log is not None and part.bounds[0] == 0 for part in judging):
             for part in judging:
-                docs.replay_topic(part, implied, self.results["snapshots"])
+                docs.replay_topic(part, implied, self.results)
             implied.replayed = True
             docs.learn_editions(judging, implied)
             return
         what = "revisions and provisional documents: the window rows are not on their topic any more"
         self.results["documents"].skip(what)
+        self.results["bands"].skip(NOT_THERE)
         replay_lake(monitored, judging, self.settings, implied, self.results)
         docs.learn_editions(judging, implied)
 
@@ -250,5 +261,5 @@ def verify(settings: Settings, *, say: Say = lambda _said: None) -> Results:
         log.close()
 
 
-def _mark(commits: Mapping[Source, Commit], source: Source) -> Mark | None:
+def _mark(commits: Mapping[PartitionId, Commit], source: PartitionId) -> Mark | None:
     return commits[source].mark if source in commits else None

@@ -1,38 +1,39 @@
 """Begin windows of another geometry, whole from the first one on: from the raw rows that the lake has.
 
-Only where a platform was stopped cleanly: then state, commit and files are at one place, and there the turn is.
+Only where a platform was stopped cleanly: then state, commit and files are at one place, and there they change.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from hydrodask.audit.chain import arrange
-from hydrodask.audit.files import Link, inspect
 from hydrodask.audit.finding import Result
+from hydrodask.audit.links import Link, inspect
 from hydrodask.audit.log import Log
 from hydrodask.audit.replay import Operators, history_in, raw_samples, with_lateness
 from hydrodask.errors import ConfigError
+from hydrodask.protocol import geometries, snapshot
+from hydrodask.protocol.geometries import GeometryChange
+from hydrodask.records import PartitionId
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.keyring import Keyring
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import named
-from hydrodask.stream import snapshot, turns
-from hydrodask.stream.turns import Source, Turn
 from hydrodask.window.geometry import Geometry
 
 
 @dataclass(slots=True)
 class Found:
-    """A partition whose windows are to change: its newest state, and the turns so far."""
+    """A partition whose windows are to change: its newest state, and their changes so far."""
 
-    source: Source
+    source: PartitionId
     offset: int
     state: dict[str, object]
-    turns: list[Turn]
+    geometries: list[GeometryChange]
 
 
-def reset(settings: Settings, *, say: Callable[[str], None] = lambda _said: None) -> list[Source]:
+def reset(settings: Settings, *, say: Callable[[str], None] = lambda _said: None) -> list[PartitionId]:
     """Give every sensor's partition the configured windows from its next record on; return those that had others.
 
     Nothing changes unless all can be. May be repeated after it was killed. Raises ConfigError unless the platform was
@@ -40,7 +41,7 @@ def reset(settings: Settings, *, say: Callable[[str], None] = lambda _said: None
     """
     files = Files(settings.snapshots_url)
     wanted = Geometry.of(settings.window)
-    sources = turns.sources_of(settings, files)
+    sources = geometries.sources_of(settings, files)
     committed = _committed(settings, sources)
     lake = Lake.of(settings)
     there = [one for source in sources if (one := _found(files, source, wanted, lake.keyring)) is not None]
@@ -53,11 +54,11 @@ def reset(settings: Settings, *, say: Callable[[str], None] = lambda _said: None
         )
     for one in there:
         say(f"{one.source[0]}-{one.source[1]}")
-        _turn(settings, lake, files, one, wanted)
+        _change(settings, lake, files, one, wanted)
     return [one.source for one in there]
 
 
-def _committed(settings: Settings, sources: list[Source]) -> dict[Source, int] | None:
+def _committed(settings: Settings, sources: list[PartitionId]) -> dict[PartitionId, int] | None:
     """Return what the group has committed; None with an embedded broker, which has forgotten it."""
     if settings.kafka.embedded:
         return None
@@ -68,16 +69,16 @@ def _committed(settings: Settings, sources: list[Source]) -> dict[Source, int] |
         log.close()
 
 
-def _found(files: Files, source: Source, wanted: Geometry, keyring: Keyring | None) -> Found | None:
+def _found(files: Files, source: PartitionId, wanted: Geometry, keyring: Keyring | None) -> Found | None:
     """Return a partition whose windows are to change; None when they are those already."""
-    there = turns.found(files, source)
+    there = geometries.found(files, source)
     if not there or there[-1].geometry == wanted:
         return None
     offset, state, _ = snapshot.newest(files, source, at_most=None, keyring=keyring)
     return Found(source, offset, state, there) if state else None
 
 
-def _clean(settings: Settings, lake: Lake, one: Found, committed: dict[Source, int] | None) -> bool:
+def _clean(settings: Settings, lake: Lake, one: Found, committed: dict[PartitionId, int] | None) -> bool:
     """Say whether state, commit and files of a partition are at one place."""
     if committed is not None and committed.get(one.source, one.offset) != one.offset:
         return False
@@ -90,10 +91,12 @@ def _clean(settings: Settings, lake: Lake, one: Found, committed: dict[Source, i
     return all(ends[name] >= one.offset for name in open_still)
 
 
-def _turn(settings: Settings, lake: Lake, files: Files, one: Found, wanted: Geometry) -> None:
-    """Put the new windows' state in place of the old one, then say so: a turn counts once it is there."""
+def _change(settings: Settings, lake: Lake, files: Files, one: Found, wanted: Geometry) -> None:
+    """Put the new windows' state in place of the old one, then say so: a change counts once it is there."""
     sensor = sensor_of(settings, one.source)
-    operators = Operators(one.source, sensor, [*one.turns, Turn(one.offset, wanted)], history_in(settings, one.state))
+    operators = Operators(
+        one.source, sensor, [*one.geometries, GeometryChange(one.offset, wanted)], history_in(settings, one.state)
+    )
     for samples in raw_samples(lake, list(_raw(lake, one.source, sensor)), sensor):
         for _ in operators.consume(samples):
             pass
@@ -102,21 +105,21 @@ def _turn(settings: Settings, lake: Lake, files: Files, one: Found, wanted: Geom
     counts = {name: nodes["windows"][name] for name in ("next_offset", "kept", "late")}
     cycles = with_lateness(nodes["cycles"], wanted.lateness_us)
     state = one.state | {"nodes": nodes | {"windows": operators.states()["windows"] | counts, "cycles": cycles}}
-    if not turns.load(files, one.source)[0]:
-        turns.put(files, one.source, one.turns[0])
+    if not geometries.load(files, one.source)[0]:
+        geometries.put(files, one.source, one.geometries[0])
     snapshot.save(files, one.source, one.offset, state, keyring=lake.keyring)
-    turns.put(files, one.source, Turn(one.offset, wanted))
+    geometries.put(files, one.source, GeometryChange(one.offset, wanted))
     for path in files.names(snapshot.folder_of(one.source)):
         if path.endswith(".snapshot") and not path.endswith(f"/{one.offset:012d}.snapshot"):
             files.remove(path)  # it has windows that nobody goes on with
 
 
-def sensor_of(settings: Settings, source: Source) -> str:
+def sensor_of(settings: Settings, source: PartitionId) -> str:
     """Return the sensor of a topic."""
     return source[0].removeprefix(settings.topics.prefix)
 
 
-def _raw(lake: Lake, source: Source, sensor: str) -> Iterator[Link]:
+def _raw(lake: Lake, source: PartitionId, sensor: str) -> Iterator[Link]:
     """Yield the raw files that follow each other up to the newest one: older ones may have been deleted."""
     doubts = Result("raw", "")
     files = [file for path in lake.files.names(f"raw/sensor={sensor}") if (file := named(path)) is not None]

@@ -1,15 +1,17 @@
 """`hydrodask anomalies`: the windows that broke a rule, newest first."""
 
-from typing import Annotated
+from typing import Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from hydrodask.cli.common import Json, Profile, Sets, console, moment, none_found, print_json, settings
-from hydrodask.store.documents import open_documents
+from hydrodask.cli import looking
+from hydrodask.cli.common import Json, Profile, Sets, moment, settings
+from hydrodask.clock import Zone
+from hydrodask.redaction import visible
 
-LIMIT_MAX = 100_000
+COLUMNS = ("window_start", "window_end", "rig", "sensor", "rule", "severity", "provisional", "value", "message", "_id")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,9 +21,14 @@ def add_to(app: typer.Typer) -> None:
 
 def anomalies(
     *,
-    rig: Annotated[str | None, typer.Option(help="Only of this rig.", show_default=False)] = None,
-    sensor: Annotated[str | None, typer.Option(help="Only of this sensor.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="At most so many.")] = 20,
+    rig: looking.Rig = None,
+    sensor: looking.Sensor = None,
+    rule: looking.Rule = None,
+    severity: looking.Severity = None,
+    since: looking.Since = None,
+    limit: looking.Limit = None,
+    follow: looking.Follow = False,
+    csv: looking.Csv = False,
     json: Json = False,
     profile: Profile = None,
     sets: Sets = None,
@@ -29,27 +36,33 @@ def anomalies(
     """Show the windows that broke a rule, newest first.
 
     Works while `run` runs, and after it. A provisional anomaly is one of a window that is not final
-    yet.
+    yet. Times are those of `observe.timezone`, in JSON and CSV UTC.
 
-    Example: `hydrodask anomalies --rig rig-1 --sensor CE --limit 5`
+    Example: `hydrodask anomalies --rig rig-1 --sensor CE --since 8h`
     """
-    where = {name: value for name, value in (("rig", rig), ("sensor", sensor)) if value is not None}
     effective = settings(profile, sets)
-    documents = open_documents(effective)
-    try:
-        found = documents.find("anomalies", where, limit=limit, newest_first="window_start")
-    finally:
-        documents.close()
-    if json:
-        print_json(found)
-        return
-    if not found:
-        none_found("anomalies", effective, where)
-        return
-    table = Table("window", "sensor", "what", title="Anomalies (event time, UTC)", show_lines=True)
+    look = looking.Look(
+        collection="anomalies",
+        newest="window_start",
+        columns=COLUMNS,
+        where=looking.wanted(rig=rig, sensor=sensor, rule=rule, severity=severity),
+        since_us=looking.since(since, effective),
+        limit=limit,
+    )
+    look.tell(effective, _table, _line, follow=follow, as_csv=csv, as_json=json)
+
+
+def _table(found: list[dict[str, Any]], zone: Zone) -> Table:
+    table = Table("window", "sensor", "what", title=f"Anomalies (event time, {zone.name})", show_lines=True)
     for one in found:
         sure = ", provisional" if one["provisional"] else ""
         what = f"{one['rule']}, {one['severity']}{sure}\n{one['message']}"
         # As Text, because rig names come from outside and may look like markup.
-        table.add_row(*map(Text, (moment(one["window_start"]), f"{one['rig']}/{one['sensor']}", what)))
-    console.print(table)
+        table.add_row(*map(Text, (moment(one["window_start"], zone), f"{one['rig']}/{one['sensor']}", what)))
+    return table
+
+
+def _line(one: dict[str, Any], zone: Zone) -> str:
+    sure = " (provisional)" if one["provisional"] else ""
+    where = f"{one['severity']} {one['rig']}/{one['sensor']} {one['rule']}"
+    return visible(f"{moment(one['window_start'], zone)} {where}: {one['message']}{sure}")

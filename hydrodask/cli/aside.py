@@ -31,7 +31,7 @@ def aside(
 ) -> None:
     """Move files out of the way."""
     from hydrodask.audit.aside import set_aside
-    from hydrodask.cli.datadir import DataDir
+    from hydrodask.run.datadir import DataDir
 
     effective = settings(profile, sets)
     with DataDir(effective.data_dir), DataDir(effective.data_dir, "maintenance-lock"):

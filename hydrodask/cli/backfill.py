@@ -13,18 +13,21 @@ from hydrodask.cli.common import Json, Profile, Sets, console, errors, need_lake
 from hydrodask.settings import Settings
 
 if TYPE_CHECKING:
-    from hydrodask.audit.backfill import Report
+    from hydrodask.audit.repair import Report
 
 _HELP = """Compute windows, cycle profiles and late samples anew from the raw rows of the lake, and compare.
 
 The same operators as in the stream, on Dask, one task a partition of a topic. With --write recomputed files take the
 place of those that are missing, damaged or different. Works beside `run`, whose newest rows are not looked at.
 
-With --records, instead, raw rows and labels are compared with the log, and files of its rows put in place.
+With --records, instead, raw rows, labels and bands are compared with the log, and files of its rows put in place.
 
 With --topics the final rows, profiles and dead letters that topics of ours lack, as after one was deleted and made
 anew, each exactly once. With --documents anomalies and incidents become what the window rows imply: stored, put right,
 or removed.
+
+Folders of flows from outside (`flows`) are looked at, too: the flow computes what is missing or damaged from raw/, or
+with --records from the log if it takes other records. For their topics and documents a line says what to do.
 
 Exit code 5 when something differs, or still does after --write.
 
@@ -53,9 +56,13 @@ def backfill(
     sets: Sets = None,
 ) -> None:
     """Recompute, compare, and mend if told to."""
-    from hydrodask.cli.datadir import DataDir
+    from hydrodask.audit.guests import left_alone
+    from hydrodask.run.datadir import DataDir
 
     effective = settings(profile, sets)
+    kinds = [name for name, asked in (("publishes", topics), ("collections", documents)) if asked]
+    for said in (said for kind in kinds for said in left_alone(effective, kind)):
+        errors.print(f"[yellow]left alone:[/] {escape(said)}", highlight=False, soft_wrap=True)
     alone = DataDir(effective.data_dir, "maintenance-lock") if write else contextlib.nullcontext()
     if topics or documents:
         with alone:
@@ -106,19 +113,30 @@ def _refill(effective: Settings, *, write: bool) -> "list[Report]":
 async def _run(effective: Settings, *, write: bool) -> "list[Report]":
     from hydrodask.audit.backfill import backfill as compute
     from hydrodask.audit.backfill import sources_of
-    from hydrodask.stream.cluster import DaskCluster
+    from hydrodask.audit.rebuild import rebuild
+    from hydrodask.driver.cluster import DaskCluster
+    from hydrodask.flow import named
 
     sources = sources_of(effective)
+    theirs = [
+        (effective, flow.name, source, write)
+        for flow in named(effective.flows)
+        for source in sources
+        if source[0] in map(effective.topic, flow.topics)
+    ]
     unseen = effective.cluster.model_copy(update={"dashboard": None})  # nobody looks
     cluster = await DaskCluster.start(unseen, patience_s=effective.step.patience)
     reports: list[Report] = []
     try:
         with Progress(console=errors, transient=True) as progress:
-            bar = progress.add_task("partitions", total=len(sources))
-            arguments = [(effective, source, write) for source in sources]
-            async for report in cluster.each(compute, arguments):
-                reports.append(report)
-                progress.advance(bar)
+            bar = progress.add_task("partitions", total=len(sources) + len(theirs))
+            for function, arguments in (
+                (compute, [(effective, source, write) for source in sources]),
+                (rebuild, theirs),
+            ):
+                async for report in cluster.each(function, arguments):
+                    reports += [report] if report is not None else []
+                    progress.advance(bar)
     finally:
         await cluster.close()
     return reports

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,19 +12,36 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
 
+from hydrodask import logs
 from hydrodask.channels import SENSORS
+from hydrodask.cli import completion
+from hydrodask.clock import Zone, parse_iso
 from hydrodask.errors import UsageError
+from hydrodask.observe.status import newest_status
 from hydrodask.redaction import visible
 from hydrodask.reports import WHOLE_RIG
 from hydrodask.settings import Settings, load
-from hydrodask.settings.model import Kafka, duration_s
+from hydrodask.settings.kinds import duration_s
+from hydrodask.settings.model import Kafka
+from hydrodask.store.documents import open_documents
 
 Profile = Annotated[
-    str | None, typer.Option("--profile", help="Name of a file in conf/profiles, or any file.yaml.", show_default=False)
+    str | None,
+    typer.Option(
+        "--profile",
+        help="Name of a file in conf/profiles, or any file.yaml.",
+        show_default=False,
+        autocompletion=completion.profiles,
+    ),
 ]
 Sets = Annotated[
     list[str] | None,
-    typer.Option("--set", help="key=value over all other layers; repeatable.", show_default=False),
+    typer.Option(
+        "--set",
+        help="key=value over all other layers; repeatable.",
+        show_default=False,
+        autocompletion=completion.keys,
+    ),
 ]
 For = Annotated[
     str | None, typer.Option("--for", help="Stop this long after the first record, for example 2m.", show_default=False)
@@ -48,7 +66,9 @@ errors = Visible(stderr=True)
 
 def settings(profile: str | None, sets: list[str] | None) -> Settings:
     """Return the effective settings; raises ConfigError."""
-    return load(profile=profile, sets=sets or ())[0]
+    effective = load(profile=profile, sets=sets or ())[0]
+    logs.use(effective.observe.log_format)
+    return effective
 
 
 def seconds(text: str | None, option: str = "--for") -> float | None:
@@ -85,6 +105,24 @@ def none_found(what: str, effective: Settings, wanted: Mapping[str, object]) -> 
     console.print(text, highlight=False, soft_wrap=True)
 
 
+def nothing_ran(effective: Settings) -> str:
+    """Return what to say where no run has ever left a status: not that all is well."""
+    return f"nothing has ever run here: no status in {effective.documents_url}; start with `hydrodask run`"
+
+
+def check_ran(effective: Settings, collection: str) -> None:
+    """Say on stderr when nothing has ever run here, and end with exit code 1: an empty answer is no good news then."""
+    documents = open_documents(effective)
+    try:
+        ran = newest_status(documents) is not None or bool(documents.find(collection, {}, limit=1))
+    finally:
+        documents.close()
+    if not ran:
+        text = f"{nothing_ran(effective)}, or name the run's place with --profile and --set, in the folder it began in"
+        errors.print(text, highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
 def need_lake(effective: Settings) -> None:
     """Raise UsageError when there is no lake where the settings say: nothing wrong would be found, or done, there."""
     from hydrodask.store.files import Files
@@ -114,13 +152,46 @@ def broker_is_named(effective: Settings, origins: Mapping[str, str]) -> bool:
     return origins["kafka.bootstrap"] != "default" or effective.kafka.bootstrap != Kafka().bootstrap
 
 
-def moment(iso: str) -> str:
-    """Return a time as people read it, to the second.
+@contextmanager
+def telling(name: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what goes on, and elsewhere a line each time that its first word changes."""
+    said: list[str] = []
 
-    >>> moment("2026-11-24T22:05:20.500000Z")
-    '2026-11-24 22:05:20'
+    def tell(text: str) -> None:
+        if errors.is_terminal:
+            spinner.update(escape(f"{name}: {text}"))
+        elif text.split(maxsplit=1)[0] not in said:  # a count that goes up is no news
+            said.append(text.split(maxsplit=1)[0])
+            errors.print(f"{name}: {text}", highlight=False, markup=False)
+
+    with errors.status(f"{name}: checking") as spinner:
+        yield tell
+
+
+def moment(iso: str, zone: Zone) -> str:
+    """Return a time as people read it, to the second; nothing of nothing.
+
+    >>> moment("2026-11-24T22:05:20.500000Z", Zone("Europe/Berlin")), moment("", Zone())
+    ('2026-11-24 23:05:20', '')
     """
-    return iso[:19].replace("T", " ")
+    return zone.text(parse_iso(iso)) if iso else ""
+
+
+def given_time(option: str, text: str, zone: Zone) -> int:
+    """Return a time that somebody typed, in microseconds: without an offset it is in `zone`, as times are shown.
+
+    >>> parse_iso("2026-11-24T22:05:20Z") == given_time("--from", "2026-11-24 23:05:20", Zone("Europe/Berlin"))
+    True
+    """
+    try:
+        return zone.parse(text)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{option} has value {text!r}; want ISO 8601, for example 2026-01-31T06:00:00Z") from error
+
+
+def compact_json(value: object) -> str:
+    """Return JSON on one line, with its end."""
+    return f"{json.dumps(value, default=str)}\n"
 
 
 def print_json(value: object) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from hydrodask.cli.common import Json, Profile, Sets, console, errors, need_lake, print_json, seconds, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, need_lake, print_json, seconds, settings, telling
 
 if TYPE_CHECKING:
     from hydrodask.audit.compaction import Compaction
@@ -46,16 +46,16 @@ def compact(
 ) -> None:
     """Compact the lake."""
     from hydrodask.audit.compaction import Compaction
-    from hydrodask.cli.datadir import DataDir
+    from hydrodask.run.datadir import DataDir
 
     effective = settings(profile, sets)
     need_lake(effective)
     if dry_run:
         _tell(Compaction(effective, rows_max=rows, in_place=in_place), as_json=as_json)
         return
-    with DataDir(effective.data_dir, "maintenance-lock"), errors.status("reading …") as status:
+    with DataDir(effective.data_dir, "maintenance-lock"), telling("compact") as say:
         work = Compaction(effective, rows_max=rows, in_place=in_place)
-        done = work.run(say=lambda said: status.update(escape(said)), settled_s=seconds(settled, "--settled") or 0.0)
+        done = work.run(say=say, settled_s=seconds(settled, "--settled") or 0.0)
     if as_json:
         print_json(asdict(done))
         return

@@ -53,11 +53,13 @@ def check(profile: Profile = None, sets: Sets = None, as_json: Json = False) -> 
     files = check_files(effective)
     changed = sum(origin != "default" for origin in origins.values())
     if as_json:
-        print_json({"ok": True, "settings": len(values(effective)), "changed": changed, "files": files})
+        known = {"settings": len(values(effective)), "changed": changed, "files": list(files)}
+        print_json({"ok": True, **known, "rules": files[_rules(effective)]})
         return
     console.print(f"configuration is fine: {len(values(effective))} settings, {changed} not the default")
-    for name in files:
-        console.print(f"  {escape(name)} loads", highlight=False, soft_wrap=True)
+    for name, more in files.items():
+        said = f"{name} loads: {more}" if more else f"{name} loads"
+        console.print(f"  {escape(said)}", highlight=False, soft_wrap=True)
 
 
 @group.command()
@@ -75,19 +77,23 @@ def values(effective: Settings) -> dict[str, Any]:
     return {key: MASK if secret_by_name(key) and value else value for key, value in leaves.items()}
 
 
-def check_files(effective: Settings) -> list[str]:
-    """Load what the settings name, as `run` and `doctor` do, and each profile; return what was loaded."""
+def check_files(effective: Settings) -> dict[str, str]:
+    """Load what the settings name, as `run` and `doctor` do, and each profile; return what, and more of it."""
+    from hydrodask.detect.rules import described
     from hydrodask.doctor import go_on, named
 
     go_on(named(effective), lambda _warning: None)
     source = effective.source
-    loaded = [f"detect.rules {effective.detect.rules}"]
-    loaded += [f"source.faults {source.faults}"] if source.kind == "simulator" and source.faults else []
+    loaded = [f"source.faults {source.faults}"] if source.kind == "simulator" and source.faults else []
     loaded += [f"source {source.kind}"] if source.kind.startswith("recording") else []
     for path in sorted((CONF / "profiles").glob("*.yaml")):
         read_yaml(path)
         loaded.append(f"profile {path.stem}")
-    return loaded
+    return {_rules(effective): described(effective.detect.rules)} | dict.fromkeys(loaded, "")
+
+
+def _rules(effective: Settings) -> str:
+    return f"detect.rules {effective.detect.rules}"
 
 
 def _origin(key: str, origins: dict[str, str]) -> str:

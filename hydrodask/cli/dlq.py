@@ -12,7 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hydrodask import clock
-from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
+from hydrodask.cli import looking
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, moment, print_json, settings
+from hydrodask.clock import Zone
 from hydrodask.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ group = typer.Typer(no_args_is_help=True, help="Records that could not be used: 
 
 Topic = Annotated[str | None, typer.Option(help="Only of this topic or sensor.", show_default=False)]
 Reason = Annotated[str | None, typer.Option(help="Only with this text in the reason.", show_default=False)]
-Since = Annotated[str | None, typer.Option(help="Only written since then, ISO 8601.", show_default=False)]
+Since = Annotated[
+    str | None, typer.Option(help="Only written since: 8h (ago), 06:00 (the last), or ISO 8601.", show_default=False)
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -47,19 +51,21 @@ def list_(
 ) -> None:
     """List dead letters: why, from where, when, and whether they were published again.
 
+    Times are those of `observe.timezone`, in JSON UTC.
+
     Example: `hydrodask dlq list --topic PS1 --reason 'not JSON'`
     """
     with _opened(profile, sets) as dead:
         # Bytes are not listed, and of many letters they would not fit into memory.
-        found = deque((replace(one, value=None) for one in dead.find(_wanted([], topic, reason, since))), limit)
-        marks = dead.marks()
+        found = deque((replace(one, value=None) for one in dead.find(_wanted(dead, [], topic, reason, since))), limit)
+        marks, zone = dead.marks(), Zone(dead.settings.observe.timezone)
     rows = [_row(letter, retried=(letter.partition, letter.at) in marks) for letter in found]
     if as_json:
         print_json(rows)
         return
     table = Table("letter", "written", "topic", "partition", "offset", "reason", "retried", title="Dead letters")
     for row in rows:
-        shown = row | {"written": row["written"][:19], "retried": "yes" if row["retried"] else ""}
+        shown = row | {"written": moment(row["written"], zone), "retried": "yes" if row["retried"] else ""}
         # As Text, because reasons quote records, which may look like markup.
         table.add_row(*(Text(str(cell)) for cell in shown.values()))
     console.print(table if rows else "No dead letters.")
@@ -121,7 +127,7 @@ def retry(
     if bool(letters) == everything:
         raise UsageError("want either letters (0-17 0-18) or --all")
     with _opened(profile, sets) as dead:
-        wanted = _wanted(letters or [], topic, reason, since)
+        wanted = _wanted(dead, letters or [], topic, reason, since)
         missing = [f"{p}-{at}" for p, at in sorted(wanted.places) if dead.one((p, at)) is None]
         if missing:
             raise UsageError(f"there is no dead letter {', '.join(missing)}; see `hydrodask dlq list`")
@@ -151,13 +157,12 @@ def _opened(profile: str | None, sets: list[str] | None) -> "Iterator[DeadLetter
         dead.close()
 
 
-def _wanted(letters: list[str], topic: str | None, reason: str | None, since: str | None) -> "Wanted":
+def _wanted(
+    dead: "DeadLetters", letters: list[str], topic: str | None, reason: str | None, since: str | None
+) -> "Wanted":
     from hydrodask.audit.retry import Wanted
 
-    try:
-        since_us = None if since is None else clock.parse_iso(since)
-    except ValueError as error:
-        raise UsageError(f"--since has value {since!r}; want ISO 8601, for example 2026-01-01T00:00:00Z") from error
+    since_us = looking.since(since, dead.settings)
     return Wanted(places=frozenset(map(_place, letters)), topic=topic, reason=reason, since_us=since_us)
 
 

@@ -28,7 +28,7 @@ def drift(
 
     Example: `hydrodask drift --since 2026-01-01`
     """
-    from hydrodask.learn import lakedrift
+    from hydrodask.learn.train import lakedrift
 
     effective = settings(profile, sets)
     days = lakedrift.drift_of_lake(effective, since_us=lakedrift.since(since))

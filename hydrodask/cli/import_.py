@@ -8,7 +8,17 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from hydrodask.cli.common import Json, Profile, Sets, check_rig_option, console, errors, print_json, settings
+from hydrodask.cli.common import (
+    Json,
+    Profile,
+    Sets,
+    check_rig_option,
+    console,
+    errors,
+    given_time,
+    print_json,
+    settings,
+)
 
 Folder = Annotated[
     Path, typer.Argument(metavar="DIR", help="Folder with PS1.txt … profile.txt, or the same as Parquet.")
@@ -27,7 +37,11 @@ def import_(
         str | None, typer.Option(help="Rig that the cycles belong to.", show_default="the folder's name")
     ] = None,
     start: Annotated[
-        str | None, typer.Option(help="Event time of cycle 0, ISO 8601.", show_default="2026-01-01T00:00:00Z")
+        str | None,
+        typer.Option(
+            help="Event time of cycle 0, ISO 8601; without an offset in `observe.timezone`.",
+            show_default="2026-01-01T00:00:00Z",
+        ),
     ] = None,
     json: Json = False,
     profile: Profile = None,
@@ -43,20 +57,16 @@ def import_(
     Example: `hydrodask import uci/`
     """
     from hydrodask.channels import SENSORS
-    from hydrodask.cli.datadir import DataDir
-    from hydrodask.clock import parse_iso
-    from hydrodask.errors import ConfigError
+    from hydrodask.clock import Zone
     from hydrodask.ingest.feed import RECORDING_START
-    from hydrodask.learn.archive import Archive, Place, import_archive
+    from hydrodask.learn.data.archive import Archive, Place, import_archive
+    from hydrodask.run.datadir import DataDir
     from hydrodask.store.lake import Lake
 
     effective = settings(profile, sets)
     name = folder.resolve().name if rig is None else rig
     check_rig_option(name, effective)
-    try:
-        start_us = parse_iso(start or RECORDING_START)
-    except ValueError as error:
-        raise ConfigError(f"--start has value {start!r}; want ISO 8601, for example {RECORDING_START}") from error
+    start_us = given_time("--start", start or RECORDING_START, Zone(effective.observe.timezone))
     archive = Archive(folder)
     with DataDir(effective.data_dir, "maintenance-lock"), Progress(console=errors, transient=True) as bar:
         task = bar.add_task(f"{len(archive):,} cycles", total=2 * len(SENSORS))  # read, then written

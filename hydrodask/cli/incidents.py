@@ -1,28 +1,43 @@
 """`hydrodask incidents`: what was or is wrong, newest first."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from hydrodask.cli.common import Json, Profile, Sets, console, moment, none_found, print_json, settings
-from hydrodask.store.documents import open_documents
+from hydrodask.cli import answering, looking
+from hydrodask.cli.common import Json, Profile, Sets, moment, settings
+from hydrodask.clock import Zone
+from hydrodask.redaction import visible
 
-LIMIT_MAX = 100_000
+COLUMNS = (
+    *("opened_at", "resolved_at", "status", "rig", "sensor", "rule", "severity", "provisional", "windows", "message"),
+    "_id",
+)
+
+group = typer.Typer(help="Show incidents; acknowledge, explain or mute them.")
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command()(incidents)
+    """Add the commands."""
+    app.add_typer(group, name="incidents")
+    answering.add_to(group)
 
 
+@group.callback(invoke_without_command=True)
 def incidents(
+    context: typer.Context,
     *,
     still_open: Annotated[bool, typer.Option("--open", help="Only those that are not resolved.")] = False,
-    rig: Annotated[str | None, typer.Option(help="Only of this rig.", show_default=False)] = None,
-    sensor: Annotated[str | None, typer.Option(help="Only of this sensor.", show_default=False)] = None,
-    limit: Annotated[int, typer.Option(min=1, max=LIMIT_MAX, help="At most so many.")] = 20,
+    rig: looking.Rig = None,
+    sensor: looking.Sensor = None,
+    rule: looking.Rule = None,
+    severity: looking.Severity = None,
+    since: looking.Since = None,
+    limit: looking.Limit = None,
+    follow: looking.Follow = False,
+    csv: looking.Csv = False,
     json: Json = False,
     profile: Profile = None,
     sets: Sets = None,
@@ -30,28 +45,39 @@ def incidents(
     """Show incidents, newest first: runs of windows that broke one rule.
 
     Works while `run` runs, and after it. Times are event times: the ends of the windows that showed
-    it.
+    it, in `observe.timezone`, in JSON and CSV in UTC. `--since` goes by when they were opened.
 
-    Example: `hydrodask incidents --open`
+    Example: `hydrodask incidents --open`, `hydrodask incidents --since 06:00 --severity critical --follow`
     """
-    wanted = (("rig", rig), ("sensor", sensor), ("status", "open" if still_open else None))
-    where = {name: value for name, value in wanted if value is not None}
+    if context.invoked_subcommand is not None:
+        return
     effective = settings(profile, sets)
-    documents = open_documents(effective)
-    try:
-        found = documents.find("incidents", where, limit=limit, newest_first="opened_at")
-    finally:
-        documents.close()
-    if json:
-        print_json(found)
-        return
-    if not found:
-        none_found("incidents", effective, where)
-        return
-    table = Table("opened", "resolved", "what", title="Incidents (event time, UTC)", show_lines=True)
+    status = "open" if still_open else None
+    look = looking.Look(
+        collection="incidents",
+        newest="opened_at",
+        columns=COLUMNS,
+        where=looking.wanted(rig=rig, sensor=sensor, rule=rule, severity=severity, status=status),
+        since_us=looking.since(since, effective),
+        limit=limit,
+    )
+    look.tell(effective, _table, _line, follow=follow, as_csv=csv, as_json=json)
+
+
+def _table(found: list[dict[str, Any]], zone: Zone) -> Table:
+    table = Table("opened", "resolved", "what", title=f"Incidents (event time, {zone.name})", show_lines=True)
     for one in found:
-        resolved = moment(one["resolved_at"] or "") or ("provisional" if one["provisional"] else "open")
+        resolved = moment(one["resolved_at"] or "", zone) or ("provisional" if one["provisional"] else "open")
         head = f"{one['rig']}/{one['sensor']} {one['rule']}, {one['severity']}, windows: {one['windows']}"
         # As Text, because rig names come from outside and may look like markup.
-        table.add_row(*map(Text, (moment(one["opened_at"]), resolved, f"{head}\n{one['message']}")))
-    console.print(table)
+        table.add_row(*map(Text, (moment(one["opened_at"], zone), resolved, f"{head}\n{one['message']}")))
+    return table
+
+
+def _line(one: dict[str, Any], zone: Zone) -> str:
+    word = "resolved" if one["resolved_at"] else "opened"
+    if one["status"] == looking.WITHDRAWN:
+        word = "withdrawn, it came to nothing"
+    sure = " (provisional)" if one["provisional"] else ""
+    where = f"{one['severity']} {one['rig']}/{one['sensor']} {one['rule']}"
+    return visible(f"{moment(one['resolved_at'] or one['opened_at'], zone)} {word}: {where}: {one['message']}{sure}")

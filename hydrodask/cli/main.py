@@ -6,20 +6,22 @@
 import importlib
 import logging
 import os
+import platform
 import sys
 import traceback
 from typing import Annotated
 
 import typer
 
-from hydrodask import redaction
-from hydrodask.cli.speaking import DEBUG, complain, log_to_stderr, show_what_can_be_shown, wants_debug
+from hydrodask import logs, redaction
+from hydrodask.cli.speaking import DEBUG, complain, show_what_can_be_shown, wants_debug
 
 COMMANDS = (
     "run",
     "simulate",
     "replay",
     "import",
+    "label",
     "train",
     "models",
     "promote",
@@ -27,8 +29,12 @@ COMMANDS = (
     "drift",
     "topics",
     "status",
+    "console",
     "anomalies",
     "incidents",
+    "components",
+    "report",
+    "notify",
     "verify",
     "seal",
     "dlq",
@@ -58,12 +64,24 @@ for _name in COMMANDS:
     importlib.import_module(f"hydrodask.cli.{_MODULES.get(_name, _name)}").add_to(app)
 
 
+def _show_version(wanted: bool) -> None:
+    """Say which hydrodask this is, and end."""
+    if wanted:
+        from hydrodask.release import release, version
+
+        typer.echo(f"hydrodask {version()} (sources {release()}, Python {platform.python_version()})")
+        raise typer.Exit
+
+
 @app.callback()
 def _common(
+    version: Annotated[  # noqa: ARG001 - see `_show_version`
+        bool, typer.Option("--version", help="Show which hydrodask this is.", callback=_show_version, is_eager=True)
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what is done, not only what is wrong.")] = False,
     debug: Annotated[bool, typer.Option(DEBUG, help="Show stack traces.")] = False,  # noqa: ARG001 - see `main`
 ) -> None:
-    log_to_stderr(logging.INFO if verbose else logging.WARNING, debug=_DEBUG[0])
+    logs.begin(logging.INFO if verbose else logging.WARNING, traces=_DEBUG[0])
 
 
 def main() -> None:

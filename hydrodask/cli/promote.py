@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from hydrodask.cli import completion
 from hydrodask.cli.common import Profile, Sets, console, settings
 
 
@@ -13,7 +14,14 @@ def add_to(app: typer.Typer) -> None:
 
 
 def promote(
-    target: Annotated[str, typer.Argument(metavar="NAME", help="Target: cooler, valve, pump, accumulator or stable.")],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="Target: cooler, valve, pump, accumulator or stable.",
+            autocompletion=completion.targets,
+        ),
+    ],
     version: Annotated[int, typer.Argument(metavar="VERSION", help="Which version is to score from now on.")],
     *,
     force: Annotated[

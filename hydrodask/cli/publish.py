@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hydrodask.cli import completion
 from hydrodask.cli.common import broker_is_named, console, errors, print_json
 from hydrodask.clock import US_PER_S, iso
 from hydrodask.errors import ConfigError, FatalError, HydrodaskError
@@ -30,10 +31,23 @@ Start = Annotated[
     typer.Option("--start", help="Event time of the first record, ISO 8601.", show_default=False),
 ]
 
+Rigs = Annotated[int | None, typer.Option("--rigs", min=1, help="How many rigs.", show_default="source.rigs")]
+Faults = Annotated[
+    str | None,
+    typer.Option(
+        "--faults",
+        help="Fault file, or a name in conf/; none for healthy rigs.",
+        show_default="source.faults",
+        autocompletion=completion.faults,
+    ),
+]
+HEALTHY = "none"
+"""The name of no faults."""
+
 
 def with_options(settings: Settings, bootstrap: str | None, **source: object) -> Settings:
     """Return `settings` with a broker and values of `source` that are not None."""
-    given = {key: value for key, value in source.items() if value is not None}
+    given = {key: None if value == HEALTHY else value for key, value in source.items() if value is not None}
     changed = {"source": settings.source.model_copy(update=given)}
     kafka = {"bootstrap": bootstrap, "embedded": False} if bootstrap else {}
     return settings.model_copy(update=changed | {"kafka": settings.kafka.model_copy(update=kafka)})

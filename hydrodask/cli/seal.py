@@ -32,7 +32,7 @@ def seal(
 ) -> None:
     """Seal, report, and exit with 5 when something could not be sealed."""
     from hydrodask.audit.sealing import seal_all
-    from hydrodask.cli.datadir import DataDir
+    from hydrodask.run.datadir import DataDir
 
     effective = with_key_file(settings(profile, sets), key_file)
     need_lake(effective)

@@ -1,24 +1,23 @@
 """`hydrodask services`: the real services on this machine, up and down."""
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
-from hydrodask.errors import UsageError
+from hydrodask.cli import completion
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings, telling
+from hydrodask.errors import UsageError, meant
 from hydrodask.redaction import visible
-from hydrodask.services.contract import Say, Service, State
+from hydrodask.services.service import Service, State
 from hydrodask.settings import Settings
 
 if TYPE_CHECKING:
     from hydrodask.services import Options
 
-NAMES = ("kafka", "hdfs", "mongodb", "pushgateway", "alertmanager", "prometheus", "mlflow")
+NAMES = completion.SERVICES
 """As `hydrodask.services.SERVICES`, which is imported only when a command runs."""
 
 LINES_MAX = 100_000
@@ -27,7 +26,9 @@ group = typer.Typer(no_args_is_help=True, help="Start and stop real services on 
 
 Names = Annotated[
     list[str] | None,
-    typer.Argument(help=f"{', '.join(NAMES)}; all when none is given.", show_default=False),
+    typer.Argument(
+        help=f"{', '.join(NAMES)}; all when none is given.", show_default=False, autocompletion=completion.services
+    ),
 ]
 Port = Annotated[
     int | None,
@@ -73,18 +74,29 @@ def up(
     Kafka and HDFS need Java 17 and, the first time, Maven; MongoDB x86-64; Prometheus,
     Pushgateway and Alertmanager Debian 12. Data, logs, passwords and process ids go below
     DATA_DIR/services, pinned and verified files into the user's cache. Servers listen on loopback
-    only. Options that are not given are as at the last start.
+    only. Options that are not given are as at the last start. Prometheus scrapes a run where
+    `observe.metrics` says, every `observe.scrape_every`.
 
     Example: `hydrodask services up && hydrodask run --profile local-services`
     """
     from hydrodask.services import Options
+    from hydrodask.services.prometheus import scraped
 
     if port is not None and len(names or ()) != 1:
         raise UsageError("--port is for one service: name it, for example `hydrodask services up kafka --port 19092`")
-    chosen = Options(port=port, heap=heap, data_nodes=data_nodes, kafka_nodes=kafka_nodes)
+    effective = settings(profile, sets)
+    watch = effective.observe
+    chosen = Options(
+        port=port,
+        heap=heap,
+        data_nodes=data_nodes,
+        kafka_nodes=kafka_nodes,
+        platform=scraped(watch.metrics),
+        scrape_s=watch.scrape_every,
+    )
     started: list[State] = []
-    for service in _services(names, settings(profile, sets), chosen):
-        with _progress(service.name) as say:
+    for service in _services(names, effective, chosen):
+        with telling(service.name) as say:
             service.install(say)
             service.start(say)
         started.append(service.state())
@@ -104,7 +116,7 @@ def down(names: Names = None, profile: Profile = None, sets: Sets = None) -> Non
     Example: `hydrodask services down`
     """
     for service in reversed(_services(names, settings(profile, sets))):
-        with _progress(service.name) as say:
+        with telling(service.name) as say:
             say("stopping")
             ran = service.stop()
         console.print(f"{service.name} {'stopped' if ran else 'was not running'}")
@@ -159,22 +171,6 @@ def _services(names: list[str] | None, effective: Settings, chosen: "Options | N
 
     for name in names or ():
         if name not in SERVICES:
-            raise UsageError(f"there is no service {name!r}; known: {', '.join(SERVICES)}")
+            raise UsageError(f"there is no service {name!r}; known: {', '.join(SERVICES)}{meant(name, SERVICES)}")
     folder = effective.data_dir / "services"
     return [SERVICES[name](folder / name, chosen or Options()) for name in dict.fromkeys(names or SERVICES)]
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Say]:
-    """Show on a terminal what goes on, and elsewhere a line each time that changes."""
-    said: list[str] = []
-
-    def tell(text: str) -> None:
-        if errors.is_terminal:
-            spinner.update(f"{name}: {text}")
-        elif text.split(maxsplit=1)[0] not in said:  # a count that goes up is no news
-            said.append(text.split(maxsplit=1)[0])
-            errors.print(f"{name}: {text}", highlight=False)
-
-    with errors.status(f"{name}: checking") as spinner:
-        yield tell

@@ -9,18 +9,9 @@ from hydrodask.cli import publish as shared
 from hydrodask.cli.common import For, Json, Profile, Sets, seconds
 from hydrodask.ingest.feed import open_simulator
 
-Rigs = Annotated[int | None, typer.Option("--rigs", min=1, help="How many rigs.", show_default="source.rigs")]
 Seed = Annotated[
     int | None,
     typer.Option("--seed", help="The same seed, the same values.", show_default="source.seed"),
-]
-Faults = Annotated[
-    str | None,
-    typer.Option(
-        "--faults",
-        help="Fault file, or a name in conf/; none for healthy rigs.",
-        show_default="source.faults",
-    ),
 ]
 
 
@@ -32,9 +23,9 @@ def add_to(app: typer.Typer) -> None:
 def simulate(
     *,
     bootstrap: shared.Bootstrap = None,
-    rigs: Rigs = None,
+    rigs: shared.Rigs = None,
     seed: Seed = None,
-    faults: Faults = None,
+    faults: shared.Faults = None,
     speed: shared.Speed = None,
     duration: For = None,
     start: shared.Start = None,
@@ -47,7 +38,7 @@ def simulate(
     Event time begins now at real time, and a day ago at any other speed; once it has caught up with
     the system clock it goes on at real time. Missing topics are created.
 
-    Example: `hydrodask simulate --profile local-services --rigs 3 --faults faults-demo.yaml --for
+    Example: `hydrodask simulate --profile local-services --rigs 12 --faults faults-fleet.yaml --for
     10m`
     """
     effective = shared.to_named_broker(
@@ -60,9 +51,6 @@ def simulate(
         speed=speed,
         start=start,
     )
-    if effective.source.faults == "none":
-        source = effective.source.model_copy(update={"faults": None})
-        effective = effective.model_copy(update={"source": source})
     until_s = seconds(duration)
     feed = open_simulator(effective, clock.now_us())
     shared.publish(feed, effective, until_s=until_s, as_json=as_json)

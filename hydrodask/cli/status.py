@@ -7,11 +7,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from hydrodask import clock
-from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
-from hydrodask.observe.figures import FINE, amount, reasons_text, span
-from hydrodask.observe.rows import plain
+from hydrodask.cli.common import Json, Profile, Sets, console, nothing_ran, print_json, settings
+from hydrodask.observe.figures import FINE
+from hydrodask.observe.news import OPEN_MAX
 from hydrodask.observe.status import liveness, newest_status, places_of
-from hydrodask.observe.watch import OPEN_MAX
+from hydrodask.observe.styled import plain
+from hydrodask.observe.wording import amount, reasons_text, span
 from hydrodask.store.documents import open_documents
 
 LIMIT_MAX = 2_000
@@ -48,7 +49,7 @@ def status(
         documents.close()
     places = places_of(effective)
     if found is None:
-        _nothing(places["documents"], json=json)
+        _nothing(nothing_ran(effective), json=json)
         raise typer.Exit(1)
     running, sentence = liveness(found, clock.now_us())
     found["places"] = places | found.get("places", {})
@@ -60,8 +61,7 @@ def status(
     _show(found, sentence, running=running, open_count=count, limit=limit)
 
 
-def _nothing(where: str, *, json: bool) -> None:
-    sentence = f"nothing has ever run here: no status in {where}; start with `hydrodask run`"
+def _nothing(sentence: str, *, json: bool) -> None:
     if json:
         print_json({"running": False, "run_id": None, "says": sentence})
     else:
@@ -75,12 +75,30 @@ def _show(found: dict[str, Any], sentence: str, *, running: bool, open_count: st
         if name == "run":
             text = f"{text}, [{style}]{_safe(sentence)}[/]"  # noqa: PLW2901 - only this one has a style
         console.print(f"[dim]{name:<11}[/] {text}", highlight=False, soft_wrap=True)
+    for flow in found.get("flows", ()):
+        advice = f": {flow['advice']}" if flow["advice"] else ""
+        text = f"{flow['name']} {flow['state']}, {flow['partitions']} partitions, lag {amount(flow['lag'])}{advice}"
+        console.print(f"[dim]flow[/]        {_safe(text)}", highlight=False, soft_wrap=True)
+    for one in found.get("channels", ()):
+        console.print(f"[dim]told[/]        {_safe(told(one))}", highlight=False, soft_wrap=True)
     console.print(partitions(found, limit))
     for note in found.get("notes", [])[-NOTES_SHOWN:]:
         console.print(f"[dim]note[/]        {_safe(note)}", highlight=False, soft_wrap=True)
     more = max(0, len(found["partitions"]) - limit) + found["partitions_hidden"]
     if more:
         console.print(f"{more} more partitions; --limit, or --json")
+
+
+def told(one: dict[str, Any]) -> str:
+    """Return how people are told through a channel.
+
+    >>> told({"name": "desk", "kind": "webhook", "delivered": 3, "waiting": 0, "given_up": 0, "trouble": ""})
+    'desk (webhook): 3 arrived'
+    """
+    said = [f"{one['delivered']:,} arrived"]
+    said += [f"{one['waiting']:,} wait, the oldest for {span(one['oldest_s'])}"] if one["waiting"] else []
+    said += [f"{one['given_up']:,} given up"] if one["given_up"] else []
+    return f"{one['name']} ({one['kind']}): {', '.join([*said, *filter(None, [one['trouble']])])}"
 
 
 def _facts(found: dict[str, Any], open_count: str) -> dict[str, str]:
@@ -106,9 +124,12 @@ def _facts(found: dict[str, Any], open_count: str) -> dict[str, str]:
         facts["silent"] = _safe(_listed([f"{rig}/{sensor}" for rig, sensor in silent]))
     if reasons := found.get("dead_reasons"):
         facts["dead"] = _safe(reasons_text((one["reason"], one["count"]) for one in reasons))
+    wanted = [one for one in found.get("look_first", ()) if one["attention"]]  # 0 deserves no look
+    if look := [f"{one['rig']} ({one['attention']} of 100: {one['why']})" for one in wanted]:
+        facts["look first"] = _safe(_listed(look))
     for rig, said in found.get("components", {}).items():
         facts[_safe(rig)] = _safe(
-            ", ".join(f"{name} {one['state']} ({one['probability']:.0%})" for name, one in said.items())
+            ", ".join(f"{name} {one['state']} ({one['probability']:.0%}){_far(one)}" for name, one in said.items())
         )
     if drift := found.get("drift"):
         facts["drift"] = _safe(
@@ -119,6 +140,13 @@ def _facts(found: dict[str, Any], open_count: str) -> dict[str, str]:
         facts["source"] = f"{found['progress']:.0%} published"
     named = found["places"] | found["links"]
     return facts | {_safe(name): _safe(where) for name, where in named.items()}
+
+
+def _far(said: dict[str, Any]) -> str:
+    """Return where between its states a component is, if not at the one that was said, and when it is worse."""
+    severity, hours = said.get("severity"), said.get("worse_in_hours")
+    at = "" if severity is None or severity[0] == said["state"] else f" at {severity[0]:.3g}"
+    return at + ("" if hours is None else f", worse in {hours:.1f} h")
 
 
 def _listed(names: list[str]) -> str:

@@ -54,13 +54,13 @@ def grant(
 ) -> None:
     """Give the roles publisher, platform and reader their rights; run it as an administrator of the brokers.
 
-    The rights are those of cluster/security/acls.yaml, for `topics.prefix` and `kafka.group`. What is
-    missing is added. What these users may do beyond the list is shown, and stays.
+    The rights are those of cluster/security/acls.yaml, for `topics.prefix`, `kafka.group` and what `flows` publish.
+    What is missing is added. What these users may do beyond the list is shown, and stays.
 
     Example: `hydrodask topics grant --profile local-admin --set kafka.group=plant-2`
     """
     from hydrodask import kafka
-    from hydrodask.services import access
+    from hydrodask.doors import access
 
     effective = with_options(settings(profile, sets), bootstrap)
     admin = kafka.admin(effective.kafka)
@@ -90,7 +90,7 @@ def renew(
 
     Example: `hydrodask topics renew dead-letter --profile local-admin`
     """
-    from hydrodask.cli.datadir import DataDir
+    from hydrodask.run.datadir import DataDir
 
     effective = with_options(settings(profile, sets), bootstrap)
     if name not in topics.RENEWABLE or effective.kafka.embedded:

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings
+from hydrodask.cli import completion
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, given_time, print_json, settings
 
 Many = list[str] | None
-TARGETS = ("cooler", "valve", "pump", "accumulator", "stable")
-KINDS = ("classic-forest", "classic-tree", "forest", "extra-trees", "boosted-forest", "discriminant", "logistic")
-"""Written down for the help: what defines them takes a second to import; a test compares."""
+TARGETS, KINDS = completion.TARGETS, completion.KINDS
+ORIGINS = completion.ORIGINS
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,13 +21,34 @@ def add_to(app: typer.Typer) -> None:
 def train(
     *,
     target: Annotated[
-        Many, typer.Option(help=f"Only this one; repeatable: {', '.join(TARGETS)}.", show_default="all five")
+        Many,
+        typer.Option(
+            help=f"Only this one; repeatable: {', '.join(TARGETS)}.",
+            show_default="all five",
+            autocompletion=completion.targets,
+        ),
     ] = None,
     model: Annotated[
-        Many, typer.Option(help=f"Only this kind; repeatable: {', '.join(KINDS)}.", show_default="all kinds")
+        Many,
+        typer.Option(
+            help=f"Only this kind; repeatable: {', '.join(KINDS)}.",
+            show_default="all kinds",
+            autocompletion=completion.kinds,
+        ),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(help="Only cycles from then on, ISO 8601.", show_default="all cycles")
+        str | None,
+        typer.Option(
+            help="Only cycles from then on, ISO 8601; without an offset in `observe.timezone`.",
+            show_default="all cycles",
+        ),
+    ] = None,
+    without: Annotated[
+        Many,
+        typer.Option(
+            help=f"Leave labels of people out, by where they are from; repeatable: {', '.join(ORIGINS)}, by=NAME.",
+            show_default="all count",
+        ),
     ] = None,
     search: Annotated[int, typer.Option(min=0, max=100, help="Draws of a randomised search of parameters.")] = 0,
     schedule: Annotated[
@@ -42,16 +63,19 @@ def train(
 
     Runs, figures and pictures go to MLflow; see `hydrodask models` for what came of it.
 
-    Example: `hydrodask train --target valve --model discriminant`
+    Example: `hydrodask train --target valve --model gaussian`
     """
     import warnings
+    from dataclasses import replace
 
-    from flows import train as flow
     from hydrodask import clock
+    from hydrodask.clock import Zone
+    from hydrodask.flows import train as flow
 
     warnings.filterwarnings("ignore")  # of libraries about each other; ours are errors
     effective = settings(profile, sets)
-    request = _request(target, model, since, search)
+    since_us = None if since is None else given_time("--since", since, Zone(effective.observe.timezone))
+    request = replace(_request(target, model, since_us, search), without=tuple(without or ()))
     if schedule is None:
         _show(flow.run(effective, request, say=_say), json=json)
         return
@@ -62,21 +86,16 @@ def train(
         _show(flow.run(effective, request, say=_say), json=json)
 
 
-def _request(target: Many, model: Many, since: str | None, search: int) -> Any:
-    from hydrodask.clock import parse_iso
-    from hydrodask.errors import UsageError
-    from hydrodask.learn.models import KINDS
+def _request(target: Many, model: Many, since_us: int | None, search: int) -> Any:
+    from hydrodask.errors import UsageError, meant
     from hydrodask.learn.targets import TARGETS
-    from hydrodask.learn.training import Request
+    from hydrodask.learn.train.estimators import KINDS
+    from hydrodask.learn.train.training import Request
 
     for what, chosen, known in (("target", target, TARGETS), ("model", model, KINDS)):
         for name in chosen or ():
             if name not in known:
-                raise UsageError(f"there is no {what} {name!r}; known: {', '.join(known)}")
-    try:
-        since_us = None if since is None else parse_iso(since)
-    except ValueError as error:
-        raise UsageError(f"--since has value {since!r}; want ISO 8601, for example 2026-01-31") from error
+                raise UsageError(f"there is no {what} {name!r}; known: {', '.join(known)}{meant(name, known)}")
     return Request(tuple(target or TARGETS), tuple(model or KINDS), since_us, search)
 
 
@@ -85,7 +104,7 @@ def _say(text: str) -> None:
 
 
 def _show(outcomes: Any, *, json: bool) -> None:
-    from hydrodask.learn.training import table
+    from hydrodask.learn.train.training import table
 
     if json:
         print_json([

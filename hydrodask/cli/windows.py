@@ -31,7 +31,7 @@ def _windows() -> None:
 def reset(as_json: Json = False, profile: Profile = None, sets: Sets = None) -> None:
     """Change the windows of every partition."""
     from hydrodask.audit.windows import reset as begin
-    from hydrodask.cli.datadir import DataDir
+    from hydrodask.run.datadir import DataDir
     from hydrodask.window.geometry import Geometry
 
     effective = settings(profile, sets)

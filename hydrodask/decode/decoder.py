@@ -14,10 +14,11 @@ from hydrodask.blobs import Blobs
 from hydrodask.clock import parse_iso
 from hydrodask.decode import canonical, flat, general
 from hydrodask.decode.census import Census
-from hydrodask.decode.rigs import find_rigs
+from hydrodask.decode.rigcodes import find_rigs
 from hydrodask.kernels import njit
 from hydrodask.records import Bool, Bytes, Int64, Messages, Reject, Samples
 from hydrodask.rigs import RIGS, RigTable
+from hydrodask.settings import Settings
 
 EARLIEST_US, LATEST_US = parse_iso("1678-01-01"), parse_iso("2262-01-01")
 TIME_REASON = "timestamp is before 1678 or after 2261"
@@ -60,6 +61,19 @@ class Decoder:
         parsers = [(canonical.parse, canonical.opening(sensor)), (flat.parse, np.frombuffer(sensor.encode(), np.uint8))]
         self._parsers: list[tuple[_Parser, Bytes]] = parsers[DECODERS.index(first) :]
         self._rigs = rigs
+
+    @classmethod
+    def of(cls, settings: Settings, sensor: str) -> "Decoder":
+        """Return the decoder of a sensor's topic, the same for the flow and for `verify`."""
+        return cls(
+            sensor,
+            default_rig=settings.rig.default_id,
+            future_us_max=round(settings.window.future_max * 1e6),
+            record_bytes_max=settings.limits.record_bytes,
+            rig_bytes_max=settings.limits.rig_bytes,
+            first=settings.step.decoder,
+            from_key=settings.rig.from_key,
+        )
 
     def decode(self, messages: Messages, census: Census | None = None) -> tuple[Samples, list[Reject]]:
         """Return the samples and the rejects, each in offset order. Tombstones are neither.

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Self
 
+from hydrodask.detect.baseline import FLOOR_BEFORE
 from hydrodask.detect.rules import STATISTICS, Rule, load_rules
 from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings, model
@@ -48,6 +49,15 @@ class Criteria:
                 f"({self.baseline.enter:g})"
             )
 
+    @cached_property
+    def limits(self) -> dict[tuple[str, ...], float]:
+        """Where a window is abnormal, by sensor, rule, statistic and severity."""
+        return {
+            (sensor, rule.name, rule.statistic, rule.severity): rule.enter
+            for rule in self.rules
+            for sensor in rule.sensors
+        }
+
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return those of the configuration. Raises ConfigError."""
@@ -68,7 +78,8 @@ class Criteria:
             rules = tuple(Rule(**rule) for rule in tree["rules"])
             numbers = [tree[name] for name in ("coverage_min", "window_s", "slide_s", "silent_after_s")]
             numbers.append(tree.get("forgotten_after_s"))
-            return cls(rules, model.Baseline(**tree["baseline"]), *numbers)
+            baseline = model.Baseline(**{"floor": FLOOR_BEFORE} | tree["baseline"])
+            return cls(rules, baseline, *numbers)
         except (KeyError, TypeError, ConfigError) as error:
             raise ValueError(f"it is not what was encoded ({error!r})") from error
 
@@ -77,10 +88,13 @@ class Criteria:
         """The canonical content: equal criteria, equal bytes."""
         # Numbers as they were written: 30 and 30.0 may read differently in a message.
         rules = sorted((asdict(rule) for rule in self.rules), key=lambda rule: str(rule["name"]))
+        baseline = self.baseline.model_dump(mode="json")
+        if baseline["floor"] == FLOOR_BEFORE:
+            del baseline["floor"]  # as it was before that was a setting: its digest is in documents
         tree = {
             "judging": JUDGING,
             "rules": rules,
-            "baseline": self.baseline.model_dump(mode="json"),
+            "baseline": baseline,
             "coverage_min": float(self.coverage_min),
             "window_s": float(self.window_s),
             "slide_s": float(self.slide_s),

@@ -11,12 +11,14 @@ from typing import Any, Self
 from hydrodask.channels import CHANNELS
 from hydrodask.clock import US_PER_S, parse_iso
 from hydrodask.detect.criteria import Criteria
-from hydrodask.detect.health import BEST, health
 from hydrodask.detect.incidents import ANOMALIES, INCIDENTS, Case, Track, let_go, on_final, on_open
 from hydrodask.detect.judge import BaselineJudge, Judge, RuleJudge, coverage_of
+from hydrodask.detect.keystate import NEVER_US, KeyState, alarm, begin_anew, keep, plain
 from hydrodask.detect.rules import Rule
 from hydrodask.errors import IntegrityError
+from hydrodask.health import BEST, health
 from hydrodask.records import Change, Upsert, WindowRecord
+from hydrodask.reports import Band
 from hydrodask.settings import model
 
 VERSION = 3
@@ -27,26 +29,10 @@ GAP_US = 600 * US_PER_S
 
 Windows before and after it are not in a row, and the first ones are partial because the rig was off."""
 
-NEVER_US = -(1 << 62)
-"""Before any window."""
+BAND_US = 60 * US_PER_S
+"""A baseline is kept with the first final window of each minute: its memory is of eight."""
 
 Key = tuple[str, str]
-
-
-class _KeyState:
-    """What is known of one (rig, sensor).
-
-    `steady`: it has had a full window since it began; `last_us`: the start of its newest final window, and `before_us`
-    of the newest one that earlier criteria have judged.
-    """
-
-    __slots__ = ("baselines", "before_us", "last_us", "steady", "tracks")
-
-    def __init__(self, baselines: tuple[BaselineJudge, ...]) -> None:
-        self.last_us = self.before_us = NEVER_US
-        self.steady = False
-        self.baselines = baselines
-        self.tracks: dict[str, Track] = {}
 
 
 class Detector:
@@ -70,8 +56,10 @@ class Detector:
         coverage_min: float,
         window_s: float,
     ) -> None:
-        self._keys: dict[Key, _KeyState] = {}
+        self._keys: dict[Key, KeyState] = {}
         self.totals = {"anomalies": 0, "incidents": 0}
+        self.bands: list[Band] = []
+        """The baselines by which the newest row was judged, if they are to be kept."""
         self.since = -1
         self._judge_by(Criteria(tuple(rules), baseline, coverage_min, window_s))
 
@@ -93,6 +81,7 @@ class Detector:
 
         If it is not `whole` only what is certain is judged. Raises ValueError when `window_start` is no time.
         """
+        self.bands = []
         if row.sensor not in CHANNELS:
             return []
         start_us = parse_iso(row.window_start)
@@ -101,7 +90,7 @@ class Detector:
             return []
         coverage = coverage_of(row, self.criteria.window_s) if whole else 0.0
         if not whole:
-            _begin_anew(state)
+            begin_anew(state)
         if not row.final:
             return self._open(state, row, start_us, revision, coverage)
         changes = self._final(state, row, start_us, revision, coverage)
@@ -151,7 +140,7 @@ class Detector:
         for key, state in self._keys.items():
             if state.tracks:
                 judges = self._judges(key[1], state)
-                worth[key] = health(j.severity for j in judges if _alarm(state, j.name))
+                worth[key] = health(j.severity for j in judges if alarm(state, j.name))
         return worth
 
     def alarms(self) -> list[tuple[str, str, str]]:
@@ -160,9 +149,21 @@ class Detector:
             (*key, name) for key, state in self._keys.items() for name, track in state.tracks.items() if track.alarm
         )
 
+    def bands_of(self, rigs: Iterable[str], statistic: str = "avg_value") -> dict[Key, tuple[float, float]]:
+        """Return the lowest and the highest value that each sensor's baseline takes for usual, of some rigs."""
+        keys = ((rig, sensor) for rig in rigs for sensor in CHANNELS)
+        enter = self.criteria.baseline.enter
+        return {
+            key: (one.baseline.centre - enter * one.baseline.scale, one.baseline.centre + enter * one.baseline.scale)
+            for key in keys
+            if key in self._keys
+            for one in self._keys[key].baselines
+            if one.statistic == statistic and one.baseline.warm
+        }
+
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain values, in canonical order: equal states, equal bytes."""
-        keys = [[*key, *_plain(self._keys[key])] for key in sorted(self._keys)]
+        keys = [[*key, *plain(self._keys[key])] for key in sorted(self._keys)]
         criteria = [self.criteria.digest, self.since]
         return {"version": VERSION, "criteria": criteria, "totals": dict(self.totals), "keys": keys}
 
@@ -175,7 +176,7 @@ class Detector:
         if snapshot.get("version") not in (2, VERSION):
             raise IntegrityError(
                 f"could not restore the detector: it has version {snapshot.get('version')!r}, "
-                f"want {VERSION}; delete the snapshots of flow alert and let it start over"
+                f"want {VERSION}; hydrodask aside with the snapshots of flow alert, and start again"
             )
         self.totals = dict(snapshot["totals"])
         self.since = since_of(snapshot)
@@ -189,10 +190,10 @@ class Detector:
                     judge.baseline.restore(baselines[judge.statistic])
             state.tracks = {name: Track.restored(track) for name, track in tracks.items()}
 
-    def _state(self, key: Key) -> _KeyState:
+    def _state(self, key: Key) -> KeyState:
         state = self._keys.get(key)
         if state is None:
-            state = self._keys[key] = _KeyState(self._baselines(key[1], {}))
+            state = self._keys[key] = KeyState(self._baselines(key[1], {}))
         return state
 
     def _baselines(self, sensor: str, known: Mapping[str, BaselineJudge]) -> tuple[BaselineJudge, ...]:
@@ -211,10 +212,10 @@ class Detector:
         # Windows that slide by more than GAP_US have no hole.
         self._gap_us = max(GAP_US, round(criteria.window_s * US_PER_S))
 
-    def _judges(self, sensor: str, state: _KeyState) -> Iterable[Judge]:
+    def _judges(self, sensor: str, state: KeyState) -> Iterable[Judge]:
         return (*self._rules[sensor], *state.baselines)
 
-    def _open(self, state: _KeyState, row: WindowRecord, start_us: int, revision: int, coverage: float) -> list[Change]:
+    def _open(self, state: KeyState, row: WindowRecord, start_us: int, revision: int, coverage: float) -> list[Change]:
         changes: list[Change] = []
         for judge in self._judges(row.sensor, state):
             track = state.tracks.get(judge.name)
@@ -224,14 +225,14 @@ class Detector:
                 track = track or Track()
                 case = Case(row, start_us, revision, judge, coverage, self.criteria.digest)
                 changes += on_open(track, case, abnormal=abnormal)
-                _keep(state, judge.name, track)
+                keep(state, judge.name, track)
         return changes
 
-    def _final(
-        self, state: _KeyState, row: WindowRecord, start_us: int, revision: int, coverage: float
-    ) -> list[Change]:
+    def _final(self, state: KeyState, row: WindowRecord, start_us: int, revision: int, coverage: float) -> list[Change]:
         if start_us - state.last_us > self._gap_us:
-            _begin_anew(state)
+            begin_anew(state)
+        if start_us // BAND_US != state.last_us // BAND_US:
+            self._keep_bands(state, row, start_us, revision)
         state.last_us = start_us
         changes: list[Change] = []
         digest = self.criteria.digest
@@ -248,7 +249,15 @@ class Detector:
         state.steady = state.steady or coverage >= self.criteria.coverage_min
         return changes
 
-    def _verdict(self, judge: Judge, state: _KeyState, row: WindowRecord, coverage: float) -> bool | None:
+    def _keep_bands(self, state: KeyState, row: WindowRecord, start_us: int, revision: int) -> None:
+        enter = self.criteria.baseline.enter
+        self.bands = [
+            Band(row.rig, row.sensor, one.statistic, start_us, one.baseline.centre, one.baseline.scale, enter, revision)
+            for one in sorted(state.baselines, key=lambda judge: judge.statistic)
+            if one.baseline.warm
+        ]
+
+    def _verdict(self, judge: Judge, state: KeyState, row: WindowRecord, coverage: float) -> bool | None:
         track = state.tracks.get(judge.name) if state.tracks else None  # nearly always there is none
         broken = track is not None and track.incident is not None
         return judge.verdict(row, coverage, broken=broken, steady=state.steady)
@@ -263,36 +272,11 @@ class Detector:
                 self.totals["incidents"] += 1
 
 
-def _alarm(state: _KeyState, name: str) -> bool:
-    track = state.tracks.get(name)
-    return track is not None and track.alarm
-
-
-def _move(state: _KeyState, case: Case, abnormal: bool | None) -> list[Change]:
+def _move(state: KeyState, case: Case, abnormal: bool | None) -> list[Change]:
     track = state.tracks.get(case.judge.name) or Track()
     changes = on_final(track, case, abnormal=abnormal)
-    _keep(state, case.judge.name, track)
+    keep(state, case.judge.name, track)
     return changes
-
-
-def _keep(state: _KeyState, name: str, track: Track) -> None:
-    """Keep a track only while it says something: most keys have none, and snapshots stay small."""
-    if track.idle:
-        state.tracks.pop(name, None)
-    else:
-        state.tracks[name] = track
-
-
-def _begin_anew(state: _KeyState) -> None:
-    state.steady = False
-    for track in state.tracks.values():
-        track.run = 0
-
-
-def _plain(state: _KeyState) -> list[object]:
-    baselines = {j.statistic: j.baseline.snapshot() for j in sorted(state.baselines, key=lambda j: j.statistic)}
-    tracks = {name: state.tracks[name].snapshot() for name in sorted(state.tracks)}
-    return [state.last_us, state.steady, baselines, tracks, state.before_us]
 
 
 def since_of(snapshot: Mapping[str, Any]) -> int:

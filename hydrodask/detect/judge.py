@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Protocol
 
 from hydrodask.channels import CHANNELS, Channel
-from hydrodask.detect.baseline import FLOOR, Baseline
+from hydrodask.detect.baseline import Baseline
 from hydrodask.detect.rules import STATISTICS, Rule
 from hydrodask.records import WindowRecord
 from hydrodask.settings import model
@@ -126,7 +126,7 @@ class BaselineJudge:
         self.severity = "warning"
         self.windows = 1
         self.statistic = statistic
-        self.baseline = Baseline(floor=FLOOR * (channel.high - channel.low))
+        self.baseline = Baseline(floor=settings.floor * (channel.high - channel.low))
         self._channel = channel
         self._settings = settings
         self._field = _GETTERS[statistic]

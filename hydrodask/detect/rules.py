@@ -7,13 +7,13 @@ both `< 37` and `< 23.5` hold.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from hydrodask.channels import CHANNELS, SENSORS
-from hydrodask.errors import ConfigError
+from hydrodask.errors import ConfigError, meant
 from hydrodask.reports import STANDING
 from hydrodask.settings.load import CONF, read_yaml
 
@@ -27,11 +27,17 @@ STATISTICS = {
     "coverage": "",
 }
 """Statistic → field of the window row. `coverage` = samples that are there / samples that a full
-window has."""
+window has. `judge.py` says which of them are certain before a window is final."""
 
 SEVERITIES = ("warning", "critical")
 RULES_MAX = 500
 WINDOWS_MAX = 1000
+SHIPPED = "rules.yaml"
+CHANGES_MAX = 8
+"""Differences that are named; of more there is a count."""
+
+_FIELDS = ("rig", "sensor", "value", "threshold", "statistic", "unit", "quantity")
+"""What a message may have in braces."""
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _REQUIRED = ("name", "sensor", "statistic", "comparison", "enter", "severity", "message")
 
@@ -81,12 +87,11 @@ class Rule:
         self._want(right, "exit", f"{side} enter ({self.enter:g}), or the rule could never come to rest")
         try:
             self.text(rig="rig-1", sensor=self.sensors[0], value=0.0)
+        except KeyError as error:
+            name = str(error.args[0])
+            self._want(False, "message", f"{{…}} of {', '.join(_FIELDS)}, and not {{{name}}}{meant(name, _FIELDS)}")
         except (LookupError, ValueError, AttributeError, TypeError) as error:
-            self._want(
-                False,
-                "message",
-                f"a template of value, threshold, sensor, rig, unit, … ({error!r})",
-            )
+            self._want(False, "message", f"{{…}} of {', '.join(_FIELDS)}; braces of the text are doubled ({error})")
 
     @property
     def above(self) -> bool:
@@ -130,10 +135,8 @@ class Rule:
 
 
 def load_rules(name: str | Path) -> tuple[Rule, ...]:
-    """Return the rules in a file, or in `conf/` by name; ConfigError names what is wrong."""
-    path = Path(name)
-    if not path.exists() and path.name == str(name):
-        path = CONF / path
+    """Return the rules in a file, see `file_of`; ConfigError names what is wrong."""
+    path = file_of(name)
     tree = read_yaml(path)
     listed = tree.get("rules")
     if set(tree) != {"rules"} or not isinstance(listed, list) or len(listed) > RULES_MAX:
@@ -147,6 +150,62 @@ def load_rules(name: str | Path) -> tuple[Rule, ...]:
     if twice:
         raise ConfigError(f"{path}: rule name {twice[0]!r} is there twice; want each once")
     return rules
+
+
+def file_of(name: str | Path) -> Path:
+    """Return the file that a name means: one from the current folder on, before a shipped one. Raises ConfigError."""
+    path = Path(name)
+    if path.exists():
+        return path
+    shipped = CONF.resolve()  # in a clone the package's folder is a link to the one at the top
+    if path.name == str(name) and (shipped / path).exists():
+        return shipped / path
+    known = ", ".join(sorted(one.name for one in shipped.glob("rules*.yaml")))
+    raise ConfigError(f"there is no {path.absolute()}, and none of this name among the shipped: {known}")
+
+
+def described(name: str | Path) -> str:
+    """Return in a line which file a name means, how many rules it has, and how they differ from the shipped ones.
+
+    Raises ConfigError.
+    """
+    path, shipped = file_of(name).absolute(), CONF.resolve()
+    rules, which = load_rules(path), ""
+    if path.resolve().parent == shipped:
+        which = " (shipped)"
+    elif (shipped / name).exists():
+        which = " (of the current folder, before the shipped one of this name)"
+    count = f"{path}{which} has {len(rules)} rule{'' if len(rules) == 1 else 's'}"
+    if path.resolve() == shipped / SHIPPED:
+        return count
+    changes = differences(rules, load_rules(shipped / SHIPPED))
+    more = [f"{len(changes) - CHANGES_MAX} more"] if len(changes) > CHANGES_MAX else []
+    return f"{count}; unlike the shipped ones: {'; '.join(changes[:CHANGES_MAX] + more) or 'nothing'}"
+
+
+def differences(rules: Sequence[Rule], shipped: Sequence[Rule]) -> list[str]:
+    """Return in words how `rules` differ from those that are shipped: a clause a rule that is in both, then the rest.
+
+    >>> from dataclasses import replace
+    >>> old = Rule(name="hot", sensor="TS1", statistic="avg", comparison=">", enter=40, exit=38,
+    ...            severity="warning", message="hot")
+    >>> differences([replace(old, enter=35, exit=34)], [old, replace(old, name="hotter", enter=50)])
+    ['hot enter 40 → 35, exit 38 → 34', 'without hotter']
+    """
+    mine, theirs = ({rule.name: asdict(rule) for rule in some} for some in (rules, shipped))
+    clauses = []
+    for name in filter(theirs.__contains__, mine):
+        old, new = theirs[name], mine[name]
+        if changed := [f"{key} {_shown(old[key])} → {_shown(new[key])}" for key in old if old[key] != new[key]]:
+            clauses.append(f"{name} {', '.join(changed)}")
+    for word, some, others in (("new", mine, theirs), ("without", theirs, mine)):
+        if names := [name for name in some if name not in others]:
+            clauses.append(f"{word} {', '.join(names)}")
+    return clauses
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else f"{value!r}"
 
 
 def _rule(item: object, number: int) -> Rule:

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hydrodask.doctor import libraries, machine, reach
-from hydrodask.doctor.finding import Finding, failed, passed, warned
 from hydrodask.doctor.named import named
+from hydrodask.doctor.outcome import Outcome, failed, passed, warned
 from hydrodask.doctor.workers import workers
 from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings, load
 
 
-def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Finding]:
+def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Outcome]:
     """Give one finding after the other; without a configuration only those that need none.
 
     Never raises for what it checks. Blocks up to `reach.ANSWER_S` for each thing that does not
@@ -18,6 +18,7 @@ def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Finding]:
     """
     yield libraries.python()
     yield from libraries.libraries()
+    yield libraries.fetch()
     try:
         settings, origins = load(profile=profile, sets=sets)
     except ConfigError as error:
@@ -39,7 +40,7 @@ def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Finding]:
     yield from reach.topics(settings)  # `run` says that itself, once it has made those that are missing
 
 
-def places(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
+def places(settings: Settings, *, at_run: bool = False) -> Iterator[Outcome]:
     """Give a finding for each port and store of the settings, and the broker.
 
     `at_run` is for the run itself, which serves metrics already, needs its other ports now, makes missing topics, and
@@ -52,17 +53,17 @@ def places(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
     elif not at_run:
         yield reach.cluster(settings.cluster)
     yield from _open_doors(settings)
-    yield reach.lake(settings)
+    yield reach.lake(settings, at_run=at_run)
     yield reach.documents(settings)
     yield reach.broker(settings, at_run=at_run)
 
 
-def metrics_port(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
+def metrics_port(settings: Settings, *, at_run: bool = False) -> Iterator[Outcome]:
     """Give the findings of the port of metrics and probes, which a run opens first."""
     yield from machine.port("metrics port", "observe.metrics", settings.observe.metrics, at_run=at_run)
 
 
-def _open_doors(settings: Settings) -> Iterator[Finding]:
+def _open_doors(settings: Settings) -> Iterator[Outcome]:
     """Give a warning for each door of Dask's that the settings leave open."""
     if settings.cluster.insecure:
         text = "cluster.insecure is set: whoever reaches a port of Dask's runs code as this user"
@@ -72,7 +73,7 @@ def _open_doors(settings: Settings) -> Iterator[Finding]:
         yield warned("cluster", f"the key {file} can be read by other users", f"chmod 600 {file}")
 
 
-def go_on(findings: Iterable[Finding], say: Callable[[str], None]) -> None:
+def go_on(findings: Iterable[Outcome], say: Callable[[str], None]) -> None:
     """Return when nothing failed; raises the error of the first that did, and says what is only a warning."""
     for finding in findings:
         if finding.state == "fail":

@@ -5,7 +5,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-from hydrodask.doctor.finding import Finding, failed, passed, warned
+from hydrodask.doctor.outcome import Outcome, failed, passed, warned
+from hydrodask.ingest.selfcheck import unfit
 
 PYTHON_MIN = (3, 11)
 LOCK = Path(__file__).resolve().parents[2] / "requirements.lock"
@@ -15,7 +16,7 @@ NAMES_MAX = 5
 INSTALL = "run `make install`"
 
 
-def python() -> Finding:
+def python() -> Outcome:
     """Say whether this Python is new enough, and the one that the lock was made for."""
     have = sys.version_info[:2]
     text = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
@@ -26,7 +27,7 @@ def python() -> Finding:
     return passed("python", text)
 
 
-def libraries() -> list[Finding]:
+def libraries() -> list[Outcome]:
     """Say which libraries are missing or too old, and which are not the locked ones."""
     try:
         wanted = [text for text in requires("hydrodask") or [] if "extra ==" not in text]
@@ -41,6 +42,13 @@ def libraries() -> list[Finding]:
     if other:
         return [found, warned("lock", _some(other), f"{INSTALL} for the versions that were tested")]
     return [found, passed("lock", f"versions are the {len(locked)} locked ones")] if locked else [found]
+
+
+def fetch() -> Outcome:
+    """Say whether records are fetched through librdkafka's own interface, or one by one because that is another."""
+    if why := unfit():
+        return warned("fetch", f"{why}: records are fetched one by one, at several times the cost", INSTALL)
+    return passed("fetch", "librdkafka is as it is known: records are fetched in columns")
 
 
 def unmet(requirement: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hydrodask import clock
-from hydrodask.doctor.finding import Finding, failed, passed, warned
+from hydrodask.doctor.outcome import Outcome, failed, passed, warned
 from hydrodask.doors.hosts import is_loopback
 from hydrodask.services.ports import can_bind
 from hydrodask.settings import Settings
@@ -24,7 +24,7 @@ EARLIEST_US = clock.parse_iso("2026-01-01T00:00:00Z")
 """This code was written later: an earlier time is a clock that was never set."""
 
 
-def disk(settings: Settings) -> Finding:
+def disk(settings: Settings) -> Outcome:
     """Say how much space there is where `data_dir` is, or will be."""
     folder = existing(settings.data_dir)
     free_gib = shutil.disk_usage(folder).free / GIB
@@ -37,7 +37,7 @@ def disk(settings: Settings) -> Finding:
     return passed("disk", text)
 
 
-def rights(settings: Settings) -> list[Finding]:
+def rights(settings: Settings) -> list[Outcome]:
     """Say whether others on this machine may read what is ours. What we make is our user's only; what was there is not.
 
     Only the folder itself is looked at: nobody gets past one that is closed.
@@ -75,7 +75,7 @@ def open_to_others(path: Path) -> bool:
     return bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def clocks(settings: Settings) -> Finding:
+def clocks(settings: Settings) -> Outcome:
     """Say whether the system's clock was set, goes on, and agrees with the file system's."""
     before_s, now_us = clock.monotonic_s(), clock.now_us()
     clock.sleep_s(0.01)
@@ -102,7 +102,7 @@ def clocks(settings: Settings) -> Finding:
     return passed("clock", f"{clock.iso(now_us)}, file system {skew_s:+.1f} s")
 
 
-def port(check: str, key: str, address: str | None, *, at_run: bool = False) -> Iterator[Finding]:
+def port(check: str, key: str, address: str | None, *, at_run: bool = False) -> Iterator[Outcome]:
     """Say whether a server of ours could listen on `address`, host:port (port 0 is always free), and who reaches it.
 
     One that is taken is a fail for the run that needs it, and no more than a warning else: it may be a run that has it.

@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterator
 
 from hydrodask import clock
 from hydrodask.detect import Detector, load_rules
-from hydrodask.doctor.finding import Finding, failed, passed
+from hydrodask.detect.rules import described
+from hydrodask.doctor.outcome import Outcome, failed, passed
 from hydrodask.doors import login
 from hydrodask.errors import ConfigError
 from hydrodask.ingest.feed import check_feed
 from hydrodask.ingest.topics import all_topics
+from hydrodask.notify.senders import open_channels
 from hydrodask.settings import Settings
 from hydrodask.store.documents import file_of
 from hydrodask.store.keyring import Keyring
 
 
-def named(settings: Settings) -> Iterator[Finding]:
+def named(settings: Settings) -> Iterator[Outcome]:
     """Give a finding for each thing that the settings name; a fail has exit code 3. Reads a recording to its end."""
     for check, look in _LOOKS.items():
         try:
@@ -27,7 +29,7 @@ def _rules(settings: Settings) -> str:
     detect = settings.detect
     rules = load_rules(detect.rules)
     Detector(rules, baseline=detect.baseline, coverage_min=detect.coverage_min, window_s=settings.window.length)
-    return f"{detect.rules} loads; {len(rules)} rules"
+    return described(detect.rules)
 
 
 def _source(settings: Settings) -> str:
@@ -43,6 +45,11 @@ def _keys(settings: Settings) -> str:
     if keyring is None:
         return "files carry checksums against accidents; lake.key_file would seal them against people"
     return f"files are sealed by key {keyring.newest}; {len(keyring.names)} are known"
+
+
+def _messages(settings: Settings) -> str:
+    names = ", ".join(open_channels(settings.notify))
+    return f"people are told through {names}" if names else "nobody is told: notify.channels is empty"
 
 
 def _cluster(settings: Settings) -> str:
@@ -67,6 +74,7 @@ _LOOKS: dict[str, Callable[[Settings], str]] = {
     "source": _source,
     "topics": _topics,
     "keys": _keys,
+    "messages": _messages,
     "cluster": _cluster,
 }
 """Each check, and what says how it is or raises ConfigError; in the order in which to mend what they find."""

@@ -11,13 +11,13 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import unquote
 
-from hydrodask import kafka
-from hydrodask.doctor.finding import Finding, failed, passed, warned
+from hydrodask import clock, kafka
 from hydrodask.doctor.machine import existing
-from hydrodask.errors import ConfigError, FatalError, HydrodaskError, sentence
+from hydrodask.doctor.outcome import Outcome, failed, passed, warned
+from hydrodask.doors.trust import basic, trust
+from hydrodask.errors import ConfigError, FatalError, HydrodaskError, RetryableError, sentence
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.topics import all_topics, unread
-from hydrodask.services.ports import basic
 from hydrodask.settings import Settings
 from hydrodask.settings.hidden import with_password
 from hydrodask.settings.model import Cluster
@@ -27,19 +27,22 @@ from hydrodask.store.files import Files
 ANSWER_S = 10.0
 """How long a check waits for a broker at most."""
 
+LAKE_S = 60.0
+"""How long a run waits at its start for a lake whose server answers: HDFS's data nodes come after the name node."""
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 """What a disk says that is no mistake of whoever has named the folder."""
 
 
-def lake(settings: Settings) -> Finding:
-    """Say whether the lake can be written, and gives a name only once: so files commit."""
-    url, name = settings.lake_url, f".doctor-{uuid.uuid4().hex}"
+def lake(settings: Settings, *, at_run: bool = False) -> Outcome:
+    """Say whether the lake can be written, and gives a name only once: so files commit.
+
+    At a run's start a server that answers and refuses is waited for: it may have started a moment ago, as well.
+    """
+    url = settings.lake_url
     try:
         with without_traces(settings):
-            files = Files(url)
-            first, second = files.put_if_absent(name, b"1"), files.put_if_absent(name, b"2")
-            kept = files.read(name)
-            files.remove(name)
+            first, second, kept = _put_twice(Files(url), LAKE_S if at_run else 0)
     except (HydrodaskError, OSError, ImportError) as error:
         return failed(
             "lake", str(error), "make it writable, or set lake.url", _code(error, local="://" not in url.plain())
@@ -50,7 +53,24 @@ def lake(settings: Settings) -> Finding:
     return passed("lake", f"{url} can be written")
 
 
-def documents(settings: Settings) -> Finding:
+def _put_twice(files: Files, patience_s: float) -> tuple[bool, bool, bytes]:
+    """Try to give one name to two files; return what came of it, and what is in the file."""
+    end_s = clock.monotonic_s() + patience_s
+    while True:
+        name = f".doctor-{uuid.uuid4().hex}"
+        try:
+            found = files.put_if_absent(name, b"1"), files.put_if_absent(name, b"2"), files.read(name)
+            files.remove(name)
+        except RetryableError as error:
+            if files.local is not None or clock.monotonic_s() > end_s:
+                raise
+            files.exists()  # raises where nobody answers
+            clock.sleep_s(error.backoff_s)
+        else:
+            return found
+
+
+def documents(settings: Settings) -> Outcome:
     """Say whether the document store answers, and a file of documents can be written."""
     file = file_of(settings)
     try:
@@ -67,7 +87,7 @@ def documents(settings: Settings) -> Finding:
     return passed("documents", f"{settings.documents_url} answers; runs known: {len(runs)}")
 
 
-def broker(settings: Settings, *, at_run: bool = False) -> Finding:
+def broker(settings: Settings, *, at_run: bool = False) -> Outcome:
     """Say whether the broker answers, and has the platform's topics, which `run` makes."""
     if settings.kafka.embedded:
         return passed("broker", "embedded: starts with run")
@@ -86,7 +106,7 @@ def broker(settings: Settings, *, at_run: bool = False) -> Finding:
     return passed("broker", f"{where} answers, and has all {len(all_topics(settings))} topics")
 
 
-def cluster(settings: Cluster) -> Finding:
+def cluster(settings: Cluster) -> Outcome:
     """Say whether a Dask scheduler of others answers, and takes our login."""
     from hydrodask.doors import remote  # noqa: PLC0415  # slow, and few have such a cluster
 
@@ -98,7 +118,7 @@ def cluster(settings: Cluster) -> Finding:
     return passed("cluster", text) if workers else warned("cluster", text, "start some: dask worker ADDRESS")
 
 
-def mlflow(settings: Settings) -> Finding:
+def mlflow(settings: Settings) -> Outcome:
     """Say whether the server of models answers a worker."""
     uri = with_password(settings.mlflow_uri, settings.learn.password_file, "learn.password_file")
     if not uri.plain().startswith("http"):
@@ -108,13 +128,14 @@ def mlflow(settings: Settings) -> Finding:
     headers = basic(*login) if login[1] else {}
     request = urllib.request.Request(f"{uri.bare().rstrip('/')}/health", headers=headers)  # noqa: S310 - checked above
     try:
-        urllib.request.urlopen(request, timeout=ANSWER_S).close()  # noqa: S310
+        believed = trust(settings.learn.ca_file, "learn.ca_file")
+        urllib.request.urlopen(request, timeout=ANSWER_S, context=believed).close()  # noqa: S310
     except (OSError, HTTPException) as error:
         return failed("MLflow", f"{uri}: {sentence(error)}", "start it, or set learn.mlflow; cycles are not scored", 4)
     return passed("MLflow", f"{uri} answers")
 
 
-def topics(settings: Settings) -> list[Finding]:
+def topics(settings: Settings) -> list[Outcome]:
     """Say which topics would lose records, and which nobody reads; nothing without a broker: `broker` has said so."""
     if settings.kafka.embedded:
         return []

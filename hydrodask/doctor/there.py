@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hydrodask.detect import Rule, load_rules
-from hydrodask.doctor import reach
-from hydrodask.doctor.finding import Finding
+from hydrodask.doctor import libraries, reach
+from hydrodask.doctor.outcome import Outcome
 from hydrodask.errors import HydrodaskError, kind_and_sentence
 from hydrodask.release import release
 from hydrodask.settings import Settings, Url
@@ -82,7 +82,8 @@ def digest(path: Path, nonce: bytes) -> str:
         return f"can't be read there: {error.strerror}"
 
 
-async def reaches(settings: Settings) -> list[Finding]:
-    """Return whether broker, documents, lake and MLflow answer from here."""
+async def reaches(settings: Settings) -> list[Outcome]:
+    """Return how records are fetched here, and whether broker, documents, lake and MLflow answer from here."""
     asked = [reach.broker, reach.documents, reach.lake, reach.mlflow]
-    return list(await asyncio.gather(*(asyncio.to_thread(one, settings) for one in asked)))
+    answers = await asyncio.gather(*(asyncio.to_thread(one, settings) for one in asked))
+    return [libraries.fetch(), *answers]

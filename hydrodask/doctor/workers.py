@@ -16,7 +16,7 @@ from typing import Any
 
 from hydrodask.detect import load_rules
 from hydrodask.doctor import reach, there
-from hydrodask.doctor.finding import Finding, failed, passed, warned
+from hydrodask.doctor.outcome import Outcome, failed, passed, warned
 from hydrodask.doors import remote
 from hydrodask.errors import HydrodaskError, UnreachableError, kind_and_sentence
 from hydrodask.release import release
@@ -31,7 +31,7 @@ NAMED_MAX = 3
 """Workers that a finding names; it counts the rest."""
 
 _ALIKE = ("dask", "distributed")
-_PRELOADS = {"worker": "hydrodask.stream.preload", "scheduler": "hydrodask.observe.preload"}
+_PRELOADS = {"worker": "hydrodask.worker.preload", "scheduler": "hydrodask.observe.preload"}
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class Seen:
         return dict(self.identity.get("workers", {}))
 
 
-def workers(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
+def workers(settings: Settings, *, at_run: bool = False) -> Iterator[Outcome]:
     """Give a finding for each thing that a run needs of a cluster of others; to a run only what ends or harms it.
 
     Leaves nothing behind. Blocks up to ANSWER_S for each of a few questions that nobody answers.
@@ -71,7 +71,7 @@ def workers(settings: Settings, *, at_run: bool = False) -> Iterator[Finding]:
         return
     yield from _memory(seen)
     yield _preloads(seen)
-    if not at_run and _PRELOADS["scheduler"] not in (seen.scheduler or ()):
+    if _PRELOADS["scheduler"] not in (seen.scheduler or ()):
         advice = f"start it with --preload {_PRELOADS['scheduler']}"
         yield warned("page", "the scheduler has no /hydro, and its web pages are not guarded", advice)
     yield _shared(seen)
@@ -98,8 +98,8 @@ async def _look(settings: Settings, *, at_run: bool) -> Seen:
             seen.strange = await _unseen(asking, settings, there_are[0])
             if not at_run:
                 seen.reached = await asking.all(there.reaches, settings)
-                with contextlib.suppress(ImportError, AttributeError):  # it needs no hydrodask, but for its page
-                    seen.scheduler = await asking.wait(client.run_on_scheduler(there.scheduler))
+            with contextlib.suppress(ImportError, AttributeError):  # it needs no hydrodask, but for its page
+                seen.scheduler = await asking.wait(client.run_on_scheduler(there.scheduler))
         return seen
 
 
@@ -183,6 +183,7 @@ def _files(settings: Settings) -> dict[str, Path]:
         "kafka.ca_file": settings.kafka.ca_file,
         "documents.password_file": settings.documents.password_file,
         "learn.password_file": settings.learn.password_file,
+        "learn.ca_file": settings.learn.ca_file,
         "lake.key_file": settings.lake.key_file,
     }
     return {key: path for key, path in known.items() if path is not None}
@@ -206,7 +207,7 @@ def _strangers(seen: Seen) -> list[str]:
     return said
 
 
-def _alike(seen: Seen) -> Finding:
+def _alike(seen: Seen) -> Outcome:
     strangers = _strangers(seen)
     if strangers:
         advice = "install there what is installed here, start it again, then this run"
@@ -214,7 +215,7 @@ def _alike(seen: Seen) -> Finding:
     return passed("workers", "all have this hydrodask, Dask and Python")
 
 
-def _memory(seen: Seen) -> Iterator[Finding]:
+def _memory(seen: Seen) -> Iterator[Outcome]:
     """Say how much memory there is, and who is paused, or will be."""
     limits = sorted({int(one["memory_limit"] or 0) for one in seen.workers.values()})
     text = f"limits are {' and '.join(f'{limit / 2**20:,.0f} MiB' if limit else 'none' for limit in limits)}"
@@ -238,7 +239,7 @@ def _memory(seen: Seen) -> Iterator[Finding]:
     yield passed("memory", f"{text}; none is paused, or will be")
 
 
-def _preloads(seen: Seen) -> Finding:
+def _preloads(seen: Seen) -> Outcome:
     wanted = _PRELOADS["worker"]
     known = {worker: one["preloads"] for worker, one in seen.states.items() if isinstance(one, dict)}
     without = [worker for worker, preloads in known.items() if wanted not in preloads]
@@ -248,7 +249,7 @@ def _preloads(seen: Seen) -> Finding:
     return passed("preloads", f"workers have {wanted}")
 
 
-def _shared(seen: Seen) -> Finding:
+def _shared(seen: Seen) -> Outcome:
     if seen.strange:
         advice = (
             "workers need the driver's own, under the same names: a lake on HDFS or a shared volume, and mounted files"
@@ -257,7 +258,7 @@ def _shared(seen: Seen) -> Finding:
     return passed("shared", "lake, snapshots, rules and password files are the driver's")
 
 
-def _reached(seen: Seen) -> Iterator[Finding]:
+def _reached(seen: Seen) -> Iterator[Outcome]:
     """Say what workers reach: one finding for each server, the first that is wrong with who has said so."""
     for worker, found in seen.reached.items():
         if isinstance(found, Exception):

@@ -4,18 +4,22 @@ Driver, scheduler, nannies and workers speak TLS and show each other a certifica
 scheduler's web server is guarded, and is not there without a dashboard; workers have none.
 """
 
+import logging
+import signal
 from collections.abc import Sequence
 from typing import Any
 
 import dask
 import distributed
-from distributed import Nanny, SpecCluster
+from distributed import Nanny, SpecCluster, nanny
+from distributed.process import AsyncProcess
 from distributed.security import Security
 
-from hydrodask.doors.certificates import keys_of_a_run
 from hydrodask.doors.guard import Guard
 from hydrodask.doors.hosts import Hosts
 from hydrodask.doors.knocks import say_little
+from hydrodask.errors import ConfigError
+from hydrodask.extras import lacking
 from hydrodask.settings.model import Cluster
 
 HOST = "127.0.0.1"
@@ -29,6 +33,7 @@ class Scheduler(distributed.Scheduler):  # type: ignore[misc]  # Dask has no typ
     def __init__(self, *, names: Sequence[str] = (), **options: Any) -> None:
         self._names = names
         say_little()  # of the nannies' ports, too: they are in this process
+        logging.getLogger("distributed.nanny").addFilter(explained)
         super().__init__(**options)
 
     def start_http_server(
@@ -43,6 +48,14 @@ class Scheduler(distributed.Scheduler):  # type: ignore[misc]  # Dask has no typ
         dask.config.set({ORIGINS: hosts.origins(self.http_server.port)})
 
 
+def explained(record: logging.LogRecord) -> bool:
+    """Let a record through, one that sounds like damage with what it means: a slow machine has slow ends."""
+    text = record.getMessage()
+    if text.startswith("Worker process still alive after"):
+        record.msg, record.args = f"{text} it; nothing is lost: what it has not committed is read again", ()
+    return True
+
+
 class Worker(distributed.Worker):  # type: ignore[misc]
     """A worker without a web server."""
 
@@ -52,6 +65,20 @@ class Worker(distributed.Worker):  # type: ignore[misc]
 
     def start_http_server(self, *_arguments: Any, **_options: Any) -> None:
         """Do not listen: what there is to see of workers, the scheduler's pages have."""
+
+
+class Unheard(AsyncProcess):  # type: ignore[misc]
+    """A process that never hears Ctrl-C, which a terminal sends to all: not even while its Python starts."""
+
+    def _start_threads(self) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            super()._start_threads()  # the thread that starts the process, which inherits what it blocks
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+nanny.AsyncProcess = Unheard  # Dask asks nobody which it is to take
 
 
 def guard(scheduler: distributed.Scheduler, hosts: Hosts | None) -> None:
@@ -70,7 +97,11 @@ def local_cluster(
     asynchronous: bool = False,
     silence_logs: int,
 ) -> SpecCluster:
-    """Return a cluster on loopback: started, or with `asynchronous` to be awaited. Raises what Dask raises."""
+    """Return a cluster on loopback: started, or with `asynchronous` to be awaited. Raises what Dask raises.
+
+    There is no dashboard where its extra is not installed.
+    """
+    dashboard = None if lacking("bokeh") else dashboard
     login = Security() if settings.insecure else run_login()
     shared: dict[str, Any] = {
         "host": HOST,
@@ -99,7 +130,11 @@ def local_cluster(
 
 
 def run_login() -> Security:
-    """Return a login that only processes of this run have: keys in memory, made now."""
+    """Return a login that only processes of this run have: keys in memory, made now. Raises ConfigError."""
+    if missing := lacking("cryptography"):  # workers and scheduler do without it, and so does their image
+        raise ConfigError(f"{missing}; the image hydrodask-stream starts no cluster: take hydrodask")
+    from hydrodask.doors.certificates import keys_of_a_run  # noqa: PLC0415
+
     keys = keys_of_a_run()
     mine: dict[str, str] = {}
     for role in ("client", "scheduler", "worker"):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hydrodask.doors.daskclusters import named
 from hydrodask.doors.hosts import is_loopback
+from hydrodask.doors.trust import trust
 from hydrodask.errors import ConfigError, HydrodaskError, UnreachableError, sentence
 from hydrodask.settings.model import Cluster
 
@@ -169,10 +170,7 @@ def _checked(files: Files) -> Files:
             raise ConfigError(
                 f"cluster.{key} has value {str(file)!r}, which can't be read: {error.strerror}"
             ) from error
-    try:
-        context = ssl.create_default_context(cafile=str(files["ca_file"]))
-    except ssl.SSLError as error:
-        raise ConfigError(f"cluster.ca_file has value {str(files['ca_file'])!r}, which has no certificate") from error
+    context = trust(files["ca_file"], "cluster.ca_file")
     try:
         # Dask would ask on the terminal for the password of a key.
         context.load_cert_chain(files["cert_file"], files["key_file"], password=_no_password)

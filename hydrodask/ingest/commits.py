@@ -9,24 +9,27 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hydrodask.background import in_background
-from hydrodask.errors import RetryableError
+from hydrodask.errors import RetryableError, StartOverError
 from hydrodask.ingest import mark
+from hydrodask.ingest.discover import partitions_of
 from hydrodask.ingest.mark import Mark
 from hydrodask.kafka import (
     OFFSET_INVALID,
     Consumer,
+    KafkaError,
     KafkaException,
     TopicPartition,
     consumer,
     raise_from,
     translate,
 )
+from hydrodask.logs import spot
+from hydrodask.records import PartitionId
 from hydrodask.settings.model import Kafka
 
 log = logging.getLogger(__name__)
 
-Source = tuple[str, int]
-Settle = Callable[[list[TopicPartition], Sequence[Consumer]], None]
+Settle = Callable[[Sequence[TopicPartition], Sequence[Consumer]], None]
 
 UNDECIDED_S_MAX = 5.0
 """How long a committed offset may stay undecided before it is settled, s."""
@@ -52,13 +55,15 @@ class Commits:
         self._kafka = kafka
         self.shown: Consumer = connect(kafka)
         self.marks: Consumer = connect(kafka.model_copy(update={"group": marks_group(kafka.group)}))
+        self._newest: TopicPartition | None = None
+        """One of the offsets of the newest commit, until that was seen decided."""
 
     @property
     def groups(self) -> tuple[Consumer, Consumer]:
         """The clients of both groups."""
         return self.shown, self.marks
 
-    def of(self, source: Source, settle: Settle) -> tuple[Commit | None, Commit | None]:
+    def of(self, source: PartitionId, settle: Settle) -> tuple[Commit | None, Commit | None]:
         """Return our own commit, and the one that GROUP shows; None where there is none.
 
         An offset that stays undecided is settled once, by `settle`. Raises UnreachableError, or RetryableError while
@@ -67,15 +72,53 @@ class Commits:
         try:
             return self._both(source, min(UNDECIDED_S_MAX, self._kafka.timeout))
         except RetryableError as error:
-            log.warning("%s; settling it", error)
+            log.warning("%s; settling it", error, extra=spot(source))
             settle([TopicPartition(*source, 0)], self.groups)
         return self._both(source, self._kafka.timeout)
+
+    def undecided(self, topics: Sequence[str]) -> list[TopicPartition]:
+        """Return the partitions of these topics of which either group has an offset that stays undecided.
+
+        What is being decided is waited for, up to UNDECIDED_S_MAX. Raises UnreachableError.
+        """
+        limit_s = min(UNDECIDED_S_MAX, self._kafka.timeout)
+        asked = [TopicPartition(*source) for source in partitions_of(self.shown, self._kafka, topics)]
+        for client in self.groups if asked else ():
+            try:
+                client.committed(asked, limit_s)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.UNSTABLE_OFFSET_COMMIT:
+                    raise_from(error, "read what was committed")
+                return asked
+        return []
+
+    def note(self, offsets: Sequence[TopicPartition]) -> None:
+        """Take note of what a transaction has committed, as its answer says. An embedded broker goes with its run."""
+        if offsets and not self._kafka.embedded:
+            self._newest = offsets[0]
+
+    def prove(self) -> None:
+        """Make sure that the newest commit is decided, once. Raises StartOverError if it is not, or was aborted.
+
+        A broker that goes away may call a commit done that it has told no partition of, see `protocol.settling`.
+        """
+        if self._newest is None:
+            return
+        topic, place, offset = self._newest.topic, self._newest.partition, self._newest.offset
+        limit_s = min(UNDECIDED_S_MAX, self._kafka.timeout)
+        try:
+            _shown, marked = [client.committed([TopicPartition(topic, place)], limit_s)[0] for client in self.groups]
+        except KafkaException as error:
+            raise StartOverError(f"the commit of {topic}-{place} at {offset} stays undecided") from error
+        if marked.error is not None or marked.offset != offset:
+            raise StartOverError(f"the commit of {topic}-{place} at {offset} was undone: it is {marked.offset}")
+        self._newest = None
 
     def close(self) -> None:
         """Let go of the connections. Does not wait."""
         in_background(self.shown.close, self.marks.close)
 
-    def _both(self, source: Source, limit_s: float) -> tuple[Commit | None, Commit | None]:
+    def _both(self, source: PartitionId, limit_s: float) -> tuple[Commit | None, Commit | None]:
         shown = self._one(self.shown, self._kafka.group, source, limit_s)
         marked = self._one(self.marks, marks_group(self._kafka.group), source, limit_s)
         if shown is not None and shown.mark is not None and shown.mark.log is None:
@@ -85,7 +128,7 @@ class Commits:
                 return found, shown
         return None, shown
 
-    def _one(self, client: Consumer, group: str, source: Source, limit_s: float) -> Commit | None:
+    def _one(self, client: Consumer, group: str, source: PartitionId, limit_s: float) -> Commit | None:
         what = f"read what group {group!r} has committed for {source[0]}-{source[1]}"
         try:
             found = client.committed([TopicPartition(*source)], limit_s)[0]

@@ -3,9 +3,18 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from hydrodask.kafka import Consumer, KafkaException, TopicPartition, consumer, raise_from
+from hydrodask.records import PartitionId
 from hydrodask.settings.model import Kafka
 
-Source = tuple[str, int]
+
+def partitions_of(client: Consumer, kafka: Kafka, topics: Iterable[str]) -> list[PartitionId]:
+    """Return every partition of those of these topics that there are. Raises UnreachableError."""
+    try:
+        known = client.list_topics(timeout=kafka.timeout).topics
+    except KafkaException as error:
+        raise_from(error, f"list the topics of {kafka.bootstrap}")
+    there = (name for name in topics if name in known and known[name].error is None)
+    return [(name, partition) for name in there for partition in known[name].partitions]
 
 
 class Discovery:
@@ -25,7 +34,7 @@ class Discovery:
         """Every topic that the broker had when it was asked last."""
         self._client: Consumer = connect(kafka, **{"queued.min.messages": 1})
 
-    def sources(self) -> dict[Source, str]:
+    def sources(self) -> dict[PartitionId, str]:
         """Return every partition of the flows' topics. Raises UnreachableError."""
         try:
             topics = self._client.list_topics(timeout=self._kafka.timeout).topics
@@ -39,7 +48,7 @@ class Discovery:
             for partition in topics[name].partitions
         }
 
-    def ends(self, sources: Iterable[Source]) -> dict[Source, int]:
+    def ends(self, sources: Iterable[PartitionId]) -> dict[PartitionId, int]:
         """Return the end of each log: the offset that the broker gives the next record."""
         ends = {}
         for topic, partition in sources:

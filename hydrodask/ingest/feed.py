@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hydrodask.clock import US_PER_S, iso, parse_iso
-from hydrodask.errors import ConfigError
+from hydrodask.errors import ConfigError, meant
 from hydrodask.ingest.chunk import Chunk
 from hydrodask.ingest.recording import Recording
 from hydrodask.ingest.simulator import FaultPlan, Fleet
@@ -19,6 +19,9 @@ RECORDING_START = "2026-01-01T00:00:00Z"
 
 BACKLOG_US = 24 * 3600 * US_PER_S
 """How far back a faster simulation begins: it can't run ahead of the system clock."""
+
+ABSENT_SHOWN = 3
+"""Rigs that faults name and nobody simulates, as far as they are named."""
 
 
 class Feed(Protocol):
@@ -91,7 +94,20 @@ def open_simulator(settings: Settings, now_us: int) -> Feed:
         faults=plan,
         default_rig=settings.rig.default_id,
     )
+    if plan is not None:
+        _check_rigs(source.faults, plan, fleet.names)
     return Simulated(fleet, start_us)
+
+
+def _check_rigs(name: str | None, plan: FaultPlan, there: Sequence[str]) -> None:
+    """Raise ConfigError when faults are of rigs that are not simulated: nothing would come of them."""
+    if absent := sorted(plan.rigs.difference(there)):
+        more = [f"{len(absent) - ABSENT_SHOWN} more"] if len(absent) > ABSENT_SHOWN else []
+        rigs = f"is {there[0]}" if len(there) == 1 else f"are {there[0]} to {there[-1]}"
+        raise ConfigError(
+            f"source.faults has value {name!r}, which is of {', '.join([*absent[:ABSENT_SHOWN], *more])}; with "
+            f"source.rigs {len(there)} there {rigs}"
+        )
 
 
 def open_recording(
@@ -124,8 +140,10 @@ def find_conf(key: str, name: str) -> Path:
     for path in (Path(name), CONF / name):
         if path.is_file():
             return path
-    known = ", ".join(sorted(p.name for p in CONF.glob("*.yaml")))
-    raise ConfigError(f"{key} has value {name!r}: no such file; in conf/ there are {known}")
+    known = sorted(path.name for path in CONF.glob("faults-*.yaml"))
+    raise ConfigError(
+        f"{key} has value {name!r}: no such file{meant(name, known)}; in conf/ there are {', '.join(known)}"
+    )
 
 
 def _start_us(text: str | None, default_us: int, now_us: int) -> int:

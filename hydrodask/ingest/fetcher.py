@@ -21,10 +21,7 @@ from hydrodask.blobs import Blobs
 from hydrodask.errors import ConfigError, RetryableError
 from hydrodask.ingest import gather
 from hydrodask.kafka import Signatures, librdkafka
-from hydrodask.records import Int64, Messages
-
-Source = tuple[str, int]
-"""A topic and one of its partitions."""
+from hydrodask.records import Int64, Messages, PartitionId
 
 _CONSUMER = 1
 """RD_KAFKA_CONSUMER."""
@@ -38,7 +35,7 @@ _LEVELS = {3: logging.ERROR, 4: logging.WARNING, 5: logging.INFO, 6: logging.INF
 _Pointer, _Int, _Long, _Text = ctypes.c_void_p, ctypes.c_int, ctypes.c_int64, ctypes.c_char_p
 _OnLog = ctypes.CFUNCTYPE(None, _Pointer, _Int, _Text, _Text)
 _OnError = ctypes.CFUNCTYPE(None, _Pointer, _Int, _Text, _Pointer)
-_SIGNATURES: Signatures = {
+SIGNATURES: Signatures = {
     "rd_kafka_conf_new": (_Pointer, []),
     "rd_kafka_conf_set": (_Int, [_Pointer, _Text, _Text, _Text, ctypes.c_size_t]),
     "rd_kafka_conf_set_log_cb": (None, [_Pointer, _OnLog]),
@@ -72,7 +69,7 @@ _SIGNATURES: Signatures = {
 class Event:
     """What a partition says besides records: the end was reached (`offset`), or `code` and `text` of an error."""
 
-    source: Source
+    source: PartitionId
     code: int
     offset: int
     text: str
@@ -86,7 +83,7 @@ class Fetcher:
     """
 
     def __init__(self, settings: Mapping[str, str], on_error: Callable[[int, str], None], log: logging.Logger) -> None:
-        self._library = library = librdkafka(_SIGNATURES)
+        self._library = library = librdkafka(SIGNATURES)
         on_log = _OnLog(lambda _client, level, _what, text: _log(log, level, text))
         heed = _OnError(lambda _client, code, text, _: on_error(code, text.decode(errors="replace")))
         reason = ctypes.create_string_buffer(512)
@@ -117,11 +114,11 @@ class Fetcher:
             for at in (library.rd_kafka_message_timestamp, ctypes.pointer(self._kind), library.rd_kafka_message_destroy)
         )
 
-    def assign(self, source: Source, offset: int) -> None:
+    def assign(self, source: PartitionId, offset: int) -> None:
         """Read `source`, which is not read yet, from `offset` on. Raises RetryableError."""
         self._change(self._library.rd_kafka_incremental_assign, source, offset)
 
-    def unassign(self, source: Source) -> None:
+    def unassign(self, source: PartitionId) -> None:
         """Stop reading `source`; records of it that were fetched already are dropped. Raises RetryableError."""
         self._change(self._library.rd_kafka_incremental_unassign, source, 0)
 
@@ -150,7 +147,7 @@ class Fetcher:
         ]
         return self._runs(pointers, slots, errors, sums, sources), events
 
-    def end(self, source: Source) -> int:
+    def end(self, source: PartitionId) -> int:
         """Return the end of the log as of the last fetch, or -1; asks no broker."""
         low, high = _Long(), _Long(-1)
         topic, partition = source
@@ -165,7 +162,7 @@ class Fetcher:
             self._client = None
             self._end()
 
-    def _change(self, call: Callable[[int, int], int | None], source: Source, offset: int) -> None:
+    def _change(self, call: Callable[[int, int], int | None], source: PartitionId, offset: int) -> None:
         topic, partition = source[0].encode(), source[1]
         library = self._library
         partitions = library.rd_kafka_topic_partition_list_new(1)
@@ -178,7 +175,7 @@ class Fetcher:
             library.rd_kafka_error_destroy(error)
             raise RetryableError(f"could not change what is read of {source[0]}-{partition} (to {offset}): {text}")
 
-    def _source(self, topic: int, partition: int) -> Source:
+    def _source(self, topic: int, partition: int) -> PartitionId:
         return (self._library.rd_kafka_topic_name(topic).decode() if topic else "", partition)
 
     def _said(self, message: int) -> tuple[int, str]:
@@ -186,7 +183,9 @@ class Fetcher:
         offset = ctypes.c_int64.from_address(message + 8 * gather.OFFSET).value
         return offset, (self._library.rd_kafka_message_errstr(message) or b"").decode(errors="replace")
 
-    def _runs(self, pointers: Int64, slots: Int64, errors: Int64, sums: Int64, sources: list[Source]) -> list[Messages]:
+    def _runs(
+        self, pointers: Int64, slots: Int64, errors: Int64, sums: Int64, sources: list[PartitionId]
+    ) -> list[Messages]:
         """Copy the records out, let go of librdkafka's, and cut the columns into runs."""
         count, value_bytes, key_bytes = sums.sum(axis=0).tolist()
         offsets, stamps = np.empty(count, np.int64), np.empty(count, np.int64)

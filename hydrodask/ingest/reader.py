@@ -2,7 +2,7 @@
 
 Offsets that leave this module are ours: the broker's plus the `base` of the log that a source is read from. A topic
 that is made anew counts from 0 again, and so does an embedded broker; the base keeps offsets growing, see
-`stream.incarnation`.
+`protocol.incarnation`.
 """
 
 import logging
@@ -14,7 +14,9 @@ import numpy as np
 from hydrodask.background import in_background
 from hydrodask.errors import HydrodaskError
 from hydrodask.ingest.commits import Commits
-from hydrodask.ingest.fetcher import Event, Fetcher, Source
+from hydrodask.ingest.fetcher import Event, Fetcher
+from hydrodask.ingest.plain import PlainFetcher
+from hydrodask.ingest.selfcheck import unfit
 from hydrodask.kafka import (
     Consumer,
     KafkaError,
@@ -26,10 +28,9 @@ from hydrodask.kafka import (
     remember,
     translate,
 )
-from hydrodask.records import Messages
+from hydrodask.logs import spot
+from hydrodask.records import Messages, PartitionId
 from hydrodask.settings.model import Kafka
-
-__all__ = ["Reader", "Source"]
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,14 @@ _REFUSED = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
 _NO_HOLE = (KafkaError._PARTITION_EOF, KafkaError._TRANSPORT, *_REFUSED)
 
 
-def fetcher(kafka: Kafka) -> Fetcher:
-    """Return what fetches the records of a reader."""
+AnyFetcher = Fetcher | PlainFetcher
+
+
+def fetcher(kafka: Kafka) -> AnyFetcher:
+    """Return what fetches the records of a reader: in columns, or one by one where librdkafka is not as it is known."""
+    if why := unfit():
+        log.warning("%s: records are fetched one by one, which costs more than all that follows", why)
+        return PlainFetcher(consumer(kafka))
     return Fetcher(fetch_settings(kafka), remember, logging.getLogger("hydrodask.kafka"))
 
 
@@ -69,11 +76,11 @@ class Reader:
         kafka: Kafka,
         *,
         connect: Callable[..., Consumer] = consumer,
-        fetch: Callable[[Kafka], Fetcher] = fetcher,
+        fetch: Callable[[Kafka], AnyFetcher] = fetcher,
     ) -> None:
         self.commits = Commits(kafka, connect=connect)
         self.consumer: Consumer = self.commits.shown
-        self._readings: dict[Source, Reading] = {}
+        self._readings: dict[PartitionId, Reading] = {}
         self._trouble: HydrodaskError | None = None
         self._fetch = fetch
         try:
@@ -83,14 +90,14 @@ class Reader:
             raise
         self._kafka = kafka
 
-    def bounds(self, source: Source) -> tuple[int, int]:
+    def bounds(self, source: PartitionId) -> tuple[int, int]:
         """Return the first offset that the log still has, and its end, as the broker counts."""
         try:
             return self._watermarks(source)
         except KafkaException as error:
             raise_from(error, f"read the bounds of {source[0]}-{source[1]}")
 
-    def assign(self, source: Source, offset: int, base: int = 0) -> None:
+    def assign(self, source: PartitionId, offset: int, base: int = 0) -> None:
         """Read `source` from `offset` on, the broker's plus `base`. Raises RetryableError: then `reads` says no."""
         before = self._readings.get(source)
         self.unassign(source)
@@ -107,14 +114,14 @@ class Reader:
         in_background(old.close)
         self._readings.clear()
 
-    def unassign(self, source: Source) -> None:
+    def unassign(self, source: PartitionId) -> None:
         """Stop reading `source`. Raises RetryableError, and then nothing of it is returned any more all the same."""
         if source in self._readings:
             self._readings[source].leaving = True
             self._fetcher.unassign(source)
             del self._readings[source]
 
-    def reads(self, source: Source) -> bool:
+    def reads(self, source: PartitionId) -> bool:
         """Say whether `source` is read; if it should be, and is not, it has to be assigned anew."""
         reading = self._readings.get(source)
         return reading is not None and not reading.leaving and not reading.adrift
@@ -141,7 +148,7 @@ class Reader:
             run.offsets += self._readings[run.topic, run.partition].base
             self._reach((run.topic, run.partition), int(run.offsets[-1]) + 1)
         for event in events:
-            self._heed(event)
+            self._handle(event)
         return runs
 
     def check(self) -> None:
@@ -153,12 +160,12 @@ class Reader:
         if trouble is not None:
             raise trouble
 
-    def position(self, source: Source) -> int:
+    def position(self, source: PartitionId) -> int:
         """Return up to where the log of `source` has been read, 0 when it is not."""
         reading = self._held(source)
         return reading.position if reading else 0
 
-    def end(self, source: Source) -> int:
+    def end(self, source: PartitionId) -> int:
         """Return the end of the log of `source` as of the last fetch; asks no broker."""
         reading = self._held(source)
         if reading is None:
@@ -173,7 +180,7 @@ class Reader:
         in_background(self._fetcher.close)
         self.commits.close()
 
-    def _watermarks(self, source: Source) -> tuple[int, int]:
+    def _watermarks(self, source: PartitionId) -> tuple[int, int]:
         """Return the broker's bounds of `source`, which may be newer than what the client knows of its topic.
 
         A client looks for partitions that were added every five minutes only.
@@ -187,29 +194,29 @@ class Reader:
         self.consumer.list_topics(source[0], self._kafka.timeout)
         return self.consumer.get_watermark_offsets(partition, self._kafka.timeout)
 
-    def _held(self, source: Source) -> Reading | None:
+    def _held(self, source: PartitionId) -> Reading | None:
         reading = self._readings.get(source)
         return None if reading is None or reading.leaving else reading
 
-    def _reach(self, source: Source, position: int) -> None:
+    def _reach(self, source: PartitionId, position: int) -> None:
         reading = self._readings[source]
         if not reading.adrift:  # or it would move over what is to be read again
             reading.position, reading.trouble = max(reading.position, position), None
 
-    def _heed(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         """Take note of an end, of a lost position, or of what can't be read; what is not read any more has no say."""
         source = event.source
         reading = self._held(source)
         if event.code == KafkaError._TRANSPORT:
-            log.warning("reading %s-%s: %s", *source, event.text)
+            log.warning("reading %s-%s: %s", *source, event.text, extra=spot(source, code=event.code))
         elif reading is None and source[0]:
-            log.debug("what %s-%s says comes too late: %s", *source, event.text)
+            log.debug("what %s-%s says comes too late: %s", *source, event.text, extra=spot(source))
         elif event.code == KafkaError._PARTITION_EOF and reading is not None:
             self._reach(source, event.offset + reading.base)
         else:
-            self._mind(event, reading)
+            self._fail(event, reading)
 
-    def _mind(self, event: Event, reading: Reading | None) -> None:
+    def _fail(self, event: Event, reading: Reading | None) -> None:
         """Take note that something, or everything if it has no name, could not be read."""
         if reading is not None:
             reading.adrift = True

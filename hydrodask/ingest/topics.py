@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from hydrodask import clock, kafka
 from hydrodask.channels import SENSORS
 from hydrodask.errors import ConfigError, FatalError, RetryableError, UnreachableError
+from hydrodask.flow import named
 from hydrodask.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,16 +59,30 @@ class TopicInfo:
 
 
 def all_topics(settings: Settings) -> list[TopicSpec]:
-    """Return the 17 sensor topics, labels, analytics, cycles and dead letters.
+    """Return the 17 sensor topics, labels, analytics, cycles, dead letters, and what flows from outside publish.
 
     >>> [topic.name for topic in all_topics(Settings())][17:]
     ['hydraulic-labels', 'hydraulic-analytics', 'hydraulic-cycles', 'hydraulic-dead-letter']
     """
-    names = (*SENSORS, *OUTPUTS)
+    names = (*SENSORS, *OUTPUTS, *_published(settings))
     unknown = sorted(settings.topics.each.keys() - set(names))
     if unknown:
         raise ConfigError(f"topics.each names {', '.join(unknown)}; want some of {', '.join(names)}")
     return [_spec(settings, name) for name in names]
+
+
+def outputs(settings: Settings) -> list[str]:
+    """Return the topics that are written in transactions: ours, and those of flows from outside.
+
+    >>> outputs(Settings())
+    ['hydraulic-analytics', 'hydraulic-cycles', 'hydraulic-dead-letter']
+    """
+    return [settings.topic(name) for name in (*RENEWABLE, *_published(settings))]
+
+
+def _published(settings: Settings) -> list[str]:
+    """Return what flows from outside publish, by short names."""
+    return [topic for flow in named(settings.flows) for topic in flow.publishes]
 
 
 def unread(settings: Settings, names: Iterable[str]) -> dict[str, str]:

@@ -35,6 +35,13 @@ class Reference:
         edges[:, 0] = np.nextafter(edges[:, 0], -np.inf)  # the smallest value itself is not beyond
         return cls(np.ascontiguousarray(edges), counts(features, edges))
 
+    def widened(self, lowest: Float64, highest: Float64, features: Float64) -> "Reference":
+        """Return the distribution when these features are a sample, and all lie between these."""
+        edges = self.edges.copy()
+        edges[:, 0] = np.minimum(edges[:, 0], np.nextafter(lowest, -np.inf))
+        edges[:, -1] = np.maximum(edges[:, -1], highest)
+        return Reference(edges, counts(features, edges))
+
     def as_json(self) -> dict[str, list[list[float]]]:
         """Return plain values."""
         return {"edges": self.edges.tolist(), "counts": self.counts.tolist()}

@@ -7,6 +7,7 @@ together.
 
     SENSOR.mean.SS       mean of second SS                        SENSOR.average     mean of the 60 means
     SENSOR.low.SS, high  smallest and largest value in second SS  SENSOR.deviation   their sample standard deviation
+    SENSOR.second.SS     mean of second SS as it was measured, NaN where it was not
     SENSOR.centred.SS    mean of second SS − average
     SENSOR.shape.SS      that, divided by the curve's own deviation
 
@@ -35,6 +36,8 @@ MEASURED_MIN = 0.8
 
 _FLAT = 1e-9
 MEAN, LOW, HIGH = 0, 1, 2
+SECOND = "second"
+"""The one kind of feature for which no gap is filled."""
 
 
 @dataclass(slots=True)
@@ -51,6 +54,10 @@ class Cycles:
 
     def __len__(self) -> int:
         return len(self.cycle)
+
+    def take(self, which: slice) -> "Cycles":
+        """Return some of the cycles."""
+        return Cycles(self.rig[which], self.cycle[which], self.start_us[which], self.curves[which])
 
     def missing(self) -> NDArray[np.bool_]:
         """Return shape (n, 17): which sensors have too few seconds to be used."""
@@ -81,7 +88,8 @@ def compute(cycles: Cycles, names: Sequence[str]) -> Float64:
     """Return the features `names` of each cycle, shape (n, len(names)); those of a missing sensor are NaN."""
     made = np.full((len(cycles), len(names)), np.nan)
     for sensor, kind, seconds, places in _plan(tuple(names)):
-        made[:, places] = _KINDS[kind](_filled(cycles.curves[:, sensor]))[:, seconds]
+        curves = cycles.curves[:, sensor]
+        made[:, places] = _KINDS[kind](curves if kind == SECOND else _filled(curves))[:, seconds]
     return made
 
 
@@ -177,9 +185,10 @@ def _shape(curves: Float64) -> Float64:
     return np.asarray(np.divide(centred, deviation, out=np.zeros_like(centred), where=~(deviation <= _FLAT)))
 
 
-_OF_A_SECOND = ("mean", "low", "high")
+_OF_A_SECOND = (SECOND, "mean", "low", "high")
 
 _KINDS = {
+    SECOND: _mean,
     "mean": _mean,
     "low": _low,
     "high": _high,
@@ -193,5 +202,4 @@ _KINDS = {
 def batches(cycles: Cycles, size: int) -> Iterator[Cycles]:
     """Give the cycles in batches of at most `size`."""
     for start in range(0, len(cycles), size):
-        which = slice(start, start + size)
-        yield Cycles(cycles.rig[which], cycles.cycle[which], cycles.start_us[which], cycles.curves[which])
+        yield cycles.take(slice(start, start + size))

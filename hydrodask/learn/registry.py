@@ -6,13 +6,11 @@ A model is registered as `hydrodask-TARGET`; the alias `champion` names the vers
 runner-up. What decides about a promotion is on the version itself, as tags.
 """
 
-import json
 import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +23,21 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 import mlflow
 from mlflow.exceptions import MlflowException
 
+from hydrodask.doors.trust import trust
 from hydrodask.errors import FatalError, UnreachableError, UsageError, sentence
 from hydrodask.learn.digests import Digests
+from hydrodask.learn.rest import CERT_PATH
+from hydrodask.learn.shelf import CHALLENGER, CHAMPION, ONNX, PLAIN, PREFIX, Version, version_of
 from hydrodask.learn.targets import TARGETS
 from hydrodask.settings import Settings, Url
 from hydrodask.settings.hidden import with_password
 
-CHAMPION, CHALLENGER = "champion", "challenger"
-PREFIX = "hydrodask-"
-ONNX = "onnx/model.onnx"
+__all__ = [
+    "CHALLENGER", "CHAMPION", "ONNX", "PLAIN", "PREFIX", "Registry", "Version", "folder", "reachable", "shortfall",
+]  # fmt: skip
 _HONEST = {"grouped": "unseen combinations", "leave-cooler": "a level of the cooler that it has not seen"}
 """The splits that say something about cycles nobody has seen, and what each is about."""
 _VERSIONS_MAX = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A registered version of a model."""
-
-    target: str
-    name: str
-    version: int
-    kind: str
-    run_id: str
-    aliases: tuple[str, ...]
-    created_us: int
-    figures: dict[str, float]
-    reason: str
 
 
 class Registry:
@@ -61,6 +47,9 @@ class Registry:
         self.uri = with_password(settings.mlflow_uri, settings.learn.password_file, "learn.password_file")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        if settings.learn.ca_file is not None:
+            trust(settings.learn.ca_file, "learn.ca_file")  # MLflow would say that there are too many retries
+            os.environ[CERT_PATH] = str(settings.learn.ca_file)
         if settings.learn.mlflow is None:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         self.digests = Digests(settings)
@@ -89,15 +78,15 @@ class Registry:
                     found[model.name.removeprefix(PREFIX)] = self.version(version, model.aliases)
         return found
 
-    def onnx(self, version: Version) -> bytes:
-        """Return a version's ONNX form, as it was registered. Raises FatalError or IntegrityError, see `Digests`."""
-        onnx = self._download(version)
-        self.digests.check(version.name, version.run_id, version.version, onnx)
-        return onnx
+    def stored(self, version: Version) -> bytes:
+        """Return a version's stored form, as it was registered. Raises FatalError or IntegrityError, see `Digests`."""
+        stored = self._download(version)
+        self.digests.check(version.name, version.run_id, version.version, stored)
+        return stored
 
     def _download(self, version: Version) -> bytes:
         with reachable(self.uri), folder() as here:
-            path = self.client.download_artifacts(version.run_id, ONNX, str(here))
+            path = self.client.download_artifacts(version.run_id, version.stored, str(here))
             return Path(path).read_bytes()
 
     def promote(self, target: str, number: int, *, reason: str | None = None) -> Version:
@@ -110,21 +99,26 @@ class Registry:
         if chosen is None:
             raise UsageError(f"there is no version {number} of {target}; see `hydrodask models`")
         before = self.champions().get(target)
-        if before is not None and not reason and (worse := shortfall(chosen.figures, before.figures)):
+        if before is not None and not reason and (why := worse(chosen, before)):
             raise FatalError(
-                f"refused to promote {target} version {number}: its macro-F1 on {worse} "
-                f"(version {before.version}); give --force with a reason to do it all the same"
+                f"refused to promote {target} version {number}: {why} (version {before.version}); give --force with a "
+                "reason to do it all the same"
             )
+        self.make_champion(chosen, reason=reason)
+        return chosen
+
+    def make_champion(self, chosen: Version, *, reason: str | None = None) -> None:
+        """Make a version the champion, whatever it is worth."""
+        number = str(chosen.version)
         self.digests.keep(chosen.name, chosen.run_id, self._download(chosen))
         with reachable(self.uri):
-            self.client.set_registered_model_alias(chosen.name, CHAMPION, str(number))
+            self.client.set_registered_model_alias(chosen.name, CHAMPION, number)
             if CHALLENGER in chosen.aliases:
                 self.client.delete_registered_model_alias(chosen.name, CHALLENGER)
             if reason:
-                self.client.set_model_version_tag(chosen.name, str(number), "promoted_because", reason)
-        return chosen
+                self.client.set_model_version_tag(chosen.name, number, "promoted_because", reason)
 
-    def challenge(self, version: Version) -> None:
+    def make_challenger(self, version: Version) -> None:
         """Give a version the alias of the runner-up."""
         with reachable(self.uri):
             self.client.set_registered_model_alias(version.name, CHALLENGER, str(version.version))
@@ -136,18 +130,23 @@ class Registry:
 
     def version(self, found: Any, aliases: Mapping[str, str] | None = None) -> Version:
         """Return what MLflow says of a version."""
-        tags = dict(found.tags)
-        return Version(
-            found.name.removeprefix(PREFIX),
-            found.name,
-            int(found.version),
-            str(tags.get("kind", "")),
-            str(found.run_id),
-            tuple(sorted(a for a, number in (aliases or {}).items() if int(number) == int(found.version))),
-            int(found.creation_timestamp) * 1000,
-            json.loads(tags.get("figures", "{}")),
-            str(tags.get("promoted_because", "")),
+        row = {"name": found.name, "version": found.version, "run_id": found.run_id, "tags": dict(found.tags)}
+        return version_of(row | {"aliases": aliases or {}, "created_ms": found.creation_timestamp})
+
+
+def worse(chosen: Version, champion: Version) -> str:
+    """Say why a version may not take the champion's place; nothing when it may.
+
+    Figures of other cycles can't be compared: a training judges both on the same.
+    """
+    if short := shortfall(chosen.figures, champion.figures):
+        return f"its macro-F1 on {short}"
+    if chosen.judged_on != champion.judged_on:
+        return (
+            f"it was judged on other cycles than the champion ({chosen.judged_on or 'unknown'}, not "
+            f"{champion.judged_on or 'unknown'}), and `hydrodask train` judges both on the same"
         )
+    return ""
 
 
 def shortfall(figures: Mapping[str, float], champion: Mapping[str, float]) -> str:
@@ -178,6 +177,8 @@ def reachable(uri: Url) -> Iterator[None]:
         yield
     except MlflowException as error:
         text = sentence(error)
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):  # behind a great many words
+            text = "CERTIFICATE_VERIFY_FAILED, its authority is not known here: see learn.ca_file"
         if "Max retries" in str(error) or "Connection" in str(error):
             raise UnreachableError(f"could not reach MLflow at {uri} (learn.mlflow): {text}") from error
         raise FatalError(f"MLflow at {uri} refused: {text}") from error

@@ -14,7 +14,7 @@ class Target:
     """One thing to predict. `classes` are the labels in rising order, `nominal` the one of a healthy rig.
 
     `ordered` says whether the distance between classes means something. `unit` follows a class where people read it.
-    `shrinkage` is that of the discriminant's covariance.
+    `columns` are the features of forests and logistic regression; what committees look at is in `train/plans.py`.
     """
 
     name: str
@@ -24,7 +24,6 @@ class Target:
     unit: str
     meaning: str
     columns: tuple[str, ...]
-    shrinkage: float
 
     @property
     def component(self) -> bool:
@@ -39,25 +38,25 @@ TARGETS: dict[str, Target] = {
     for target in (
         Target(
             "cooler", (3, 20, 100), 100, True, "%", "cooler condition: 3 close to failure, 20 reduced, 100 full",
-            columns("mean", ("CE",)), 1e-4,
+            columns("mean", ("CE",)),
         ),
         Target(
             "valve", (73, 80, 90, 100), 100, True, "%", "switching of the valve: 73 close to failure … 100 optimal",
-            columns("mean", ("PS1", "PS2", "EPS1"), 7, 12), 1e-4,
+            columns("mean", ("PS1", "PS2", "EPS1"), 7, 12),
         ),
         Target(
             "pump", (0, 1, 2), 0, True, "", "internal leakage of the pump: 0 none, 1 weak, 2 severe",
             columns("mean", ("EPS1", "FS1", "SE", "PS1", "TS1"), 0, 19)
-            + columns("low", ("FS1",), 0, 19) + columns("high", ("FS1",), 0, 19), 1e-4,
+            + columns("low", ("FS1",), 0, 19) + columns("high", ("FS1",), 0, 19),
         ),
         Target(
             "accumulator", (90, 100, 115, 130), 130, True, "bar",
             "pressure of the gas in the accumulator: 90 close to failure … 130 optimal",
-            columns("shape", _SHAPED) + columns("centred", ("EPS1", "TS2")), 1e-3,
+            columns("shape", _SHAPED) + columns("centred", ("EPS1", "TS2")),
         ),
         Target(
             "stable", (0, 1), 0, False, "", "0: conditions were stable, 1: they may not have been yet",
-            columns("mean", ("EPS1", "SE", "TS4")), 1e-3,
+            columns("mean", ("EPS1", "SE", "TS4")),
         ),
     )
 }  # fmt: skip

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.observe.figures import Figures
-from hydrodask.observe.live import Frame
+from hydrodask.observe.news import Watch
 from hydrodask.observe.screen import TREND_WIDTH, Scene, picture
-from hydrodask.observe.watch import Watch
+from hydrodask.observe.terminal import Frame
 from hydrodask.reports import Overview, PartitionReport, Reading
 
 NOW_US = 1_767_225_900_000_000
@@ -88,6 +88,14 @@ def _alert(rigs: list[str]) -> PartitionReport:
     part.health[rigs[0], "CE"] = 70.0
     part.health[rigs[0], "TS1"] = 90.0
     part.alarms = [(rigs[0], "CE", "cooler_degraded"), (rigs[0], "CE", "cooler_failing")]
+    part.limits = {
+        ("CE", "cooler_degraded", "avg", "warning"): 37.0,
+        ("CE", "cooler_failing", "avg", "critical"): 23.5,
+        ("TS1", "oil_warm", "avg", "warning"): 40.0,
+        ("TS1", "oil_hot", "avg", "critical"): 50.0,
+        ("PS1", "overpressure", "max", "critical"): 200.0,
+    }
+    part.bands = {(rig, sensor): (CHANNELS[sensor].low, CHANNELS[sensor].high) for rig in rigs for sensor in SENSORS}
     return part
 
 

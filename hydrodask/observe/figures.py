@@ -1,11 +1,12 @@
 """Figures that every view needs, computed from one overview. Pure: no clock, no I/O."""
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from hydrodask.channels import SENSORS
+from hydrodask.health import BEST
+from hydrodask.observe.wording import natural
 from hydrodask.reports import (
     LATENCY_BUCKETS_S,
     STANDING,
@@ -14,6 +15,7 @@ from hydrodask.reports import (
     Overview,
     PartitionReport,
     Reading,
+    Usual,
     kind_of,
 )
 
@@ -83,7 +85,7 @@ class Figures:
 
     @cached_property
     def health(self) -> dict[tuple[str, str], float]:
-        """Health of each rig and sensor, 0..100."""
+        """Health of each rig and part of it, 0..100: sensors, components by name, and `cycle` for its load cycles."""
         return {key: value for part in self.parts for key, value in part.health.items()}
 
     @cached_property
@@ -122,6 +124,12 @@ class Figures:
             for (rig, name), one in part.components.items():
                 said.setdefault(rig, {})[name] = one
         return said
+
+    @cached_property
+    def usual(self) -> dict[str, Usual]:
+        """What was said last of each rig's load cycle, those first that deserve a look."""
+        said = {rig: one for part in self.parts for rig, one in part.usual.items()}
+        return dict(sorted(said.items(), key=lambda one: (-one[1].attention, natural(one[0]))))
 
     @cached_property
     def late(self) -> dict[str, int]:
@@ -164,8 +172,13 @@ class Figures:
         return [part for part in self.parts if part.state not in FINE]
 
     def rig_health(self, rig: str) -> float:
-        """Return the health of a rig: that of its worst sensor."""
-        return min((self.health.get((rig, sensor), 100.0) for sensor in SENSORS), default=100.0)
+        """Return the health of a rig: that of its worst part, be it a sensor, a component or its load cycle."""
+        return self._worst.get(rig, BEST)
+
+    @cached_property
+    def _worst(self) -> dict[str, float]:
+        ordered = sorted(self.health.items(), key=lambda one: -one[1])
+        return {rig: value for (rig, _), value in ordered}
 
     def by_rig(self, name: str, flow: str = ANALYSED) -> dict[str, int]:
         """Return one total of a flow for each rig that is told apart."""
@@ -198,16 +211,6 @@ def part_delay_s(part: PartitionReport) -> float | None:
     return part.newest_ms / 1e3 - part.watermark_us / 1e6
 
 
-def natural(name: str) -> list[tuple[bool, int, str]]:
-    """Return a sort key that puts rig-2 before rig-10.
-
-    >>> sorted(["rig-10", "b", "rig-2"], key=natural)
-    ['b', 'rig-2', 'rig-10']
-    """
-    parts = re.split(r"([0-9]{1,18})", name)
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in parts if part]
-
-
 def latency_s(counts: Sequence[int], share: float) -> float | None:
     """Return the upper bound of the bucket that holds the quantile `share`; None without records.
 
@@ -220,41 +223,6 @@ def latency_s(counts: Sequence[int], share: float) -> float | None:
         if seen and seen >= wanted:
             return bound
     return None
-
-
-def span(seconds: float | None) -> str:
-    """Return a duration as people say it.
-
-    >>> [span(s) for s in (None, 0.25, 10.4, 75, 7300, 200000.0)]
-    ['-', '0.2 s', '10.4 s', '1 min 15 s', '2 h 1 min', '2 d 7 h']
-    """
-    if seconds is None:
-        return "-"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = int(seconds // 60)
-    if minutes < 60:
-        return f"{minutes} min {int(seconds % 60)} s"
-    hours = minutes // 60
-    return f"{hours} h {minutes % 60} min" if hours < 24 else f"{hours // 24} d {hours % 24} h"
-
-
-def amount(number: float) -> str:
-    """Return a count in at most six characters or so.
-
-    >>> [amount(n) for n in (0, 7, 999, 12345, 4370000)]
-    ['0', '7', '999', '12,345', '4.37 M']
-    """
-    return f"{number / 1e6:.2f} M" if number >= 1e6 else f"{number:,.0f}"
-
-
-def reasons_text(reasons: Iterable[tuple[str, int]]) -> str:
-    """Return reasons of dead letters in one line.
-
-    >>> reasons_text([("not JSON", 12), ("rig is empty", 1)])
-    '12 × not JSON; 1 × rig is empty'
-    """
-    return "; ".join(f"{amount(count)} × {reason}" for reason, count in reasons)
 
 
 @dataclass

@@ -7,15 +7,18 @@ note of the engine.
 import logging
 import sys
 import threading
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Mapping
+from types import MappingProxyType, TracebackType
 from typing import Self
 
-from hydrodask import clock
+from hydrodask import clock, logs
 from hydrodask.background import Aside
-from hydrodask.observe.figures import Figures, Newest, amount, reasons_text, span
-from hydrodask.observe.rows import plain
-from hydrodask.observe.watch import Finder, Watch
+from hydrodask.observe.beginning import beginning
+from hydrodask.observe.figures import Figures, Newest
+from hydrodask.observe.news import Finder, Watch
+from hydrodask.observe.styled import plain
+from hydrodask.observe.wording import amount, reasons_text, span
+from hydrodask.records import PartitionId
 from hydrodask.reports import Overview, kind_of
 from hydrodask.settings import Settings
 
@@ -34,7 +37,7 @@ class Lines:
     """Writes lines until the block ends.
 
     `write` takes one line without its end; the default is stdout. A reader who has gone away ends
-    the lines, not the run, see `Aside`.
+    the lines, not the run, see `Aside`. `kernels`: how many of how many kernels workers have compiled, if they do.
     """
 
     def __init__(
@@ -45,13 +48,17 @@ class Lines:
         *,
         write: Callable[[str], None] | None = None,
         now_us: Callable[[], int] = clock.now_us,
+        next_steps: Mapping[str, str] = MappingProxyType({}),
+        kernels: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self._newest = Newest(overview, settings.topics.prefix, settings.observe.rigs_max)
         self._watch = Watch(documents)
-        self._write = write or to_stdout
+        self._write = write or (logs.say if logs.are_json() else to_stdout)
         self._now_us = now_us
         self._ticks = 0
-        self._states: dict[tuple[str, int], str] = {}
+        self._next_steps = next_steps
+        self._kernels = kernels
+        self._states: dict[PartitionId, str] = {}
         self._noted: list[str] = []
         self._kinds: set[str] = set()
         self._stop = threading.Event()
@@ -72,6 +79,8 @@ class Lines:
         self._ticks = 0
         try:
             self.tick()
+            told = "; ".join(f"{what}: {command}" for what, command in self._next_steps.items())
+            self._write(plain(f"{'stopped' if error is None else 'failed'}. {told}".strip()))
         except Exception as late:  # how the run has ended matters more than its last line
             log.info("the last line could not be written: %s", late)
 
@@ -82,10 +91,18 @@ class Lines:
         for text in self._changes():
             self._write(plain(text))
         if self._ticks % LINE_EVERY == 0:
-            self._write(figures_line(self._newest(), self._watch.open_count, self._now_us()))
+            self._figures(self._newest(), self._now_us())
         for text in (*self._notes(), *self._reasons()):
             self._write(plain(text))
         self._ticks += 1
+
+    def _figures(self, figures: Figures, now_us: int) -> None:
+        line = beginning(figures.overview, None if self._kernels is None else self._kernels())
+        line = line or figures_line(figures, self._watch.open_count, now_us)
+        if self._write is logs.say:
+            logs.say(line, figures_fields(figures, now_us))
+        else:
+            self._write(line)
 
     def _notes(self) -> list[str]:
         """Return the notes that are new: what was ignored at a start, which slot was lost."""
@@ -126,6 +143,21 @@ def figures_line(figures: Figures, open_count: str, now_us: int) -> str:
         f"late {amount(overview.total('late'))}, dead {amount(overview.total('dead'))}, "
         f"{open_count} open incidents, {len(overview.workers)} workers{progress}"
     )
+
+
+def figures_fields(figures: Figures, now_us: int) -> dict[str, object]:
+    """Return the same for programs."""
+    overview = figures.overview
+    return {
+        "state": overview.state,
+        "records": overview.total("consumed"),
+        "records_per_s": overview.records_per_s,
+        "lag_records": figures.lag,
+        "lag_s": figures.lag_s(now_us),
+        "late": overview.total("late"),
+        "dead": overview.total("dead"),
+        "workers": len(overview.workers),
+    }
 
 
 def to_stdout(line: str) -> None:

@@ -11,8 +11,10 @@ import threading
 from collections.abc import Callable, Iterable
 from http.client import HTTPException
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+from urllib.request import Request, urlopen
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,7 +24,6 @@ from prometheus_client import (
     push_to_gateway,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.exposition import basic_auth_handler, default_handler
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -30,10 +31,12 @@ from hydrodask import clock
 from hydrodask.background import Aside
 from hydrodask.doors.hosts import Hosts
 from hydrodask.doors.pages import Pages
+from hydrodask.doors.trust import basic, trust
 from hydrodask.errors import ConfigError
 from hydrodask.observe.figures import Figures, Newest
+from hydrodask.observe.onemetric import Series, counter
 from hydrodask.observe.probes import Probes
-from hydrodask.observe.series import Alarm, Series, counter, every_series
+from hydrodask.observe.series import Alarm, every_series
 from hydrodask.reports import LATENCY_BUCKETS_S, Overview, Pulse
 from hydrodask.settings import Settings, Url
 from hydrodask.settings.hidden import with_password
@@ -74,10 +77,10 @@ class OverviewCollector(Collector):
 
 
 def family(series: Series) -> Metric:
-    """Return one metric in the client's form."""
+    """Return one metric in the client's form, no sample twice: a gateway would take nothing of the page."""
     kind = GaugeMetricFamily if series.kind == "gauge" else CounterMetricFamily
     metric = kind(series.name, series.help, labels=series.labels)
-    for labels, value in series.values:
+    for labels, value in dict(series.values).items():
         metric.add_metric(labels, value)
     return metric
 
@@ -113,6 +116,7 @@ class Metrics:
                 self.registry,
                 instance=instance,
                 every_s=every_s,
+                ca_file=settings.observe.ca_file,
             )
         self.registry.register(OverviewCollector(newest, self._push_failures))
         ProcessCollector(registry=self.registry)
@@ -170,10 +174,19 @@ class Pusher:
     Failures are counted, never raised.
     """
 
-    def __init__(self, gateway: Url, registry: CollectorRegistry, *, instance: str, every_s: float) -> None:
+    def __init__(
+        self,
+        gateway: Url,
+        registry: CollectorRegistry,
+        *,
+        instance: str,
+        every_s: float,
+        ca_file: Path | None = None,
+    ) -> None:
         if not gateway.plain().startswith(("http://", "https://")):
             raise ConfigError(f"observe.pushgateway has value {str(gateway)!r}; want http://HOST:PORT or https://…")
         self.failures = 0
+        self._trust = trust(ca_file, "observe.ca_file")
         self._gateway = gateway
         self._registry = registry
         self._key = {"instance": instance}
@@ -218,12 +231,13 @@ class Pusher:
                 log.warning("metrics reach Pushgateway %s again", self._gateway)
             self._failing = False
 
-    def _ask(self, **request: Any) -> Callable[[], None]:
-        """Make a request, with our login if there is one: the client takes none from a URL."""
+    def _ask(self, url: str, headers: Iterable[tuple[str, str]], **request: Any) -> Callable[[], None]:
+        """Return a request of the client's as it is made: with our login, if there is one, and whom we trust."""
         user, password = map(unquote, self._gateway.login())
-        if password:
-            return basic_auth_handler(**request, username=user, password=password)
-        return default_handler(**request)
+        login = basic(user, password) if password else {}
+        timeout_s = request.pop("timeout")
+        asked = Request(url, headers=dict(headers) | login, **request)  # noqa: S310  # checked above
+        return lambda: urlopen(asked, timeout=timeout_s, context=self._trust).close()  # noqa: S310
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -1,129 +1,48 @@
-"""The page /hydro on the Dask dashboard: the only module that imports bokeh.
+"""The page /hydro on the Dask dashboard, drawn of points: the only module that imports bokeh.
 
-The page runs where the scheduler runs. A scheduler of our own is in the driver's process: `publish`
-hands points over directly. A remote one gets the same points as events of the topic `TOPIC`
-(`client.log_event(TOPIC, point)`, by `publish(…, send=…)`), and has the page from a preload:
+The page runs where the scheduler runs: with one of our own in the driver's process. A remote one has it from a preload:
 `dask scheduler --preload hydrodask.observe.preload`.
 
 Nothing comes from other servers. Names from outside are drawn on a canvas or escaped, never HTML.
 """
 
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import MutableMapping
 from html import escape
 from importlib import import_module
 from typing import Any
 
 from bokeh.layouts import column, row
-from bokeh.models import ColumnDataSource, Div, FactorRange, HoverTool, LinearColorMapper
+from bokeh.models import ColumnDataSource, Div, FactorRange, HoverTool
 from bokeh.plotting import figure
 
 from hydrodask import clock
-from hydrodask.background import Aside
 from hydrodask.channels import SENSORS
-from hydrodask.observe.figures import Figures, part_delay_s
-from hydrodask.reports import Overview
-
-TOPIC = "hydrodask"
-"""The only topic of events that the driver logs with a remote scheduler."""
+from hydrodask.observe.points import Point, points_of
 
 ROUTE = "/hydro"
-POINTS_MAX = 300
-"""Points that are kept: five minutes at one a second."""
+STATUS = "/status"
+_STATUS_PAGE = """{% extends "status.html" %}
+{% block content %}
+<p style="margin: 4px 12px">Dask's tasks: steps. The stream and each rig's health are on <a href="hydro">hydro</a>.</p>
+{{ super() }}
+{% endblock %}"""
 
-SAMPLE_S = 1.0
-CLOSE_S_MAX = 5.0
 REFRESH_MS = 1000
-PARTITIONS_MAX = 60
-"""Partitions with a bar; of more those with the largest lag."""
-
 SPAN_S = 300.0
-
-Point = dict[str, Any]
-_published: deque[Point] = deque(maxlen=POINTS_MAX)
-
-
-class Publisher:
-    """Samples the overview once a second until it is closed, and gives it to the page.
-
-    Without `send` the page is in this process; with it, `send` takes each point to the scheduler.
-    Errors end it; they never stop the run, see `Aside`.
-    """
-
-    def __init__(
-        self,
-        overview: Callable[[], Overview],
-        send: Callable[[Point], object] | None,
-        rigs_max: int,
-    ) -> None:
-        self._overview = overview
-        self._send = send or _published.append
-        self._rigs_max = rigs_max
-        self._stop = threading.Event()
-        self.thread = Aside("dashboard page", self._run, self._stop)
-        self.thread.start()
-
-    def close(self) -> None:
-        """Stop sampling. May be called twice."""
-        self._stop.set()
-        self.thread.join(CLOSE_S_MAX)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            now_us = clock.now_us()
-            self._send(point(self._overview(), now_us=now_us, rigs_max=self._rigs_max))
-            self._stop.wait(SAMPLE_S)
-
-
-def publish(
-    overview: Callable[[], Overview],
-    *,
-    send: Callable[[Point], object] | None = None,
-    rigs_max: int = 20,
-) -> Publisher:
-    """Begin to give the page the newest overview once a second, from a thread; see Publisher."""
-    forget()
-    return Publisher(overview, send, rigs_max)
-
-
-def forget() -> None:
-    """Drop what was published: a new run begins."""
-    _published.clear()
-
-
-def point(overview: Overview, *, now_us: int, rigs_max: int = 20) -> Point:
-    """Return what the page draws of one overview, as plain values that can be sent."""
-    figures = Figures(overview, rigs_max=rigs_max)
-    shown = sorted(figures.parts, key=lambda part: -part.lag)[:PARTITIONS_MAX]
-    shown.sort(key=lambda part: (part.topic, part.partition))
-    delays = {part.topic: part_delay_s(part) for part in shown}
-    return {
-        "time_us": now_us,
-        "state": overview.state,
-        "records_per_s": overview.records_per_s,
-        "lag": figures.lag,
-        "delay_s": figures.delay_s,
-        "workers": len(overview.workers),
-        "lags": [[f"{part.topic}/{part.partition}", part.lag] for part in shown],
-        "delays": [[topic, delay] for topic, delay in delays.items() if delay is not None],
-        "rigs": figures.rigs,
-        "rigs_hidden": figures.rigs_hidden,
-        "health": [[figures.health.get((rig, sensor)) for sensor in SENSORS] for rig in figures.rigs],
-    }
-
-
-def points_of(scheduler: Any) -> list[Point]:
-    """Return the newest points, oldest first: our own process's, or those sent to the scheduler."""
-    if _published:
-        return list(_published)
-    events: Iterable[tuple[float, Point]] = scheduler.get_events(TOPIC)
-    return [message for _, message in events][-POINTS_MAX:]
 
 
 def register() -> None:
     """Add the page to dashboards that start in this process from now on. May be called twice."""
-    dashboard().applications[ROUTE] = document
+    applications = dashboard().applications
+    applications[ROUTE] = document
+    applications[STATUS] = status_document
+
+
+def status_document(scheduler: Any, extra: MutableMapping[str, Any], doc: Any) -> None:
+    """Fill a viewer's document of Dask's own first page, which shows steps and no stream, and say where that is."""
+    components = import_module("distributed.dashboard.components.scheduler")
+    components.status_doc(scheduler, extra, doc)
+    doc.template = components.env.from_string(_STATUS_PAGE)
 
 
 def document(scheduler: Any, extra: MutableMapping[str, Any], doc: Any) -> None:
@@ -161,7 +80,7 @@ class Page:
         self.history = ColumnDataSource({name: [] for name in names})
         self.lags = ColumnDataSource({"partition": [], "lag": []})
         self.delays = ColumnDataSource({"topic": [], "delay_s": []})
-        self.health = ColumnDataSource({"rig": [], "sensor": [], "health": [], "text": []})
+        self.health = ColumnDataSource({"rig": [], "sensor": [], "health": [], "text": [], "colour": []})
         self._lag_bars = _bars("Lag by partition, records", self.lags, "partition", "lag")
         title = "Watermark delay by topic, seconds"
         self._delay_bars = _bars(title, self.delays, "topic", "delay_s")
@@ -222,6 +141,7 @@ def history(points: list[Point]) -> dict[str, list[float | None]]:
 def cells(newest: Point) -> dict[str, list[Any]]:
     """Return the heat map's columns: a cell for each rig and sensor."""
     columns: dict[str, list[Any]] = {"rig": [], "sensor": [], "health": [], "text": []}
+    columns["colour"] = [colour for colours in newest["colours"] for colour in colours]
     for rig, values in zip(newest["rigs"], newest["health"], strict=True):
         columns["rig"] += [str(rig)] * len(values)
         columns["sensor"] += SENSORS
@@ -273,11 +193,7 @@ def _bars(title: str, source: ColumnDataSource, name: str, value: str) -> Any:
 
 def _heat_map(source: ColumnDataSource) -> Any:
     plot = _plot("Health, 0..100", height=140, x_range=FactorRange(*SENSORS), y_range=FactorRange())
-    # One colour for each step of ten: 60 and less, 70, 80, 90, 100.
-    palette = ["#d73027", "#fc8d59", "#fee08b", "#d9ef8b", "#66bd63"]
-    colours = LinearColorMapper(palette=palette, low=55, high=105, nan_color="#dddddd")
-    fill: dict[str, Any] = {"field": "health", "transform": colours}
-    plot.rect("sensor", "rig", 0.96, 0.92, source=source, fill_color=fill, line_color=None)
+    plot.rect("sensor", "rig", 0.96, 0.92, source=source, fill_color="colour", line_color=None)
     place = {"text_align": "center", "text_baseline": "middle", "text_font_size": "11px"}
     plot.text("sensor", "rig", text="text", source=source, **place)
     plot.add_tools(HoverTool(tooltips=[("rig", "@rig"), ("sensor", "@sensor"), ("health", "@health")]))

@@ -8,12 +8,16 @@ of ours is, but for its names, which are not known here.
 from typing import Any
 
 from hydrodask.doors.local import guard
-from hydrodask.observe import page
+from hydrodask.extras import lacking
 
-page.register()
+if not lacking("bokeh"):
+    from hydrodask.observe import page
+
+    page.register()
 
 
 def dask_setup(scheduler: Any) -> None:
     """Put the page into the navigation bar of all pages, and the guard before them."""
-    page.link(page.dashboard().template_variables(scheduler))
+    if not lacking("bokeh"):
+        page.link(page.dashboard().template_variables(scheduler))
     guard(scheduler, None)

@@ -4,12 +4,17 @@ The names that begin with `hydraulic_` are those that dashboards already use; th
 `rig`. The engine's own begin with `hydrodask_`.
 """
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Literal
 
+from hydrodask.channels import SENSORS
+from hydrodask.health import BEST, PENALTY
+from hydrodask.observe.attention import look_first
 from hydrodask.observe.figures import FINE, STATES, Figures, part_delay_s, part_lag_s, sum_by
-from hydrodask.reports import WHOLE_RIG, PartitionReport
+from hydrodask.observe.furthest import furthest
+from hydrodask.observe.onemetric import Series, Value, counter, gauge
+from hydrodask.observe.outside import channel_series, flow_series
+from hydrodask.reports import STANDING, WHOLE_RIG, PartitionReport
 
 PARTITIONS_MAX = 1_000
 """Partitions that get series of their own; beyond, only sums by topic tell of them."""
@@ -18,33 +23,12 @@ ALARMS_MAX = 10_000
 """Alarms that are remembered, to say 0 once they are over."""
 
 Alarm = tuple[str, str, str]
-Value = tuple[tuple[str, ...], float]
-
-
-@dataclass(slots=True)
-class Series:
-    """One metric with its samples: label values → value."""
-
-    kind: Literal["gauge", "counter"]
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-    values: list[Value] = field(default_factory=list)
-
-
-def gauge(name: str, text: str, value: float | None) -> Series:
-    """Return a gauge without labels; no sample for None."""
-    return Series("gauge", name, text, (), [] if value is None else [((), value)])
-
-
-def counter(name: str, text: str, value: float) -> Series:
-    """Return a counter without labels."""
-    return Series("counter", name, text, (), [((), value)])
 
 
 def every_series(figures: Figures, now_us: int, seen: dict[Alarm, None]) -> Iterator[Series]:
     """Yield each metric once. `seen` remembers alarms from scrape to scrape."""
     yield from sensor_series(figures)
+    yield from limit_series(figures)
     yield alarm_series(figures, seen)
     yield anomaly_series(figures, seen)
     yield from component_series(figures)
@@ -52,6 +36,8 @@ def every_series(figures: Figures, now_us: int, seen: dict[Alarm, None]) -> Iter
     yield from topic_series(figures, now_us)
     yield from partition_series(figures)
     yield from engine_series(figures)
+    yield from flow_series(figures.overview.flows)
+    yield from channel_series(figures.overview.channels)
 
 
 _READINGS: tuple[tuple[str, str, str], ...] = (
@@ -75,7 +61,28 @@ def sensor_series(figures: Figures) -> Iterator[Series]:
     here = {key: value for key, value in figures.health.items() if (key[0], WHOLE_RIG) not in figures.silent}
     health: list[Value] = [(key, value) for key, value in here.items() if key[0] in rigs]
     text = "100, less 10 for each active warning and 20 for each active critical."
-    yield Series("gauge", "hydraulic_sensor_health_score", text, labels, health)
+    sensors = [one for one in health if one[0][1] in SENSORS]
+    yield Series("gauge", "hydraulic_sensor_health_score", text, labels, sensors)
+    parts = [one for one in health if one[0][1] not in SENSORS]
+    text = "The same of each component, by its incidents, and of the load cycle as a whole (`cycle`)."
+    yield Series("gauge", "hydraulic_component_health_score", text, ("rig", "component"), parts)
+    whole: list[Value] = [((rig,), figures.rig_health(rig)) for rig in dict.fromkeys(key[0] for key, _ in health)]
+    text = "Health of the worst sensor, component or load cycle of a rig."
+    yield Series("gauge", "hydraulic_rig_health_score", text, ("rig",), whole)
+
+
+def limit_series(figures: Figures) -> Iterator[Series]:
+    """Yield what each sensor is measured by: the rules' limits, and what a rig's own mean usually is."""
+    labels = ("sensor", "type", "statistic", "severity")
+    limits: list[Value] = list({key: limit for part in figures.parts for key, limit in part.limits.items()}.items())
+    yield Series("gauge", "hydraulic_sensor_limit", "Where a rule is broken, in its statistic's unit.", labels, limits)
+    rigs = set(figures.rigs)
+    every = {key: band for part in figures.parts for key, band in part.bands.items()}
+    bands = {key: band for key, band in every.items() if key[0] in rigs and not figures.gone(*key)}
+    for place, side, what in ((0, "low", "Lowest"), (1, "high", "Highest")):
+        values: list[Value] = [(key, band[place]) for key, band in bands.items()]
+        text = f"{what} mean of a window that the baseline takes for usual, in the sensor's unit."
+        yield Series("gauge", f"hydraulic_sensor_usual_{side}", text, ("rig", "sensor"), values)
 
 
 def alarm_series(figures: Figures, seen: dict[Alarm, None]) -> Series:
@@ -90,11 +97,20 @@ def alarm_series(figures: Figures, seen: dict[Alarm, None]) -> Series:
         seen[alarm] = None
     for alarm in list(seen)[: max(0, len(seen) - ALARMS_MAX)]:
         del seen[alarm]
+    shown = [alarm for alarm in seen if alarm in active or not figures.gone(*alarm[:2])]
+    severe = {(sensor, rule): severity for part in figures.parts for sensor, rule, _, severity in part.limits}
     values: list[Value] = [
-        (alarm, float(alarm in active)) for alarm in seen if alarm in active or not figures.gone(*alarm[:2])
+        ((*alarm, severe.get(alarm[1:]) or _severity(alarm, figures)), float(alarm in active)) for alarm in shown
     ]
     text = "1 while this rule or baseline is broken, 0 after."
-    return Series("gauge", "hydraulic_anomaly_status", text, ("rig", "sensor", "type"), values)
+    return Series("gauge", "hydraulic_anomaly_status", text, ("rig", "sensor", "type", "severity"), values)
+
+
+def _severity(alarm: Alarm, figures: Figures) -> str:
+    """Return how bad it is that a component is worn, a sensor silent, or what a baseline knows unusual."""
+    rig, part, rule = alarm
+    failing = part not in SENSORS and figures.health.get((rig, part), BEST) <= BEST - PENALTY["critical"]
+    return STANDING.get(rule, "critical" if failing else "warning")
 
 
 def anomaly_series(figures: Figures, seen: dict[Alarm, None]) -> Series:
@@ -107,6 +123,17 @@ def anomaly_series(figures: Figures, seen: dict[Alarm, None]) -> Series:
     values: list[Value] = [(key, float(count)) for key, count in counts.items() if key[0] in rigs]
     text = "Final windows that broke this rule or baseline."
     return Series("counter", "hydraulic_anomaly", text, ("rig", "sensor", "type"), values)
+
+
+def usual_series(figures: Figures) -> Iterator[Series]:
+    """Yield how far each rig's load cycle is from what it usually is, and how much the rig deserves a look."""
+    rigs = set(figures.rigs)
+    said = {(rig,): one for rig, one in figures.usual.items() if rig in rigs}
+    scores: list[Value] = [(rig, one.score) for rig, one in said.items() if math.isfinite(one.score)]
+    text = "Root mean square of the ten largest deviations of the newest load cycle, in usual spreads."
+    yield Series("gauge", "hydraulic_cycle_score", text, ("rig",), scores)
+    worth: list[Value] = [((rig,), float(attention)) for rig, attention, _ in look_first(figures) if rig in rigs]
+    yield Series("gauge", "hydraulic_rig_attention", "What to look at first, 0 to 100.", ("rig",), worth)
 
 
 def component_series(figures: Figures) -> Iterator[Series]:
@@ -125,12 +152,19 @@ def component_series(figures: Figures) -> Iterator[Series]:
     ):
         values: list[Value] = [(key, float(getattr(one, attribute))) for key, one in said.items()]
         yield Series("gauge", f"hydraulic_component_{name}", text, labels, values)
-    drift = {feature: both for part in figures.parts for feature, both in part.drift.items()}
+    text = "1 while nothing is known of a component: too little was measured, or it is like nothing trained on."
+    unknown = {key for part in figures.parts for key in part.unknown if key[0] in rigs}
+    states: list[Value] = list((dict.fromkeys(said, 0.0) | dict.fromkeys(sorted(unknown), 1.0)).items())
+    yield Series("gauge", "hydraulic_component_unknown", text, labels, states)
+    far: list[Value] = [(key, one.severity[0]) for key, one in said.items() if one.severity is not None]
+    text = "How far a component has gone between its states, in their unit: between labels, too."
+    yield Series("gauge", "hydraulic_component_severity", text, labels, far)
+    yield from usual_series(figures)
     for place, name, text in (
         (0, "index", "Population stability index of a feature today against the training data."),
         (1, "outside_ratio", "Share of today's cycles beyond the training data."),
     ):
-        values = [((feature,), both[place]) for feature, both in drift.items()]
+        values = [((feature,), both[place]) for feature, both in furthest(figures.parts).items()]
         yield Series("gauge", f"hydrodask_feature_drift_{name}", text, ("feature",), values)
 
 

@@ -5,12 +5,16 @@ it.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from math import isfinite
 from typing import Any
 
 from hydrodask import clock
 from hydrodask.clock import US_PER_S, iso
+from hydrodask.observe.attention import look_first
 from hydrodask.observe.figures import Figures, latency_s, part_delay_s, part_lag_s
-from hydrodask.observe.watch import Finder
+from hydrodask.observe.furthest import furthest
+from hydrodask.observe.news import Finder
 from hydrodask.records import Remove
 from hydrodask.reports import Overview, PartitionReport
 from hydrodask.settings import Settings
@@ -76,7 +80,13 @@ def status_document(
         "rigs": dict(list(figures.refused.items())[:RIGS_MAX]),
         "silent": [list(key) for key in sorted(figures.silent)],
         "components": _components(figures),
+        "cycles": _usual(figures),
+        "look_first": [
+            {"rig": rig, "attention": attention, "why": why} for rig, attention, why in look_first(figures)[:RIGS_MAX]
+        ],
         "drift": _drift(figures),
+        "flows": [asdict(flow) for flow in overview.flows],
+        "channels": [asdict(one) for one in overview.channels],
         "notes": list(overview.notes),
         "links": dict(links or {}),
         "places": dict(places or {}),
@@ -114,7 +124,7 @@ def liveness(document: Mapping[str, Any], now_us: int) -> tuple[bool, str]:
         return False, f"not running: {state} at {seen}"
     if age_s > STALE_S:
         return False, f"not running since {seen}: it ended without saying so, and was {state}"
-    return True, f"{state}, started {document['started_at']}"
+    return True, f"{state}, started {str(document['started_at'])[:19].replace('T', ' ')} UTC"
 
 
 def _finite(value: float | None) -> float | None:
@@ -131,6 +141,8 @@ def _components(figures: Figures) -> dict[str, dict[str, Any]]:
                 "probability": round(one.probability, 4),
                 "model_version": one.version,
                 "time": one.end,
+                "severity": None if one.severity is None else [round(number, 3) for number in one.severity],
+                "worse_in_hours": one.worse_in_hours,
             }
             for name, one in said.items()
         }
@@ -138,9 +150,22 @@ def _components(figures: Figures) -> dict[str, dict[str, Any]]:
     }
 
 
+def _usual(figures: Figures) -> dict[str, dict[str, Any]]:
+    """Return what was said of each rig's newest load cycle, those first that deserve a look."""
+    return {
+        rig: {
+            "state": one.state,
+            "score": round(one.score, 4) if isfinite(one.score) else None,
+            "threshold": one.threshold,
+            "attention": one.attention,
+        }
+        for rig, one in list(figures.usual.items())[:RIGS_MAX]
+    }
+
+
 def _drift(figures: Figures) -> dict[str, Any]:
     """Return how far today's cycles are from the training data: the worst feature, and all of them."""
-    found = {name: both for part in figures.parts for name, both in part.drift.items()}
+    found = furthest(figures.parts)
     if not found:
         return {}
     worst = max(found, key=lambda name: found[name][1])

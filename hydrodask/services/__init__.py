@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydrodask.services.contract import Service, State
 from hydrodask.services.hdfs import HdfsService
-from hydrodask.services.kafka import KafkaService
+from hydrodask.services.kafkanodes import KafkaService
 from hydrodask.services.mlflow import MlflowService
 from hydrodask.services.mongodb import MongoService
 from hydrodask.services.prometheus import AlertmanagerService, PrometheusService, PushgatewayService
 from hydrodask.services.server import ServerService
+from hydrodask.services.service import Service, State
 
 __all__ = [
     "SERVICES",
@@ -35,12 +35,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What a person may choose at a start; None is what was chosen the last time, or the default."""
+    """What is chosen at a start, by a person or by the settings; None is what was the last time, or the default."""
 
     port: int | None = None
     heap: str | None = None
     data_nodes: int | None = None
     kafka_nodes: int | None = None
+    platform: str | None = None
+    """Where Prometheus scrapes a run; empty: nowhere."""
+    scrape_s: float | None = None
 
 
 SERVICES: Mapping[str, Callable[[Path, Options], ServerService]] = {
@@ -51,7 +54,9 @@ SERVICES: Mapping[str, Callable[[Path, Options], ServerService]] = {
     "mongodb": lambda folder, chosen: MongoService(folder, port=chosen.port),
     "pushgateway": lambda folder, chosen: PushgatewayService(folder, port=chosen.port),
     "alertmanager": lambda folder, chosen: AlertmanagerService(folder, port=chosen.port),
-    "prometheus": lambda folder, chosen: PrometheusService(folder, port=chosen.port),
+    "prometheus": lambda folder, chosen: PrometheusService(
+        folder, port=chosen.port, platform=chosen.platform, scrape_s=chosen.scrape_s
+    ),
     "mlflow": lambda folder, chosen: MlflowService(folder, port=chosen.port),
 }
 """Every service by name, in the order in which all of them start: makes it in its folder."""

@@ -1,12 +1,13 @@
 """Fetch programs out of Debian's packages, with apt and without installing them or being root."""
 
+import hashlib
 import shutil
 import tempfile
 from pathlib import Path
 
 from hydrodask.errors import ConfigError, UnreachableError
 from hydrodask.services import pinned
-from hydrodask.services.contract import Say
+from hydrodask.services.service import Say
 
 ADVICE = (
     "Prometheus, Pushgateway and Alertmanager are pinned packages of Debian 12 for x86-64; elsewhere name the others "
@@ -15,10 +16,10 @@ ADVICE = (
 
 
 def install(source: Path, folder: Path, say: Say) -> None:
-    """Make `folder` hold the files of the package that `source`/checksums.txt pins, as on a file system's root.
+    """Make `folder` hold the files of the packages that `source`/checksums.txt pins, as on a file system's root.
 
-    The package is verified every time; what was unpacked from a verified one is not looked at again. Raises
-    UnreachableError without apt, network or this version, and IntegrityError when the package is another.
+    The packages are verified every time; what was unpacked from verified ones is not looked at again. Raises
+    UnreachableError without apt, network or this version, and IntegrityError when a package is another.
     """
     if not (source / "checksums.txt").exists():
         raise ConfigError(f"local services need a checkout of hydrodask: there is no {source / 'checksums.txt'}")
@@ -33,15 +34,24 @@ def install(source: Path, folder: Path, say: Say) -> None:
         _unpack(sorted(packages.iterdir()), folder)
 
 
+def place(source: Path, name: str) -> Path:
+    """Return the folder for a service's files: another one for other pins, so that old ones are not taken for them.
+
+    A checkout or wheel without pins has none: `install` says so.
+    """
+    pins = source / "checksums.txt"
+    digest = hashlib.sha256(pins.read_bytes()).hexdigest()[:12] if pins.exists() else "none"
+    return pinned.cache_folder() / f"{name}-{digest}"
+
+
 def _fetch(names: list[str], into: Path, say: Say) -> None:
-    for name in names:
-        package, version, _ = name.removesuffix(".deb").rsplit("_", 2)
-        pinned.run(
-            ["apt-get", "download", f"{package}={version}"],
-            what=f"fetch Debian's package {package} {version} (is `apt-get update` needed? {ADVICE})",
-            progress=lambda package=package: say(f"fetching {package} with apt-get"),  # type: ignore[misc]
-            cwd=into,
-        )
+    wanted = ["=".join(name.removesuffix(".deb").rsplit("_", 2)[:2]) for name in names]
+    pinned.run(
+        ["apt-get", "download", *wanted],
+        what=f"fetch Debian's packages {', '.join(wanted)} (is `apt-get update` needed? {ADVICE})",
+        progress=lambda: say(f"fetching {len(wanted)} packages with apt-get"),
+        cwd=into,
+    )
 
 
 def _unpack(packages: list[Path], folder: Path) -> None:

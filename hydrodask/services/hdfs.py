@@ -10,9 +10,9 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from hydrodask.services import java, ports
-from hydrodask.services.contract import Say
 from hydrodask.services.java import JavaService
 from hydrodask.services.server import Server
+from hydrodask.services.service import Say
 
 VERSION = "3.5.0"
 PORT = 8020

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from hydrodask.errors import ConfigError, UnreachableError, UsageError
 from hydrodask.services import maven, pinned, processes
-from hydrodask.services.contract import Say
 from hydrodask.services.server import ServerService, tail
+from hydrodask.services.service import Say
 
 JAVA_MIN = 17
 JAVA_ADVICE = "install Java 17 or newer (Debian, Ubuntu: apt-get install default-jre-headless)"

@@ -10,7 +10,8 @@ import re
 from pathlib import Path
 
 from hydrodask.errors import ConfigError
-from hydrodask.settings.model import Client, Kafka
+from hydrodask.settings.kinds import Client
+from hydrodask.settings.model import Kafka
 
 ADMIN = "admin"
 """Who may do all: the brokers themselves, and whoever can read the password's file."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hydrodask.errors import UnreachableError
 from hydrodask.services import pinned
-from hydrodask.services.contract import Say
+from hydrodask.services.service import Say
 
 
 def install(source: Path, folder: Path, say: Say) -> None:

@@ -12,13 +12,10 @@ from pymongo.errors import OperationFailure, PyMongoError
 from hydrodask import clock
 from hydrodask.errors import UnreachableError
 from hydrodask.services import ports
-from hydrodask.services.contract import Say
+from hydrodask.services.mongodb import DATABASE, REPLICA_SET, USER
+from hydrodask.services.service import Say
 
-REPLICA_SET = "rs0"
-USER = "hydrodask"
-"""What the platform is, with rights on its own database and nothing else."""
 ADMIN = "admin"
-DATABASE = "hydrodask"
 ANSWER_MS = 3000
 PRIMARY_S = 30.0
 POLL_S = 0.1

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from hydrodask.errors import ConfigError
 from hydrodask.services import pinned, ports, security
-from hydrodask.services.contract import Say
 from hydrodask.services.server import Server, ServerService
+from hydrodask.services.service import Say
 from hydrodask.settings.hidden import USER
 
 VERSION = "3.17.2"

@@ -2,14 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from hydrodask import extras
 from hydrodask.services import pinned, ports, security, wheels
-from hydrodask.services.contract import Say
-from hydrodask.services.members import DATABASE, REPLICA_SET, USER, Members
 from hydrodask.services.server import Server, ServerService
+from hydrodask.services.service import Say
+
+if TYPE_CHECKING:
+    from hydrodask.services.members import Members
 
 VERSION = "6.0.5"
 PORT = 27017
+REPLICA_SET = "rs0"
+USER = "hydrodask"
+"""What the platform is, with rights on its own database and nothing else."""
+DATABASE = "hydrodask"
 
 
 class MongoService(ServerService):
@@ -70,7 +78,10 @@ class MongoService(ServerService):
     def answers(self) -> bool:
         return self._members().answers()
 
-    def _members(self) -> Members:
+    def _members(self) -> "Members":
+        with extras.needed():
+            from hydrodask.services.members import Members  # noqa: PLC0415 - pymongo, which comes with an extra
+
         return Members(
             port=self.port, member=self.address, admin_file=self._admin_file, password_file=self.password_file
         )

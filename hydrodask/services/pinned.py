@@ -12,7 +12,7 @@ from hydrodask import clock, durable
 from hydrodask.errors import IntegrityError, UnreachableError
 from hydrodask.settings.hidden import PREFIX
 
-SOURCE = Path(__file__).resolve().parents[2] / "cluster" / "local"
+SOURCE = Path(__file__).resolve().parents[1] / "cluster" / "local"
 """The committed pins, a folder a service; the wheel brings them along, too."""
 
 FETCH_S = 900.0

@@ -1,10 +1,10 @@
 """Ports on loopback: a free one, whether one is taken, and what a web server on one says."""
 
-import base64
 import http.client
 import random
 import socket
 
+from hydrodask.doors.trust import basic
 from hydrodask.errors import UnreachableError
 
 LOOPBACK = "127.0.0.1"
@@ -24,7 +24,8 @@ def free_port(span: int = 1) -> int:
     """
     for _ in range(TRIES_MAX):
         # Below those that the system gives to connections: one of these may be taken before a server gets to it.
-        port = random.randrange(10_000, EPHEMERAL - span)  # noqa: S311 - no secret
+        # From the system: processes whose `random` begins with the same seed must not find the same port.
+        port = random.SystemRandom().randrange(10_000, EPHEMERAL - span)
         if all(can_bind(port + place) for place in range(span)):
             return port
     raise UnreachableError(f"could not find {span} free ports of {LOOPBACK} in a row in {TRIES_MAX} tries")
@@ -79,12 +80,3 @@ def http_get(address: str, path: str, *, timeout_s: float, login: tuple[str, str
     finally:
         connection.close()
     return body if response.status == HTTP_OK else None
-
-
-def basic(user: str, password: str) -> dict[str, str]:
-    """Return the header that says who asks.
-
-    >>> basic("hydrodask", "x")
-    {'Authorization': 'Basic aHlkcm9kYXNrOng='}
-    """
-    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}

@@ -15,20 +15,24 @@ from typing import ClassVar
 
 from hydrodask.errors import UnreachableError
 from hydrodask.services import debian, pinned, ports, security
-from hydrodask.services.contract import Say
 from hydrodask.services.server import Server, ServerService
+from hydrodask.services.service import Say
 from hydrodask.settings import CONF
 from hydrodask.settings.hidden import USER
 from hydrodask.settings.load import read_yaml
+from hydrodask.settings.model import Observe
 
 ANSWER_S = 3.0
 COST = 10
 """Two to this power are the rounds of a guess, 50 ms; a server remembers who was right."""
 SALT_LETTERS = 22
 SETTINGS = CONF / "prometheus"
-PLATFORM = "127.0.0.1:9464"
-"""Where `observe.metrics` is by default."""
-WEBHOOK = "http://127.0.0.1:9465/alerts"
+PLATFORM = Observe().metrics or ""
+"""Where `observe.metrics` is by default, and what `conf/prometheus` has for it."""
+NOBODY = "webhook_configs: []"
+"""Whom alerts are sent on to, as shipped."""
+JOB = "hydrodask"
+"""Of the platform, in `conf/prometheus`."""
 
 
 class PackagedService(ServerService):
@@ -40,7 +44,7 @@ class PackagedService(ServerService):
     def __init__(self, folder: Path, *, port: int | None = None, with_parent: bool = False) -> None:
         super().__init__(folder, with_parent=with_parent)
         self.port = self.choice("port", port, self.port_default)
-        self.root = pinned.cache_folder() / f"{self.name}-{self.version}"
+        self.root = debian.place(pinned.SOURCE / self.name, f"{self.name}-{self.version}")
         self.password_file = self.folder / "password"
 
     @property
@@ -105,7 +109,7 @@ class PushgatewayService(PackagedService):
 
 
 class AlertmanagerService(PackagedService):
-    """Groups alerts and sends them on, to `webhook`."""
+    """Groups alerts and sends them on, to `webhook` if there is one."""
 
     name = "alertmanager"
     version = "0.25.0"
@@ -115,7 +119,10 @@ class AlertmanagerService(PackagedService):
         self, folder: Path, *, port: int | None = None, webhook: str | None = None, with_parent: bool = False
     ) -> None:
         super().__init__(folder, port=port, with_parent=with_parent)
-        self.webhook = self.choice("webhook", webhook, WEBHOOK)
+        self.webhook = self.choice("webhook", webhook, "")
+
+    def sets(self) -> list[str]:
+        return [f"observe.alertmanager={self.url}", f"observe.alertmanager_password_file={self.password_file}"]
 
     def install(self, say: Say) -> None:
         """Fetch and unpack the package, and make its program look for its templates where it runs.
@@ -147,13 +154,27 @@ class AlertmanagerService(PackagedService):
         """Write the settings, and the templates of messages."""
         super().prepare(say)
         shutil.copytree(self.root / "usr/share/prometheus/alertmanager", self.folder / "share", dirs_exist_ok=True)
-        self._copy("alertmanager.yml", {WEBHOOK: self.webhook})
+        receiver = f"webhook_configs: [{{url: {json.dumps(self.webhook)}, send_resolved: true}}]"
+        self._copy("alertmanager.yml", {NOBODY: receiver} if self.webhook else {})
+
+
+def scraped(metrics: str | None) -> str:
+    """Return where Prometheus finds what is served at `observe.metrics`; empty when that is nothing, or any free port.
+
+    >>> scraped("127.0.0.1:9464"), scraped("0.0.0.0:9500"), scraped("[::]:9500"), scraped("127.0.0.1:0"), scraped(None)
+    ('127.0.0.1:9464', '127.0.0.1:9500', '127.0.0.1:9500', '', '')
+    """
+    host, _, port = (metrics or "").rpartition(":")
+    if port in ("", "0"):
+        return ""
+    return f"{ports.LOOPBACK}:{port}" if host in ("0.0.0.0", "[::]") else f"{host}:{port}"  # noqa: S104 - compared
 
 
 class PrometheusService(PackagedService):
-    """Scrapes the platform at `platform`, the Pushgateway and itself; alerts go to the Alertmanager.
+    """Scrapes the platform at `platform` (empty: there is none), the Pushgateway and itself every `scrape_s`.
 
-    The addresses of those two are the ones that they were last started with, in the folders beside ours.
+    Alerts go to the Alertmanager. The addresses of the two others are the ones that they were last started with, in the
+    folders beside ours.
     """
 
     name = "prometheus"
@@ -161,10 +182,30 @@ class PrometheusService(PackagedService):
     port_default = 9090
 
     def __init__(
-        self, folder: Path, *, port: int | None = None, platform: str | None = None, with_parent: bool = False
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        platform: str | None = None,
+        scrape_s: float | None = None,
+        with_parent: bool = False,
     ) -> None:
         super().__init__(folder, port=port, with_parent=with_parent)
         self.platform = self.choice("platform", platform, PLATFORM)
+        self.scrape_s = self.choice("scrape_s", scrape_s, Observe().scrape_every)
+
+    def install(self, say: Say) -> None:
+        """Fetch and unpack the packages, and mend a link.
+
+        The page's menu needs a library as a plain script; Debian's package of that is a module since its version 1.16,
+        and has the script beside it.
+        """
+        super().install(say)
+        link, plain = self.root / "usr/share/prometheus/web/static/popper.js", "../../../javascript/popper.js/umd"
+        if str(link.readlink()) != plain:
+            fresh = link.with_name(f".{uuid.uuid4().hex}")
+            fresh.symlink_to(plain)
+            fresh.replace(link)
 
     def argv(self, server: Server) -> Sequence[str]:
         return [
@@ -196,6 +237,14 @@ class PrometheusService(PackagedService):
         )
         path = self.folder / "prometheus.yml"
         settings = read_yaml(path)
+        every_ms = round(self.scrape_s * 1000)
+        settings["global"] = {
+            "scrape_interval": f"{every_ms}ms",
+            "scrape_timeout": f"{every_ms}ms",
+            "evaluation_interval": f"{every_ms}ms",
+        }
+        if not self.platform:  # or a healthy run that is not to be scraped would be told as dead
+            settings["scrape_configs"] = [one for one in settings["scrape_configs"] if one["job_name"] != JOB]
         asked = {self.address: self, gateway.address: gateway, manager.address: manager}
         for one in (*settings["scrape_configs"], *settings["alerting"]["alertmanagers"]):
             service = asked.get(one["static_configs"][0]["targets"][0])

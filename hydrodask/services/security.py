@@ -3,11 +3,14 @@
 import os
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydrodask import durable
-from hydrodask.doors import certificates
 from hydrodask.services import ports
 from hydrodask.settings.hidden import USER
+
+if TYPE_CHECKING:
+    from hydrodask.doors import certificates
 
 CA_DAYS = 3650
 SERVER_DAYS = 365
@@ -50,6 +53,8 @@ def server_pem(folder: Path, name: str) -> Path:
 
     The certificate is for `localhost` and 127.0.0.1, and signed by our own CA: `ca_pem`.
     """
+    from hydrodask.doors import certificates  # noqa: PLC0415  # workers' image makes none, and has no library for it
+
     path = folder / f"{name}.pem"
     there = path.exists() and ca_pem(folder).exists()  # without the latter nobody could trust it
     if not there or certificates.days_left(path.read_bytes()) < RENEW_DAYS:
@@ -77,8 +82,10 @@ def write_secret(path: Path, data: bytes) -> None:
     durable.rename(hidden, path)
 
 
-def _authority(folder: Path) -> certificates.Pair:
+def _authority(folder: Path) -> "certificates.Pair":
     """Return key and certificate of our CA; makes both when one is missing."""
+    from hydrodask.doors import certificates  # noqa: PLC0415
+
     key_path = folder / "ca.key"
     if not key_path.exists() or not ca_pem(folder).exists():
         made = certificates.new_authority("hydrodask local CA", CA_DAYS)

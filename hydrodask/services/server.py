@@ -14,14 +14,14 @@ from typing import Any, ClassVar, TypeVar
 from hydrodask import clock
 from hydrodask.errors import FatalError, UnreachableError, UsageError
 from hydrodask.services import ports, processes
-from hydrodask.services.contract import Say, ServerState, State
 from hydrodask.services.processes import Process
+from hydrodask.services.service import Say, ServerState, State
 
 POLL_S = 0.1
 TAIL_LINES = 3
 TAIL_BYTES = 64 * 1024
 
-_Option = TypeVar("_Option", int, str)
+_Option = TypeVar("_Option", int, str, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class ServerService(ABC):
     def __init__(self, folder: Path, *, with_parent: bool = False) -> None:
         self.folder = folder.absolute()
         self.with_parent = with_parent
-        self._options: dict[str, int | str] = {}
+        self._options: dict[str, int | str | float] = {}
 
     # What a subclass says of itself.
 

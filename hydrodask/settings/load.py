@@ -10,16 +10,17 @@ import yaml
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
-from hydrodask.errors import ConfigError
+from hydrodask.errors import ConfigError, meant
 from hydrodask.failpoints import VARIABLE
 from hydrodask.redaction import redacted
 from hydrodask.settings import hidden
 from hydrodask.settings.hidden import PREFIX
 from hydrodask.settings.model import Settings
+from hydrodask.settings.notify import place_files
 
 log = logging.getLogger(__name__)
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
+CONF = Path(__file__).resolve().parents[1] / "conf"
 """The folder with `default.yaml`, `profiles/`, rules and faults."""
 
 _FILES = (
@@ -27,13 +28,26 @@ _FILES = (
     ("kafka", "ca_file"),
     ("documents", "password_file"),
     ("learn", "password_file"),
+    ("learn", "ca_file"),
     ("observe", "password_file"),
+    ("observe", "ca_file"),
+    ("observe", "alertmanager_password_file"),
+    ("observe", "alertmanager_ca_file"),
     ("lake", "key_file"),
     ("cluster", "ca_file"),
     ("cluster", "cert_file"),
     ("cluster", "key_file"),
 )
 """What is looked for below the data directory, where local services make theirs."""
+
+_PLAIN = {
+    "tuple_type": "want a list, for example [first, second]",
+    "list_type": "want a list, for example [first, second]",
+    "dict_type": "want a mapping, for example {key: value}",
+    "model_type": "want a mapping, for example {key: value}",
+    "model_attributes_type": "want a mapping, for example {key: value}",
+}
+"""What YAML's people are told where pydantic names kinds of Python."""
 
 Tree = dict[str, Any]
 Layer = tuple[str, Tree]
@@ -81,14 +95,25 @@ def read_yaml(path: Path, *, profile: str | None = None) -> Tree:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none"
-        what = f"profile {profile!r}" if profile else f"file {path}"
-        raise ConfigError(f"there is no {what}; known here: {known}") from error
+        raise ConfigError(_missing(path, profile)) from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"could not read {path}: {error}") from error
     if tree is not None and not isinstance(tree, dict):
         raise ConfigError(f"{path} holds a {type(tree).__name__}; want a mapping")
     return tree or {}
+
+
+def _missing(path: Path, profile: str | None) -> str:
+    """Return what to say of a file that is not there: which are, and which of them may have been meant."""
+    if profile is None:
+        near = [one.name for one in path.parent.glob("*.yaml")]
+        known = ", ".join(sorted(Path(name).stem for name in near)) or "none"
+        return f"there is no file {path}{meant(path.name, near)}; known here: {known}"
+    shipped = [one.stem for one in path.parent.glob("*.yaml")]
+    files = [str(one) for one in Path(profile).parent.glob("*.yaml")]
+    guess = meant(profile, shipped) or meant(profile, files) or meant(f"{Path(profile).with_suffix('')}.yaml", files)
+    what = f"there is no profile {profile!r}{guess}; known: {', '.join(sorted(shipped)) or 'none'}"
+    return f"{what}, or any file whose name ends in .yaml"
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -124,7 +149,7 @@ def _from_environment(environ: Mapping[str, str]) -> Tree:
     for name in sorted(names):
         if not any(name == key or key.startswith(f"{name}__") for key in read):
             key = name[len(PREFIX) :].lower().replace("__", ".")
-            raise ConfigError(f"environment: {name} sets {key!r}, which is no setting; see `hydrodask config show`")
+            raise ConfigError(f"environment: {name} sets {key!r}, which is no setting{_meant(key)}")
     return tree
 
 
@@ -198,6 +223,7 @@ def _place_files(merged: Tree) -> None:
         login = merged.get(section)
         if isinstance(login, dict) and isinstance(login.get(key), str):
             login[key] = str(Path(str(merged.get("data_dir"))) / login[key])
+    place_files(merged.get("notify"), Path(str(merged.get("data_dir"))))
 
 
 def _look_for_secrets(name: str, tree: Tree) -> None:
@@ -226,15 +252,28 @@ def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
         key = ".".join(str(part) for part in problem["loc"])
         origin = origins.get(key) or _changed_below(key, origins)
         if problem["type"] == "extra_forbidden":
-            clauses.append(f"{key} (from {origin}) is no setting; see `hydrodask config show`")
+            below = next(iter(flatten(problem["input"])), "") if isinstance(problem["input"], dict) else ""
+            clauses.append(f"{key} (from {origin}) is no setting{_meant(f'{key}.{below}' if below else key)}")
         elif not key:
             clauses.append(f"{problem['msg'].removeprefix('Value error, ')} (set by {origin})")
         elif isinstance(problem["input"], dict):
             clauses.append(f"{key} (from {origin}): {problem['msg'].removeprefix('Value error, ')}")
         else:
             shown = "" if hidden.secret_by_name(key) else f" has value {redacted(repr(problem['input']))}"
-            clauses.append(f"{key}{shown} (from {origin}): {problem['msg'].removeprefix('Value error, ')}")
+            said = _PLAIN.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+            clauses.append(f"{key}{shown} (from {origin}): {said}")
     return "; ".join(clauses)
+
+
+def _meant(key: str) -> str:
+    """Return which setting somebody may have meant, and where all of them are.
+
+    >>> [_meant(key) for key in ("window.lenght", "slide", "kafka_group")]
+    ['; did you mean window.length?', '; did you mean window.slide?', '; did you mean kafka.group?']
+    """
+    known = list(flatten(read_yaml(CONF / "default.yaml")))
+    same = [one for one in known if one.endswith(f".{key}") or one.replace(".", "_") == key.replace(".", "_")]
+    return meant(same[0] if len(same) == 1 else key, known) or "; see `hydrodask config show`"
 
 
 def _changed_below(key: str, origins: Mapping[str, str]) -> str:

@@ -1,54 +1,15 @@
 """The settings, section by section. `conf/default.yaml` has the same keys with a comment each; a test compares."""
 
-import re
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from hydrodask.settings.hidden import Password, Url, hide, secret_of
+from hydrodask.settings.hidden import Url
+from hydrodask.settings.kinds import Client, Count, Duration, Memory, PositiveDuration, Timezone, iso
+from hydrodask.settings.notify import Notify
 from hydrodask.settings.relations import broken
-
-_UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def duration_s(value: object) -> object:
-    """Return `value` in seconds: a number is seconds already, text is a number with us, ms, s, m, h or d.
-
-    >>> duration_s("500ms"), duration_s("2m"), duration_s(10)
-    (0.5, 120.0, 10)
-    """
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"\s*(\d+(?:\.\d*)?)\s*(us|ms|s|m|min|h|d)?\s*", value)
-    if match is None:
-        raise ValueError(f"{value!r} is not a duration; want seconds, or a number with us, ms, s, m, h or d")
-    return float(match[1]) * _UNITS_S[match[2] or "s"]
-
-
-def iso(value: object) -> object:
-    """Return `value`, a date or time as text: YAML reads ISO 8601 without quotes as such.
-
-    >>> iso(date(2026, 1, 1)), iso("now")
-    ('2026-01-01', 'now')
-    """
-    return value.isoformat() if isinstance(value, date) else value  # a datetime is a date
-
-
-Duration = Annotated[float, BeforeValidator(duration_s), Field(ge=0)]
-"""Seconds; configuration may say `500ms`, `2m`, `1h`."""
-
-PositiveDuration = Annotated[float, BeforeValidator(duration_s), Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
-Client = Annotated[dict[str, str | int | float | bool | Password], AfterValidator(hide)]
-"""Settings of a library."""
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, and an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from hydrodask.settings.section import Login, Section
 
 
 class Rig(Section):
@@ -79,20 +40,6 @@ class Topics(Section):
                 if not isinstance(value, int) or value < 1:
                     raise ValueError(f"topics.each.{name}.{key} is {value!r}; want a whole number from 1 on")
         return self
-
-
-class Login(Section):
-    """Who we are to a server."""
-
-    username: str | None = None
-    password: Password | None = None
-    password_file: Path | None = None
-
-    def secret(self) -> str | None:
-        """Return the password, from the file if only that is named. Raises ConfigError when it can't be read."""
-        if self.password is not None or self.password_file is None:
-            return self.password.plain() if self.password else None
-        return secret_of(self.password_file, f"{type(self).__name__.lower()}.password_file")
 
 
 class Kafka(Login):
@@ -167,9 +114,7 @@ class Cluster(Section):
 
     address: str | None = None
     workers: Count = 1
-    memory_limit: Annotated[str, BeforeValidator(str), Field(pattern=r"(?i)^(auto|\d+(\.\d+)?([kmgtp]i?)?b?)$")] = (
-        "4GiB"
-    )
+    memory_limit: Memory = "4GiB"
     dashboard: str | None = "127.0.0.1:8787"
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -194,17 +139,27 @@ class Baseline(Section):
 
     statistics: tuple[str, ...] = ("avg_value", "stddev_value")
     warm_up: Count = 90
+    floor: Annotated[float, Field(gt=0, le=1)] = 0.05
     enter: Annotated[float, Field(gt=0)] = 10.0
     exit: Annotated[float, Field(gt=0)] = 5.0
 
 
+class Usual(Section):
+    """What a rig's load cycles usually look like, learned without labels."""
+
+    learn: Count | None = 120
+    enter: Annotated[float, Field(gt=0)] = 4.5
+    exit: Annotated[float, Field(gt=0)] = 3.5
+
+
 class Detect(Section):
-    """Rules, baselines and health."""
+    """Rules, baselines, unusual cycles and health."""
 
     rules: str = "rules.yaml"
     coverage_min: Annotated[float, Field(ge=0, le=1)] = 0.9
     silent_after: PositiveDuration | None = 120.0
     baseline: Baseline = Baseline()
+    usual: Usual = Usual()
 
 
 class Learn(Section):
@@ -212,6 +167,7 @@ class Learn(Section):
 
     mlflow: Url | None = None
     password_file: Path | None = None
+    ca_file: Path | None = None
     experiment: str = "hydrodask"
     workers: Count = 2
     boosted_max: PositiveDuration = 3600.0
@@ -221,6 +177,13 @@ class Learn(Section):
     drift_max: Annotated[float, Field(gt=0, le=1)] = 0.2
 
 
+class Health(Section):
+    """Where the colours of health change, on the page, in the live view and in Grafana."""
+
+    warning_below: Annotated[float, Field(gt=0, le=100)] = 95.0
+    critical_below: Annotated[float, Field(gt=0, le=100)] = 85.0
+
+
 class Observe(Section):
     """Metrics and views."""
 
@@ -228,8 +191,27 @@ class Observe(Section):
     hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")], ...] = ()
     pushgateway: Url | None = None
     password_file: Path | None = None
+    ca_file: Path | None = None
     push_every: PositiveDuration = 2.0
+    scrape_every: PositiveDuration = 1.0
     rigs_max: Count = 20
+    timezone: Timezone = "UTC"
+    health: Health = Health()
+    log_format: Literal["text", "json"] = "text"
+    alertmanager: Url | None = None
+    alertmanager_password_file: Path | None = None
+    alertmanager_ca_file: Path | None = None
+    traces: Annotated[str, Field(pattern=r"^https?://[^/@\s]+/?$")] | None = None
+
+
+class Console(Section):
+    """The operator's page."""
+
+    address: str | None = "127.0.0.1:8780"
+    token_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    rigs_max: Count = 100
 
 
 class Limits(Section):
@@ -257,7 +239,11 @@ class Settings(Section):
     detect: Detect = Detect()
     learn: Learn = Learn()
     observe: Observe = Observe()
+    console: Console = Console()
+    notify: Notify = Notify()
     limits: Limits = Limits()
+    flows: tuple[str, ...] = ()
+    _flow: str = ""
 
     @model_validator(mode="after")
     def _check(self) -> "Settings":
@@ -278,7 +264,19 @@ class Settings(Section):
     @property
     def snapshots_url(self) -> Url:
         """Where snapshots of state are: beside the lake's folder, on the same file system."""
-        return self.lake.url.beside("-snapshots") if self.lake.url else Url(str(self.data_dir / "snapshots"))
+        return self.snapshots_of(self._flow)
+
+    def snapshots_of(self, flow: str) -> Url:
+        """Return where those of a flow from outside are; without a name, those of the platform's own flows."""
+        name = f"snapshots-{flow}" if flow else "snapshots"
+        return self.lake.url.beside(f"-{name}") if self.lake.url else Url(str(self.data_dir / name))
+
+    def of_flow(self, name: str, *, start: str) -> "Settings":
+        """Return those of a flow from outside: its group and snapshots are its own."""
+        kafka = self.kafka.model_copy(update={"group": f"{self.kafka.group}.{name}", "start": start})
+        copy = self.model_copy(update={"kafka": kafka})
+        copy._flow = name  # noqa: SLF001 - ours, of a model that is frozen
+        return copy
 
     @property
     def mlflow_uri(self) -> Url:

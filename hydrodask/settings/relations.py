@@ -10,12 +10,28 @@ EMBEDDED_RECORDS = 30_000
 """Records of a partition that the embedded broker keeps for sure: 5 MiB of sensor records that are not compressed."""
 
 
+def rigs_live(settings: "Settings") -> int:
+    """Return of how many rigs workers report what is so now: for views, and for the operator's page if there is one."""
+    shown = settings.console.rigs_max if settings.console.address is not None else 0
+    return max(settings.observe.rigs_max, shown)
+
+
 def broken(settings: "Settings") -> Iterator[str]:
     """Give a sentence for each relation that does not hold: keys, values, and what is wanted."""
     yield from _of_time(settings)
     yield from _of_rows(settings)
     yield from _of_room(settings)
     yield from _of_logins(settings)
+    if (health := settings.observe.health).critical_below > health.warning_below:
+        yield (
+            f"observe.health.critical_below ({health.critical_below:g}) must be at most observe.health.warning_below "
+            f"({health.warning_below:g}): what is critical is a warning first"
+        )
+    if (usual := settings.detect.usual).exit > usual.enter:
+        yield (
+            f"detect.usual.exit ({usual.exit:g}) must be at most detect.usual.enter ({usual.enter:g}), or no incident "
+            "could come to rest"
+        )
 
 
 def _of_time(settings: "Settings") -> Iterator[str]:
@@ -84,6 +100,18 @@ def _of_logins(settings: "Settings") -> Iterator[str]:
     missing = [f"cluster.{key}" for key, file in files.items() if file is None]
     if 0 < len(missing) < len(files):
         yield f"{' and '.join(missing)} must be set, too: cluster.ca_file, cert_file and key_file are one login"
+    watch = settings.observe
+    servers = {
+        "learn.mlflow": (settings.learn.mlflow, settings.learn.ca_file, "learn.ca_file"),
+        "observe.pushgateway": (watch.pushgateway, watch.ca_file, "observe.ca_file"),
+        "observe.alertmanager": (watch.alertmanager, watch.alertmanager_ca_file, "observe.alertmanager_ca_file"),
+    }
+    for key, (url, file, of_file) in servers.items():
+        if file is not None and url is not None and url.plain().startswith("http://"):
+            yield (
+                f"{key} ({url}) must begin with https://, as {of_file} is set: over http:// "
+                "nobody shows a certificate, and a password goes in clear text"
+            )
 
 
 def within_step(settings: "Settings") -> "Settings":

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from hydrodask.errors import SENTENCE_MAX, RetryableError, sentence
 from hydrodask.failpoints import failpoint
@@ -35,6 +36,10 @@ class Files:
     def local(self) -> Path | None:
         """Return the folder on this machine's disk that the URL names, None when it is somewhere else."""
         return Path(self._root) if isinstance(self._system, LocalDisk) else None
+
+    def system(self) -> tuple[Any, str]:
+        """Return fsspec's file system and the path on it, for a reader that has its own way of reading."""
+        return self._system.fs, self._root
 
     def put_if_absent(self, path: str, data: bytes) -> bool:
         """Create `path` with `data`; return False, and change nothing, when it exists already.

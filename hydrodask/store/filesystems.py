@@ -15,9 +15,9 @@ from typing import Any
 import fsspec
 from fsspec.core import url_to_fs
 
-from hydrodask import clock, durable
+from hydrodask import clock, durable, extras
 from hydrodask.background import in_time
-from hydrodask.errors import FatalError, sentence
+from hydrodask.errors import ConfigError, FatalError, sentence
 from hydrodask.store.contract import FileSystem
 from hydrodask.store.s3 import S3, S3_OPTIONS
 
@@ -210,11 +210,12 @@ def open_file_system(url: str) -> tuple[FileSystem, str]:
         options = S3_OPTIONS
     elif kind == "webhdfs" and "@" not in url:
         options = {"user": os.environ.get("HADOOP_USER_NAME") or getpass.getuser()}
+    if lacking := extras.lacking(extras.FILE_SYSTEMS.get(kind, "fsspec")):
+        raise ConfigError(f"could not open file system {url!r}: {lacking}")
     try:
         fs, root = url_to_fs(url, **options)
     except (ImportError, ValueError) as error:
-        hint = "; pip install 'hydrodask[s3]'" if kind == "s3" and isinstance(error, ImportError) else ""
-        raise FatalError(f"could not open file system {url!r}: {sentence(error)}{hint}") from error
+        raise FatalError(f"could not open file system {url!r}: {sentence(error)}") from error
     if kind == "s3" and "/" not in root:
         raise FatalError(
             f"{url!r} is a bucket: name a folder in it, as {url.rstrip('/')}/lake, and it gets a neighbour"

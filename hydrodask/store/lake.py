@@ -6,6 +6,7 @@ end and goes on from there.
 """
 
 import io
+import json
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ import pyarrow.parquet as pq
 
 from hydrodask.channels import SENSORS
 from hydrodask.errors import ConfigError, IntegrityError, RetryableError, UsageError, sentence
+from hydrodask.records import PartitionId
 from hydrodask.settings import Settings, Url
 from hydrodask.store import rowsum, seal
 from hydrodask.store.files import Files
+from hydrodask.store.fiveminutes import COARSE_ROWS, GROUP_ROWS, OF, ORDER
 from hydrodask.store.keyring import Keyring
 from hydrodask.store.listing import Named, current, named, readable
-from hydrodask.store.schemas import FOLDERS, empty
+from hydrodask.store.schemas import FLAT, FOLDERS, UNITS, empty, units
 
 _END, _FIRST = b"hydrodask.end", b"hydrodask.first"
 LOG = b"hydrodask.log"
@@ -77,7 +80,7 @@ class Lake:
     def put(
         self,
         folder: str,
-        source: tuple[str, int],
+        source: PartitionId,
         first: int,
         end: int,
         table: pa.Table,
@@ -163,10 +166,10 @@ class Lake:
                 f"there is no folder {folder!r} in the lake {self.files.url}; it has {shown or 'none yet'}"
             )
         table = empty(top)
-        table = table if top == "labels" else table.append_column("sensor", pa.array([], pa.string()))
+        table = table if top in FLAT else table.append_column("sensor", pa.array([], pa.string()))
         return table, table.column_names
 
-    def rows_from(self, folder: str, source: tuple[str, int], start: int, *, column: str) -> Iterator[pa.Table]:
+    def rows_from(self, folder: str, source: PartitionId, start: int, *, column: str) -> Iterator[pa.Table]:
         """Yield the rows of one partition at any depth below `folder`, from offset `start` on, file by file.
 
         `column` holds the offsets. Raises RetryableError when a file has gone since it was listed.
@@ -182,11 +185,11 @@ class Lake:
                 raise RetryableError(f"{file.path} in {self.files.url} has gone while it was to be read") from error
             yield rows.filter(pc.greater_equal(rows.column(column), start))
 
-    def end(self, folder: str, source: tuple[str, int]) -> int:
+    def end(self, folder: str, source: PartitionId) -> int:
         """Return where the newest file of `source` at any depth below `folder` ends, 0 without files."""
         return self.newest(folder, source).end
 
-    def newest(self, folder: str, source: tuple[str, int]) -> Tail:
+    def newest(self, folder: str, source: PartitionId) -> Tail:
         """Return what `end` does, and what that file says besides; nothing without files."""
         stem = f"{source[0]}-{source[1]}-"
         firsts = {}
@@ -234,9 +237,12 @@ def encode_range(
 ) -> bytes:
     """Return what came of the offsets from `first` to `end` as the bytes of a file, sealed with their checksum.
 
-    With a `keyring` they are sealed by its newest key, too, as the file that stands at `path`.
+    With a `keyring` they are sealed by its newest key, too, as the file that stands at `path`. Its metadata has the
+    units of its columns.
     """
     rooms = seal.room(keyring)
+    if of_columns := units(path, table.column_names):
+        metadata = {**metadata, UNITS: json.dumps(of_columns).encode()}
     data = encode(table, {**metadata, _END: b"%d" % end, _FIRST: b"%d" % first, **rooms})
     return seal.sealed(data, keyring, rooms.get(seal.NAME, b"").decode(), path)
 
@@ -255,6 +261,7 @@ def encode(table: pa.Table, metadata: dict[bytes, bytes]) -> bytes:
         use_dictionary=dictionary,
         column_encoding=encoding,
         write_statistics=True,
+        row_group_size=GROUP_ROWS if ORDER in metadata else COARSE_ROWS if OF in metadata else None,
         write_page_checksum=True,  # so that readers who know nothing of the seal can see damage, too
     )
     return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
@@ -277,5 +284,5 @@ def _total(metadata: Mapping[bytes, bytes]) -> int:
     return (rowsum.read(metadata) or (0, 0))[1]
 
 
-def _name(source: tuple[str, int], first: int) -> str:
+def _name(source: PartitionId, first: int) -> str:
     return f"{source[0]}-{source[1]}-{first:012d}.parquet"

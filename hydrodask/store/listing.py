@@ -8,12 +8,18 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+
+from hydrodask.records import PartitionId
 
 # A partition is never padded, and an offset always: so the two can't be taken for each other.
 _NAME = re.compile(
     r"(?P<topic>.+)-(?P<partition>0|[1-9]\d{0,9})-(?P<first>\d{12,})(?:-(?P<end>\d{12,}))?\.parquet",
     re.ASCII,
 )
+NAMES_MAX = 20_000
+"""Names that are remembered: whoever lists a lake lists nearly the same names again."""
+
 _PART = re.compile(r"(sensor|date)=([^/]+)")
 
 
@@ -29,7 +35,7 @@ class Named:
     end: int | None
 
     @property
-    def source(self) -> tuple[str, int]:
+    def source(self) -> PartitionId:
         """Topic and partition."""
         return self.topic, self.partition
 
@@ -39,6 +45,7 @@ class Named:
         return dict(_PART.findall(self.path))
 
 
+@lru_cache(NAMES_MAX)
 def named(path: str) -> Named | None:
     """Return what a path in the lake says, or None when it is no name of ours.
 
@@ -55,7 +62,7 @@ def named(path: str) -> Named | None:
     return Named(int(match["first"]), path, path.partition("/")[0], match["topic"], int(match["partition"]), end)
 
 
-def file_name(source: tuple[str, int], first: int, end: int | None = None) -> str:
+def file_name(source: PartitionId, first: int, end: int | None = None) -> str:
     """Return the name of a file; with `end` that of a compacted one."""
     stem = f"{source[0]}-{source[1]}-{first:012d}"
     return f"{stem}.parquet" if end is None else f"{stem}-{end:012d}.parquet"
@@ -91,7 +98,7 @@ def readable(paths: Iterable[str]) -> list[Named]:
     >>> [file.path for file in readable(paths)]
     ['late/t-0-000000000000-000000000009.parquet']
     """
-    chains: dict[tuple[str, tuple[str, int]], list[Named]] = defaultdict(list)
+    chains: dict[tuple[str, PartitionId], list[Named]] = defaultdict(list)
     for file in filter(None, map(named, paths)):
         chains[file.folder, file.source].append(file)
     return sorted((file for chain in chains.values() for file in current(chain)[0]), key=lambda file: file.path)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hydrodask.errors import IntegrityError, sentence
+from hydrodask.records import PartitionId
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, readable
 
@@ -54,7 +55,7 @@ class Folder:
         self._lake, self._path, self._start = lake, path, start
         self._files = readable(lake.files.names(path))
 
-    def merge(self, source: tuple[str, int], table: pa.Table, *, each: int, rows_max: int) -> Merged:
+    def merge(self, source: PartitionId, table: pa.Table, *, each: int, rows_max: int) -> Merged:
         """Put in those rows of `table` that are not there, at most `rows_max` a file.
 
         A row's records have the offsets from `revision` + 1 - `each` up to `revision`. May be repeated, also after a

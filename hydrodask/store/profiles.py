@@ -1,6 +1,7 @@
 """Read what learning needs: profiles and labels of the lake, and folders of cycles in the archive's two layouts."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,10 +42,14 @@ def profile_keys(files: Files, path: str) -> Keys:
     return _keys(_read(files, path, _KEYS), "cycle_start")
 
 
-def profile_curves(files: Files, path: str) -> Float64:
-    """Return shape (n, 3, 60): mean, smallest and largest value of each second, NaN where there is none."""
-    table = _read(files, path, ["mean", "min", "max"])
-    parts = [_matrix(table.column(name), path) for name in ("mean", "min", "max")]
+STATISTICS = ("mean", "min", "max")
+"""Columns of a profile that hold a value a second."""
+
+
+def profile_curves(files: Files, path: str, names: Sequence[str] = STATISTICS) -> Float64:
+    """Return shape (n, names, 60): mean, smallest and largest value of each second, NaN where there is none."""
+    table = _read(files, path, list(names))
+    parts = [_matrix(table.column(name), path) for name in names]
     return np.stack(parts, axis=1)
 
 
@@ -70,8 +75,8 @@ def read_matrix(path: Path) -> tuple[Int64 | None, Float64]:
             table = pq.read_table(path)
             samples = table.column("samples").combine_chunks()
             values = _floats(samples.flatten()).reshape(len(samples), -1)
-            return table.column("cycle").to_numpy().astype(np.int64), _finite(values, path)
-        return None, _finite(_text(path), path)
+            return table.column("cycle").to_numpy().astype(np.int64), _measured(values, path)
+        return None, _measured(_text(path), path)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise ConfigError(f"could not read {path} as cycles, one a row: {sentence(error)}") from error
 
@@ -111,6 +116,14 @@ def _text(path: Path) -> Float64:
     return np.array(rows, np.float64)
 
 
+def _measured(values: Float64, path: Path) -> Float64:
+    """Return samples, of which NaN is one that is missing. Raises ConfigError for an infinite one."""
+    if np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values).any(axis=1))[0])
+        raise ConfigError(f"could not use {path}: row {row + 1} has a value that is infinite")
+    return np.ascontiguousarray(values)
+
+
 def _finite(values: Float64, path: Path) -> Float64:
     if not np.isfinite(values).all():
         row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
@@ -136,11 +149,18 @@ def _read(files: Files, path: str, columns: list[str]) -> pa.Table:
 
 def _keys(table: pa.Table, start: str) -> Keys:
     return Keys(
-        table.column("rig").to_numpy().astype(object),
+        _names(table.column("rig")),
         table.column("cycle").to_numpy().astype(np.int64),
         table.column(start).cast(pa.int64()).to_numpy(),
         table.column("revision").to_numpy().astype(np.int64),
     )
+
+
+def _names(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    """Return names of which equal ones are one object: there are millions of them, and few are different."""
+    coded = pc.dictionary_encode(column.combine_chunks())
+    names = np.array([*coded.dictionary.to_pylist(), None], object)[:-1]  # of one dimension, whatever is in it
+    return np.asarray(names[coded.indices.to_numpy()])
 
 
 def _matrix(column: pa.ChunkedArray, path: str) -> Float64:

@@ -11,8 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from hydrodask.store import mixing
 
 KEY = b"hydrodask.sum"
 """Metadata of a file: the chain's sum before it and with it, in hexadecimal."""
@@ -22,6 +23,9 @@ UInt64 = NDArray[np.uint64]
 MASK = (1 << 64) - 1
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
+
+_WORDS = (pa.int64(), pa.float64(), pa.timestamp("us", tz="UTC"))
+"""Types of a column whose values are 64 bits each as they are, as nearly all are."""
 
 _OF_FILE = ("partition",)
 """Columns that say which file it is, and the same in all of its rows."""
@@ -36,13 +40,16 @@ def rowsum(table: pa.Table) -> int:
     """
     if not table.num_rows:
         return 0
-    mixed = np.zeros(table.num_rows, np.uint64)
+    mixed, base = np.zeros(table.num_rows, np.uint64), 0
     for name in table.column_names:
-        if name not in _OF_FILE:
-            bits = _bits(table.column(name).combine_chunks())
-            if bits is not None:
-                mixed += bits * np.uint64(_of_text(name) | 1)
-    return int(_stirred(mixed).sum(dtype=np.uint64))
+        column = table.column(name)
+        if name not in _OF_FILE and column.null_count < len(column):
+            weight = _of_text(name) | 1
+            if (only := _only_text(column)) is not None:  # one rig: the usual, and cheaper
+                base = (base + _of_text(only) * weight) & MASK
+            else:
+                _weigh(mixed, column, np.uint64(weight))
+    return int(mixing.stirred_sum(mixed, np.uint64(base)))
 
 
 def said(before: int | None, table: pa.Table) -> dict[bytes, bytes]:
@@ -68,17 +75,44 @@ def read(metadata: Mapping[bytes, bytes]) -> tuple[int, int] | None:
         return None
 
 
-def _bits(column: pa.Array) -> UInt64 | None:
-    """Return 64 bits of each value; None for a column in which there is nothing, which other files have not."""
-    if isinstance(column, pa.ChunkedArray):
-        column = column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
-    if column.null_count == len(column):
+def _only_text(column: pa.ChunkedArray) -> str | None:
+    """Return the text that all of a column are, None if there are others or nulls."""
+    if not pa.types.is_string(column.type) or column.null_count:
         return None
+    first = column[0].as_py()
+    return first if all(_all_are(chunk, first.encode()) for chunk in column.chunks) else None
+
+
+def _all_are(texts: pa.StringArray, first: bytes) -> bool:
+    """Say whether all of these are the same: as long, and each byte that of the text before."""
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    if not len(texts) or not (np.diff(ends) == len(first)).all():
+        return not len(texts)
+    found = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
+    again = found[len(first) :] == found[: len(found) - len(first)]
+    return found[: len(first)].tobytes() == first and bool(again.all())
+
+
+def _weigh(mixed: UInt64, column: pa.ChunkedArray, weight: np.uint64) -> None:
+    """Add a column that has values to what the rows come to."""
+    start = 0
+    for chunk in column.chunks:
+        kept = mixed[start : start + len(chunk)]
+        start += len(chunk)
+        if not chunk.null_count and chunk.type in _WORDS:
+            bits, odd = np.frombuffer(chunk.buffers()[1], np.uint64)[chunk.offset : chunk.offset + len(chunk)], _ODD
+        else:
+            bits, odd = _bits(chunk), np.uint64(0)
+        bits.flags.writeable = False  # as Arrow's are: numba compiles a kernel once more for others
+        mixing.weigh(kept, bits, odd, weight)
+
+
+def _bits(column: pa.Array) -> UInt64:
+    """Return 64 bits of each value."""
     if pa.types.is_list(column.type):
         return _of_lists(column)
     if pa.types.is_string(column.type):
-        if not column.null_count and pc.all(pc.equal(column, column[0])).as_py():  # one rig: the usual, and cheaper
-            return np.full(len(column), _of_text(column[0].as_py()), np.uint64)
         found = column.dictionary_encode()
         each: UInt64 = np.array([*map(_of_text, found.dictionary.to_pylist()), 0], np.uint64)
         places: NDArray[np.int64] = found.indices.fill_null(-1).to_numpy()

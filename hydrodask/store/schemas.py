@@ -1,7 +1,7 @@
 """Columns of the lake's folders, and how batches become tables: with `lake`, the only importer of pyarrow.
 
 `raw` holds every sample, `windows` the final windows, `cycles` the profiles, `late` the samples that changed no window,
-`labels` what was true of a rig in a cycle.
+`labels` what was true of a rig in a cycle, `bands` what baselines said was usual, `scores` what was said of components.
 """
 
 from collections.abc import Sequence
@@ -9,14 +9,35 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from hydrodask.channels import CYCLE_S
-from hydrodask.records import Int32, LabelRecord, Late, Profiles, Samples, Windows
+from hydrodask.channels import CHANNELS, CYCLE_S
+from hydrodask.records import Int32, LabelRecord, Late, PartitionId, Profiles, Samples, Windows
+from hydrodask.reports import Band, Scored
 from hydrodask.rigs import RIGS
 
-FOLDERS = ("raw", "windows", "cycles", "late", "labels")
-"""The folders of the lake."""
+FOLDERS = ("raw", "windows", "cycles", "late", "labels", "bands", "scores")
+"""The folders of the lake that writers fill."""
+
+FLAT = ("labels", "bands", "scores")
+"""Folders that are not cut by sensor: their topics are not those of sensors."""
 
 TIME = pa.timestamp("us", tz="UTC")
+
+_TEXT_MAX = 2**31
+"""Bytes of all texts in one Arrow array of strings are fewer."""
+
+UNITS = b"hydrodask.units"
+"""The key in a Parquet file's metadata under which the units of its columns are, as JSON."""
+
+_MEASURED = ("value", "avg_value", "max_value", "min_value", "stddev_value", "range_value", "mean", "min", "max")
+_FIXED = {"sampling_rate_hz": "Hz", "late_us": "us", "cooler": "%", "valve": "%", "accumulator": "bar"}
+"""Columns that have the unit of their sensor, and those that have their own; all others are numbers, names or times."""
+
+_SCORED = (
+    *(("verdict", pa.string()), ("severity", pa.string()), ("state", pa.int32()), ("settled", pa.int32())),
+    *(("unit", pa.string()), ("probability", pa.float64()), ("score", pa.float64()), ("threshold", pa.float64())),
+    *(("attention", pa.int32()), ("why", pa.string()), ("model", pa.string())),
+)
+"""Columns of `scores` that are called what they are in `Scored`."""
 
 
 def samples_table(samples: Samples) -> pa.Table:
@@ -35,7 +56,7 @@ def samples_table(samples: Samples) -> pa.Table:
     )
 
 
-def samples_of(table: pa.Table, sensor: str, source: tuple[str, int]) -> Samples:
+def samples_of(table: pa.Table, sensor: str, source: PartitionId) -> Samples:
     """Return rows of `raw` as the operators take them: what `samples_table` has made a table of."""
     rigs = table.column("rig").combine_chunks().dictionary_encode()
     codes = np.array([RIGS.code(name) for name in rigs.dictionary.to_pylist()], np.int32)
@@ -117,6 +138,47 @@ def labels_table(
     return pa.table(columns)
 
 
+def bands_table(bands: Sequence[Band], *, partition: int) -> pa.Table:
+    """Return rows of `bands`: rig, sensor, statistic, window_start, centre, scale, enter, partition, revision."""
+    columns: dict[str, object] = {
+        name: pa.array([getattr(one, name) for one in bands], pa.string()) for name in ("rig", "sensor", "statistic")
+    }
+    columns["window_start"] = pa.array([one.start_us for one in bands], pa.int64()).cast(TIME)
+    for name in ("centre", "scale", "enter"):
+        columns[name] = pa.array([getattr(one, name) for one in bands], pa.float64())
+    columns["partition"] = np.full(len(bands), partition, np.int32)
+    columns["revision"] = pa.array([one.revision for one in bands], pa.int64())
+    return pa.table(columns)
+
+
+def scores_table(scores: Sequence[Scored], *, partition: int) -> pa.Table:
+    """Return rows of `scores`, one a component and cycle; see `Scored`."""
+    columns: dict[str, object] = {
+        "rig": pa.array([one.rig for one in scores], pa.string()),
+        "component": pa.array([one.component for one in scores], pa.string()),
+        "cycle": pa.array([one.cycle for one in scores], pa.int64()),
+        "cycle_start": pa.array([one.start_us for one in scores], pa.int64()).cast(TIME),
+    }
+    for name, kind in _SCORED:
+        columns[name] = pa.array([getattr(one, name) for one in scores], kind)
+    columns["model_version"] = pa.array([one.version for one in scores], pa.int32())
+    columns["partition"] = np.full(len(scores), partition, np.int32)
+    columns["revision"] = pa.array([one.revision for one in scores], pa.int64())
+    return pa.table(columns)
+
+
+def units(path: str, columns: Sequence[str]) -> dict[str, str]:
+    """Return the units of a file's columns, as far as they have any: those of the sensor that its path names.
+
+    >>> units("raw/sensor=PS1/date=2026-01-01/x.parquet", ["rig", "value", "sampling_rate_hz"])
+    {'value': 'bar', 'sampling_rate_hz': 'Hz'}
+    """
+    name = next((part.removeprefix("sensor=") for part in path.split("/") if part.startswith("sensor=")), "")
+    unit = CHANNELS[name].unit if name in CHANNELS else ""
+    of_sensor = {**dict.fromkeys(_MEASURED, unit), "m2": f"({unit})^2"} if unit else {}
+    return {column: found for column in columns if (found := (of_sensor | _FIXED).get(column))}
+
+
 def empty(folder: str) -> pa.Table:
     """Return no rows of a folder, in its columns. `folder` is one of `FOLDERS`."""
     none, numbers, codes = np.zeros(0, np.int64), np.zeros(0), np.zeros(0, np.int32)
@@ -130,6 +192,8 @@ def empty(folder: str) -> pa.Table:
         "cycles": lambda: profiles_table(profiles, partition=0),
         "late": lambda: late_table(Late(samples, none)),
         "labels": lambda: labels_table([], [], partition=0, offsets=[]),
+        "bands": lambda: bands_table([], partition=0),
+        "scores": lambda: scores_table([], partition=0),
     }
     return tables[folder]()
 
@@ -141,10 +205,24 @@ def first_date(table: pa.Table) -> str:
 
 def _rigs(codes: Int32) -> pa.Array:
     """Return the names of rigs."""
+    if len(codes) and (codes == codes[0]).all():  # one rig: the usual, and a tenth of the time
+        name = RIGS.name(int(codes[0])).encode()
+        if 0 < len(name) * len(codes) < _TEXT_MAX:
+            return _repeated(name, len(codes))
     if len(_names) < len(RIGS):
         _names[:] = RIGS.names
         _table[:] = [pa.array(_names, pa.string())]
     return _table[0].take(pa.array(codes)) if len(codes) else pa.array([], pa.string())
+
+
+def _repeated(text: bytes, count: int) -> pa.Array:
+    """Return a text so many times.
+
+    >>> _repeated(b"rig-1", 2).to_pylist()
+    ['rig-1', 'rig-1']
+    """
+    ends = np.arange(0, len(text) * count + 1, len(text), dtype=np.int32)
+    return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(text * count))
 
 
 _names: list[str] = []

@@ -1,58 +1,11 @@
-"""Loaded by each worker process that we start, before it works, and by others' (`dask worker --preload …`).
+"""The former name of `hydrodask.worker.preload`, for workers of others that are still started with it."""
 
-Ctrl-C in a terminal reaches the whole process group. The driver stops the workers cleanly; they must not stop before.
-What a step needs is imported and compiled in a thread meanwhile: the first order then finds it there, and a worker that
-has to compile everything is not late to say that it is there.
-
-A worker that ends in order (SIGTERM at its nanny, a retirement, a smaller cluster) hands over what it holds before.
-"""
-
-import asyncio
-import contextlib
 import logging
-import signal
-import sys
-import threading
-from importlib import import_module
-from typing import Any
 
-from hydrodask import redaction
+from hydrodask.worker.preload import dask_setup, dask_teardown
 
-LEAVE_S = 20.0
-"""Limit of that; a nanny kills after 4 to 8 s by itself, and Kubernetes after 30."""
+__all__ = ["dask_setup", "dask_teardown"]
 
-
-def dask_setup(worker: Any) -> None:
-    """Leave SIGINT to the driver, and so the errors of steps, which Dask would print with all of their traces.
-
-    A worker that is short of memory goes on: what a step needs is not Dask's to spill, and a paused one would start no
-    step and say nothing. Its nanny ends it before the system does, and so does its container.
-    """
-    redaction.guard()
-    memory = worker.memory_manager
-    memory.memory_target_fraction = memory.memory_spill_fraction = memory.memory_pause_fraction = False
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.getLogger("distributed.worker").addFilter(lambda record: not record.getMessage().startswith("Compute Fail"))
-    threading.Thread(target=_prepare, name="prepare", daemon=True).start()
-
-
-async def dask_teardown(_worker: object) -> None:
-    """Hand over what this worker holds, while the scheduler still knows it."""
-    step = sys.modules.get("hydrodask.stream.step")
-    if step is None:
-        return
-    loop, left = asyncio.get_running_loop(), asyncio.Event()
-
-    def leave() -> None:
-        step.leave()
-        with contextlib.suppress(RuntimeError):  # the process was faster
-            loop.call_soon_threadsafe(left.set)
-
-    threading.Thread(target=leave, name="leave", daemon=True).start()  # nobody waits for one that hangs
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(left.wait(), LEAVE_S)
-
-
-def _prepare() -> None:
-    import_module("hydrodask.stream.step")
-    import_module("hydrodask.stream.warm").warm_up()
+logging.getLogger(__name__).warning(
+    "--preload hydrodask.stream.preload is hydrodask.worker.preload now; this name goes with a later release"
+)

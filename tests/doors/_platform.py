@@ -9,7 +9,8 @@ from typing import Any
 
 import psutil
 
-from hydrodask.services import KafkaService, access
+from hydrodask.doors import access
+from hydrodask.services import KafkaService
 from hydrodask.services.ports import free_port
 from hydrodask.settings import Settings, load
 from tests.delivery import Driver, until
@@ -52,11 +53,12 @@ def running(folder: Path, kafka: KafkaService | None = None, sets: Sequence[str]
 
 
 def _running(folder: Path, data: Path, kafka: KafkaService | None, sets: Sequence[str]) -> Iterator[Doors]:
-    dashboard, metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    dashboard, metrics, console = (f"127.0.0.1:{free_port()}" for _ in range(3))
     sets = [
         f"data_dir={data}",
         f"cluster.dashboard={dashboard}",
         f"observe.metrics={metrics}",
+        f"console.address={console}",
         *sets,
         *QUICK,
     ]
@@ -69,6 +71,7 @@ def _running(folder: Path, data: Path, kafka: KafkaService | None, sets: Sequenc
         context = {
             "dashboard": dashboard,
             "metrics": metrics,
+            "console": console,
             "services": {},
             **_known(settings),
             **_seen(driver, kafka),
@@ -79,7 +82,11 @@ def _running(folder: Path, data: Path, kafka: KafkaService | None, sets: Sequenc
             context["kafka"] = {
                 name: kafka.nodes[0].at(n) for n, name in enumerate(("INTERNAL", "EXTERNAL", "CONTROLLER"))
             }
-        named = {int(context[key].rpartition(":")[2]) for key in ("dashboard", "metrics", "broker") if key in context}
+        named = {
+            int(context[key].rpartition(":")[2])
+            for key in ("dashboard", "metrics", "console", "broker")
+            if key in context
+        }
         ours = [one["port"] for one in context["ports"] if one["process"] in ("driver", "worker")]
         yield Doors(driver, settings, {**context, "dask": [port for port in ours if port not in named]})
 

@@ -22,7 +22,7 @@ WEBSOCKET = {
     "Sec-WebSocket-Protocol": "bokeh, token",
 }
 ROUTES = ("/eventstream", "/sitemap.json", "/json/counts.json", "/info/main/workers.html", "/proxy/1/a/b", "/api/v1/x")
-PAGES = {"dashboard": ("/", "/status", "/hydro"), "metrics": ("/metrics",)}
+PAGES = {"dashboard": ("/", "/status", "/hydro"), "metrics": ("/metrics",), "console": ("/",)}
 FRAMES = ("X-Frame-Options", "Content-Security-Policy")
 FORBIDDEN = range(400, 500)
 
@@ -53,7 +53,7 @@ def ask(place: str, path: str, headers: dict[str, str], *, method: str = "GET") 
     try:
         connection.request(method, path, headers=headers)
         answer = connection.getresponse()
-        return answer.status, dict(answer.getheaders())
+        return answer.status, {name.title(): value for name, value in answer.getheaders()}  # in any case
     finally:
         connection.close()
 

@@ -1,6 +1,8 @@
 """The whole platform on Kubernetes, installed by its chart: what tests ask of it, and do to it."""
 
+import itertools
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,51 +20,64 @@ DRAINED_S = 300.0
 VERIFY_S = 300.0
 
 PLACES = {
-    "worker": (NAME, "dask.org/component=worker"),
-    "scheduler": (NAME, "dask.org/component=scheduler"),
-    "driver": (NAME, "app.kubernetes.io/component=driver"),
-    "kafka": (f"{NAME}-kafka", "app.kubernetes.io/component=kafka"),
-    "mongodb": (f"{NAME}-storage", "app.kubernetes.io/component=mongodb"),
-    "namenode": (f"{NAME}-storage", "app.kubernetes.io/component=namenode"),
-    "datanode": (f"{NAME}-storage", "app.kubernetes.io/component=datanode"),
+    "worker": ("", "dask.org/component=worker"),
+    "scheduler": ("", "dask.org/component=scheduler"),
+    "driver": ("", "app.kubernetes.io/component=driver"),
+    "kafka": ("-kafka", "app.kubernetes.io/component=kafka"),
+    "mongodb": ("-storage", "app.kubernetes.io/component=mongodb"),
+    "namenode": ("-storage", "app.kubernetes.io/component=namenode"),
+    "datanode": ("-storage", "app.kubernetes.io/component=datanode"),
 }
-"""Namespace and label of each part's pods."""
+"""What each part's namespace is called beyond the release's, and the label of its pods."""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """A release of the chart, called `NAME`, in namespaces that begin so."""
+    """A release of the chart, called `name`, in namespaces that begin so; or in one."""
 
     kit: Kit
+    name: str = NAME
+    together: bool = False
+
+    @property
+    def full(self) -> str:
+        """What its objects are called."""
+        return self.name if NAME in self.name else f"{self.name}-{NAME}"
+
+    def place(self, part: str) -> tuple[str, str]:
+        """Return namespace and label of a part's pods."""
+        more, label = PLACES[part]
+        return (self.name if self.together else f"{self.name}{more}"), label
 
     def install(self, recording: Path) -> float:
         """Install the chart in an empty cluster; return how many seconds it took until the driver was ready."""
-        self.kit.kubectl("create", "namespace", NAME)
-        self.kit.kubectl("label", "namespace", NAME, "pod-security.kubernetes.io/enforce=restricted")
+        self.kit.kubectl("create", "namespace", self.name)
+        self.kit.kubectl("label", "namespace", self.name, "pod-security.kubernetes.io/enforce=restricted")
         self.store(recording)
         began_s = clock.monotonic_s()
-        self._helm("install")
+        self.upgrade(verb="install")
         self.kit.until("the driver is ready", lambda: self.ready("driver") == 1, READY_S)
         return clock.monotonic_s() - began_s
 
     def remove(self) -> None:
         """Take it down, with all that it has stored."""
-        self.kit.inside("helm", "uninstall", NAME, "--namespace", NAME, "--wait", timeout_s=READY_S)
-        for namespace in {place for place, _ in PLACES.values()} | {f"{NAME}-observe"}:
-            self.kit.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
+        where = ("--namespace", self.name, "--release", self.name)
+        down = ("-m", "hydrodask", "cluster", "down", "--data", "--yes")
+        self.kit.inside(sys.executable, *down, *where, timeout_s=READY_S)
+        self.kit.kubectl("delete", "namespace", self.name, "--ignore-not-found", timeout_s=READY_S)
 
     def publish(self, *arguments: str) -> str:
         """Let a Job of the chart publish the recording; return the Job's name."""
         before = self._jobs()
         job = {"enabled": True, "volume": {"persistentVolumeClaim": {"claimName": "recording"}}, "arguments": arguments}
-        self._helm("upgrade", json.dumps({"jobs": {"recording": job}}))
+        self.upgrade(json.dumps({"jobs": {"recording": job}}))
         (name,) = self._jobs() - before
         return name
 
     def published(self, job: str, timeout_s: float = DRAINED_S) -> None:
         """Wait until a Job has published all of it, and the platform has worked on it."""
         self.kit.kubectl(
-            "wait", "--namespace", NAME, "--for=condition=Complete", f"job/{job}", f"--timeout={timeout_s:.0f}s",
+            "wait", "--namespace", self.name, "--for=condition=Complete", f"job/{job}", f"--timeout={timeout_s:.0f}s",
             timeout_s=timeout_s + 60,
         )  # fmt: skip
         self.kit.until("all is worked on", self._idle, timeout_s)
@@ -86,6 +101,12 @@ class Platform:
         )
         return found
 
+    def gap_s(self, from_ms: int, until_ms: int) -> float:
+        """Return the longest time without a new row of the windows' topic that began between two moments."""
+        written = [at for at in self.written_ms() if at >= from_ms]
+        pairs = itertools.pairwise([from_ms, *written, max([until_ms, *written])])
+        return max(later - earlier for earlier, later in pairs if earlier < until_ms) / 1000
+
     def written_ms(self) -> list[int]:
         """Return when each row of the windows' topic was written."""
         written: list[int] = json.loads(
@@ -95,12 +116,12 @@ class Platform:
 
     def driver(self, *argv: str, timeout_s: float = 60.0, stdin: str | None = None) -> str:
         """Run a command in the driver's pod."""
-        place = ("--namespace", NAME, f"deploy/{NAME}-driver", "--container=driver")
+        place = ("--namespace", self.name, f"deploy/{self.full}-driver", "--container=driver")
         return self.kit.kubectl("exec", "--stdin", *place, "--", *argv, timeout_s=timeout_s, stdin=stdin or "")
 
     def pods(self, part: str) -> list[dict[str, Any]]:
         """Return a part's pods that are not being deleted."""
-        namespace, label = PLACES[part]
+        namespace, label = self.place(part)
         found = self.kit.get("pods", "--namespace", namespace, f"--selector={label}")["items"]
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
@@ -111,21 +132,35 @@ class Platform:
 
     def kill(self, part: str) -> None:
         """Delete one of a part's pods at once: no time to say goodbye."""
-        namespace, _ = PLACES[part]
+        namespace, _ = self.place(part)
         name = self.pods(part)[0]["metadata"]["name"]
         self.kit.kubectl("delete", "pod", "--namespace", namespace, name, "--force", "--grace-period=0")
+
+    def names(self, part: str) -> list[str]:
+        """Return the names of a part's pods that are not being deleted."""
+        return [pod["metadata"]["name"] for pod in self.pods(part)]
+
+    def evict(self, part: str, name: str) -> None:
+        """Ask for one of a part's pods to go, as `kubectl drain` does; fails when a budget forbids it."""
+        namespace, _ = self.place(part)
+        asked = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
+        where = f"/api/v1/namespaces/{namespace}/pods/{name}/eviction"
+        self.kit.kubectl("create", "--raw", where, "--filename=-", stdin=json.dumps(asked))
 
     def _idle(self) -> bool:
         status = self.status()
         return bool(status) and status["state"] == "running" and status["lag"] == 0 and len(status["workers"]) > 0
 
     def _jobs(self) -> set[str]:
-        found = self.kit.get("jobs", "--namespace", NAME)["items"]
+        found = self.kit.get("jobs", "--namespace", self.name)["items"]
         return {job["metadata"]["name"] for job in found if "recording" in job["metadata"]["name"]}
 
-    def _helm(self, verb: str, values: str = "{}") -> None:
-        argv = ("helm", verb, NAME, str(CHART), "--namespace", NAME, "--values", str(VALUES), "--values=-")
-        self.kit.inside(*argv, stdin=values)
+    def upgrade(self, values: str = "{}", *, verb: str = "upgrade") -> None:
+        """Let helm change values, and leave the others as they are."""
+        before = ("--values", str(VALUES)) if verb == "install" else ("--reuse-values",)
+        self.kit.inside(
+            "helm", verb, self.name, str(CHART), "--namespace", self.name, *before, "--values=-", stdin=values
+        )
 
     def store(self, recording: Path) -> None:
         """Put the recording into a claim: volumes of the kit are folders."""
@@ -133,12 +168,12 @@ class Platform:
             {
                 "apiVersion": "v1",
                 "kind": "PersistentVolumeClaim",
-                "metadata": {"name": "recording", "namespace": NAME},
+                "metadata": {"name": "recording", "namespace": self.name},
                 "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
             }
         )
-        self.kit.kubectl("wait", "--namespace", NAME, "--for=jsonpath={.status.phase}=Bound", "pvc/recording")
-        volume = self.kit.get("pvc", "--namespace", NAME, "recording")["spec"]["volumeName"]
+        self.kit.kubectl("wait", "--namespace", self.name, "--for=jsonpath={.status.phase}=Bound", "pvc/recording")
+        volume = self.kit.get("pvc", "--namespace", self.name, "recording")["spec"]["volumeName"]
         folder = self.kit.get("pv", volume)["spec"]["hostPath"]["path"]
         self.kit.inside("cp", "--recursive", f"{recording}/.", folder)
         self.kit.inside("chmod", "--recursive", "a+rX", folder)

@@ -1,10 +1,14 @@
 """`hydrodask cluster` on a real one, from an empty cluster to an empty cluster."""
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
+from hydrodask import clock
 from tests.conftest import RECORDING, needs
+from tests.kubernetes.figures import note
 from tests.kubernetes.kit import Kit
 from tests.kubernetes.platform import NAME, VALUES, Platform
 from tests.kubernetes.test_platform import stream, verified
@@ -12,6 +16,8 @@ from tests.kubernetes.test_platform import stream, verified
 OURS = "localhost/hydrodask:dev"
 NEXT = "localhost/hydrodask:next"
 COMMAND_S = 1200.0
+FIRST_S = 60.0
+"""From `cluster up` in an empty cluster to the first window row."""
 SPACES = (NAME, f"{NAME}-kafka", f"{NAME}-storage", f"{NAME}-observe")
 
 
@@ -43,33 +49,76 @@ def workers(kit: Kit) -> tuple[int, set[str]]:
     return spec["worker"]["replicas"], images
 
 
-def test_the_life_of_a_platform(kit: Kit, ours: str, servers: None) -> None:  # noqa: ARG001  # loaded images
-    """Up, up again, scaled, a bad image, a good one in mid-stream, tried, and down: with its data, and then without."""
+def limits(kit: Kit) -> set[str]:
+    """Return how much memory workers may have."""
+    found = kit.get("pods", "--namespace", NAME, "--selector=dask.org/component=worker")["items"]
+    there = [pod["spec"]["containers"][0] for pod in found if "deletionTimestamp" not in pod["metadata"]]
+    return {one["resources"]["limits"]["memory"] for one in there}
+
+
+def simulated(folder: Path) -> Path:
+    """Return values with which three rigs send a quarter of an hour at once, with a fault: enough to learn from."""
+    start = clock.iso(clock.now_us() - 960 * clock.US_PER_S)
+    send = ["--rigs", "3", "--speed", "max", "--start", start, "--for", "30s", "--faults", "faults-demo.yaml"]
+    values = folder / "values.yaml"
+    values.write_text(json.dumps({"jobs": {"simulator": {"enabled": True, "arguments": send}}}), encoding="utf-8")
+    return values
+
+
+def test_the_life_of_a_platform(kit: Kit, ours: str, servers: None, tmp_path: Path) -> None:  # noqa: ARG001  # loaded images
+    """Up, up again, scaled, a bad image, other values and an image in mid-stream, tried; down, and with its data."""
     needs(there=RECORDING.exists(), what=f"there is no recording in {RECORDING}")
     where = 'ctr --address "${K8S_KIT_DIR:-$HOME/.cache/hydrodask-k8s}/run/containerd/containerd.sock"'
     kit.inside("sh", "-c", f"{where} --namespace k8s.io images tag --force {OURS} {NEXT}")
-    values = ("--values", str(VALUES), "--set", "training.enabled=false", "--set", "mlflow.enabled=false")
+    values = ("--values", str(VALUES), "--values", str(simulated(tmp_path)))
     platform = Platform(kit)
 
+    began_ms = clock.now_us() // 1000
     cluster(kit, "up", *values)
+    up_s = clock.now_us() / 1e6 - began_ms / 1e3
+    kit.until("there is a window row", lambda: bool(platform.written_ms()), FIRST_S)
+    first_s = (platform.written_ms()[0] - began_ms) / 1000
+    note("`cluster up` in an empty cluster → first window row, all parts ready", first_s, up_s)
+    assert first_s < FIRST_S * float(os.environ.get("K8S_SLOW", "1"))
     before = pods(kit)
     cluster(kit, "up", *values)
     assert pods(kit) == before, "the second time changes nothing"
 
     platform.store(RECORDING)
+    there = platform.consumed()
+    job = stream(platform, "3")
+    kit.until("it streams", lambda: platform.consumed() > there, 120)
+    from_ms = clock.now_us() // 1000
     cluster(kit, "scale", "3")
-    job = stream(platform, "15")
-    assert workers(kit)[0] == 3, "an upgrade of the chart, which the Job was, does not scale back"
+    platform.upgrade()
+    assert workers(kit)[0] == 3, "an upgrade of the chart does not scale back"
     cluster(kit, "scale", "2")
+    scaled_ms = clock.now_us() // 1000
     assert "ErrImage" in refused(kit, "upgrade", "localhost/hydrodask:bad")
     assert workers(kit) == (2, {OURS})
-    stores = {name: uid for name, uid in pods(kit).items() if name.endswith("-0")}
+    kept = tmp_path / "kept.yaml"  # with the Job that publishes
+    kept.write_text(kit.inside("helm", "get", "values", NAME, "--namespace", NAME, "--output", "yaml"))
+    changed = ("--values", str(kept), "--set", "dask.workerResources.limits.memory=1100Mi")
+    values_ms = clock.now_us() // 1000
+    cluster(kit, "up", *changed)
+    assert limits(kit) == {"1100Mi"}
+    rolled = pods(kit)
+    cluster(kit, "up", *changed)
+    assert pods(kit) == rolled, "they are there already"
+    stores = {name: uid for name, uid in rolled.items() if name.endswith("-0")}
+    upgraded_ms = clock.now_us() // 1000
     cluster(kit, "upgrade", NEXT)
+    until_ms = clock.now_us() // 1000
     assert workers(kit) == (2, {NEXT})
     assert stores.items() <= pods(kit).items(), "Kafka, HDFS and MongoDB went on"
     platform.published(job)
     verified(platform)
-    cluster(kit, "quick-test", "--no-train")
+    note("2 → 3 → 2 workers: longest gap in rows", platform.gap_s(from_ms, scaled_ms))
+    gap_s = platform.gap_s(values_ms, upgraded_ms)
+    note("`cluster up` with other limits for workers: longest gap in rows", gap_s)
+    note("another image for all: longest gap in rows", platform.gap_s(upgraded_ms, until_ms))
+    note("another image for all: as a whole", (until_ms - upgraded_ms) / 1e3)
+    cluster(kit, "quick-test")
 
     said = cluster(kit, "down")
     assert "kept: PersistentVolumeClaim" in said

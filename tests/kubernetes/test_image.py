@@ -1,19 +1,25 @@
 """The image in a cluster: the same every time, and content with another user and a root that cannot be written."""
 
+import hashlib
 import json
+import os
+import sys
 import tarfile
 from pathlib import Path
 
+import pytest
+
 from cluster.images.__main__ import OUTPUT
 from cluster.images.recipes import build
-from tests.kubernetes.kit import Kit, pod
+from tests.kubernetes.containerfile import made
+from tests.kubernetes.kit import ROOT, Kit, pod
 
 STARTS = """
 import json, os, pathlib, time
 began_s = time.monotonic()
-import hydrodask.stream.step
+import hydrodask.worker.step
 from hydrodask import kernels
-from hydrodask.stream.warm import warm_up
+from hydrodask.worker.warm import warm_up
 warm_up()
 took_s = time.monotonic() - began_s
 written = os.access("/usr/local", os.W_OK)
@@ -25,11 +31,11 @@ print(json.dumps({"uid": os.getuid(), "written": written, "took_s": took_s, "com
 STREAMS = """
 import importlib.util, json
 import distributed.cli.dask_scheduler, distributed.cli.dask_worker
-import hydrodask.learn.registry, hydrodask.learn.scoring
-import hydrodask.observe.preload, hydrodask.stream.host, hydrodask.stream.preload, hydrodask.stream.step
-from hydrodask.stream.warm import warm_up
+import hydrodask.learn.rest, hydrodask.learn.score.inference, hydrodask.learn.shelf
+import hydrodask.observe.preload, hydrodask.worker.host, hydrodask.worker.preload, hydrodask.worker.step
+from hydrodask.worker.warm import warm_up
 warm_up()
-training = ("matplotlib", "scipy", "sklearn", "skops", "xgboost")
+training = ("cryptography", "matplotlib", "mlflow", "scipy", "sklearn", "skops", "xgboost")
 print(json.dumps([name for name in training if importlib.util.find_spec(name)]))
 """
 
@@ -45,6 +51,33 @@ def test_twice_the_same(ours: str, tmp_path: Path) -> None:
             if member.name.startswith("blobs/") and member.size > 1_000_000:
                 with tarfile.open(fileobj=blob) as layer:
                     assert [one.name for one in layer if one.isreg() and one.mode not in {0o644, 0o755}] == []
+
+
+def test_the_containerfile_makes_the_same_files(ours: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its steps, done one by one without an engine, leave the files that are in our archive, byte for byte."""
+    assert ours
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)  # a Python that has pip
+    root = made(ROOT / "cluster" / "images" / "Containerfile", "compiled", tmp_path)
+    found = {str(path.relative_to(root)): path for path in root.rglob("*") if path.is_file() and not path.is_symlink()}
+    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()}
+
+    assert digests == packed(OUTPUT / "hydrodask.tar")
+
+
+def packed(archive: Path) -> dict[str, str]:
+    """Return the files in an archive's layers, and their digests."""
+    found = {}
+    with tarfile.open(archive) as outer:
+        for member in outer:
+            blob = outer.extractfile(member)
+            if blob is not None and member.name.startswith("blobs/") and member.size > 1_000_000:
+                with tarfile.open(fileobj=blob) as layer:
+                    for one in layer:
+                        if one.isreg():
+                            file = layer.extractfile(one)
+                            assert file is not None
+                            found[one.name] = hashlib.sha256(file.read()).hexdigest()
+    return found
 
 
 def test_it_starts_as_anybody_with_nothing_to_write(kit: Kit, ours: str, namespace: str) -> None:

@@ -7,25 +7,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from hydrodask.audit.differences import below, from_on
 from hydrodask.audit.finding import Result
 from hydrodask.audit.part import known_logs
-from hydrodask.audit.replay import Operators, decoder_of
-from hydrodask.audit.rows import below, from_on
+from hydrodask.audit.replay import Operators
 from hydrodask.audit.snapshots import load_snapshots
 from hydrodask.blobs import Blobs
+from hydrodask.decode import Decoder
 from hydrodask.keys import Terms
-from hydrodask.records import Messages
+from hydrodask.protocol.geometries import GeometryChange
+from hydrodask.protocol.incarnation import Incarnation
+from hydrodask.records import Messages, PartitionId
 from hydrodask.store.schemas import samples_of, samples_table
-from hydrodask.stream.incarnation import Incarnation
-from hydrodask.stream.turns import Turn
+from hydrodask.testing.simulation.fakelogs import Log
 from hydrodask.window.geometry import Geometry
-from tests.simulation.broker import Log
 from tests.simulation.check import FOLDERS, WrongError, _check_provisional, _dead, _folder, _rows, _want, _window
 from tests.simulation.input import PREFIX, SENSORS
 from tests.simulation.platform import FLOW_OF, Platform
 from tests.simulation.schedule import Schedule
-
-Source = tuple[str, int]
 
 
 def check_anew(schedule: Schedule) -> Platform:
@@ -40,7 +39,7 @@ def compare_anew(platform: Platform) -> None:
     """Hold what a life has delivered against the logs that there were. Raises WrongError."""
     tables = {folder: _folder(platform, folder) for folder in FOLDERS}
     _dead(platform)  # each once
-    known: dict[Source, list[Incarnation]] = {}
+    known: dict[PartitionId, list[Incarnation]] = {}
     for source in sorted(s for s in platform.broker.logs if FLOW_OF.get(s[0]) in ("monitor", "labels")):
         files, doubts = platform.disk.at(platform.settings.snapshots_url), Result("snapshots", "")
         known[source] = known_logs(files, source, load_snapshots(files, source, doubts, None), None)
@@ -52,7 +51,7 @@ def compare_anew(platform: Platform) -> None:
     _check_topics(platform, known, tables)
 
 
-def _of(table: pa.Table, source: Source) -> pa.Table:
+def _of(table: pa.Table, source: PartitionId) -> pa.Table:
     """Return a source's rows, as the lake has them."""
     if not table.num_rows:
         return table
@@ -60,7 +59,9 @@ def _of(table: pa.Table, source: Source) -> pa.Table:
     return mine.drop_columns(["source"])
 
 
-def _check_source(platform: Platform, source: Source, known: list[Incarnation], stored: dict[str, pa.Table]) -> None:
+def _check_source(
+    platform: Platform, source: PartitionId, known: list[Incarnation], stored: dict[str, pa.Table]
+) -> None:
     """Fail unless raw/ has the records of each log as far as they go, and what is computed follows from them."""
     logs = {log.number: log for log in (*platform.broker.ended.get(source, []), platform.broker.logs[source])}
     bounds = [*(one.base for one in known[1:]), 1 << 62]
@@ -68,7 +69,7 @@ def _check_source(platform: Platform, source: Source, known: list[Incarnation], 
         log = logs[int(one.log.rpartition(".")[2])]
         raw = below(from_on(stored["raw"], "offset", one.base), "offset", end) if stored["raw"].num_rows else None
         want = _decoded(platform, source, log, one.base)
-        last = end == bounds[-1] and "windows changed" not in platform.nemesis.done  # whose turns `verify` knows
+        last = end == bounds[-1] and "windows changed" not in platform.nemesis.done  # whose geometries `verify` knows
         count = 0 if raw is None else raw.num_rows
         _want(
             count == want.num_rows if end == bounds[-1] else count <= want.num_rows,
@@ -80,7 +81,7 @@ def _check_source(platform: Platform, source: Source, known: list[Incarnation], 
             _check_computed(platform, source, want, one.base, stored)
 
 
-def _decoded(platform: Platform, source: Source, log: Log, base: int) -> pa.Table:
+def _decoded(platform: Platform, source: PartitionId, log: Log, base: int) -> pa.Table:
     """Return the rows that raw/ should have of a log."""
     entries = [(i, entry) for i, entry in enumerate(log.entries) if entry.visible]
     messages = Messages(
@@ -91,14 +92,16 @@ def _decoded(platform: Platform, source: Source, log: Log, base: int) -> pa.Tabl
         np.array([entry.stamp_ms for _, entry in entries], np.int64),
     )
     sensor = source[0].removeprefix(PREFIX)
-    return samples_table(decoder_of(platform.settings, sensor).decode(messages)[0])
+    return samples_table(Decoder.of(platform.settings, sensor).decode(messages)[0])
 
 
-def _check_computed(platform: Platform, source: Source, raw: pa.Table, base: int, stored: dict[str, pa.Table]) -> None:
+def _check_computed(
+    platform: Platform, source: PartitionId, raw: pa.Table, base: int, stored: dict[str, pa.Table]
+) -> None:
     """Fail unless windows, profiles and late samples of the newest log are those of a state that knew nothing else."""
     sensor = source[0].removeprefix(PREFIX)
-    turns = [Turn(0, Geometry.of(platform.settings.window))]
-    operators = Operators(source, sensor, turns, [(0, Terms.of(platform.settings.limits))])
+    geometries = [GeometryChange(0, Geometry.of(platform.settings.window))]
+    operators = Operators(source, sensor, geometries, [(0, Terms.of(platform.settings.limits))])
     done = next(operators.consume(samples_of(raw, sensor, source)), None)
     if done is None:
         return  # the new log is empty
@@ -114,7 +117,7 @@ def _check_computed(platform: Platform, source: Source, raw: pa.Table, base: int
         )
 
 
-def _check_topics(platform: Platform, known: dict[Source, list[Incarnation]], tables: dict[str, pa.Table]) -> None:
+def _check_topics(platform: Platform, known: dict[PartitionId, list[Incarnation]], tables: dict[str, pa.Table]) -> None:
     """Fail unless each final row and profile is on its topic once for each log, and all of the newest are there."""
     finals = [row for row in _rows(platform, "analytics") if row["final"]]
     profiles = _rows(platform, "cycles")

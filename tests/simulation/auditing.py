@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -11,15 +12,50 @@ from hydrodask.audit.finding import Results
 from hydrodask.audit.log import Log
 from hydrodask.audit.verify import Audit
 from hydrodask.ingest.commits import Commits
+from hydrodask.kafka import KafkaError
+from hydrodask.records import PartitionId
 from hydrodask.store import files
 from hydrodask.store.contract import FileSystem
-from tests.simulation.broker import FakeConsumer, FakeMessage
-from tests.simulation.stores import FakeDisk
+from hydrodask.testing.simulation.fakebroker import FakeConsumer
+from hydrodask.testing.simulation.fakelogs import Entry
+from hydrodask.testing.simulation.fakestores import FakeDisk
 
 if TYPE_CHECKING:
     from tests.simulation.platform import Platform
 
-Source = tuple[str, int]
+
+@dataclass(frozen=True, slots=True)
+class FakeMessage:
+    """A record as confluent-kafka gives it; without an entry the end of a partition."""
+
+    of_topic: str
+    of_partition: int
+    at: int
+    entry: Entry | None
+
+    def topic(self) -> str:
+        return self.of_topic
+
+    def partition(self) -> int:
+        return self.of_partition
+
+    def offset(self) -> int:
+        return self.at
+
+    def error(self) -> KafkaError | None:
+        return KafkaError(KafkaError._PARTITION_EOF) if self.entry is None else None
+
+    def value(self) -> bytes | None:
+        return self.entry.value if self.entry else None
+
+    def key(self) -> bytes | None:
+        return self.entry.key if self.entry else None
+
+    def headers(self) -> list[tuple[str, Any]]:
+        return self.entry.headers if self.entry else []
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self.entry.stamp_ms if self.entry else 0
 
 
 class Seen(FileSystem):
@@ -65,7 +101,7 @@ class Auditor(FakeConsumer):
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self._source: Source = ("", 0)
+        self._source: PartitionId = ("", 0)
         self._position = 0
 
     def assign(self, places: list[Any]) -> None:

@@ -8,27 +8,28 @@ from typing import Any, TypeVar
 
 from hydrodask.clock import iso
 from hydrodask.errors import RetryableError
+from hydrodask.protocol.order import Build, Order
+from hydrodask.protocol.ownership import Ownership
+from hydrodask.records import PartitionId
 from hydrodask.reports import StepReport
 from hydrodask.settings import Settings
-from hydrodask.stream.host import Host
-from hydrodask.stream.order import Order
-from hydrodask.stream.ownership import Ownership
-from hydrodask.stream.partition import Build
-from hydrodask.stream.step import Desk, step
-from tests.simulation.broker import Entry, FakeConsumer, FakeFetcher, FakeProducer
+from hydrodask.testing.simulation.fakebroker import FakeConsumer, FakeProducer
+from hydrodask.testing.simulation.fakefetcher import FakeFetcher
+from hydrodask.testing.simulation.fakelogs import Entry
+from hydrodask.testing.simulation.world import START_S, Process, World
+from hydrodask.worker.host import Host
+from hydrodask.worker.step import Lease, step
 from tests.simulation.input import PREFIX
 from tests.simulation.platform import BUILDS, FLOW_OF, Fakes, inside, refuse, settings_of
-from tests.simulation.world import START_S, Process, World
 
 T = TypeVar("T")
 
-Source = tuple[str, int]
 
 TS1, OTHER, CE = (f"{PREFIX}TS1", 0), (f"{PREFIX}TS1", 1), (f"{PREFIX}CE", 0)
 
 
 class Bench(Fakes):
-    """A worker process with its desk. `away` names calls, by their beginnings, that are refused."""
+    """A worker process with its lease. `away` names calls, by their beginnings, that are refused."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(World(0))
@@ -40,13 +41,13 @@ class Bench(Fakes):
             self.broker.create(PREFIX + topic, count)
         self.broker.broken = 0.0  # nothing goes wrong by chance here
         self.process = Process(self.world, "worker", serial=True)
-        self.desk = Desk()
+        self.lease = Lease()
         self.generation = 1
         files = self.disk.at(self.settings.snapshots_url)
         self.run = Ownership(files, self.settings.kafka.group).claim("bench")
         self.world.on_call = self._on_call
 
-    def send(self, source: Source, first: int, last: int, **changed: Any) -> None:
+    def send(self, source: PartitionId, first: int, last: int, **changed: Any) -> None:
         """Append a record of each second from `first` to below `last`, of a rig of the partition's own."""
         for second in range(first, last):
             record = {
@@ -61,21 +62,21 @@ class Bench(Fakes):
             value = json.dumps(record | changed).encode()
             self.broker.append(source, Entry(value, b"key", stamp_ms=round((START_S + second) * 1000)))
 
-    def step(self, *sources: Source, mode: str = "run") -> StepReport:
+    def step(self, *sources: PartitionId, mode: str = "run") -> StepReport:
         """Do one step. Raises what it raises."""
         order = Order(
             "run", self.generation, 0, "worker", self.settings,
             sources={source: FLOW_OF[source[0]] for source in sources}, builds=self.builds, mode=mode, run=self.run,
         )  # fmt: skip
         self.calls.clear()
-        return self.do(lambda: step(order, surroundings=self.surroundings, desk=self.desk))
+        return self.do(lambda: step(order, surroundings=self.surroundings, lease=self.lease))
 
     def do(self, call: Callable[[], T]) -> T:
         """Do something in the worker's process."""
         done: T = self.world.loop.run_until_complete(self.process.run(call))
         return done
 
-    def step_over(self, *sources: Source) -> bool:
+    def step_over(self, *sources: PartitionId) -> bool:
         """Do a step as a coordinator does: an error that may pass is waited out. Say whether there was none."""
         try:
             return not self.step(*sources).waiting
@@ -87,7 +88,7 @@ class Bench(Fakes):
         """Let time pass."""
         self.world.loop.run_until_complete(asyncio.sleep(seconds))
 
-    def go_on(self, *sources: Source, before: Callable[[int], None] = lambda _number: None) -> None:
+    def go_on(self, *sources: PartitionId, before: Callable[[int], None] = lambda _number: None) -> None:
         """Do so many steps that one of them has to end it; `before` each, something may happen."""
         for number in range(400):
             before(number)
@@ -96,14 +97,14 @@ class Bench(Fakes):
     def crash(self) -> None:
         """Lose all that the process had, and start another in its place."""
         self.process.kill()
-        self.process, self.desk = Process(self.world, "worker", serial=True), Desk()
+        self.process, self.lease = Process(self.world, "worker", serial=True), Lease()
         self.generation += 1
 
     @property
     def host(self) -> Host:
         """What the worker holds now."""
-        assert self.desk.host is not None
-        return self.desk.host
+        assert self.lease.host is not None
+        return self.lease.host
 
     @property
     def now_s(self) -> float:
@@ -115,7 +116,7 @@ class Bench(Fakes):
         kinds = (FakeConsumer, FakeFetcher, FakeProducer)
         return [client for client in self.broker.clients if isinstance(client, kinds) and not client.closed]
 
-    def committed(self, source: Source) -> int | None:
+    def committed(self, source: PartitionId) -> int | None:
         """Return the group's offset."""
         found = self.broker.offsets.get((self.settings.kafka.group, source))
         return found[0] if found else None

@@ -11,12 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from hydrodask.audit.rows import RATE
+from hydrodask.audit.differences import RATE
+from hydrodask.records import PartitionId
 from tests.simulation.input import PREFIX
 from tests.simulation.platform import FLOW_OF, Platform
 from tests.simulation.schedule import Schedule
-
-Source = tuple[str, int]
 
 FOLDERS = ("raw", "windows", "cycles", "late", "labels")
 COUNTS = ("consumed", "kept", "late", "dead", "windows", "cycles", "anomalies", "incidents")
@@ -38,7 +37,7 @@ class Delivered:
     dead: list[Any] = field(default_factory=list)
     anomalies: dict[str, Any] = field(default_factory=dict)
     incidents: dict[str, Any] = field(default_factory=dict)
-    totals: dict[Source, dict[str, int]] = field(default_factory=dict)
+    totals: dict[PartitionId, dict[str, int]] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=5000)
@@ -167,7 +166,7 @@ def _check_provisional(document: dict[str, Any], final: set[Any]) -> None:
 @cache
 def reference(kind: int) -> Delivered:
     """Return what a life without a fault delivers of an input."""
-    platform = Platform(Schedule(0, kind))
+    platform = Platform(Schedule(0, kind=kind))
     platform.run()
     found = collect(platform)
     sent = sum(len(log.entries) for (topic, _), log in platform.broker.logs.items() if FLOW_OF.get(topic) == "monitor")
@@ -234,7 +233,7 @@ def _first_difference(ours: pa.Table, theirs: pa.Table) -> str:
     return str(next(((a, b) for a, b in pairs if a != b), "NaN, or the encoding"))
 
 
-def _noted(platform: Platform, source: Source) -> bool:
+def _noted(platform: Platform, source: PartitionId) -> bool:
     """Say whether a note names lost dead letters: who dies before its next snapshot takes the count along."""
     name = f"{source[0]}-{source[1]}: "
     return any(name in note and "went with the log, and are not in raw/" in note for note in platform.notes)

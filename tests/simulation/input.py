@@ -3,11 +3,11 @@
 import json
 import math
 import random
-from dataclasses import dataclass
 from functools import cache
 
 from hydrodask.clock import iso
-from tests.simulation.world import START_S
+from hydrodask.testing.simulation.course import Sent
+from hydrodask.testing.simulation.world import START_S
 
 KINDS = 6
 """Different inputs that there are."""
@@ -19,17 +19,6 @@ PREFIX = "hydraulic-"
 SENSORS = ("TS1", "CE")
 RIGS = {"a": 0, "b": 0, "c": 1}
 """Each rig's partition of TS1, the second of which may come while all runs. CE has one, and one rig."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One record, and when it is sent: a share of the time that publishing takes."""
-
-    when: float
-    topic: str
-    partition: int
-    value: bytes | None
-    stamp_ms: int
 
 
 @cache

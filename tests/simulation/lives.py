@@ -12,7 +12,7 @@ from tests.simulation.anew import check_anew
 from tests.simulation.check import check
 from tests.simulation.outcome import outcome
 from tests.simulation.recorded import CASES, kind_of
-from tests.simulation.schedule import Schedule, draw, harmed, remade, upgraded
+from tests.simulation.schedule import Schedule, draw, harmed, left_by_a_broker, remade, upgraded
 
 Look = Callable[[Schedule], object]
 
@@ -57,14 +57,14 @@ def trouble(schedule: Schedule, look: Look = check) -> str | None:
     return f"{error}\n\nagain: {again}\n\n{schedule}\n\nthe least that fails:\n{shrink(schedule, look)}"
 
 
-def live(count: int, *, anew: bool = False) -> Iterator[str]:
+def live(count: int, *, anew: bool = False, left: bool = False) -> Iterator[str]:
     """Live the lives of the first `count` seeds, on all cores; yield what is wrong with each that fails.
 
-    `anew`: lives in which topics are deleted and made anew.
+    `anew`: lives in which topics are deleted and made anew; `left`: in which a broker leaves in the middle of a commit.
     """
     parts = [range(first, min(first + AT_ONCE, count)) for first in range(0, count, AT_ONCE)]
     with ProcessPoolExecutor(os.cpu_count(), multiprocessing.get_context("spawn")) as pool:
-        for found in pool.map(_live_anew if anew else _live, parts):
+        for found in pool.map(_live_anew if anew else _live_left if left else _live, parts):
             yield from found
 
 
@@ -104,6 +104,10 @@ def _live(seeds: range) -> list[str]:
 
 def _live_anew(seeds: range) -> list[str]:
     return _troubles((remade(draw(seed)) for seed in seeds), check_anew)
+
+
+def _live_left(seeds: range) -> list[str]:
+    return _troubles((left_by_a_broker(draw(seed)) for seed in seeds), check)
 
 
 def _troubles(schedules: Iterable[Schedule], look: Look) -> list[str]:

@@ -11,17 +11,14 @@ from hydrodask.audit import windows
 from hydrodask.audit.aside import set_aside
 from hydrodask.errors import ConfigError, HydrodaskError, UsageError
 from hydrodask.ingest.commits import marks_group
-from hydrodask.stream import turns
+from hydrodask.protocol import geometries
+from hydrodask.testing.simulation.course import WITHIN, Event
+from hydrodask.testing.simulation.world import Process
 from tests.simulation.auditing import visible
 from tests.simulation.input import PREFIX
-from tests.simulation.schedule import Event
-from tests.simulation.world import Process
 
 if TYPE_CHECKING:
     from tests.simulation.platform import Platform
-
-WITHIN = ("kafka.consume", "kafka.assign", "kafka.unassign")
-"""Calls within the client: one that is refused has had no effect."""
 
 LAKE, STATE = "fake://lake/", "fake://lake-snapshots/"
 RULES = str(Path(__file__).with_name("rules-2.yaml"))
@@ -241,7 +238,7 @@ class Nemesis:
             after = before.model_copy(update={"window": window})
             with visible(self._platform):
                 try:
-                    turns.check(after, self._platform.disk.at(after.snapshots_url))
+                    geometries.check(after, self._platform.disk.at(after.snapshots_url))
                 except ConfigError as error:
                     self._platform.notes.append(str(error))
                 else:

@@ -13,8 +13,8 @@ from typing import Any
 from unittest.mock import patch
 
 from hydrodask.errors import HydrodaskError
+from hydrodask.protocol import snapshot
 from hydrodask.store import seal, small
-from hydrodask.stream import snapshot
 from tests.simulation.anew import compare_anew
 from tests.simulation.auditing import audit, wrong
 from tests.simulation.check import WrongError, compare_all

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tests.simulation.broker import Entry, Log, Transaction
-from tests.simulation.input import Sent, records
+from hydrodask.testing.simulation.course import Sent
+from hydrodask.testing.simulation.fakelogs import Entry, Log, Transaction
+from tests.simulation.input import records
 
 if TYPE_CHECKING:
     from tests.simulation.platform import Fakes

@@ -3,26 +3,18 @@
 import random
 from dataclasses import dataclass, field, replace
 
-from hydrodask.failpoints import NAMES
+from hydrodask.testing.simulation.course import (
+    CALLS,
+    FAULTY_S,
+    PUBLISH_S,
+    Course,
+    Event,
+    Fault,
+    a_fault,
+    a_setting,
+    an_event,
+)
 from tests.simulation.input import KINDS
-
-CALLS = (
-    "kafka.append", "kafka.assign", "kafka.bounds", "kafka.commit", "kafka.committed", "kafka.consume",
-    "kafka.describe", "kafka.init_transactions", "kafka.list_topics", "kafka.send_offsets", "kafka.abort",
-    "kafka.unassign", "files.write", "files.sync", "files.link", "files.replace", "files.folder", "files.read",
-    "files.list", "files.remove", "documents.write",
-)  # fmt: skip
-"""Calls that fakes answer; beside them the fail points can be hit."""
-
-DRIVERS = tuple(name for name in NAMES if name.startswith(("drive.", "fence.")))
-WRITES = ("kafka.append", "kafka.commit", "kafka.send_offsets", "files.link", "files.replace", "documents.write")
-"""Those that change something, and are worth more faults."""
-
-EVENTS = (
-    "kill worker", "kill worker", "join", "leave", "kill driver", "second driver", "scheduler", "broker", "store",
-    "foreign commit",
-)  # fmt: skip
-"""What happens to the platform in any life."""
 
 HARMS = (
     *(f"{what} {where}" for where in ("lake", "snapshot", "small") for what in ("flip", "truncate", "lose", "older")),
@@ -34,50 +26,12 @@ HARMS = (
 FORGETTING = ("retention", "deletion", "remake")
 """Harms that broker and operators do to the logs: in other lives, too."""
 
-PUBLISH_S = 4.0
-"""How long the rigs send."""
-
-FAULTY_S = 6.0
-"""How long things go wrong. After that all that is stalled goes on, and the platform has to settle."""
-
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """What happens to the `count`-th call of `place`: kill, stall (for `seconds`), refuse, or redeliver.
+class Schedule(Course):
+    """One life of the platform's own flows. `kind`: which input."""
 
-    `when` says whether before or after its effect: a call that had its effect and was refused all the same is one whose
-    answer was lost.
-    """
-
-    place: str
-    count: int
-    kind: str
-    when: str = "before"
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What happens at a time, whoever does what: see `Platform.happen`."""
-
-    at_s: float
-    kind: str
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """One life. `shared`: workers belong to a cluster of their own, and outlive the driver."""
-
-    seed: int
     kind: int = 0
-    workers: int = 1
-    shared: bool = True
-    sets: tuple[tuple[str, float], ...] = ()
-    faults: tuple[Fault, ...] = ()
-    events: tuple[Event, ...] = ()
-    mutation: str = ""
-    """What the fakes do not do: `fence`, `put-if-absent`, `sync`, `replace`, `revision`, `removal`, `transaction`."""
     late_partition: bool = field(default=False)
     previous: int | None = None
     """Which of the states it begins with that the previous release has left, see `recorded`; None: with none."""
@@ -102,21 +56,16 @@ class Schedule:
 
     def without(self, number: int) -> "Schedule":
         """Return the schedule without one of its faults or events."""
-        if number < len(self.faults):
-            return replace(self, faults=self.faults[:number] + self.faults[number + 1 :])
-        number -= len(self.faults)
-        late = self.late_partition and self.events[number].kind != "partition"  # nothing else makes it
-        return replace(self, events=self.events[:number] + self.events[number + 1 :], late_partition=late)
-
-    def __len__(self) -> int:
-        return len(self.faults) + len(self.events)
+        fewer = Course.without(self, number)
+        late = self.late_partition and any(event.kind == "partition" for event in fewer.events)
+        return replace(fewer, late_partition=late)
 
 
 def draw(seed: int) -> Schedule:
     """Return the schedule of a seed."""
     rng = random.Random(f"schedule {seed}")  # noqa: S311 - no secret
     late = rng.random() < 0.25
-    events = [_event(rng) for _ in range(rng.choice([0, 1, 1, 2, 3]))]
+    events = [an_event(rng) for _ in range(rng.choice([0, 1, 1, 2, 3]))]
     if late:
         events.append(Event(rng.uniform(0.5, 4.0), "partition"))
     if rng.random() < 0.2:
@@ -126,15 +75,8 @@ def draw(seed: int) -> Schedule:
         kind=rng.randrange(KINDS),
         workers=rng.choice([1, 2, 2, 3]),
         shared=rng.random() < 0.5,
-        sets=(
-            ("commit_every", rng.choice([0.1, 0.4, 1.0])),
-            ("emit_every", rng.choice([0.0, 0.5, 1.0])),
-            ("snapshot_every", rng.choice([0.2, 0.8, 2.5])),
-            ("roll_rows", rng.choice([12, 40, 1000])),
-            ("roll_age", rng.choice([0.8, 3.0, 60.0])),
-            ("rows_max", rng.choice([15, 60, 400])),
-        ),
-        faults=tuple(_fault(rng) for _ in range(rng.choice([0, 1, 2, 4, 6, 8, 10]))),
+        sets=a_setting(rng),
+        faults=tuple(a_fault(rng) for _ in range(rng.choice([0, 1, 2, 4, 6, 8, 10]))),
         events=tuple(sorted(events, key=lambda event: event.at_s)),
         late_partition=late,
     )
@@ -154,6 +96,14 @@ def remade(schedule: Schedule) -> Schedule:
             count = rng.choice([2, 5, 13, 21, 34])
             faults.append(Fault(place, count, "remake", rng.choice(["before", "after"]), rng.choice(gone_s)))
     return replace(schedule, faults=tuple(faults), events=tuple(sorted(events, key=lambda event: event.at_s)))
+
+
+def left_by_a_broker(schedule: Schedule) -> Schedule:
+    """Return a life in which the only broker leaves while a commit goes on, which it calls done, and has not marked."""
+    rng = random.Random(f"left {schedule.seed}")  # noqa: S311 - no secret
+    leaves = [Event(round(rng.uniform(0.5, FAULTY_S - 1), 2), "broker leaves") for _ in range(rng.choice([1, 1, 2]))]
+    events = tuple(sorted((*schedule.events, *leaves), key=lambda event: event.at_s))
+    return replace(schedule, events=events)
 
 
 def harmed(schedule: Schedule) -> Schedule:
@@ -188,22 +138,6 @@ def upgraded(schedule: Schedule, case: int, kind: int) -> Schedule:
     events = tuple(e for e in chosen.events if e.kind not in {"remake", "partition"})
     faults = tuple(fault for fault in chosen.faults if fault.kind != "remake")
     return replace(chosen, faults=faults, events=events, kind=kind, previous=case, late_partition=False)
-
-
-def _fault(rng: random.Random) -> Fault:
-    place = rng.choice(rng.choice([CALLS, WRITES, NAMES, (*DRIVERS, "report")]))
-    count = rng.choice([1, 2, 3, 5, 8, 13, 21, 34])
-    kind = rng.choice(["kill", "kill", "stall", "stall", "refuse"])
-    seconds = rng.choice([0.1, 0.8, 2.0, 5.0])
-    when = rng.choice(["before", "after"])
-    if place == "kafka.consume":
-        kind = rng.choice([kind, "redeliver"])
-    return Fault(place, count, kind, when, seconds)
-
-
-def _event(rng: random.Random) -> Event:
-    kind = rng.choice(EVENTS)
-    return Event(round(rng.uniform(0.2, FAULTY_S - 1), 2), kind, rng.choice([0.3, 1.0, 2.5]))
 
 
 def _forget(rng: random.Random) -> list[Event]:

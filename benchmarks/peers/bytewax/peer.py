@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.peers import pip, shares
 from benchmarks.peers.contract import JOBS, Peer, Work
-from hydrodask.services.contract import Say
+from hydrodask.services.service import Say
 
 HERE = Path(__file__).resolve().parent
 EPOCH_S = 1.0

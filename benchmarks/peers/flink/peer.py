@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.peers import jvm
 from benchmarks.peers.contract import Peer, Work
-from hydrodask.services.contract import Say
+from hydrodask.services.service import Say
 
 HERE = Path(__file__).resolve().parent
 OPENS = tuple(

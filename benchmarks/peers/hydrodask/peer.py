@@ -9,7 +9,7 @@ import psutil
 from benchmarks.peers.contract import Peer, Work
 from benchmarks.results import versions
 from hydrodask.ingest.topics import OUTPUTS
-from hydrodask.services.contract import Say
+from hydrodask.services.service import Say
 
 LATENCY = (
     "step.trigger=20ms",

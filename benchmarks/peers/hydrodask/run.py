@@ -6,23 +6,23 @@ Workers import this module, too, so what only the driver needs is imported when 
 import argparse
 import asyncio
 
-from streamz import Stream
-
-from flows import Flow
 from hydrodask.channels import SENSORS
+from hydrodask.flows import Flow
+from hydrodask.nodes.context import Context
+from hydrodask.nodes.graph import Edge
+from hydrodask.nodes.sensors import Decode, Publish, SlidingWindows, Store
+from hydrodask.records import Messages
 from hydrodask.settings import Settings
-from hydrodask.stream import nodes  # noqa: F401  (registers the nodes that are named below)
-from hydrodask.stream.context import Context
 
 
-def windows(source: Stream, ctx: Context) -> None:
+def windows(source: Edge[Messages], ctx: Context) -> None:
     """Wire windows alone."""
-    source.decode(ctx).sliding_windows(ctx).publish(ctx, "analytics")
+    source.through(Decode(ctx)).through(SlidingWindows(ctx)).through(Publish(ctx, "analytics"))
 
 
-def raw(source: Stream, ctx: Context) -> None:
+def raw(source: Edge[Messages], ctx: Context) -> None:
     """Wire the lake alone."""
-    source.decode(ctx).store(ctx, "raw", by_date=True)
+    source.through(Decode(ctx)).through(Store(ctx, "raw", by_date=True))
 
 
 BUILDS = {"windows": windows, "raw": raw}
@@ -30,8 +30,8 @@ BUILDS = {"windows": windows, "raw": raw}
 
 async def run(settings: Settings, job: str) -> None:
     """Run until everything in the topics is consumed and stored."""
-    from hydrodask.cli.datadir import DataDir
-    from hydrodask.cli.platform import Platform
+    from hydrodask.run.datadir import DataDir
+    from hydrodask.run.platform import Platform
 
     with DataDir(settings.data_dir):
         platform = Platform(settings, flows=(Flow("monitor", SENSORS, BUILDS[job]),))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.peers import pip, shares
 from benchmarks.peers.contract import Peer, Work
-from hydrodask.services.contract import Say
+from hydrodask.services.service import Say
 
 HERE = Path(__file__).resolve().parent
 COMMIT_S, COMMIT_LIVE_S, POLL_S = 1.0, 0.1, 0.1

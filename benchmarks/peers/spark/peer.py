@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from benchmarks.peers import pip
 from benchmarks.peers.contract import Peer, Work
 from hydrodask.services import maven, pinned
-from hydrodask.services.contract import Say
+from hydrodask.services.service import Say
 
 HERE = Path(__file__).resolve().parent
 WORK = HERE / ".work"

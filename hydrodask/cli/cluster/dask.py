@@ -30,8 +30,12 @@ def image_of(part: Object) -> str:
 
 def change(release: Release, *, workers: int | None = None, image: str | None = None) -> None:
     """Change the number of workers, or the image of workers to come and of a scheduler that is made anew."""
-    there = the_cluster(release)["spec"]
+    found = the_cluster(release)
+    there, kept = found["spec"], found["metadata"]
     [ours] = [one for one in manifest_of(release.helm("get", "manifest", release.name)) if one["kind"] == "DaskCluster"]
+    # By these helm knows what is its own; a manifest has none of them, and who applies without them takes them off.
+    marks = {key: value for key, value in kept.get("annotations", {}).items() if key.startswith("meta.helm.sh/")}
+    ours["metadata"] |= {"labels": kept["labels"], "annotations": marks}
     spec = ours["spec"]
     spec["worker"]["replicas"] = workers or there["worker"]["replicas"]
     for part in ("worker", "scheduler"):

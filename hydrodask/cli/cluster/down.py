@@ -37,7 +37,8 @@ def down(
     if data:
         _ask(kept, yes=yes)
     if release.installed():
-        tools.say("removing what runs")
+        tools.say("removing what runs, the driver first")
+        _end_driver(release, within)
         release.helm("uninstall", name, "--wait", "--timeout", f"{within}s", within_s=within + 30)
     where = ["--namespace", namespace, "--selector", release.labels]
     release.kubectl("delete", "jobs,configmaps", *where, "--ignore-not-found")  # quick-test's are not helm's
@@ -122,8 +123,15 @@ def _delete(release: Release, objects: list[Object]) -> None:
         release.kubectl("delete", one["kind"], meta["name"], *where, "--wait=false", "--ignore-not-found")
 
 
-def _running(release: Release) -> str:
-    pods = release.get("pods", release.labels)
+def _end_driver(release: Release, within: int) -> None:
+    """Let the driver end while its stores are there: without them it would try until its time is over."""
+    where = ["--namespace", release.namespace, "--ignore-not-found", "--wait=false"]
+    release.kubectl("delete", "deployment", f"{release.full}-driver", *where)
+    tools.wait_until(lambda: _running(release, "driver"), within, "the driver has not ended")
+
+
+def _running(release: Release, part: str | None = None) -> str:
+    pods = release.get("pods", release.labels + (f",app.kubernetes.io/component={part}" if part else ""))
     return f"{len(pods)} pods are ending" if pods else ""
 
 

@@ -30,8 +30,9 @@ def kafka(secrets: Secrets = Path("/secrets"), profile: Profile = None, sets: Se
     Example: `hydrodask cluster settle kafka --profile /config/admin.yaml`
     """
     from hydrodask import kafka as clients
+    from hydrodask.doors import access
     from hydrodask.ingest import topics
-    from hydrodask.services import access, logins, security
+    from hydrodask.services import logins, security
 
     effective = settings(profile, sets)
     admin = clients.admin(effective.kafka)

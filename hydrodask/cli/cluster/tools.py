@@ -16,7 +16,7 @@ from hydrodask import clock
 from hydrodask.cli.common import errors
 from hydrodask.errors import ConfigError, UnreachableError
 
-CHART = Path(__file__).resolve().parents[3] / "cluster" / "kubernetes" / "hydrodask"
+CHART = Path(__file__).resolve().parents[2] / "cluster" / "kubernetes" / "hydrodask"
 CALL_S = 120.0
 FORWARD_S = 30.0
 LINES = 4

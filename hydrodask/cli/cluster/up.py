@@ -1,11 +1,13 @@
 """`hydrodask cluster up`: look whether it can work, install or change, wait until all is ready."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from hydrodask.cli.cluster import preflight, tools
+from hydrodask.cli.cluster.roll import rolled
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Values, ValueSets, Within
 from hydrodask.cli.common import console
 from hydrodask.errors import ConfigError
@@ -33,7 +35,8 @@ def up(
 ) -> None:
     """Install the platform, or change it to these values, and wait until each part is ready.
 
-    What is right already stays as it is. First it looks: client, rights, operator, storage, capacity, names.
+    What is right already stays as it is; what changes workers rolls one after the other, then scheduler and driver.
+    First it looks: client, rights, operator, storage, capacity, names.
 
     Example: `hydrodask cluster up -f my-values.yaml`
     """
@@ -43,7 +46,8 @@ def up(
         return
     _make_namespace(release)
     tools.say(f"installing release {name} in {namespace}")
-    release.apply(*tools.chart_arguments(values, sets))
+    with rolled(release, within) if _has_workers(manifest) else nullcontext():
+        release.apply(*tools.chart_arguments(values, sets))
     tools.wait_until(lambda: _missing(release, manifest), within, "not all is ready")
     _addresses(release)
     if forward:
@@ -62,6 +66,11 @@ def _checked(release: Release, values: list[Path] | None, sets: list[str] | None
     if refused:
         raise ConfigError(f"nothing was installed: {', '.join(refused)}, see above")
     return manifest
+
+
+def _has_workers(manifest: list[Object]) -> bool:
+    """Say whether there shall be a Dask cluster of ours; who has another may have no operator to be asked of one."""
+    return any(one["kind"] == "DaskCluster" for one in manifest)
 
 
 def _make_namespace(release: Release) -> None:
@@ -86,22 +95,22 @@ def _missing(release: Release, manifest: list[Object]) -> str:
 
 
 def _addresses(release: Release) -> None:
-    for what, (namespace, service, port, path) in _doors(release).items():
+    for what, (namespace, service, port, url) in _doors(release).items():
         how = f"kubectl -n {namespace} port-forward service/{service} {port}"
-        console.print(f"{what}: http://127.0.0.1:{port}{path} after `{how}`", highlight=False, soft_wrap=True)
+        console.print(f"{what}: {url} after `{how}`", highlight=False, soft_wrap=True)
 
 
 def _doors(release: Release) -> dict[str, tuple[str, str, int, str]]:
-    """Return what people look at: namespace, Service, port, path."""
+    """Return what people look at: namespace, Service, port, address here. Certificates are for `localhost`."""
     wanted = {"scheduler": (8787, "/hydro"), "grafana": (3000, "/"), "prometheus": (9090, "/"), "mlflow": (5000, "/")}
-    services = {
-        one["metadata"]["name"]: one["metadata"]["namespace"] for one in release.get("services", release.labels)
-    }
+    services = {one["metadata"]["name"]: one for one in release.get("services", release.labels)}
     found = {}
     for what, (port, path) in wanted.items():
-        service = f"{release.full}-{what}"
-        if service in services:
-            found[what] = (services[service], service, port, path)
+        one = services.get(f"{release.full}-{what}")
+        if one is not None:
+            secure = any(each.get("name") == "https" for each in one["spec"]["ports"])
+            url = f"https://localhost:{port}{path}" if secure else f"http://127.0.0.1:{port}{path}"
+            found[what] = (one["metadata"]["namespace"], one["metadata"]["name"], port, url)
     return found
 
 
@@ -111,10 +120,10 @@ def _forward(release: Release) -> None:
     from hydrodask import clock
 
     with ExitStack() as stack:
-        for what, (namespace, service, port, path) in _doors(release).items():
+        for what, (namespace, service, port, url) in _doors(release).items():
             stack.enter_context(tools.forwarded(release, namespace, service, port, here=port))
-            console.print(f"{what}: http://127.0.0.1:{port}{path}", highlight=False)
-        console.print("until Ctrl-C; passwords: `kubectl get secret` in the part's namespace")
+            console.print(f"{what}: {url}", highlight=False)
+        console.print("until Ctrl-C; passwords and ca.crt: `kubectl get secret` in the part's namespace")
         try:
             while True:
                 clock.sleep_s(3600)

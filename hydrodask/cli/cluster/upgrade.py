@@ -12,6 +12,7 @@ import typer
 
 from hydrodask.cli.cluster import tools
 from hydrodask.cli.cluster.dask import change, image_of, the_cluster
+from hydrodask.cli.cluster.roll import let_driver_go, not_working
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Within
 from hydrodask.cli.common import console
 from hydrodask.errors import HydrodaskError, UsageError
@@ -52,13 +53,13 @@ def upgrade(
             change(release, image=old)
             _set(release, worker, "worker", before)
             raise HydrodaskError(f"{image} was not taken by {worker}, which has {before} again: {error}") from error
-        tools.wait_until(lambda: _not_working(release, len(workers)), within, "the driver has not all workers back")
+        tools.wait_until(lambda: not_working(release, len(workers)), within, "the driver has not all workers back")
     tools.say("scheduler")
     _roll(release, f"{release.full}-scheduler", "scheduler", image, within)
-    tools.wait_until(lambda: _not_working(release, len(workers)), within, "the driver has not all workers back")
+    tools.wait_until(lambda: not_working(release, len(workers)), within, "the driver has not all workers back")
     tools.say("driver")
     _driver(release, parts, old, within)
-    tools.wait_until(lambda: _not_working(release, len(workers)), within, "the driver does not work")
+    tools.wait_until(lambda: not_working(release, len(workers)), within, "the driver does not work")
     console.print(f"{old} → {image}", highlight=False)
 
 
@@ -118,20 +119,6 @@ def _named(pod: Object, deployment: str) -> bool:
     return str(pod["metadata"]["name"]).startswith(f"{deployment}-")
 
 
-def _not_working(release: Release, workers: int) -> str:
-    """Return what is missing until the driver has all workers and commits; nothing when it does."""
-    pods = release.get("pods", f"{release.labels},app.kubernetes.io/component=driver", namespace=release.namespace)
-    if not pods:  # somebody runs the driver elsewhere
-        return ""
-    if len(pods) != 1 or not tools.ready(pods[0]):
-        return "the driver is not ready"
-    try:
-        there = len(release.status()["workers"])
-    except HydrodaskError as error:
-        return str(error)
-    return "" if there >= workers else f"the driver has {there} of {workers} workers"
-
-
 def _driver(release: Release, parts: dict[str, str], old: str, within: int) -> None:
     """Let helm change the rest; what only waits or makes users in pods of Kafka, HDFS, MongoDB keeps its image."""
     values = json.loads(release.helm("get", "values", release.name, "--all", "--output", "json"))
@@ -145,5 +132,6 @@ def _driver(release: Release, parts: dict[str, str], old: str, within: int) -> N
     release.apply("--reset-then-reuse-values", *arguments)
     where = ["--namespace", release.namespace]
     if values["driver"]["enabled"]:
+        let_driver_go(release)  # an `up` that has not gone through may hold it
         wait = ["rollout", "status", f"deployment/{release.full}-driver", f"--timeout={within}s"]
         release.kubectl(*wait, *where, within_s=within + 30)

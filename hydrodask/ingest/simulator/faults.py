@@ -18,8 +18,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_
 
 from hydrodask.channels import CHANNELS
 from hydrodask.errors import ConfigError
+from hydrodask.settings.kinds import Duration, PositiveDuration, duration_s
 from hydrodask.settings.load import read_yaml
-from hydrodask.settings.model import Duration, PositiveDuration, Section, duration_s
+from hydrodask.settings.section import Section
 
 FAULTS_MAX = 1000
 """Entries a file may have: every one is looked at in every second."""
@@ -153,6 +154,12 @@ class FaultPlan:
         self.components = [f for f in faults if isinstance(f, ComponentFault)]
         self.sensors = [f for f in faults if isinstance(f, SensorFault)]
         self.transports = [f for f in faults if isinstance(f, TransportFault)]
+
+    @property
+    def rigs(self) -> set[str]:
+        """Names of the rigs that have a fault of their own."""
+        every = (*self.components, *self.sensors, *self.transports)
+        return {fault.rig for fault in every if fault.rig is not None}
 
     @classmethod
     def load(cls, path: Path) -> "FaultPlan":

@@ -40,6 +40,11 @@ class Fleet:
         names = [default_rig] if rigs == 1 else [f"rig-{i + 1:04d}" for i in range(rigs)]
         self._rigs = [Rig(name, index=i, seed=seed, plan=self._plan) for i, name in enumerate(names)]
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the rigs, in order."""
+        return [rig.name for rig in self._rigs]
+
     def chunk(self, second: int) -> list[Chunk]:
         """Return the samples with event time in `[start + second, + 1 s)`, by rig and sensor.
 

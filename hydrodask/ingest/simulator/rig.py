@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from hydrodask.channels import CHANNELS, CYCLE_S
 from hydrodask.ingest.simulator.faults import FaultPlan
 from hydrodask.ingest.simulator.inputs import HEALTHY, Heat, component_states, features
+from hydrodask.ingest.simulator.jumps import chance, jumped
 from hydrodask.ingest.simulator.shapes import Shape, load_shapes, native, opening_s
 from hydrodask.records import Float64
 
@@ -60,7 +61,14 @@ class Rig:
         states = self._states(number)
         rng = np.random.default_rng((*self._key, 1 + number))
         label = {name: float(np.median(state)) for name, state in states.items()}
-        return Cycle(_samples(states, heats, self._gains, rng), label, self._unsettled(number, heats[-1]))
+        jumps = self._jumps(number, heats[0].oil, label)
+        samples = _samples(states, heats, self._gains, rng, jumps=jumps)
+        return Cycle(samples, label, self._unsettled(number, heats[-1]))
+
+    def _jumps(self, number: int, oil: float, label: dict[str, float]) -> bool:
+        # Drawn apart: cycles in cold oil have the bits that they had before there were jumps.
+        drawn = float(np.random.default_rng((*self._key, 1 + number, 1)).random())
+        return drawn < chance(oil, label["pump"], label["accumulator"])
 
     def _states(self, number: int) -> dict[str, Float64]:
         return component_states(self._faults, number * CYCLE_S - self.phase_s)
@@ -81,7 +89,7 @@ class Rig:
 
 
 def _samples(
-    states: dict[str, Float64], heats: list[Heat], gains: Float64, rng: np.random.Generator
+    states: dict[str, Float64], heats: list[Heat], gains: Float64, rng: np.random.Generator, *, jumps: bool
 ) -> dict[str, NDArray[np.int32]]:
     oil = np.array([heat.oil for heat in heats])
     # One of each: sensors in the oil see the cooler late, all others at once.
@@ -92,6 +100,8 @@ def _samples(
     counts = {}
     for gain, (name, shape) in zip(gains, shapes.items(), strict=True):
         means = np.maximum(shape.second_means(slow if name in _SLOW else fast), 0.0) * gain
+        if jumps:
+            means = jumped(name, means, float(gain))
         means += _second_noise(name, shape, means, rng)
         values = native(shape, means, CHANNELS[name].rate_hz, opens_s)
         counts[name] = _quantised(name, shape, _noisy(shape, values, rng))

@@ -2,16 +2,21 @@
 
 Takes changes with an id and a revision; gives documents back, newest first. Loses nothing that
 `write` has returned for. The URL decides: `sqlite:///file` or `mongodb://…`.
+
+Another kind of store is a module here with the contract `Mendable` (`base.py`), a branch in `open_documents`, its
+library's owner in `OWNERS` of `tests/test_tidy.py`, and a parameter of `opener` in `tests/test_documents.py`: the whole
+battery runs on it.
 """
 
 from pathlib import Path
 
+from hydrodask import extras
 from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings
-from hydrodask.store.documents.contract import COLLECTIONS, Correction, Documents, Mendable
+from hydrodask.store.documents.base import COLLECTIONS, Correction, Documents, Mendable, declare
 from hydrodask.store.documents.sqlite import SqliteDocuments
 
-__all__ = ["COLLECTIONS", "Correction", "Documents", "Mendable", "file_of", "open_documents"]
+__all__ = ["COLLECTIONS", "Correction", "Documents", "Mendable", "declare", "file_of", "open_documents"]
 
 _SQLITE = "sqlite:///"
 
@@ -33,7 +38,8 @@ def open_documents(settings: Settings) -> Mendable:
         )
     if url.startswith(("mongodb://", "mongodb+srv://")):
         # Imported here because the client library costs 0.2 s that an embedded run need not spend.
-        from hydrodask.store.documents.mongo import MongoDocuments  # noqa: PLC0415
+        with extras.needed():
+            from hydrodask.store.documents.mongo import MongoDocuments  # noqa: PLC0415
 
         return MongoDocuments(url, settings.documents)
     raise ConfigError(

@@ -30,13 +30,14 @@ from hydrodask.errors import (
 )
 from hydrodask.records import Change, Upsert
 from hydrodask.settings import model
-from hydrodask.store.documents.contract import (
-    COLLECTIONS,
+from hydrodask.store.documents.base import (
+    KEPT,
     NEWEST,
     Correction,
     Document,
     by_collection,
     check_collection,
+    every_collection,
 )
 
 _WRITTEN = "_written_at"
@@ -81,7 +82,7 @@ class MongoDocuments:
         self._database = self._client.get_database(settings.database, write_concern=WriteConcern(w="majority", j=True))
         self._keep_s = settings.keep
         self._keep_removed_s = settings.keep_removed
-        self._indexed = False
+        self._indexed: tuple[str, ...] = ()
 
     def write(self, changes: Sequence[Change]) -> None:
         grouped = by_collection(changes)
@@ -121,14 +122,16 @@ class MongoDocuments:
         self._client.close()
 
     def _index_once(self) -> None:
-        if self._indexed:
+        """Make the indexes that are missing, once for what collections there are."""
+        wanted = every_collection()
+        if self._indexed == wanted:
             return
         for collection, field in NEWEST.items():
             self._database[collection].create_index([(field, DESCENDING), ("_id", ASCENDING)])
-        for collection in COLLECTIONS:
+        for collection in wanted:
             self._expire(collection, _REMOVED, self._keep_removed_s)
-            self._expire(collection, _WRITTEN, self._keep_s if collection in NEWEST else None)
-        self._indexed = True
+            self._expire(collection, _WRITTEN, self._keep_s if collection in KEPT else None)
+        self._indexed = wanted
 
     def _expire(self, collection: str, field: str, after_s: float | None) -> None:
         """Let the server delete documents this long after the time in `field`; None: never."""

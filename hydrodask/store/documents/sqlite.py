@@ -16,16 +16,17 @@ from pathlib import Path
 from hydrodask.clock import monotonic_s, now_us, sleep_s
 from hydrodask.errors import FatalError, HydrodaskError, RetryableError, UnreachableError
 from hydrodask.records import Change, Upsert
-from hydrodask.store.documents.contract import (
-    COLLECTIONS,
+from hydrodask.store.documents.base import (
+    KEPT,
     NEWEST,
     Correction,
     Document,
     by_collection,
     check_collection,
+    every_collection,
 )
 
-_LAYOUT = 2
+_LAYOUT = 3
 """Version of the tables, which the file knows."""
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -66,6 +67,7 @@ class SqliteDocuments:
         self._cleaned_s = float("-inf")
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._made: tuple[str, ...] = ()
 
     def write(self, changes: Sequence[Change]) -> None:
         grouped = by_collection(changes)
@@ -88,7 +90,7 @@ class SqliteDocuments:
         conditions = " AND ".join(["NOT removed", *(f"{_column(name)} IS ?" for name in where)])
         order = f"{_column(newest_first)} DESC, id" if newest_first else "id"
         query = (
-            f"SELECT id, revision, body FROM {collection}"  # noqa: S608 - names are checked
+            f'SELECT id, revision, body FROM "{collection}"'  # noqa: S608 - names are checked
             f" WHERE {conditions} ORDER BY {order} LIMIT ?"
         )
         with self._lock, self._translated(f"read {collection} from"):
@@ -128,30 +130,31 @@ class SqliteDocuments:
         now_s = self._now_s()
         if now_s - self._cleaned_s < CLEAN_EVERY_S:
             return
-        for name in COLLECTIONS:
+        for name in self._made:
             limit_s = now_s - self._keep_removed_s
-            connection.execute(f"DELETE FROM {name} WHERE removed AND written < ?", (limit_s,))  # noqa: S608 - ours
-        for name in NEWEST if self._keep_s is not None else ():
+            connection.execute(f'DELETE FROM "{name}" WHERE removed AND written < ?', (limit_s,))  # noqa: S608 - ours
+        for name in KEPT if self._keep_s is not None else ():
             limit_s = now_s - (self._keep_s or 0)
-            connection.execute(f"DELETE FROM {name} WHERE NOT removed AND written < ?", (limit_s,))  # noqa: S608 - ours
+            connection.execute(f'DELETE FROM "{name}" WHERE NOT removed AND written < ?', (limit_s,))  # noqa: S608 - ours
         self._cleaned_s = now_s
 
     def _connected(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(
-                self._path,
-                timeout=self._timeout_s,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                _prepare(connection, timeout_s=self._timeout_s, now_s=self._now_s())
-            except sqlite3.Error:
-                connection.close()
-                raise
-            self._connection = connection
-        return self._connection
+        """Return the connection; whatever collections there are now have their tables, those of a later flow too."""
+        wanted = every_collection()
+        if self._connection is not None and self._made == wanted:
+            return self._connection
+        connection, self._connection = self._connection or self._connect(), None
+        try:
+            _prepare(connection, wanted, timeout_s=self._timeout_s, now_s=self._now_s())
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._connection, self._made = connection, wanted
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        return sqlite3.connect(self._path, timeout=self._timeout_s, isolation_level=None, check_same_thread=False)
 
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
@@ -165,26 +168,27 @@ class SqliteDocuments:
             raise FatalError(f"could not {what} the documents in {self._path}: {error}") from error
 
 
-def _prepare(connection: sqlite3.Connection, *, timeout_s: float, now_s: float) -> None:
+def _prepare(connection: sqlite3.Connection, collections: Sequence[str], *, timeout_s: float, now_s: float) -> None:
     connection.execute("PRAGMA synchronous=FULL")
     _use_wal(connection, deadline_s=monotonic_s() + timeout_s)
-    if connection.execute("PRAGMA user_version").fetchone()[0] == _LAYOUT:
+    there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if connection.execute("PRAGMA user_version").fetchone()[0] == _LAYOUT and there.issuperset(collections):
         return
     connection.execute("BEGIN IMMEDIATE")
-    for name in COLLECTIONS:
+    for name in collections:
         connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {name}"
+            f'CREATE TABLE IF NOT EXISTS "{name}"'
             " (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID"
         )
-        found = {column[1] for column in connection.execute(f"PRAGMA table_info({name})")}
+        found = {column[1] for column in connection.execute(f'PRAGMA table_info("{name}")')}
         for column in ("written", "removed"):  # a file of an older version has no such columns
             if column not in found:
-                connection.execute(f"ALTER TABLE {name} ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0")
-        connection.execute(f"CREATE INDEX IF NOT EXISTS {name}_written ON {name} (removed, written)")
+                connection.execute(f'ALTER TABLE "{name}" ADD COLUMN {column} INTEGER NOT NULL DEFAULT 0')
+        connection.execute(f'CREATE INDEX IF NOT EXISTS "{name}_written" ON "{name}" (removed, written)')
         # What an older version wrote counts from now on.
-        connection.execute(f"UPDATE {name} SET written = ? WHERE written = 0", (round(now_s),))  # noqa: S608 - ours
+        connection.execute(f'UPDATE "{name}" SET written = ? WHERE written = 0', (round(now_s),))  # noqa: S608 - ours
     for name, field in NEWEST.items():
-        connection.execute(f"CREATE INDEX IF NOT EXISTS {name}_newest ON {name} ({_column(field)} DESC, id)")
+        connection.execute(f'CREATE INDEX IF NOT EXISTS "{name}_newest" ON "{name}" ({_column(field)} DESC, id)')
     connection.execute(f"PRAGMA user_version = {_LAYOUT}")
     connection.execute("COMMIT")
 
@@ -204,16 +208,16 @@ def _mend(connection: sqlite3.Connection, one: Correction, *, now_s: float) -> i
     """Put one document right, if it is what was seen; return how many that were."""
     name, want = one.collection, one.want
     if want is None:
-        query = f"DELETE FROM {name} WHERE id = ? AND revision = ? AND NOT removed"  # noqa: S608 - checked
+        query = f'DELETE FROM "{name}" WHERE id = ? AND revision = ? AND NOT removed'  # noqa: S608 - checked
         return connection.execute(query, (one.id, one.seen)).rowcount
     values = (want.revision, json.dumps(want.body, ensure_ascii=False, allow_nan=False), round(now_s))
     if one.seen is not None:
-        query = f"UPDATE {name} SET revision = ?, body = ?, written = ? WHERE id = ? AND revision = ? AND NOT removed"  # noqa: S608 - checked
+        query = f'UPDATE "{name}" SET revision = ?, body = ?, written = ? WHERE id = ? AND revision = ? AND NOT removed'  # noqa: S608 - checked
         return connection.execute(query, (*values, one.id, one.seen)).rowcount
     query = (
-        f"INSERT INTO {name} (id, revision, body, written, removed) VALUES (?, ?, ?, ?, 0)"  # noqa: S608 - checked
+        f'INSERT INTO "{name}" (id, revision, body, written, removed) VALUES (?, ?, ?, ?, 0)'  # noqa: S608 - checked
         " ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body,"
-        f" written = excluded.written, removed = 0 WHERE {name}.removed"
+        f' written = excluded.written, removed = 0 WHERE "{name}".removed'
     )
     return connection.execute(query, (one.id, *values)).rowcount
 
@@ -228,10 +232,10 @@ def _apply(connection: sqlite3.Connection, collection: str, changes: Sequence[Ch
         for c in changes
     ]
     connection.executemany(
-        f"INSERT INTO {collection} (id, revision, body, written, removed) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - checked
+        f'INSERT INTO "{collection}" (id, revision, body, written, removed) VALUES (?, ?, ?, ?, ?)'  # noqa: S608 - checked
         " ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body,"
         " written = excluded.written, removed = excluded.removed"
-        f" WHERE excluded.revision > {collection}.revision",
+        f' WHERE excluded.revision > "{collection}".revision',
         rows,
     )
 

@@ -104,8 +104,21 @@ resources: {{- toYaml (index . 1) | nindent 2 }}
 - name: wait
   image: {{ gt (len .) 2 | ternary (last .) (include "hydrodask.tools" $root) }}
   {{- include "hydrodask.container" (list $root (dict "limits" (dict "cpu" "200m" "memory" "64Mi") "requests" (dict "cpu" "20m" "memory" "32Mi"))) | nindent 2 }}
-  command: [python3, -c, {{ $root.Files.Get "files/wait.py" | quote }}]
+  command: [python3, -I, -S, -c, {{ $root.Files.Get "files/wait.py" | quote }}]
   args: {{ toJson (index . 1) }}
+{{- end -}}
+
+{{/* The command of a container that waits until addresses take connections, and then runs COMMAND: (list $ ADDRESSES COMMAND). */}}
+{{- define "hydrodask.after" -}}
+command: [python3, -I, -S, -c, {{ (index . 0).Files.Get "files/wait.py" | quote }}]
+args: {{ concat (index . 1) (list "--") (index . 2) | toJson }}
+{{- end -}}
+
+{{/* Keys of a Secret as the files of a volume. */}}
+{{- define "hydrodask.items" -}}
+{{- $items := list -}}
+{{- range . }}{{ $items = append $items (dict "key" . "path" .) }}{{ end -}}
+{{- toJson $items -}}
 {{- end -}}
 
 {{/* Spread over machines, unless the part says otherwise: (list $ PART COMPONENT); gives PART. */}}

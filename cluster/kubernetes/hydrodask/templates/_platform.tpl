@@ -36,11 +36,11 @@ mongodb://{{ include "hydrodask.name" . }}-mongodb-0.{{ include "hydrodask.host"
 {{- end -}}
 
 {{- define "hydrodask.mlflow.url" -}}
-{{- if .Values.mlflow.enabled }}http://{{ include "hydrodask.host" (list . "storage" "mlflow") }}:5000{{ else }}{{ .Values.mlflow.url }}{{ end -}}
+{{- if .Values.mlflow.enabled }}https://{{ include "hydrodask.host" (list . "storage" "mlflow") }}:5000{{ else }}{{ .Values.mlflow.url }}{{ end -}}
 {{- end -}}
 
 {{- define "hydrodask.pushgateway.url" -}}
-{{- if .Values.pushgateway.enabled }}http://{{ include "hydrodask.host" (list . "observe" "pushgateway") }}:9091{{ else }}{{ .Values.pushgateway.url }}{{ end -}}
+{{- if .Values.pushgateway.enabled }}https://{{ include "hydrodask.host" (list . "observe" "pushgateway") }}:9091{{ else }}{{ .Values.pushgateway.url }}{{ end -}}
 {{- end -}}
 
 {{/* How a role reaches the brokers: (list $ USERNAME FOLDER-OF-ITS-SECRET). */}}
@@ -87,6 +87,9 @@ learn:
   {{- if or $.Values.mlflow.enabled $.Values.mlflow.secret }}
   password_file: /run/secrets/hydrodask/mlflow/password
   {{- end }}
+  {{- if or $.Values.mlflow.enabled $.Values.mlflow.caSecret }}
+  ca_file: /run/secrets/hydrodask/mlflow{{ if not $.Values.mlflow.enabled }}-ca{{ end }}/ca.crt
+  {{- end }}
 {{- end }}
 observe:
   metrics: 0.0.0.0:9464
@@ -95,6 +98,9 @@ observe:
   pushgateway: {{ . }}
   {{- if or $.Values.pushgateway.enabled $.Values.pushgateway.secret }}
   password_file: /run/secrets/hydrodask/pushgateway/password
+  {{- end }}
+  {{- if or $.Values.pushgateway.enabled $.Values.pushgateway.caSecret }}
+  ca_file: /run/secrets/hydrodask/pushgateway{{ if not $.Values.pushgateway.enabled }}-ca{{ end }}/ca.crt
   {{- end }}
   {{- end }}
 {{- end -}}
@@ -107,7 +113,9 @@ kafka: {{ .Values.kafka.enabled | ternary (printf "%s-kafka-platform" $name) (.V
 kafka-ca: {{ .Values.kafka.enabled | ternary "" .Values.kafka.caSecret }}
 mongodb: {{ .Values.mongodb.enabled | ternary (printf "%s-mongodb-client" $name) (.Values.mongodb.secret | default "") }}
 mlflow: {{ .Values.mlflow.enabled | ternary (printf "%s-mlflow-client" $name) (.Values.mlflow.secret | default "") }}
+mlflow-ca: {{ .Values.mlflow.enabled | ternary "" .Values.mlflow.caSecret }}
 pushgateway: {{ .Values.pushgateway.enabled | ternary (printf "%s-pushgateway-client" $name) (.Values.pushgateway.secret | default "") }}
+pushgateway-ca: {{ .Values.pushgateway.enabled | ternary "" .Values.pushgateway.caSecret }}
 {{- end -}}
 
 {{- define "hydrodask.volumes" -}}
@@ -119,7 +127,10 @@ pushgateway: {{ .Values.pushgateway.enabled | ternary (printf "%s-pushgateway-cl
   projected:
     defaultMode: 0400
     sources:
-      {{- $keys := dict "dask" (list "ca.crt" "tls.crt" "tls.key") "kafka" (list "password" "ca.crt") "mongodb" (list "password" "ca.crt") "kafka-ca" (list "ca.crt") }}
+      {{- $both := list "password" "ca.crt" }}
+      {{- $keys := dict "dask" (list "ca.crt" "tls.crt" "tls.key") "kafka" $both "mongodb" $both }}
+      {{- if .Values.mlflow.enabled }}{{ $_ := set $keys "mlflow" $both }}{{ end }}
+      {{- if .Values.pushgateway.enabled }}{{ $_ := set $keys "pushgateway" $both }}{{ end }}
       {{- if and (not .Values.kafka.enabled) .Values.kafka.caSecret }}{{ $_ := set $keys "kafka" (list "password") }}{{ end }}
       {{- if and (not .Values.mongodb.enabled) (not (contains "ca.crt" .Values.mongodb.url)) }}{{ $_ := set $keys "mongodb" (list "password") }}{{ end }}
       {{- range $folder, $secret := include "hydrodask.secrets" . | fromYaml }}
@@ -127,7 +138,7 @@ pushgateway: {{ .Values.pushgateway.enabled | ternary (printf "%s-pushgateway-cl
       - secret:
           name: {{ $secret }}
           items:
-            {{- range get $keys $folder | default (list "password") }}
+            {{- range get $keys $folder | default (list (hasSuffix "-ca" $folder | ternary "ca.crt" "password")) }}
             - {key: {{ . }}, path: {{ $folder }}/{{ . }}}
             {{- end }}
       {{- end }}
@@ -161,19 +172,18 @@ envFrom:
 {{- end }}
 {{- end -}}
 
-{{/* What driver, Jobs and trainer need before they start, as a list of host:port. */}}
+{{/* What driver and trainer need before they start, as a list of host:port. A stream runs without MLflow. */}}
 {{- define "hydrodask.needs" -}}
 {{- $needs := list -}}
 {{- if .Values.kafka.enabled }}{{ $needs = append $needs (include "hydrodask.kafka.bootstrap" . | splitList "," | first) }}{{ end -}}
 {{- if .Values.mongodb.enabled }}{{ $needs = append $needs (printf "%s:27017" (include "hydrodask.host" (list . "storage" "mongodb"))) }}{{ end -}}
 {{- if .Values.hdfs.enabled }}{{ $needs = append $needs (printf "%s:8020" (include "hydrodask.host" (list . "storage" "namenode"))) }}
-{{- /* A name node takes no file while it has no data node. */ -}}
-{{- $needs = append $needs (printf "%s-datanode-0.%s:9866" (include "hydrodask.name" .) (include "hydrodask.host" (list . "storage" "datanode"))) }}{{ end -}}
-{{- if .Values.mlflow.enabled }}{{ $needs = append $needs (printf "%s:5000" (include "hydrodask.host" (list . "storage" "mlflow"))) }}{{ end -}}
+{{- /* A name node takes no file while it has no data node: any of them will do. */ -}}
+{{- $needs = append $needs (printf "%s:9866" (include "hydrodask.host" (list . "storage" "datanode"))) }}{{ end -}}
 {{- toJson $needs -}}
 {{- end -}}
 
-{{/* Our settings of Dask, as hydrodask/stream/cluster.py has them, and its TLS; a test compares. */}}
+{{/* Our settings of Dask, as hydrodask/driver/cluster.py has them, and its TLS; a test compares. */}}
 {{- define "hydrodask.dask.environment" -}}
 {{ include "hydrodask.environment" . }}
 {{- range $key, $value := dict

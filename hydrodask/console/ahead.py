@@ -1,0 +1,46 @@
+"""Sums small files of the lake before anybody looks, so that nobody waits for a week that `compact` has not been at."""
+
+import threading
+
+from hydrodask import clock
+from hydrodask.background import Aside
+from hydrodask.channels import SENSORS
+from hydrodask.errors import HydrodaskError
+from hydrodask.store.history import History
+
+SLICE_S = 0.1
+REST = 3.0
+"""So many times as long as a slice took it rests: a run in this process has other things to do."""
+
+AGAIN_S = 30.0
+
+
+class Ahead:
+    """Sums what is new, from when it is made until `close`."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._stop = threading.Event()
+        self.thread = Aside("sums of the page", self._run, self._stop)
+        self.thread.start()
+
+    def close(self) -> None:
+        """Stop. May be called twice."""
+        self._stop.set()
+        self.thread.join(5.0)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                left = sum(self._slice(sensor) for sensor in SENSORS)
+            except HydrodaskError:  # whoever looks is told why
+                left = 0
+            self._stop.wait(0.0 if left else AGAIN_S)
+
+    def _slice(self, sensor: str) -> int:
+        if self._stop.is_set():
+            return 0
+        began_s = clock.monotonic_s()
+        left = self._history.sum_ahead(sensor, SLICE_S)
+        self._stop.wait(REST * (clock.monotonic_s() - began_s))
+        return left

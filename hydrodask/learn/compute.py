@@ -1,0 +1,120 @@
+"""The Dask cluster that trains and scores batches."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import dask
+from distributed import Client, SpecCluster
+
+from hydrodask import clock
+from hydrodask.doors import remote
+from hydrodask.doors.local import local_cluster
+from hydrodask.doors.login import connecting
+from hydrodask.doors.remote import CONNECT_S
+from hydrodask.errors import UnreachableError, sentence
+from hydrodask.settings import Settings
+
+CONFIG = {
+    "distributed.worker.profile.enabled": False,
+    "distributed.comm.timeouts.connect": "30s",
+    "distributed.comm.timeouts.tcp": "10 minutes",  # on a machine with too much to do nobody reads for half a minute
+    # What is busy is not dead; and one that dies is started again, however long that takes: see `driver.cluster`.
+    "distributed.scheduler.worker-ttl": None,
+    "distributed.deploy.lost-worker-timeout": "365 days",
+    "distributed.worker.memory.terminate": 0.95,
+    "distributed.admin.large-graph-warning-threshold": "64MiB",
+}
+
+GONE_S = 300.0
+"""How long a training waits for a worker when there is none."""
+
+LOOK_EVERY_S = 10.0
+
+CLOSE_S = 60.0
+"""How long a cluster that was started here may take to end."""
+
+
+@contextmanager
+def training_cluster(settings: Settings) -> Iterator[Client]:
+    """Connect to `cluster.address`, or start `learn.workers` processes here.
+
+    Raises UnreachableError, and ConfigError for a login that can't be right.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    for name in ("distributed", "distributed.client", "bokeh", "tornado"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with dask.config.set(CONFIG):
+        cluster = None
+        if settings.cluster.address is None:
+            cluster = _local(settings)
+            client = Client(cluster, timeout=CONNECT_S)
+        else:
+            asyncio.run(remote.wait(settings.cluster, settings.step.patience))
+            found = asyncio.run(remote.find(settings.cluster))
+            with connecting(found):
+                client = remote.client(found)
+        try:
+            yield client
+        finally:
+            with suppress(TimeoutError):  # a slow machine has slow ends; what was trained is trained
+                client.close()
+            with suppress(TimeoutError):  # Dask's own end of the process tries it once more
+                if cluster is not None:
+                    cluster.close(timeout=CLOSE_S)
+
+
+def _local(settings: Settings) -> SpecCluster:
+    workers = settings.learn.workers
+    try:
+        return local_cluster(settings.cluster, workers=workers, silence_logs=logging.CRITICAL)
+    except (OSError, TimeoutError, RuntimeError) as error:
+        raise UnreachableError(f"could not start a Dask cluster to train on: {sentence(error)}") from error
+
+
+def workers_of(client: Client) -> tuple[str, ...]:
+    """Return the addresses of the workers."""
+    # What `scheduler_info` remembers can be empty.
+    return tuple(sorted(client.sync(client.scheduler.identity, n_workers=-1)["workers"]))
+
+
+def run_all(client: Client, tasks: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]]) -> list[Any]:
+    """Run tasks on the cluster and return their results in order. Raises what a task raises, and as `in_turn`."""
+    return list(in_turn(client, tasks))
+
+
+def in_turn(client: Client, tasks: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]]) -> Iterator[Any]:
+    """Run tasks on the cluster and give their results in order; of those there is one here at a time.
+
+    Raises UnreachableError when there is no worker for `GONE_S`: Dask itself would wait for one for ever.
+    """
+    futures = [client.submit(function, *arguments, pure=False) for function, arguments in tasks]
+    for number, future in enumerate(futures):
+        yield _result(client, future)
+        futures[number] = None
+        future.release()
+
+
+def _result(client: Client, future: Any) -> Any:
+    there_s = clock.monotonic_s()
+    while True:
+        try:
+            return future.result(timeout=min(LOOK_EVERY_S, GONE_S))
+        except TimeoutError:
+            if future.done():  # just now, or it is the task's own error
+                return future.result()
+        now_s = clock.monotonic_s()
+        there_s = now_s if workers_of(client) else there_s
+        if now_s - there_s > GONE_S:
+            raise UnreachableError(
+                f"the workers that train have been gone for {GONE_S:.0f} s; look at their memory, and train again"
+            )
+
+
+def scattered(client: Client, value: object) -> Any:
+    """Return `value` as a future that every worker has."""
+    return client.scatter(value, broadcast=True)

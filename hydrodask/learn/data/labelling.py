@@ -1,0 +1,91 @@
+"""What people told of components → labels of cycles, above those of the stream: one component at a time is enough."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hydrodask.answers import Answer
+from hydrodask.clock import parse_iso
+from hydrodask.learn.data.catalogue import Catalogue
+from hydrodask.learn.told import CYCLE_US, ORIGINS, origin
+from hydrodask.records import Bool, Float64, Int64
+from hydrodask.store.profiles import LABELS
+
+NONE = "none"
+"""What is said of labels when people gave none."""
+
+
+LAKE = "lake"
+"""Origin of labels that the stream, or an import, brought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Labels of one origin: how many, of how many people, and their `share` of what all of them weigh, 0..1."""
+
+    name: str
+    labels: int
+    people: int
+    share: float
+
+
+@dataclass(slots=True)
+class Told:
+    """Cycles with what people told of them. `origin` (n, 5) says which of the `answers` gave a label, -1: none did."""
+
+    cycles: Catalogue
+    origin: Int64
+    answers: Sequence[Answer] = ()
+
+    def take(self, which: Bool) -> "Told":
+        """Return the chosen cycles."""
+        return Told(self.cycles.take(which), self.origin[which], self.answers)
+
+    def origins(self, targets: Sequence[str] = LABELS, weights: Float64 | None = None) -> list[Origin]:
+        """Return where labels of targets are from, the lake first; `weights` (n,) are those of the cycles."""
+        places = [LABELS.index(name) for name in targets]
+        names = np.array([LAKE, *map(origin, self.answers)], object)[self.origin[:, places] + 1]
+        weights = np.ones(len(names)) if weights is None else weights
+        known = self.cycles.labels[:, places] >= 0  # what people took back, and what nobody told, is none
+        found = []
+        for name in (LAKE, *ORIGINS):
+            here = (names == name) & known
+            who = {self.answers[number].by for number in np.unique(self.origin[:, places][here]) if number >= 0}
+            share = float(weights @ here.sum(axis=1)) / max(float(weights @ known.sum(axis=1)), 1e-12)
+            found += [Origin(name, int(here.sum()), len(who), share)] if here.any() else []
+        return found
+
+    def says(self, targets: Sequence[str] = LABELS) -> str:
+        """How many labels of targets are of people, by origin, and of how many people; no names."""
+        return ", ".join(
+            f"{one.labels} {one.name.replace('-', ' ')} by {one.people} {'person' if one.people == 1 else 'people'}"
+            for one in sorted(self.origins(targets), key=lambda one: one.name) if one.name != LAKE
+        ) or NONE  # fmt: skip
+
+
+def told(cycles: Catalogue, given: Sequence[Answer]) -> Told:
+    """Return the cycles with what was told of them: those whose middle lies within the time of an answer."""
+    labels, origin = cycles.labels.copy(), np.full(cycles.labels.shape, -1, np.int64)
+    middle_us = cycles.start_us + CYCLE_US // 2
+    rigs = cycles.rig.astype(str)
+    for number, one in enumerate(given):
+        here = (rigs == one.rig) & (middle_us >= parse_iso(one.start)) & (middle_us < parse_iso(one.end))
+        for name, state in one.states.items():
+            place = LABELS.index(name)
+            labels[here, place] = np.nan if state is None else float(state)
+            origin[here, place] = -1 if state is None else number
+    return Told(replace(cycles, labels=labels), origin, given)
+
+
+def filled(cycles: Catalogue) -> Catalogue:
+    """Return those cycles of which at least one label is known; what is not known of them has a negative label.
+
+    It is another number for each run of cycles in a row that are known in the same way: such a run is a group of its
+    own where combinations of faults are held out, for nobody knows which of them it is.
+    """
+    some = cycles.take(np.flatnonzero(np.isfinite(cycles.labels).any(axis=1)))
+    labels = np.nan_to_num(some.labels, nan=-1.0)
+    other = (labels[1:] != labels[:-1]).any(axis=1) | (some.rig[1:] != some.rig[:-1])
+    run = np.concatenate([[0], np.cumsum(other)])[: len(labels)]
+    return replace(some, labels=np.where(np.isfinite(some.labels), labels, -1.0 - run[:, None]))

@@ -1,0 +1,183 @@
+"""Gaussian views of a load cycle: what second means say of one component, with exactly what was measured of them.
+
+A view looks at some seconds of some sensors. Each class is a cloud of one or more centres, all of the same covariance,
+so that the logarithm of its odds is linear in the cycle's means. Seconds that were not measured are marginalised: of a
+Gaussian that is the sub-block of mean and covariance, and by the precision P of all cells the rest has
+
+    P' = P[o, o] − P[o, m] · P[m, m]⁻¹ · P[m, o]        o: measured, m: missing
+
+Nothing is interpolated. A view also says how far a cycle is from the nearest centre, per cell that was measured: what
+is further than any cycle of a held-out combination of faults is like nothing that it knows. NumPy alone; no state.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hydrodask.records import Bool, Float64, Int64
+
+CELLS = 17 * 60
+"""Seconds of all sensors: cell 60 · sensor + second."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One view; `owner` is the class of each centre. `likeness` is the precision by which distance is measured.
+
+    `cells` has shape (d,), as have `mean` and `scale`, by which cells are made comparable; `centres` has (k, d),
+    `precision` and `likeness` have (d, d). A distance above `limit` is like nothing that was trained on.
+    """
+
+    cells: Int64
+    mean: Float64
+    scale: Float64
+    owner: Int64
+    centres: Float64
+    precision: Float64
+    likeness: Float64
+    limit: Float64
+    pull: "Pull" = field(init=False)
+    near: "Pull" = field(init=False)
+    """What follows from the centres and `precision`, and from `likeness`: of these arrays, and not stored."""
+    members: tuple[Int64, ...] = field(init=False)
+    """The centres of each class."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pull", Pull.of(self.precision, self.centres))
+        object.__setattr__(self, "near", Pull.of(self.likeness, self.centres))
+        of_class = tuple(np.flatnonzero(self.owner == c) for c in range(int(self.owner.max()) + 1))
+        object.__setattr__(self, "members", of_class)
+
+    def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """Return what it consists of, by name."""
+        return {f"{prefix}{field.name}": getattr(self, field.name) for field in fields(self) if field.init}
+
+    @classmethod
+    def of(cls, arrays: dict[str, NDArray[Any]], prefix: str) -> "View":
+        """Return what `arrays` gave. Raises KeyError when something of it is missing."""
+        return cls(**{field.name: arrays[f"{prefix}{field.name}"] for field in fields(cls) if field.init})
+
+    def opinions(self, seconds: Float64, *, measure: bool = True) -> tuple[Float64, Float64, Float64]:
+        """Return, for shape (n, 1020) of second means: log odds (n, classes), distance (n,), information (n,).
+
+        Distance is 0 unless it is to be measured. Information is which share of the distance between the closest two
+        classes is left by what was measured.
+        """
+        given = (seconds[:, self.cells] - self.mean) / self.scale
+        known = np.isfinite(given)
+        if known.all():  # what does not depend on the cycle is computed once, unless seconds are missing
+            distance = nearest(self.likeness, given, self.near) if measure else np.zeros(len(seconds))
+            return self._classes(self.pull.odds(given)), distance, np.ones(len(seconds))
+        odds, distance = np.zeros((len(seconds), len(self.members))), np.zeros(len(seconds))
+        information = np.ones(len(seconds))
+        for rows, there in patterns(known):
+            if not there.any():
+                information[rows] = 0.0
+                continue
+            centres, precision = self.centres[:, there], marginal(self.precision, there)
+            some = given[np.ix_(rows, there)]
+            odds[rows] = self._classes(Pull.of(precision, centres).odds(some))
+            if measure:
+                likeness = marginal(self.likeness, there)
+                distance[rows] = nearest(likeness, some, Pull.of(likeness, centres))
+            if not there.all():
+                left = self._apart(precision, centres) / self._apart(self.precision, self.centres)
+                information[rows] = left.min()
+        return odds, distance, information
+
+    def contributions(self, seconds: Float64, one: int, other: int) -> Float64:
+        """Return shape (1020,): how much each cell of one cycle speaks for class `one` against class `other`.
+
+        The sum is the difference of the log odds of the two centres that the cycle is nearest to, but for a constant
+        that is in no cell.
+        """
+        given = (seconds[self.cells] - self.mean) / self.scale
+        there = np.isfinite(given)
+        found = np.zeros(CELLS)
+        if there.any():
+            cells, centres, pull = self.cells, self.centres, self.pull
+            if not there.all():
+                given, cells, centres = given[there], cells[there], centres[:, there]
+                pull = Pull.of(marginal(self.precision, there), centres)
+            best, next_ = (self._likeliest(c, pull, given) for c in (one, other))
+            middle = (centres[best] + centres[next_]) / 2
+            found[cells] = (pull.weights[best] - pull.weights[next_]) * (given - middle)
+        return found
+
+    def _likeliest(self, label: int, pull: "Pull", given: Float64) -> int:
+        """Return the likeliest centre of a class."""
+        few = self.members[label]
+        return int(few[0] if len(few) == 1 else few[pull.odds(given[None])[0, few].argmax()])
+
+    def expected(self, owner: int) -> Float64:
+        """Return shape (1020,): the mean of a class's centres in the units of the sensors, NaN outside of this view."""
+        found = np.full(CELLS, np.nan)
+        found[self.cells] = self.mean + self.scale * self.centres[self.members[owner]].mean(axis=0)
+        return found
+
+    def _classes(self, odds: Float64) -> Float64:
+        """Return log odds of classes from those of centres, centred: all centres of a class are equally likely."""
+        if len(self.members) == len(self.owner):
+            made = odds[:, np.concatenate(self.members)]
+        else:
+            parts = [np.logaddexp.reduce(odds[:, few], axis=1) - np.log(len(few)) for few in self.members]
+            made = np.stack(parts, axis=1)
+        return np.asarray(made - made.mean(axis=1, keepdims=True))
+
+    def _apart(self, precision: Float64, centres: Float64) -> Float64:
+        """Return how far apart each two classes are, squared: the closest two of their centres."""
+        product = centres @ precision @ centres.T
+        square = np.diag(product)[:, None] + np.diag(product)[None, :] - 2 * product
+        return np.array(
+            [square[np.ix_(a, b)].min() for place, a in enumerate(self.members) for b in self.members[:place]]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """What a precision makes of centres: `weights` (k, d) are their product, `offset` (k,) half of their squares."""
+
+    weights: Float64
+    offset: Float64
+
+    @classmethod
+    def of(cls, precision: Float64, centres: Float64) -> "Pull":
+        """Return that of centres, shape (k, d)."""
+        weights = centres @ precision
+        return cls(weights, 0.5 * (weights * centres).sum(axis=1))
+
+    def odds(self, given: Float64) -> Float64:
+        """Return the log odds of each centre, shape (n, k), but for what all of them share."""
+        return np.asarray(given @ self.weights.T - self.offset)
+
+
+def patterns(there: Bool) -> Iterator[tuple[Int64, Bool]]:
+    """Give each pattern of what was measured among the rows of shape (n, d), and which rows have it."""
+    if len(there) == 1 or there.all():
+        if len(there):
+            yield np.arange(len(there)), there[0]
+        return
+    packed, which = np.unique(np.packbits(there, axis=1), axis=0, return_inverse=True)
+    for number in range(len(packed)):
+        rows = np.flatnonzero(which.ravel() == number)
+        yield rows, there[rows[0]]
+
+
+def marginal(precision: Float64, there: Bool) -> Float64:
+    """Return the precision of what is `there` when nothing is known of the rest."""
+    if there.all():
+        return precision
+    lost = ~there
+    across = precision[np.ix_(lost, there)]
+    return np.asarray(
+        precision[np.ix_(there, there)] - across.T @ np.linalg.solve(precision[np.ix_(lost, lost)], across)
+    )
+
+
+def nearest(precision: Float64, given: Float64, pull: Pull) -> Float64:
+    """Return the squared distance to the nearest centre, per cell; `pull` is that of the precision."""
+    square = ((given @ precision) * given).sum(axis=1)
+    return np.asarray((square - 2.0 * pull.odds(given).max(axis=1)) / given.shape[1])

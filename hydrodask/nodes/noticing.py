@@ -1,0 +1,149 @@
+"""What is said once of a sensor's partition in a run: rates and values unlike the table's, what no profile takes."""
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from hydrodask.channels import CHANNELS, CYCLE_S
+from hydrodask.decode import Census
+from hydrodask.logs import spot
+from hydrodask.nodes.context import Context
+from hydrodask.records import Bool, Samples, Windows
+from hydrodask.rigs import RIGS
+from hydrodask.window.cycles import LEFT, CycleProfiles
+
+log = logging.getLogger(__name__)
+
+UNPROFILED_MIN = 60
+"""Samples that no profile takes from which on it is said: a few are strays."""
+
+_ADVICE = {
+    "index": f"their sample_idx is not below {CYCLE_S} s times their rate; it begins at 0 in each cycle",
+    "done": f"their cycle is done; a cycle takes {CYCLE_S} s",
+    "time": "their timestamp contradicts their sample_idx; each sample has a timestamp of its own",
+}
+
+
+class Rates:
+    """Says of each rig, once, that its sensor comes at another rate than the table's; of `rigs_max` rigs at most."""
+
+    def __init__(self, ctx: Context, rigs_max: int) -> None:
+        self._ctx = ctx
+        self._table_hz = float(CHANNELS[ctx.sensor].rate_hz) if ctx.sensor in CHANNELS else 0.0
+        self._left = rigs_max
+        self._said: Bool = np.zeros(0, np.bool_)
+
+    def look(self, samples: Samples) -> None:
+        """Look at a batch."""
+        odd = samples.rate_hz != self._table_hz
+        if not self._left or not odd.any():
+            return
+        if len(self._said) < len(RIGS):
+            self._said = np.concatenate([self._said, np.zeros(len(RIGS) - len(self._said) + 64, np.bool_)])
+        fresh = np.flatnonzero(odd & ~self._said[samples.rig])
+        if len(fresh):
+            for place in fresh[np.sort(np.unique(samples.rig[fresh], return_index=True)[1])].tolist():
+                self._say(int(samples.rig[place]), float(samples.rate_hz[place]))
+
+    def _say(self, rig: int, rate_hz: float) -> None:
+        self._said[rig] = True
+        if not self._left:
+            return
+        self._left -= 1
+        more = "" if self._left else "; no more rigs of this partition are named"
+        say(
+            self._ctx,
+            f"{RIGS.name(rig)} sends {self._ctx.sensor} at {rate_hz:g} Hz, the table of sensors says "
+            f"{self._table_hz:g} Hz: what is missing is told by the records' own rate{more}",
+        )
+
+
+class Ranges:
+    """Says once of a sensor's partition that values are far outside what the table of sensors knows."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._channel = CHANNELS.get(ctx.sensor)
+
+    def look(self, final: Windows) -> None:
+        """Look at windows that are final."""
+        if self._channel is None or not len(final):
+            return
+        far = np.flatnonzero(self._channel.far(final.low, final.mean, final.high))
+        if len(far):
+            at = int(far[0])
+            say(self._ctx, f"{RIGS.name(int(final.rig[at]))}: {self._channel.doubt(final.low[at], final.high[at])}")
+            self._channel = None
+
+
+class Crowd:
+    """Says once that there are more rigs than a partition has room for, and that old records can't be taken anew."""
+
+    def __init__(self, ctx: Context, census: Census) -> None:
+        self._ctx = ctx
+        self._census = census
+        self._said = False
+
+    def look(self) -> None:
+        """Look at what the census has decided."""
+        if self._census.unsettled:
+            self._ctx.unsettled, self._census.unsettled = True, False
+        if self._census.refused and not self._said:
+            self._said = True
+            say(
+                self._ctx,
+                f"more than {self._census.rigs_max:,} rigs: records of others are dead letters; look for a producer "
+                "that makes up names, or raise limits.rigs",
+            )
+
+
+class Nameless:
+    """Says once that records that name no rig come under several keys, which may be the rigs."""
+
+    def __init__(self, ctx: Context) -> None:
+        self._ctx = ctx
+        self._first: bytes | None = None
+        self._said = False
+
+    def look(self, keys: Sequence[bytes | None]) -> None:
+        """Look at some keys of a batch."""
+        for key in () if self._said else filter(None, keys):
+            self._first = self._first or key
+            if key != self._first:
+                self._said = True
+                one, other = (k.decode(errors="replace")[:40] for k in (self._first, key))
+                say(
+                    self._ctx,
+                    f"records that name no rig come under several keys ({one!r}, {other!r}), and all are taken for "
+                    f"{self._ctx.settings.rig.default_id}: if the keys are the rigs, set rig.from_key: true",
+                )
+                return
+
+
+class Unprofiled:
+    """Says once for each reason that samples are in no profile."""
+
+    def __init__(self, ctx: Context, profiles: CycleProfiles) -> None:
+        self._ctx = ctx
+        self._profiles = profiles
+        self._said: Bool = np.zeros(len(LEFT), np.bool_)
+
+    def look(self) -> None:
+        """Look at what was left out so far."""
+        many = (self._profiles.left >= UNPROFILED_MIN) & ~self._said
+        for reason in np.flatnonzero(many).tolist():
+            self._said[reason] = True
+            count = int(self._profiles.left[reason])
+            say(self._ctx, f"{count:,} samples by now are in no cycle profile: {_ADVICE[LEFT[reason]]}")
+
+    def totals(self) -> dict[str, int]:
+        """Return how many samples are in no profile, in all and by reason."""
+        by_reason = dict(zip(LEFT, self._profiles.left.tolist(), strict=True))
+        return {"unprofiled": self._profiles.missed} | {f"unprofiled_{k}": v for k, v in by_reason.items() if v}
+
+
+def say(ctx: Context, text: str) -> None:
+    """Say something of a partition: in the log, and in the notes of the next report."""
+    log.warning("%s-%d: %s", ctx.topic, ctx.partition, text, extra=spot(ctx.source))
+    ctx.notes.append(text)

@@ -1,0 +1,69 @@
+"""Whether a rig gets worse: the slope of its scores over cycles, when they will matter, and what to look at first."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+RECENT = 120
+"""Judged cycles that a trend is made of: two hours."""
+
+RECENT_MIN = 40
+AHEAD_H_MAX = 168.0
+"""Further ahead, a week, a straight line says nothing."""
+
+_SURE = 4.0
+_MAD = 1.4826  # median absolute deviation → standard deviation of a normal distribution
+_US_PER_H = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trend:
+    """How a score changes: by `per_hour`, 0 when that could be chance; at the threshold `in_hours`, None: not soon."""
+
+    per_hour: float = 0.0
+    in_hours: float | None = None
+
+
+def trend_of(recent: Sequence[Sequence[float]], threshold: float) -> Trend:
+    """Return the trend of (time in µs, score): the median of the slopes between all pairs, which no odd cycle moves.
+
+    >>> trend_of([[60e6 * cycle, 1.0 + cycle / 60] for cycle in range(60)], 4.0)
+    Trend(per_hour=1.0, in_hours=2.016667)
+    """
+    if len(recent) < RECENT_MIN:
+        return Trend()
+    points = np.asarray(recent, np.float64)
+    hours, scores = (points[:, 0] - points[-1, 0]) / _US_PER_H, points[:, 1]
+    first, second = np.triu_indices(len(points), 1)
+    apart = hours[second] - hours[first]
+    if not apart.min() > 0:
+        return Trend()
+    slope = float(np.median((scores[second] - scores[first]) / apart))
+    left = scores - slope * hours
+    now = float(np.median(left))
+    noise = _MAD * float(np.median(np.abs(left - now)))
+    if abs(slope) * -hours[0] <= _SURE * noise + 1e-9:
+        return Trend()
+    in_hours = (threshold - now) / slope if slope > 0 and now < threshold else None
+    soon = in_hours is not None and in_hours <= AHEAD_H_MAX
+    return Trend(round(slope, 6), round(in_hours, 6) if soon and in_hours is not None else None)
+
+
+def attention_of(score: float, threshold: float, trend: Trend, *, open_: bool, unknown: bool) -> int:
+    """Return how much a rig deserves a look, 0..100: those with an open incident come first, the further off the more.
+
+    60 to 80 with an open incident (80: four times the threshold and more), below that up to 40; 20 more when it gets
+    worse and that matters within a week, or does already; at least 30 while its cycles can't be judged.
+
+    >>> attention_of(9.0, 4.5, Trend(per_hour=0.4), open_=True, unknown=False)
+    90
+    """
+    ratio = score / threshold if math.isfinite(score) else 0.0
+    worth = 40.0 * min(ratio, 1.0)
+    if open_:
+        worth = 60.0 + 10.0 * min(math.log2(max(ratio, 1.0)), 2.0)
+    if trend.per_hour > 0 and (open_ or trend.in_hours is not None):
+        worth += 20.0
+    return round(max(worth, 30.0 if unknown else 0.0))

@@ -1,0 +1,60 @@
+"""Bring state on without the log: up to where raw/ ends, from raw/ itself, and over into the next log of the name.
+
+Rows of raw/ are no part of a snapshot, for the log gives them back. It does not once it has gone with its embedded
+broker, or retention has passed the snapshot. What raw/ has of it the nodes take from there, as they would from the log.
+"""
+
+from collections.abc import Callable, Sequence
+
+from hydrodask.nodes.context import Context
+from hydrodask.protocol.incarnation import Seam
+from hydrodask.store.schemas import samples_of
+
+
+def refeed(ctx: Context, start: int, end: int, *, quiet_below: int, forget: Callable[[], None]) -> int:
+    """Give the graph what raw/ has from offset `start` up to `end`; return how many samples these were.
+
+    Below `quiet_below` outputs are out already; `forget` is called behind them, while it is quiet. Of the others what
+    raw/ does not have is counted as lost, for a record that was to be a dead letter is nowhere else.
+    """
+    count = loud = 0
+    if not ctx.refeeding:
+        return count
+    ctx.quiet, edge = True, min(quiet_below, end)
+    for table in ctx.lake.rows_from(f"raw/sensor={ctx.sensor}", ctx.source, start, column="offset"):
+        samples = samples_of(table, ctx.sensor, ctx.source)
+        for low, high, quiet in ((start, edge, True), (max(start, edge), end, False)):
+            part = samples.take((samples.offset >= low) & (samples.offset < high))
+            if not len(part):
+                continue
+            if ctx.quiet and not quiet:
+                forget()
+            ctx.quiet = quiet
+            count += len(part)
+            loud += 0 if quiet else len(part)
+            for step in ctx.refeeding:
+                step.again(part)
+    if ctx.quiet:
+        forget()
+    if lost := end - max(start, edge) - loud:
+        ctx.totals["lost"] += lost
+        ctx.notes.append(f"{lost} of the offsets below {end} went with the log, and are not in raw/: dead letters, say")
+    return count
+
+
+def cross(ctx: Context, seams: Sequence[Seam], at: int, *, quiet: bool) -> int:
+    """Bring the state of offset `at` over seams into the log that is read; return the offset where it stands then.
+
+    What ends with a log goes to the outputs, unless it is `quiet`, for then that was published when it ended.
+    """
+    for seam in seams:
+        ctx.quiet = quiet or seam is not seams[-1]
+        if not seam.keeps:
+            raw = [f.position for f in ctx.files.values() if not f.keep]
+            ctx.totals["lost"] += max(0, seam.end - min([seam.end, *raw]))
+            for step in ctx.crossing:
+                step.cross(seam.base, seam.whole and seam.end == at)
+        for output in ctx.files.values():
+            output.pass_over(seam.begin)
+        at = ctx.counted = seam.begin
+    return at

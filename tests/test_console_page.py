@@ -1,0 +1,334 @@
+"""The operator's page in Debian's Chromium: pictures, accessibility, hostile names, answers, live values."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.week import Week
+from hydrodask.channels import CHANNELS, SENSORS
+from hydrodask.clock import US_PER_S, iso
+from hydrodask.console import Console
+from hydrodask.console.sight import TILES_MAX
+from hydrodask.records import Upsert
+from hydrodask.reports import Overview, PartitionReport, Reading
+from hydrodask.settings import load
+from hydrodask.settings.hidden import Url
+from hydrodask.store.documents import open_documents
+from tests.alertmanagers import ALERTS, managing
+from tests.conftest import needs
+from tests.plant import START_US, Plant, made
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `make install-dev`")
+
+PICTURES = os.environ.get("HYDRODASK_PICTURES", "")
+"""Where pictures are kept, such as docs/img; without it they are taken, and looked at by the test alone."""
+
+HOSTILE = "<script>window.hit=1</script><img src=x onerror=window.hit=1>"
+PICTURE_BYTES_MAX = 260_000
+WAIT_MS = 120_000
+"""CI is slow, and a page that waits for its turn is none that is broken."""
+
+DESK, PHONE = {"width": 1400, "height": 950}, {"width": 390, "height": 844}
+
+
+class Run:
+    """The overview of a run that goes on where a history ends."""
+
+    def __init__(self, end_us: int, rigs: Sequence[str]) -> None:
+        self.end_us = end_us
+        self.value = 161.0
+        self._rigs = rigs
+
+    def __call__(self) -> Overview:
+        """Return what the run knows: a reading of each sensor."""
+        part = PartitionReport("monitor", "hydraulic-PS1", 0)
+        part.readings = [
+            Reading(rig, name, self._mean(name), channel.high, channel.low, 1.0, channel.rate_hz * 60, self.end_us)
+            for rig in self._rigs
+            for name, channel in CHANNELS.items()
+        ]
+        return Overview("run", self.end_us, "running", {}, {(part.topic, 0): part})
+
+    def _mean(self, sensor: str) -> float:
+        usual = {"PS1": self.value, "PS2": 109.6, "PS3": 2.0, "PS4": 10.1, "PS5": 9.9, "PS6": 9.8, "EPS1": 2541.0}
+        usual |= {"FS1": 6.7, "FS2": 10.2, "TS1": 35.6, "TS2": 41.1, "TS3": 38.4, "TS4": 30.4, "VS1": 0.56, "CE": 47.3}
+        return (usual | {"CP": 2.18, "SE": 59.1})[sensor]
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Plant:
+    """Return twelve rigs' history, and an incident of a rig whose name and message are scripts."""
+    plant = made(tmp_path_factory.mktemp("plant"), sets=("console.address=127.0.0.1:0",))
+    at = {
+        name: iso(plant.end_us - ago_s * US_PER_S) for name, ago_s in (("opened", 900), ("over", 600), ("first", 960))
+    }
+    body: dict[str, object] = {"rig": HOSTILE, "sensor": "CE", "rule": "oil_warm", "severity": "warning"}
+    body |= {"status": "resolved", "opened_at": at["opened"], "resolved_at": at["over"], "statistic": "avg_value"}
+    body |= {"first_window": at["first"], "last_window": at["opened"], "windows": 1, "worst": 1.0, "threshold": 1.0}
+    body |= {"message": HOSTILE, "provisional": False, "contributions": {HOSTILE: 0.5}}
+    documents = open_documents(plant.settings)
+    documents.write([Upsert("incidents", f"{HOSTILE}/CE/oil_warm/x", 1, body)])
+    documents.close()
+    return plant
+
+
+@pytest.fixture(scope="module")
+def run(plant: Plant) -> Run:
+    """Return the run beside it."""
+    return Run(plant.end_us, plant.rigs)
+
+
+@pytest.fixture(scope="module")
+def page(plant: Plant, run: Run) -> Iterator[Console]:
+    """Serve the page as `run` does."""
+    console = Console(plant.settings, run)
+    yield console
+    console.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start Chromium once."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    needs(there=chromium is not None, what="there is no chromium on the PATH: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def manager() -> Iterator[Any]:
+    """Run what answers as an Alertmanager."""
+    with managing() as server:
+        yield server
+
+
+class Tab:
+    """One tab; `said` are errors of its console and pages, `foreign` requests that leave our server."""
+
+    def __init__(self, browser: Any, console: Console, *, phone: bool = False, dark: bool = False, **more: Any) -> None:
+        self.base, self.said, self.foreign = console.url.rstrip("/"), list[str](), list[str]()
+        scheme = "dark" if dark else "light"
+        self.context = browser.new_context(viewport=PHONE if phone else DESK, color_scheme=scheme, **more)
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(WAIT_MS)
+        self.page.on("console", lambda one: self.said.append(one.text) if one.type in ("error", "warning") else None)
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda one: None if one.url.startswith(self.base) else self.foreign.append(one.url))
+
+    def open(self, hash_: str) -> Any:
+        """Open a place of the page, and return it once it shows everything."""
+        self.page.goto(f"{self.base}/{hash_}")
+        self.page.wait_for_selector("html[data-ready]", timeout=WAIT_MS)
+        return self.page
+
+    def picture(self, name: str, folder: Path, *, whole: bool = False) -> None:
+        """Take a picture, and keep it if that is asked for."""
+        self.page.wait_for_timeout(300)  # until what was drawn last is on the screen
+        to = (Path(PICTURES) if PICTURES else folder) / f"console-{name}.png"
+        self.page.screenshot(path=to, full_page=whole)
+        size = to.stat().st_size
+        assert 15_000 < size < PICTURE_BYTES_MAX, f"{name} has {size} bytes"
+
+    def close(self) -> None:
+        """Close it; nothing may have gone wrong, and nothing have left the server."""
+        self.context.close()
+        assert (self.said, self.foreign) == ([], [])
+
+
+def test_page_shows_fleet_rig_incident_and_phone(browser: Any, page: Console, tmp_path: Path) -> None:
+    """Worst rig first; 17 curves with limits; an episode's curve in large; one column at 390 px; light and dark."""
+    tab = Tab(browser, page)
+    shown = tab.open("#/")
+    assert shown.locator(".tiles .tile .name").first.text_content() in ("rig-0007", "rig-0003")
+    tab.picture("fleet", tmp_path)
+    shown.click(".tiles .tile:has-text('rig-0002')")
+    shown.wait_for_selector("html[data-ready='rig']")
+    assert shown.locator(".card .uplot").count() == len(SENSORS)
+    assert shown.locator(".card:has-text('CE') .what").first.text_content() == "■ cooler failing"
+    assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert shown.evaluate("document.querySelector('.cards').getBoundingClientRect().bottom <= innerHeight + 20")
+    tab.picture("rig", tmp_path)
+    shown.click(".episode:has-text('cooler failing') .chips button:has-text('CE')")
+    shown.wait_for_selector("#zoom .uplot")
+    assert "What changed" in shown.inner_text("#zoom")
+    tab.picture("incident", tmp_path)
+    shown.keyboard.press("Escape")
+    shown.locator(".card").first.focus()
+    shown.keyboard.press("ArrowRight")
+    assert shown.evaluate("document.activeElement.getAttribute('aria-label')").startswith(
+        "PS2, pressure. now 109.6 bar"
+    )
+    tab.close()
+    for name, options in (("dark", {"dark": True}), ("phone", {"phone": True})):
+        tab = Tab(browser, page, **options)
+        shown = tab.open("#/rig/rig-0002/1h")
+        assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        shown.wait_for_selector("#strip [aria-current]")
+        assert shown.evaluate(
+            "document.querySelector('#strip [aria-current]').getBoundingClientRect().right <= innerWidth"
+        )
+        tab.picture(name, tmp_path)
+        tab.close()
+
+
+@pytest.mark.parametrize("options", [{}, {"dark": True}, {"phone": True}], ids=["light", "dark", "phone"])
+def test_axe_finds_nothing(browser: Any, page: Console, options: dict[str, Any]) -> None:
+    """No fault that keeps anybody out: fleet, rig, the zoom, the dialog of an answer, the keys."""
+    axe = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+    tab = Tab(browser, page, bypass_csp=True, **options)
+    found = {}
+
+    def look(where: str) -> None:
+        tab.page.evaluate(axe)
+        violations = tab.page.evaluate("axe.run().then((found) => found.violations)")
+        found[where] = [(one["id"], one["nodes"][0]["html"][:120]) for one in violations]
+
+    tab.open("#/")
+    look("fleet")
+    shown = tab.open("#/rig/rig-0002/1h")
+    shown.wait_for_selector("html[data-ready='rig']")
+    look("rig")
+    shown.click(".episode .chips button:has-text('PS1')")
+    shown.wait_for_selector("#zoom .uplot")
+    look("zoom")
+    shown.keyboard.press("Escape")
+    shown.click(".episode .acts button:has-text('Mute')")
+    look("answer")
+    tab.close()
+
+    assert {where: faults for where, faults in found.items() if faults} == {}
+
+
+def test_a_script_in_a_name_a_message_or_a_note_does_nothing(browser: Any, page: Console) -> None:
+    """It is shown as the text that it is: on tiles, in titles, episodes, reasons and notes that somebody writes."""
+    tab = Tab(browser, page)
+    shown = tab.open("#/")
+    shown.click(f".tiles .tile:has-text('{HOSTILE[:8]}')")
+    shown.wait_for_selector("html[data-ready='rig']")
+    shown.click(".episode .acts button:has-text('Note')")
+    shown.fill("#answer-text", HOSTILE)
+    shown.fill("#answer-by", "<b>anna</b>")
+    shown.click("#answer button[type=submit]")
+    shown.wait_for_selector(".episode .said")
+
+    assert shown.inner_text("h1") == HOSTILE
+    assert HOSTILE in shown.inner_text(".episode .said")
+    shown.click(".episode .chips button")
+    shown.wait_for_selector("#zoom .uplot")
+    assert HOSTILE in shown.inner_text("#zoom .why")
+    assert shown.evaluate("window.hit === undefined && document.querySelectorAll('main img, main script').length === 0")
+    tab.close()
+
+
+def test_what_one_answers_shows_at_once_and_to_others(browser: Any, page: Console) -> None:
+    """Acknowledge by key in one tab; another sees it without a reload, and the fleet says so.
+
+    What was found is read by the server alone: of states that there are not it says so, and nothing is stored.
+    """
+    mine, other = Tab(browser, page), Tab(browser, page)
+    shown = mine.open("#/rig/rig-0007/1h")
+    there = other.open("#/rig/rig-0007/1h")
+    shown.keyboard.press("a")
+    shown.fill("#answer-by", "anna")
+    shown.click("#answer button[type=submit]")
+    shown.wait_for_selector(".episode .pin:has-text('acknowledged')")
+    there.wait_for_selector(".episode .pin:has-text('acknowledged')")
+    there.keyboard.press("f")
+    there.wait_for_selector(".tiles .tile:has-text('rig-0007') .badge:has-text('acknowledged')")
+    shown.click(".episode button:has-text('Found')")
+    shown.fill("#answer-states", "cooler=20%")
+    shown.click("#answer button[type=submit]")
+    shown.wait_for_selector("#answer .wrong:has-text('cooler has no state')")
+    assert "400" in mine.said.pop()  # the browser's own line on a refusal
+    mine.close()
+    other.close()
+
+
+def test_new_values_come_by_themselves(browser: Any, page: Console, run: Run) -> None:
+    """A value that the run reads is on the card within a second or so, and the page says how old it is."""
+    tab = Tab(browser, page)
+    shown = tab.open("#/rig/rig-0001/15m")
+    shown.wait_for_selector("html[data-live]")
+    run.value, run.end_us = 163.2, run.end_us + 10 * US_PER_S
+    began_s = time.monotonic()
+    shown.wait_for_selector(".card:has-text('PS1') .value:has-text('163.2')")
+    took_s = time.monotonic() - began_s
+
+    assert took_s < 30  # half a second where nobody else works
+    assert "live" in shown.inner_text("#live")
+    tab.close()
+
+
+def test_page_of_a_platform_that_does_not_run_says_where_curves_end(browser: Any, plant: Plant) -> None:
+    """From lake and documents alone."""
+    console = Console(replace(plant).settings)
+    tab = Tab(browser, console)
+    shown = tab.open("#/rig/rig-0002/1h")
+
+    assert "curves end at 05:20:00" in shown.inner_text(".head")
+    assert "files and documents only" in shown.inner_text("#live")
+    tab.close()
+    console.close()
+
+
+@pytest.mark.parametrize("options", [{}, {"dark": True}, {"phone": True}], ids=["light", "dark", "phone"])
+def test_alerts_of_prometheus_are_on_the_page(
+    browser: Any, plant: Plant, manager: Any, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """What fires, since when, on which rig, and what to do; nothing of it is a script; one that is gone is said."""
+    manager.answer = 200, ALERTS[:3]
+    watch = plant.settings.observe.model_copy(update={"alertmanager": Url(f"http://127.0.0.1:{manager.server_port}")})
+    console = Console(plant.settings.model_copy(update={"observe": watch}))
+    tab = Tab(browser, console, bypass_csp=True, **options)
+    shown = tab.open("#/")
+    shown.wait_for_selector(".alerts .episode")
+    if not options:
+        tab.picture("alerts", tmp_path)
+    manager.answer = 200, [*ALERTS, {**ALERTS[0], "labels": {"alertname": HOSTILE, "rig": HOSTILE}}]
+    shown.wait_for_selector(".alerts .episode:has-text('onerror')")
+    told = shown.locator(".alerts .episode").all_inner_texts()
+
+    assert "HydraulicSensorCritical" in told[0]
+    assert "rig-1: CE has health 80" in told[0]
+    assert [one.get_attribute("href") for one in shown.locator(".alerts a.out").all()] == ["https://docs.test/#x"]
+    assert any(HOSTILE in one for one in told)
+    assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    shown.evaluate((resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+    assert shown.evaluate("axe.run().then((found) => found.violations.map((one) => one.id))") == []
+    manager.answer = 500, b""
+    shown.wait_for_selector("aside:has-text('Nobody knows')")
+    assert f"http://127.0.0.1:{manager.server_port}: it answers 500" in shown.inner_text("aside")
+    tab.close()
+    console.close()
+
+
+def test_page_of_many_rigs_says_what_it_shows_and_finds_the_others(browser: Any, tmp_path: Path) -> None:
+    """The worst have tiles, and counts are of all; a rig without tile and live values says where its curves end."""
+    sets = [f"data_dir={tmp_path / 'data'}", "console.address=127.0.0.1:0"]
+    rigs = [f"rig-{number + 1:04d}" for number in range(230)]
+    week = Week(load(sets=sets, environ={})[0], rigs, START_US, 600 * US_PER_S, open_rigs=210)
+    list(week.make())
+    console = Console(week.settings, Run(START_US, rigs[:2]))
+    tab = Tab(browser, console)
+    shown = tab.open("#/")
+
+    assert shown.locator(".tiles .tile").count() == TILES_MAX
+    assert "".join(shown.inner_text(".count").split()) == "Fleet■70critical▲140warning20well"
+    assert shown.inner_text(".more").startswith("The 200 worst of 230 rigs. The other 30 are no worse off")
+    shown.fill("#find", "rig-0230")
+    shown.press("#find", "Enter")
+    shown.wait_for_selector("html[data-ready='rig']")
+    shown.wait_for_selector("#live:has-text('no live values of this rig, only of 2 others')")
+    assert shown.locator(".card .uplot").count() == len(SENSORS)
+    assert "curves end at" in shown.inner_text(".head")
+    tab.close()
+    console.close()

@@ -1,0 +1,276 @@
+"""Flows and nodes of one's own: what mypy finds, what a flow refuses, and state that needs no care."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hydrodask.clock import iso
+from hydrodask.errors import ConfigError
+from hydrodask.flow import Flow
+from hydrodask.nodes.context import Context
+from hydrodask.nodes.graph import Edge, Inlet
+from hydrodask.nodes.node import Node
+from hydrodask.nodes.sensors import CycleProfiles, Decode, Publish, SlidingWindows, Store
+from hydrodask.records import Messages, Samples, Upsert
+from hydrodask.settings import Settings
+from hydrodask.settings.model import Kafka
+from hydrodask.testing import Life, VirtualClock, check_node, context, simulate
+from tests.test_partition import cut, rows
+from tests.their_flows import Jumps, Tell
+
+SETTINGS = Settings(kafka=Kafka(embedded=False))
+FAULTY = Path(__file__).with_name("faulty_flow.txt")
+
+
+def test_mypy_finds_each_planted_fault_from_outside_and_no_others(tmp_path: Path) -> None:
+    """Misspelt words, arguments in another order, wrong records: in a project that has hydrodask installed."""
+    text = FAULTY.read_text(encoding="utf-8")
+    (tmp_path / "flow.py").write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", "cache", "--python-executable", sys.executable]
+    said = subprocess.run([*command, "flow.py"], cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    planted = {number for number, line in enumerate(text.splitlines(), 1) if "# fault: " in line}
+
+    assert {int(number) for number in re.findall(r"^flow\.py:(\d+): error", said, re.MULTILINE)} == planted, said
+    assert len(planted) >= 10
+    assert 'maybe "SlidingWindows"?' in said
+    assert '"SlidingWindows"; expected "Node[Messages, Windows]"' in said
+
+
+def two_windows(name: str) -> Any:
+    """Return a flow with two sliding windows, the second under a name."""
+
+    def build(source: Edge[Messages], ctx: Context) -> None:
+        samples = source.through(Decode(ctx))
+        samples.through(Store(ctx, "raw", by_date=True))
+        samples.through(SlidingWindows(ctx)).through(Publish(ctx, "analytics"))
+        samples.through(SlidingWindows(ctx, name=name)).through(Publish(ctx, "analytics"))
+
+    return build
+
+
+class Nameless(Node[Samples, None]):
+    """A node with state that has no name."""
+
+    def snapshot(self) -> dict[str, Any]:
+        return {}
+
+
+class Extremes(Node[Samples, Sequence[Upsert]]):
+    """A stranger's node with state, which knows nothing of offsets, replays and batches."""
+
+    name = "extremes"
+
+    def __init__(self) -> None:
+        self.count, self.highest, self.ticks = 0, 0.0, 0
+
+    def take(self, batch: Samples) -> Sequence[Upsert] | None:
+        self.count += len(batch)
+        self.highest = max([self.highest, *batch.value.tolist()])
+        return None
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"count": self.count, "highest": self.highest}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.count, self.highest = state["count"], state["highest"]
+
+
+def lives(build: Any) -> list[Life]:
+    """Return two lives of a flow that have taken the same log: one in one go, one with restarts in between."""
+    found = []
+    for stops in ((3000,), (500, 900, 1400, 1500, 2300, 3000)):
+        life, at = Life(SETTINGS, flow="mine", build=build), 0
+        for number, stop in enumerate(stops):
+            life.feed(cut(at, stop))
+            life.commit(emit=False)
+            if number % 2:
+                life.save()
+            if number == 2:
+                life.roll()
+            at = life.restart()
+        life.feed(cut(at, 3000))
+        life.end()
+        found.append(life)
+    return found
+
+
+def test_two_nodes_of_a_name_are_refused() -> None:
+    """One of them would never be stored, and nobody would notice before the first restart."""
+    build = two_windows("windows")
+    with pytest.raises(ConfigError, match="two nodes of flow 'mine' are named 'windows'; give one of them another"):
+        Life(SETTINGS, flow="mine", build=build)
+
+    def twice(source: Edge[Messages], ctx: Context) -> None:
+        samples = source.through(Decode(ctx))
+        samples.through(Store(ctx, "raw")).through(Store(ctx, "raw"))
+
+    build = twice
+    with pytest.raises(ConfigError, match="store in the folder 'raw'; give one of them another folder"):
+        Life(SETTINGS, flow="mine", build=build)
+
+    def nameless(source: Edge[Messages], ctx: Context) -> None:
+        source.through(Decode(ctx)).through(Nameless())
+
+    with pytest.raises(ConfigError, match="Nameless of flow 'mine' has state and no name to store it under"):
+        Life(SETTINGS, flow="mine", build=nameless)
+
+
+def test_two_nodes_of_a_kind_are_both_stored() -> None:
+    """Each under its name: with restarts both publish what they publish without."""
+    once, often = lives(two_windows("wide"))
+
+    finals = [sorted(str(row) for row in rows(life) if row["final"]) for life in (once, often)]
+    assert len(finals[0]) == 2 * 28
+    assert finals[0] == finals[1]
+    assert once.state() == often.state()
+
+
+def test_a_strangers_state_needs_no_offsets() -> None:
+    """Records that come again after a restart, for a file's sake, are kept away from state that has them."""
+
+    def build(source: Edge[Messages], ctx: Context) -> None:
+        samples = source.through(Decode(ctx))
+        samples.through(Store(ctx, "raw", by_date=True))
+        samples.through(Extremes())
+
+    once, often = lives(build)
+
+    assert once.partition.ctx.states["extremes"].snapshot() == {"count": 3000, "highest": pytest.approx(12.9)}
+    assert once.state() == often.state()
+    assert np.array_equal(once.table("raw")["offset"].to_numpy(), often.table("raw")["offset"].to_numpy())
+
+
+def test_samples_go_to_a_folder_of_ones_own() -> None:
+    """Each once, whatever a restart reads again for the sake of raw/; those that wait for a file are in snapshots."""
+
+    def build(source: Edge[Messages], ctx: Context) -> None:
+        samples = source.through(Decode(ctx))
+        samples.through(Store(ctx, "raw", by_date=True)).through(Store(ctx, "mine"))
+
+    def alone(source: Edge[Messages], ctx: Context) -> None:
+        source.through(Decode(ctx)).through(Store(ctx, "mine"))
+
+    for wired in (build, alone):
+        once, often = lives(wired)
+
+        assert once.table("mine")["offset"].to_pylist() == list(range(3000))
+        assert often.table("mine").equals(once.table("mine"))
+
+
+class Forgetful(Extremes):
+    """A node that goes on from another state than it had."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.count = state["count"] // 2
+
+
+class Batched(Node[Samples, Sequence[float]]):
+    """A node whose output depends on its batches."""
+
+    def take(self, batch: Samples) -> Sequence[float]:
+        return [float(batch.value.max())]
+
+
+class Hiding(Node[Samples, Samples]):
+    """Remembers what is open under the contract's own name."""
+
+    def __init__(self) -> None:
+        self.open = {}  # type: ignore[method-assign, assignment]
+
+    def take(self, batch: Samples) -> Samples:
+        return batch
+
+
+def test_an_attribute_that_hides_the_contract_s_method_is_refused() -> None:
+    """Before a record is read, with the node's and the attribute's name; not as an error of some step."""
+    ctx = context("hydraulic-PS1", flow="mine")
+    with pytest.raises(ConfigError, match=r"flow 'mine': node Hiding has an attribute 'open', which hides Node\.open"):
+        Inlet(ctx).through(Hiding())
+    with pytest.raises(ConfigError, match="node Hiding has an attribute 'open'"):
+        check_node(Hiding, [])
+
+
+def test_check_node_finds_what_depends_on_batches_and_what_a_restart_forgets() -> None:
+    """And nothing in nodes that are right, ours with a context too."""
+    with VirtualClock().running():
+        samples = Decode(context("hydraulic-FS1")).take(cut(0, 2000))
+
+        check_node(Extremes, samples)
+        check_node(lambda: SlidingWindows(context("hydraulic-FS1")), samples)
+        check_node(lambda: CycleProfiles(context("hydraulic-FS1")), samples)
+        with pytest.raises(AssertionError, match="the node's state is another with batches that end at"):
+            check_node(Forgetful, samples)
+        with pytest.raises(AssertionError, match="what the node gives is another"):
+            check_node(Batched, samples)
+        with pytest.raises(AssertionError, match="the node's state is another"):
+            check_node(Late, samples)
+
+
+class Late(Extremes):
+    """A node that a tick changes."""
+
+    def tick(self, position: int) -> None:
+        self.count += position > 0
+
+
+class Numbered(Jumps):
+    """Numbers the jumps: whoever forgets one has other numbers from there on."""
+
+    def __init__(self, *, keeps: bool) -> None:
+        super().__init__()
+        self.keeps, self.count = keeps, 0
+
+    def take(self, batch: Samples) -> list[tuple[bytes, int]] | None:
+        found = super().take(batch) or []
+        self.count += len(found)
+        return [(rig, self.count - len(found) + i) for i, (rig, _) in enumerate(found)] or None
+
+    def snapshot(self) -> dict[str, Any]:
+        return super().snapshot() | ({"count": self.count} if self.keeps else {})
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.count = state.get("count", 0)
+
+
+def ps1() -> list[bytes | None]:
+    """Return records of PS1 that jump at every fifth, with what is no record among them."""
+    fixed = {"sensor": "PS1", "cycle": 0, "sampling_rate_hz": 100, "rig": "rig-1"}
+    rows = [
+        fixed
+        | {"sample_idx": i, "value": 150.0 + 9 * (i % 5 == 3), "timestamp": iso(1_767_229_200_000_000 + i * 10_000)}
+        for i in range(120)
+    ]
+    values = [json.dumps(row).encode() for row in rows]
+    return [*values[:50], b"{", None, *values[50:]]
+
+
+def jumping(*, keeps: bool) -> Flow:
+    """Return a flow that publishes each jump and stores every sample."""
+
+    def build(source: Edge[Messages], ctx: Context) -> None:
+        samples = source.through(Decode(ctx))
+        samples.through(Store(ctx, "mine"))
+        samples.through(Numbered(keeps=keeps)).through(Tell(ctx, "jumps"))
+
+    return Flow("jumps", topics=("PS1",), build=build, publishes=("jumps",), folders=("mine",))
+
+
+def test_a_simulation_finds_what_a_flow_of_ones_own_loses() -> None:
+    """Any life of one that is right delivers the same; one that forgets is found, with the least that shows it."""
+    simulate(jumping(keeps=True), {"PS1": ps1()}, lives=8)
+
+    with pytest.raises(
+        AssertionError, match=r"(?s)in the life of seed \d+ topic jumps is another.*the least that"
+    ) as told:
+        simulate(jumping(keeps=False), {"PS1": ps1()}, lives=8)
+    assert "again: simulate(…, seed=" in str(told.value)
+    with pytest.raises(AssertionError, match="delivers nothing of these records"):
+        simulate(jumping(keeps=True), {"PS1": [b"{"]}, lives=1)

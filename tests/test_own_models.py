@@ -1,0 +1,144 @@
+"""A model of one's own: an ONNX file is tried, registered and scores; what can't score is refused with a reason."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import typer
+from onnx import TensorProto, helper
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.linear_model import LogisticRegression
+from typer.testing import CliRunner
+
+from hydrodask.cli import models
+from hydrodask.errors import UsageError
+from hydrodask.learn.data.catalogue import catalogue
+from hydrodask.learn.features import compute
+from hydrodask.learn.registry import Registry
+from hydrodask.learn.score.asking import score
+from hydrodask.learn.score.champions import Champions
+from hydrodask.learn.targets import TARGETS
+from hydrodask.learn.train import own
+from hydrodask.settings import Settings
+from tests.learned import write_lake
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # libraries about each other
+
+NAMES = ("PS2.mean.08", "PS2.mean.09", "FS1.average")
+STATES = np.array([73, 80, 90, 100])
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Return a data directory with 80 labelled cycles, whose valve is seen in seconds 8 and 9 of PS2."""
+    folder = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(5)
+    valve = np.tile(STATES, 20).astype(np.float64)
+    seconds = 100.0 + rng.normal(size=(80, 1020))
+    seconds[:, 68:70] += valve[:, None]
+    labels = np.stack([np.full(80, 100.0), valve, np.zeros(80), np.full(80, 130.0), np.zeros(80)], axis=1)
+    write_lake(folder, seconds, labels)
+    return Settings(data_dir=folder)
+
+
+@pytest.fixture(scope="module")
+def file(settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return what anybody trains: scikit-learn's logistic regression, in single precision, with a label beside."""
+    cycles = catalogue(settings.lake_url)
+    features = compute(cycles.read(), NAMES)
+    fitted = LogisticRegression(max_iter=5_000).fit(features - features.mean(axis=0), cycles.target("valve"))
+    fitted.intercept_ = fitted.intercept_ - fitted.coef_ @ features.mean(axis=0)
+    inputs = [("X", FloatTensorType([None, len(NAMES)]))]
+    path = tmp_path_factory.mktemp("file") / "mine.onnx"
+    made = to_onnx(fitted, initial_types=inputs, options={id(fitted): {"zipmap": False}}, target_opset=17)
+    path.write_bytes(made.SerializeToString())
+    return path
+
+
+def test_it_is_tried_registered_and_scores(settings: Settings, file: Path, tmp_path: Path) -> None:
+    """The command says how it does here and that it scores once promoted; then it does, as the file says."""
+    app = typer.Typer()
+    models.add_to(app)
+    (tmp_path / "names.txt").write_text("\n".join(NAMES))
+    options = ["--target", "valve", "--columns", str(tmp_path / "names.txt"), "--set", f"data_dir={settings.data_dir}"]
+    done = CliRunner().invoke(app, ["models", "add", str(file), *options])
+
+    assert done.exit_code == 0, done.output
+    assert "valve version 1 is registered: tried on 80 cycles of the lake, macro-F1 1.000" in done.stdout
+    assert "hydrodask promote valve 1" in done.stdout
+    assert "own" in CliRunner().invoke(app, ["models", *options[-2:]]).stdout
+    assert Registry(settings).champions() == {}
+    Registry(settings).promote("valve", 1)
+    found = Champions(settings)
+    found.refresh()
+    assert found.problems == {}
+    cycles = catalogue(settings.lake_url)
+    said = score(found.models, cycles.read())["valve"]
+    assert said.usable.all()
+    assert (said.label == cycles.target("valve")).all()
+    assert found.models["valve"].reference is not None
+
+
+def constant(values: list[float], *, width: int = 3) -> bytes:
+    """Return a model that says the same of every cycle."""
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [width, len(values)], [0.0] * width * len(values))
+    bias = helper.make_tensor("b", TensorProto.FLOAT, [len(values)], values)
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["y"]), helper.make_node("Add", ["y", "b"], ["p"])]
+    shapes = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, [None, k]) for n, k in (("x", width), ("p", len(values)))
+    ]
+    graph = helper.make_graph(nodes, "g", shapes[:1], shapes[1:], [weights, bias])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(made.SerializeToString())
+
+
+def text() -> bytes:
+    """Return a model that takes text."""
+    shapes = [helper.make_tensor_value_info(n, TensorProto.STRING, [None, 3]) for n in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", shapes[:1], shapes[1:])
+    return bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "names", "says"),
+    [
+        (b"no model", NAMES, "it is no ONNX model"),
+        (text(), NAMES, "it takes x; want one tensor of floats"),
+        (constant([0.25] * 4), NAMES[:2], "it takes 3 features, and 2 are named"),
+        (constant([0.25] * 4), (), "it takes 3 features, and nobody says which: name them with --columns"),
+        (constant([0.25] * 4), ("PS2.mean.08", "PS2.mean.09", "PS9.mean.01"), "'PS9.mean.01' is no feature"),
+        (constant([0.5] * 2), NAMES, "it gives 2 probabilities, and valve has 4 states"),
+        (constant([0.5] * 4), NAMES, "its probabilities are not finite or do not add up to 1"),
+        (constant([float("nan")] * 4), NAMES, "its probabilities are not finite or do not add up to 1"),
+    ],
+    ids=["no model", "text", "few names", "no names", "strange name", "states", "sum", "NaN"],
+)  # fmt: skip
+def test_what_can_t_score_is_refused(
+    settings: Settings, tmp_path: Path, data: bytes, names: tuple[str, ...], says: str
+) -> None:
+    """With a sentence that names the file and what it lacks; nothing is registered."""
+    (tmp_path / "mine.onnx").write_bytes(data)
+    before: Any = Registry(settings).versions()
+
+    with pytest.raises(UsageError, match=r"could not add .*mine.onnx for valve: ") as refused:
+        own.add(settings, tmp_path / "mine.onnx", TARGETS["valve"], names)
+
+    assert says in str(refused.value)
+    assert Registry(settings).versions() == before
+
+
+def test_a_file_may_say_itself_what_it_takes(file: Path, tmp_path: Path) -> None:
+    """Columns in its metadata are enough, and an empty lake, too: then nothing is known of what is usual."""
+    made = onnx.load_from_string(file.read_bytes())
+    made.metadata_props.add(key="hydrodask.columns", value='["PS2.mean.08", "PS2.mean.09", "FS1.average"]')
+    (tmp_path / "named.onnx").write_bytes(made.SerializeToString())
+
+    done = own.add(Settings(data_dir=tmp_path), tmp_path / "named.onnx", TARGETS["valve"])
+
+    assert (done.cycles, done.macro_f1) == (0, None)
+    assert done.version.kind == "own"

@@ -1,0 +1,217 @@
+"""What people tell of components becomes labels of cycles: by command, by file, and as answers to incidents."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from hydrodask.answers import Answer, Answers
+from hydrodask.audit.plausible import odd_answer
+from hydrodask.cli.main import app
+from hydrodask.clock import iso, parse_iso
+from hydrodask.errors import UsageError
+from hydrodask.learn import told
+from hydrodask.learn.data import labelling
+from hydrodask.learn.data.catalogue import Catalogue
+from hydrodask.learn.train.plans import Look
+from hydrodask.learn.train.validation import folds
+from hydrodask.records import Upsert
+from hydrodask.settings import Settings, Url
+from hydrodask.store.documents import open_documents
+
+START_US = parse_iso("2026-01-01T00:00:00Z")
+MINUTE_US = 60_000_000
+NOMINAL = (100.0, 100.0, 0.0, 130.0, 0.0)
+
+
+def at(minute: float) -> str:
+    """Return the time so many minutes after the start."""
+    return iso(START_US + round(minute * MINUTE_US))
+
+
+def cycles(count: int = 10, rig: str = "rig-1") -> Catalogue:
+    """Return cycles that the stream has labelled as nominal, but for the last two."""
+    labels = np.tile(NOMINAL, (count, 1))
+    labels[-2:] = np.nan
+    start_us = START_US + np.arange(count) * MINUTE_US
+    none = np.full((count, 17), -1, np.int32)
+    return Catalogue(
+        Url("file:///nowhere"), [[]] * 17, np.full(count, rig, object), np.arange(count), start_us, none, none, labels
+    )
+
+
+def incident(worst: int | None = 80) -> dict[str, Any]:
+    """Return an incident of the valve in cycles 3 to 5."""
+    return {
+        "rig": "rig-1", "sensor": "valve", "rule": "component_state", "severity": "warning", "status": "open",
+        "statistic": "state", "opened_at": at(5), "resolved_at": None, "first_window": at(3), "last_window": at(5),
+        "windows": 3, "worst": worst, "threshold": 100, "message": "valve is at 80 %", "provisional": False,
+    }  # fmt: skip
+
+
+def answered(minute: int, **fields: Any) -> Answer:
+    """Return an answer to the incident, or a label, given so many minutes after the start."""
+    whole = told.about(fields, incident() if fields["kind"] != "label" else None)
+    return Answer.made(whole, by="anna", now_us=START_US + minute * MINUTE_US)
+
+
+def test_the_newest_word_on_a_component_counts() -> None:
+    """A cycle belongs to an answer by its middle; one component at a time; `unknown` takes back the stream's, too."""
+    given = [
+        answered(1, kind="label", rig="rig-1", start=at(1.6), end=at(8.4), states={"cooler": 20}),
+        replace(answered(1, kind="label", rig="rig-1", start=at(6), end=at(8), states={"cooler": 20}), by="bert"),
+        answered(2, kind="right", incident="x"),
+        answered(3, kind="false_alarm", incident="x"),
+        answered(4, kind="found", incident="x", text="seal", states={"pump": 1}),
+        answered(5, kind="label", rig="rig-1", start=at(4), end=at(5), states={"valve": None}),
+        answered(6, kind="label", rig="rig-2", start=at(0), end=at(9), states={"cooler": 3}),
+    ]
+    found = labelling.told(cycles(), given)
+    labels = found.cycles.labels
+
+    assert labels[:8, 0].tolist() == [100, 100, *[20] * 6]
+    assert np.isnan(labels[8:]).all()
+    assert labels[3:6, 1].tolist()[::2] == [100, 100]
+    assert np.isnan(labels[4, 1])
+    assert labels[3:6, 2].tolist() == [1, 1, 1]
+    assert found.says() == "2 false alarm by 1 person, 3 found by 1 person, 6 label by 2 people"
+    weights = np.where(found.cycles.cycle == 3, 11.0, 1.0)
+    assert [(one.name, one.labels, one.people, one.share) for one in found.origins(["valve"], weights)] == [
+        ("lake", 5, 0, 5 / 17), ("false-alarm", 2, 1, 12 / 17),
+    ]  # fmt: skip  # cycle 4 was taken back, the last two nobody labelled
+    assert found.says(["cooler"]) == "6 label by 2 people"
+    assert found.says(["stable"]) == "none"
+    assert (
+        found.take(found.cycles.cycle < 4).says(["valve", "cooler"]) == "1 false alarm by 1 person, 2 label by 1 person"
+    )
+    assert labelling.told(cycles(), given[:3]).cycles.labels[3:6, 1].tolist() == [80, 80, 80]
+
+
+def test_labels_can_be_left_out_by_where_they_are_from() -> None:
+    """By kind of answer, as it is written, by file, or by who gave them; then what was there before counts again."""
+    named = {"kind": "label", "rig": "rig-1", "start": at(0), "end": at(4)}
+    given = [
+        answered(1, **named, states={"pump": 1}),
+        replace(answered(2, **named, states={"pump": 2}), source="labels.csv", by="ben"),
+        answered(3, kind="false_alarm", incident="x"),
+    ]
+
+    def left(*without: str) -> list[str]:
+        return [told.origin(one) for one in told.trusted(given, without)]
+
+    assert left() == ["label", "file", "false-alarm"]
+    assert left("file", "false-alarm") == ["label"]
+    assert left("by=anna") == ["file"]
+    for wrong in ("file.csv", "false_alarm", "anna"):
+        with pytest.raises(UsageError, match="want one of right, false-alarm, found, label, file, or by=NAME"):
+            left(wrong)
+    assert labelling.told(cycles(), given).cycles.labels[:4, 2].tolist() == [2, 2, 2, 2]
+    assert labelling.told(cycles(), told.trusted(given, ["file"])).cycles.labels[:4, 2].tolist() == [1, 1, 1, 1]
+
+
+def test_a_label_of_one_component_is_enough() -> None:
+    """What is not known is negative, by run; a run is a group of its own, and on neither side of a level left out."""
+    labels = np.array([NOMINAL] * 6 + [(20, 100, 0, 130, 0)] * 6 + [(np.nan,) * 5] * 6)
+    some = replace(cycles(18), labels=labels)
+    given = [
+        answered(1, kind="label", rig="rig-1", start=at(12), end=at(14), states={"valve": 73}),
+        answered(1, kind="label", rig="rig-1", start=at(16), end=at(18), states={"valve": 73, "cooler": 3}),
+    ]
+    known = labelling.filled(labelling.told(some, given).cycles)
+    levels = known.labels[:, :4]
+
+    assert known.cycle.tolist() == [*range(14), 16, 17]
+    assert (known.target("valve") >= 0).all()
+    assert (known.target("pump") < 0).sum() == 4
+    assert len(np.unique(levels, axis=0)) == 4
+    for train, test in folds("leave-cooler", known.target("valve"), levels):
+        assert (levels[np.concatenate([train, test]), 0] >= 0).all()
+    assert sum(len(test) for _, test in folds("grouped", known.target("valve"), levels)) == len(known)
+    assert (Look(("PS1",), 0, 2, 1.0, parts=("pump", "valve")).part_of(levels) >= 0).all()
+
+
+def test_an_answer_names_states_and_time_itself() -> None:
+    """So it is training data when the incident is gone; verify knows it, and an answer of before has no states."""
+    one = answered(2, kind="right", incident="x")
+    document = {"_id": "a", "revision": 0, **one.change().body}
+
+    assert (one.rig, dict(one.states), one.start, one.end) == ("rig-1", {"valve": 80}, at(3), at(6))
+    assert odd_answer(document) == ""
+    assert "states" in odd_answer(document | {"states": {"valve": "worn"}})
+    assert "end" in odd_answer(document | {"end": at(2)})
+    assert Answers([document]).to("x").judged == one
+    older = {name: value for name, value in document.items() if name not in ("states", "start", "end")}
+    assert odd_answer(older | {"kind": "ack"}) == ""
+    assert dict(answered(2, kind="found", incident="x", text="dirt").states) == {}
+    assert told.about({"kind": "right", "incident": "x"}, incident(worst=None)) == {"kind": "right", "incident": "x"}
+    typed = told.about({"kind": "found", "incident": "x", "states": " cooler=20, valve=unknown "}, incident())
+    assert (typed["states"], typed["text"]) == ({"cooler": 20, "valve": None}, "cooler=20 valve=unknown")
+
+
+@pytest.mark.parametrize(
+    "states", [{"valve": 85}, {"motor": 1}, {"valve": True}, ["valve=80"], "cooler=20%", "pump=", "pump", "pump=0.0"]
+)
+def test_what_no_model_could_learn_is_refused(states: Any) -> None:
+    """A state that a component does not have would stop each training."""
+    with pytest.raises(UsageError, match="state"):
+        told.about({"kind": "found", "incident": "x", "states": states}, incident())
+
+
+def test_labels_by_command_and_by_file(tmp_path: Path) -> None:
+    """Both are stored as answers with who and when, and shown; an incident is answered by id; mistakes are said."""
+    folder = tmp_path / "data"
+    of = ["--set", f"data_dir={folder}"]
+    documents = open_documents(Settings(data_dir=folder))
+    documents.write([Upsert("incidents", "i1", 1, incident())])
+    file = tmp_path / "labels.csv"
+    file.write_text(f"rig,from,to,valve,pump\nrig-1,{at(0)},{at(2)},73,\nrig-2,{at(0)},{at(9)},,2\n", encoding="utf-8")
+    run = CliRunner().invoke
+
+    first = run(app, ["label", "rig-1", "cooler=20", "--from", at(1), "--to", at(3), "--by", "anna", *of])
+    assert "cooler=20 of rig-1 stored, by anna" in first.output
+    assert "2 labels stored" in run(app, ["label", "--file", str(file), "--by", "ben", *of]).output
+    assert "for training: rig-1 valve=80" in run(app, ["incidents", "right", "i1", "--by", "ben", *of]).output
+    found = run(app, ["incidents", "found", "i1", "pump=1", "--by", "ben", *of])
+    assert "found of i1, by ben; for training: rig-1 pump=1" in found.output
+    shown = json.loads(run(app, ["label", "rig-1", "--json", *of]).output)
+    assert [one["states"] for one in shown] == [{"cooler": 20}, {"valve": 73}, {"valve": 80}, {"pump": 1}]
+    assert [answer.by for answer in told.answers(documents)] == ["anna", "ben", "ben", "ben", "ben"]
+    origins = ["label", "file", "file", "right", "found"]
+    assert [told.origin(answer) for answer in told.answers(documents)] == origins
+    span = ["--from", at(1), "--to", at(3)]
+    for wrong in (
+        ["rig-1", "valve=85", *span],
+        ["rig-1", "valve=80"],
+        ["cooler=20", *span],
+        ["rig-1", *span],
+        ["cooler=20"],
+        ["rig-1", "valve=80", "--from", "yesterday", "--to", at(3)],
+        ["rig-1", "valve=80", *span, "--file", str(file)],
+        ["--file", str(file), *span],
+    ):
+        assert isinstance(run(app, ["label", *wrong, *of]).exception, UsageError), wrong
+    assert len(told.answers(documents)) == 5
+    documents.close()
+
+
+def test_times_of_labels_are_in_the_zone_that_is_shown(tmp_path: Path) -> None:
+    """As `incidents` shows them they can be pasted; those with an offset mean it. Said back with the zone."""
+    of = ["--set", f"data_dir={tmp_path}", "--set", "observe.timezone=Asia/Kolkata"]
+    file = tmp_path / "labels.csv"
+    file.write_text("rig,from,to,pump\nrig-1,2026-01-01 05:35,2026-01-01T00:10:00Z,2\n", encoding="utf-8")
+    run = CliRunner().invoke
+
+    words = ["label", "rig-1", "cooler=20", "--from", "2026-01-01 05:35:00", "--to", "2026-01-01T05:40:00", *of]
+    said = run(app, words).output
+    run(app, ["label", "--file", str(file), *of])
+
+    assert "from 2026-01-01 05:35:00 to 2026-01-01 05:40:00 IST" in said
+    spans = [(one["start"], one["end"]) for one in json.loads(run(app, ["label", "--json", *of]).output)]
+    assert spans == [
+        ("2026-01-01T00:05:00Z", "2026-01-01T00:10:00Z"),
+        ("2026-01-01T00:05:00Z", "2026-01-01T00:10:00Z"),
+    ]

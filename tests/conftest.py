@@ -53,10 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def logs_as_a_program_has_them() -> None:
-    """Let nothing that ran before in this process keep a test from what is logged.
-
-    Alembic, which MLflow calls for its database, disables every logger that there is, and `logging.disable` stays.
-    """
+    """Let nothing that ran before in this process keep a test from what is logged."""
     logging.disable(logging.NOTSET)
     for logger in (logging.getLogger(), *logging.Logger.manager.loggerDict.values()):
         if isinstance(logger, logging.Logger) and logger.name.partition(".")[0] in ("root", "hydrodask"):

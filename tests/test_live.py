@@ -270,7 +270,7 @@ import fcntl, os, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp("bash", ["bash", "--norc", "--noprofile", "--noediting", "-i"])
 """
-"""A shell of its own at a terminal. Not by `pty.fork`: threads of other tests may hold what the child then waits for."""
+"""A shell of its own at a terminal. Not by `pty.fork`: a thread of ours may hold what the child then waits for."""
 
 
 @pytest.mark.parametrize("back", [b"fg\n", b"bg\nfg\n"])

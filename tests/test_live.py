@@ -279,7 +279,6 @@ def test_keys_do_not_echo_after_the_shell_has_brought_the_run_back(tmp_path: Pat
     needs(there=shutil.which("bash") is not None, what="there is no bash on the PATH")
     (tmp_path / "shown.py").write_text(SHOWN)
     ours, theirs = os.openpty()
-    ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
     shown = bytearray()
 
     def echoes() -> bool:
@@ -295,7 +294,9 @@ def test_keys_do_not_echo_after_the_shell_has_brought_the_run_back(tmp_path: Pat
             shell.kill()
             raise
 
-    with subprocess.Popen([sys.executable, "-c", SHELL], cwd=ROOT, start_new_session=True, **ends) as shell:
+    with subprocess.Popen(
+        [sys.executable, "-c", SHELL], stdin=theirs, stdout=theirs, stderr=theirs, cwd=ROOT, start_new_session=True
+    ) as shell:
         os.write(ours, f"{sys.executable} {tmp_path}/shown.py\n".encode())
         sees(echo=False, what="keys come one at a time")
         os.write(ours, b"\x1a")

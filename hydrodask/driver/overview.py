@@ -86,7 +86,7 @@ class StatusTracker:
     def note(self, text: str) -> None:
         """Add a note, unless it says what the one before says: what is tried again fails again."""
         notes, text = self._known.notes, redacted(text)
-        if notes and notes[-1].endswith(f" {text}"):
+        if notes and notes[-1].partition(" ")[2] == text:
             return
         self._know(notes=[*notes, f"{clock.iso(clock.now_us())[11:19]} {text}"][-_NOTES_MAX:])
 

@@ -2,7 +2,7 @@
 
 `make mutation` (hours), or `python -m tests.mutation [MODULE …] [--share 0.2] [--seed 1] [--budget 12] [--out FILE]`.
 A fault is put into the code of a function in memory, in a forked child; no file is changed. The tests that run for it
-are those that call the function, the quickest first, for `--budget` seconds (`plugin.py` looks once who calls what).
+are those that come to its line, the quickest first, for `--budget` seconds (`plugin.py` looks once who comes where).
 With a larger budget what survived is tried again with more tests. What survives then is killed by a new test
 (`--again` shows it), or explained in `explained.txt`, and not tried any more.
 

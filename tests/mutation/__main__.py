@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutation.plugin import Mutation, explained, key, lines
+from tests.mutation.plugin import ROOMS, Mutation, explained, key, lines
 
 TOP = Path(__file__).resolve().parents[2]
-ROOMS = ("protocol", "driver", "worker", "nodes", "store", "detect")
 
 
 def main() -> int:

@@ -4,7 +4,6 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from types import CodeType
 
@@ -31,17 +30,15 @@ class Fault:
 
 
 class _Change(ast.NodeTransformer):
-    """Make the `number`-th change of a module, and keep what it was."""
+    """Make the `number`-th change of a module, and list all that there could be: owner, line, and what."""
 
-    def __init__(self, number: int) -> None:
-        self.number, self.seen, self.made = number, -1, ("", 0, "")
+    def __init__(self, number: int = -1) -> None:
+        self.number, self.all = number, list[tuple[str, int, str]]()
         self.owners: list[str] = []
 
     def _hit(self, node: ast.AST, what: str) -> bool:
-        self.seen += 1
-        if self.seen == self.number:
-            self.made = (self.owners[0], getattr(node, "lineno", 0), what)
-        return self.seen == self.number
+        self.all.append((self.owners[0], getattr(node, "lineno", 0), what))
+        return len(self.all) - 1 == self.number
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         if any("jit" in ast.unparse(decorator) for decorator in node.decorator_list):
@@ -148,13 +145,10 @@ class _Change(ast.NodeTransformer):
 
 def faults_of(path: Path, name: str) -> Iterator[Fault]:
     """Yield each fault that the module at `path` can have; `name` is kept with it."""
-    text, seen = path.read_text(), Counter[tuple[str, str]]()
-    for number in count():
-        change = _Change(number)
-        change.visit(ast.parse(text))
-        owner, line, what = change.made
-        if not what:
-            return
+    seen = Counter[tuple[str, str]]()
+    change = _Change()
+    change.visit(ast.parse(path.read_text()))
+    for number, (owner, line, what) in enumerate(change.all):
         seen[owner, what] += 1
         yield Fault(name, number, owner, line, what, seen[owner, what])
 

@@ -16,11 +16,18 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import FrameType, FunctionType
+from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
 
+from hydrodask.worker.warm import warm_up
 from tests.mutation.faults import Fault, code_with, faults_of
+
+TraceFunction = Callable[[FrameType, str, Any], Any]
+
+ROOMS = ("protocol", "driver", "worker", "nodes", "store", "detect")
+"""The packages whose modules are tried."""
 
 EXPLAINED = Path(__file__).with_name("explained.txt")
 _AWAY = {"kafka", "kafka_service", "hdfs", "mongodb", "free_port", "trained", "tls_kafka", "chromium"}
@@ -42,7 +49,13 @@ class Mutation:
     ) -> None:
         self.top, self.modules, self.share, self.seed = top, modules, share, seed
         self.budget_s, self.out, self.again = budget_s, out, again
-        self.calls: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
+        self.took: dict[str, float] = {}
+        """Test → seconds."""
+        self.calls: dict[tuple[str, str], set[str]] = defaultdict(set)
+        """Path and function → the tests that call it."""
+        self.reach: dict[tuple[str, int], set[str]] = defaultdict(set)
+        """Path and line → the tests that come there."""
+        self._functions: tuple[str, dict[str, list[FunctionType]]] = ("", {})
         self.noticed: Counter[tuple[str, str]] = Counter()  # by path and test
         self.stale: list[tuple[object, ...]] = []
         """What `explained.txt` explains and is not there any more."""
@@ -58,13 +71,14 @@ class Mutation:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Look first, then put in one fault after the other."""
+        warm_up()  # once, and not in each child
         self._map(session.items)
         tests = {item.nodeid: item for item in session.items}
         faults = [fault for name in self.modules for fault in faults_of(self.top / name, name)]
         here = {key(asdict(fault)) for fault in faults}
         self.stale = [one for one in explained() if one[0] in self.modules and one not in here]
         random.Random(self.seed).shuffle(faults)  # noqa: S311 - no secret
-        faults = faults[: max(1, int(len(faults) * self.share))]
+        faults = sorted(faults[: max(1, int(len(faults) * self.share))], key=lambda one: self.modules.index(one.path))
         known = lines(self.out)
         self.noticed.update((str(one["path"]), str(one["said"]).removeprefix("killed by ")) for one in known)
         done = {
@@ -80,7 +94,7 @@ class Mutation:
         return True
 
     def _map(self, items: list[pytest.Item]) -> None:
-        """Learn which tests call which function; what an interrupted run has learned is kept beside the results."""
+        """Learn which tests come to which lines; what an interrupted run has learned is kept beside the results."""
         kept = self.out.with_suffix(".calls")
         by_file: dict[str, list[pytest.Item]] = defaultdict(list)
         for item in items:
@@ -93,48 +107,51 @@ class Mutation:
                 with kept.open("a") as out:
                     out.write(json.dumps({"file": name, "sum": file[1], "said": known[file]}) + "\n")
             for line in str(known[file]).splitlines():
-                test, took, called = json.loads(line)
+                test, self.took[test], called, came = json.loads(line)
                 for path, function in called:
-                    self.calls[path, function][test] = took
+                    self.calls[path, function].add(test)
+                for path, there in came.items():
+                    for one in there:
+                        self.reach[path, one].add(test)
             _show(number, len(by_file), name)
 
     def _look(self, items: list[pytest.Item]) -> Iterable[str]:
-        """Run `items` and yield for each what it took and which functions of the package it called."""
-        package, left_s = str(self.top / "hydrodask") + os.sep, _FILE_S
+        """Run `items` and yield for each what it took, and which functions and lines of `ROOMS` it came to."""
+        rooms, left_s = tuple(f"{self.top}/hydrodask/{room}/" for room in ROOMS), _FILE_S
         for item in items:
             called: set[tuple[str, str]] = set()
+            came: dict[str, set[int]] = defaultdict(set)
 
-            def see(frame: FrameType, event: str, _: object, called: set[tuple[str, str]] = called) -> None:
-                if event == "call" and frame.f_code.co_filename.startswith(package):
-                    called.add((frame.f_code.co_filename, frame.f_code.co_qualname))
-
-            threading.setprofile(see)
-            sys.setprofile(see)
+            see = _watcher(rooms, called, came)
+            threading.settrace(see)
+            sys.settrace(see)
             start = _awake_s()
             passed = not _notices(item, left_s)
             took = _awake_s() - start
             left_s = max(_TEST_S, left_s - took)
-            sys.setprofile(None)
-            threading.setprofile(None)
+            sys.settrace(None)
+            threading.settrace(None)
             if passed and called:
                 names = {(os.path.relpath(path, self.top), name.split(".<locals>")[0]) for path, name in called}
-                yield json.dumps([item.nodeid, round(took, 3), sorted(names)])
+                places = {os.path.relpath(path, self.top): sorted(one) for path, one in came.items()}
+                yield json.dumps([item.nodeid, round(took, 3), sorted(names), places])
 
     def _try(self, fault: Fault, tests: dict[str, pytest.Item]) -> None:
-        """Run the quickest tests that call the function of `fault`, and write down what came of it."""
-        callers = sorted(self.calls[fault.path, fault.owner].items(), key=lambda one: one[1])
-        chosen, budget = [], self.budget_s
-        for test, took in callers:
-            if (budget := budget - took) < 0:
+        """Run the quickest tests that come to the line of `fault`, and write down what came of it."""
+        calls = self.calls[fault.path, fault.owner]
+        chosen: list[tuple[pytest.Item, float]] = []
+        budget = self.budget_s
+        for test in sorted(calls & self.reach[fault.path, fault.line] & tests.keys(), key=lambda one: self.took[one]):
+            if (budget := budget - self.took[test]) < 0 and chosen:
                 break
-            if test in tests:
-                chosen.append((tests[test], took))
+            chosen.append((tests[test], self.took[test]))
         chosen.sort(key=lambda one: -self.noticed[fault.path, one[0].nodeid])
         start = time.monotonic()
+        functions = self._named(self.top / fault.path).get(fault.owner, [])
         said, endless = (
-            _in_child(lambda: _suffer(fault, self.top / fault.path, chosen), self.budget_s * _WAIT)
+            _in_child(lambda: _suffer(fault, self.top / fault.path, functions, chosen), self.budget_s * _WAIT)
             if chosen
-            else ("no test calls it", False)
+            else ("no test comes there" if calls else "no test calls it", False)
         )
         said = "killed by an endless loop" if endless else said.strip() or "no end"
         self.noticed[fault.path, said.removeprefix("killed by ")] += 1
@@ -146,6 +163,32 @@ class Mutation:
         }
         with self.out.open("a") as out:
             out.write(json.dumps(one | {"s": round(time.monotonic() - start, 1)}, ensure_ascii=False) + "\n")
+
+    def _named(self, path: Path) -> dict[str, list[FunctionType]]:
+        """Return the functions of a module by name: those that are there before a test has begun."""
+        if self._functions[0] != str(path):
+            gc.unfreeze()
+            by_name = defaultdict(list)
+            for one in gc.get_objects():
+                if isinstance(one, FunctionType) and one.__code__.co_filename == str(path):
+                    by_name[one.__code__.co_qualname].append(one)
+            self._functions = str(path), by_name
+            gc.freeze()  # or a collection in a child copies all that there is
+        return self._functions[1]
+
+
+def _watcher(rooms: tuple[str, ...], called: set[tuple[str, str]], came: dict[str, set[int]]) -> TraceFunction:
+    """Return what `sys.settrace` wants, which keeps functions and lines of the files in `rooms`."""
+
+    def see(frame: FrameType, event: str, _: object) -> TraceFunction | None:
+        if not frame.f_code.co_filename.startswith(rooms):
+            return None
+        if event == "call":
+            called.add((frame.f_code.co_filename, frame.f_code.co_qualname))
+        came[frame.f_code.co_filename].add(frame.f_lineno)
+        return see
+
+    return see
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -187,17 +230,12 @@ def _awake_s() -> float:
     return time.monotonic() - waited_ns / 1e9
 
 
-def _suffer(fault: Fault, path: Path, items: list[tuple[pytest.Item, float]]) -> Iterable[str]:
+def _suffer(
+    fault: Fault, path: Path, functions: list[FunctionType], items: list[tuple[pytest.Item, float]]
+) -> Iterable[str]:
     """Put `fault` into the running code and yield which test noticed."""
     code = code_with(fault, path)
-    functions = [
-        one
-        for one in gc.get_objects()
-        if isinstance(one, FunctionType)
-        and one.__code__.co_filename == str(path)
-        and one.__code__.co_qualname == fault.owner
-        and one.__code__.co_freevars == code.co_freevars
-    ]
+    functions = [one for one in functions if one.__code__.co_freevars == code.co_freevars]
     for function in functions:
         function.__code__ = code
     if not functions:

@@ -29,7 +29,7 @@ STANDING = {
 
 @dataclass(slots=True)
 class Reading:
-    """The oldest open window, which is the fullest, of one sensor of one rig, for gauges and views."""
+    """The window up to the newest sample of one sensor of one rig, for gauges and views: open, and not yet full."""
 
     rig: str
     sensor: str

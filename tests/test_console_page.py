@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from benchmarks.week import Week
 from hydrodask.channels import CHANNELS, SENSORS
+from hydrodask.cli.main import app
 from hydrodask.clock import US_PER_S, iso
 from hydrodask.console import Console
 from hydrodask.console.sight import TILES_MAX
@@ -178,6 +180,60 @@ def test_page_shows_fleet_rig_incident_and_phone(browser: Any, page: Console, tm
         )
         tab.picture(name, tmp_path)
         tab.close()
+
+
+DRAWN = """
+async () => {
+  const written = [], fill = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    const box = this.measureText(text), axis = this.canvas.height - 17 * devicePixelRatio;
+    written.push([text, y - box.actualBoundingBoxAscent, y + box.actualBoundingBoxDescent - axis]);
+    return fill.call(this, text, x, y);
+  };
+  const { Chart } = await import("/static/draw.js"), at = [0, 1800, 3600], limits = [[23.5, false], [37, true]];
+  const said = limits.map(([value, above]) => ({ value, above, severity: "critical", of: "mean" }));
+  const box = document.createElement("div");
+  box.style.cssText = "width: 300px; height: 84px";
+  document.body.append(box);
+  new Chart(box, { at, mean: [24, 30, 36], low: at, high: at, usual: null, extremes: false, limits: said, incidents: [],
+    from: 0, to: 3600, filesEnd: null, source: "x" });
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  return written.filter(([text]) => text.startsWith("■"));
+}
+"""
+"""Draws a curve, and returns its limits' labels: where each begins, and how far it reaches below the axis."""
+
+
+def test_labels_of_limits_stand_between_axis_and_edge(browser: Any, tmp_path: Path) -> None:
+    """However near to the axis, or to the upper edge, their limit is."""
+    console = Console(load(sets=[f"data_dir={tmp_path}", "console.address=127.0.0.1:0"], environ={})[0])
+    tab = Tab(browser, console)
+    shown = tab.open("#/")
+    labels = shown.evaluate(DRAWN)
+
+    assert [text for text, *_ in labels] == ["■ < 23.5", "■ > 37"]
+    assert [label for label in labels if label[1] < 0 or label[2] > 0] == []
+    tab.close()
+    console.close()
+
+
+def test_a_report_is_a_picture_of_a_day(browser: Any, plant: Plant, tmp_path: Path) -> None:
+    """Every curve stands out from what is usual for it, however wide that is."""
+    file = tmp_path / "report.html"
+    where = ["--set", f"data_dir={plant.settings.data_dir}", "--output", str(file)]
+    done = CliRunner().invoke(
+        app, ["report", "--rig", "rig-0002", "--day", iso(START_US)[:10], *where], env={"HYDRODASK_PICTURES": None}
+    )
+    assert file.exists(), done.output + str(done.exception)
+    page = browser.new_page(viewport={"width": 1120, "height": 950})
+    page.goto(file.as_uri())
+    high = page.evaluate("""() => Object.fromEntries([...document.querySelectorAll("figure")].map((one) =>
+        [one.querySelector("b, span").textContent, one.querySelector(".curve").getBBox().height]))""")
+    page.screenshot(path=(Path(PICTURES) if PICTURES else tmp_path) / "report.png", full_page=True)
+    page.close()
+
+    assert len(high) == len(SENSORS)
+    assert high["TS2"] > 20  # of 78: it was 8 when all that was usual was drawn
 
 
 @pytest.mark.parametrize("options", [{}, {"dark": True}, {"phone": True}], ids=["light", "dark", "phone"])

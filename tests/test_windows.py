@@ -163,6 +163,56 @@ def test_updates_show_every_open_window(given_story: tuple[Geometry, list[Record
     assert len(windows.updates(78)) == 0
 
 
+@settings(max_examples=150, deadline=None)
+@given(given_story=ANY)
+def test_shown_is_the_newest_window_that_is_half_as_full_as_the_fullest(
+    given_story: tuple[Geometry, list[Record]],
+) -> None:
+    """Of the open ones up to the newest sample; and nothing changes by looking."""
+    geometry, records = given_story
+    rigs = RigTable()
+    windows, reference = windows_of(geometry, rigs), naive(geometry, records)
+    windows.consume(samples_of(records, rigs))
+    before = snapshot.encode(windows.snapshot())
+
+    rows = windows.shown(100)
+
+    wanted = []
+    for name, rig in reference.rigs.items():
+        last = (rig.newest_us or 0) // geometry.slide_us * geometry.slide_us + geometry.slide_us - geometry.length_us
+        among = {start: values for start, values in rig.values.items() if start not in rig.final and start <= last}
+        most = max(map(len, among.values()))
+        start = max(start for start, values in among.items() if 2 * len(values) >= most)
+        wanted.append((name, start, 0, among[start]))
+    assert [r[:3] for r in rows_of(rows, rigs)] == [w[:3] for w in wanted]
+    check_statistics(rows, [w[3] for w in wanted])
+    assert not rows.final.any()
+    assert snapshot.encode(windows.snapshot()) == before
+
+
+def test_shown_follows_the_newest_sample_and_not_the_lateness() -> None:
+    """A sample each second: what is shown has the newest one at once, and five sixths of a window at least."""
+    rigs = RigTable()
+    windows = windows_of(MINUTE, rigs)
+    for number in range(200):
+        windows.consume(samples_of([at(number, number, offset=number)], rigs))
+        shown = windows.shown(1)
+
+        assert shown.high.tolist() == [float(number)]
+        assert number < 60 or 50 < shown.count[0] <= 60
+
+
+def test_shown_of_windows_side_by_side_is_half_full() -> None:
+    """Where no window overlaps another, one that has just begun waits for half of its samples."""
+    rigs = RigTable()
+    windows = windows_of(Geometry(10 * US, 10 * US, 10 * US), rigs)
+    for number in range(15):
+        windows.consume(samples_of([at(number, offset=number)], rigs))
+        shown = windows.shown(1)
+
+        assert shown.start_us.tolist() == [10 * US if number == 14 else 0]
+
+
 @settings(max_examples=200, deadline=None)
 @given(given_story=ANY, data=st.data())
 def test_any_batching_gives_the_same_bits(given_story: tuple[Geometry, list[Record]], data: st.DataObject) -> None:

@@ -1,7 +1,7 @@
 """Live values: the newest windows of each rig's sensors, beyond where the lake's files end.
 
-Inside a run they come from its overview; a point is a window that is open yet, and changes until it is final. Kept for
-as long as files may lag behind.
+Inside a run they come from its overview; a point is a window that is open yet, up to the newest sample, and changes
+until a younger one takes its place. Kept for as long as files may lag behind, which have it final.
 """
 
 import threading

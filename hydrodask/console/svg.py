@@ -50,8 +50,8 @@ def curve(
     parts += [_shade(one, across, 2, HEIGHT - BOTTOM - 4) for one in spans]
     if usual := view.get("usual"):
         pairs = [(at, a, b) for at, a, b in zip(usual["at"], usual["low"], usual["high"], strict=True) if a is not None]
-        there = [f"{across(at)},{up(min(b, high))}" for at, _, b in pairs]
-        back = [f"{across(at)},{up(max(a, low))}" for at, a, _ in reversed(pairs)]
+        there = [f"{across(at)},{up(min(max(b, low), high))}" for at, _, b in pairs]
+        back = [f"{across(at)},{up(min(max(a, low), high))}" for at, a, _ in reversed(pairs)]
         parts.append(f'<polygon points="{" ".join(there + back)}" class="usual"/>')
     for limit in limits:
         if low <= limit["value"] <= high:
@@ -85,14 +85,19 @@ def _shade(one: Span, across: Scale, top: float, height: float, *, solid: bool =
 
 
 def _range(view: Mapping[str, Any], known: Sequence[float], limits: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
-    """Return what the y-axis shows: the mean, its usual range, and limits within reach of these."""
-    values = list(known)
+    """Return what the y-axis shows: the mean, its usual range as far as it is near, and limits within reach of these.
+
+    A usual range may be wide: as much of it as the curve is high, or a tenth of its value, as on the page.
+    """
+    low, high = min(known), max(known)
+    room = max(high - low, max(abs(low), abs(high)) * 0.1)
     if usual := view.get("usual"):
-        values += [one for name in ("low", "high") for one in usual[name] if one is not None]
-    low, high = min(values), max(values)
+        there = [one for name in ("low", "high") for one in usual[name] if one is not None]
+        near = [min(max(one, low - room), high + room) for one in there]
+        low, high = min([low, *near]), max([high, *near])
     spread = (high - low) or abs(high) * 0.1 or 1.0
-    near = [one["value"] for one in limits if low - REACH * spread <= one["value"] <= high + REACH * spread]
-    low, high = min([low, *near]), max([high, *near])
+    drawn = [one["value"] for one in limits if low - REACH * spread <= one["value"] <= high + REACH * spread]
+    low, high = min([low, *drawn]), max([high, *drawn])
     return low - 0.05 * spread, high + 0.05 * spread
 
 

@@ -141,7 +141,7 @@ class SlidingWindows(Node[Samples, Windows]):
         return final if len(final) else None
 
     def inspect(self, report: PartitionReport) -> None:
-        """Add watermark, counts and the fullest open windows; of a flow's second windows the memory that they take."""
+        """Add watermark, counts and windows that are shown; of a flow's second windows the memory that they take."""
         report.state_bytes += self.windows.state_bytes
         if self.name != SlidingWindows.name:
             return
@@ -151,7 +151,7 @@ class SlidingWindows(Node[Samples, Windows]):
         report.keys = len(self.windows)
         report.totals |= {"kept": self.windows.kept, "late": self.windows.late}
         length_us = round(self.ctx.settings.window.length * 1e6)
-        report.readings = readings(self.windows.oldest_open(rigs_live(self.ctx.settings)), length_us)
+        report.readings = readings(self.windows.shown(rigs_live(self.ctx.settings)), length_us)
 
 
 def readings(rows: Windows, length_us: int) -> list[Reading]:

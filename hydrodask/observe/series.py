@@ -50,13 +50,13 @@ _READINGS: tuple[tuple[str, str, str], ...] = (
 
 
 def sensor_series(figures: Figures) -> Iterator[Series]:
-    """Yield the statistics of the oldest open window, the fullest one, and the health of each sensor."""
+    """Yield the statistics of the window up to the newest sample, and the health of each sensor."""
     rigs = set(figures.rigs)
     labels = ("rig", "sensor")
     readings = [(key, reading) for key, reading in figures.readings.items() if key[0] in rigs]
     for name, attribute, what in _READINGS:
         values: list[Value] = [(key, getattr(reading, attribute)) for key, reading in readings]
-        text = f"{what} of the oldest open window, in the sensor's unit."
+        text = f"{what} of the window up to the newest sample, in the sensor's unit."
         yield Series("gauge", f"hydraulic_sensor_{name}_1m", text, labels, values)
     here = {key: value for key, value in figures.health.items() if (key[0], WHOLE_RIG) not in figures.silent}
     health: list[Value] = [(key, value) for key, value in here.items() if key[0] in rigs]

@@ -155,3 +155,38 @@ def touched(k, start, span, pane_of, dirty):  # type: ignore[no-untyped-def]
         if dirty[k, at] and pane_of[k, at] == pane:
             return True
     return False
+
+
+@njit(cache=True)
+def shown(count, span, state, pane_of, panes, rows):  # type: ignore[no-untyped-def]
+    """Write one open window of each of the first keys, and return how many there are.
+
+    It is the newest of those up to the newest sample that is at least half as full as the fullest of them: a window of
+    few samples says nothing of a mean.
+    """
+    row = 0
+    for k in range(count):
+        oldest, newest = bounds_of(k, pane_of)
+        if newest == NEVER:
+            continue
+        start = max(state[k, 1], oldest) - span + 1
+        filled = 0.0
+        for pane in range(start, start + span):
+            filled += filling(k, pane, pane_of, panes)
+        most = filled
+        while start + span <= newest:
+            filled += filling(k, start + span, pane_of, panes) - filling(k, start, pane_of, panes)
+            most = max(most, filled)
+            start += 1
+        while filled * 2 < most:
+            start -= 1
+            filled += filling(k, start, pane_of, panes) - filling(k, start + span, pane_of, panes)
+        row = write(k, start, span, pane_of, panes, rows, row, 0, 0)
+    return row
+
+
+@njit(cache=True, inline="always")
+def filling(k, pane, pane_of, panes):  # type: ignore[no-untyped-def]
+    """Return how many samples a pane holds."""
+    at = pane % pane_of.shape[1]
+    return panes[k, at, COUNT] if pane_of[k, at] == pane else 0.0

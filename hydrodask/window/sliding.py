@@ -150,16 +150,11 @@ class SlidingWindows:
         """Take every open window for published: after a replay of what was committed before."""
         self._dirty[:] = False
 
-    def oldest_open(self, rigs_max: int) -> Windows:
-        """Return for each of the first rigs its oldest open window: the fullest one, for gauges. Changes nothing."""
+    def shown(self, rigs_max: int) -> Windows:
+        """Return for each of the first rigs one open window, as `panes.shown` chooses it. Changes nothing."""
         count = min(len(self), rigs_max)
-        rows = (np.zeros((count + self._ring, 5), np.int64), np.zeros((count + self._ring, 5)))
-        row = 0
-        for k in range(count):
-            oldest, newest = kernel.bounds_of(k, self._pane_of)
-            if newest != kernel.NEVER:
-                start = max(int(self._state[k, 1]) - self._span + 1, oldest - self._span + 1)
-                row = kernel.write(k, start, self._span, self._pane_of, self._panes, rows, row, 0, 0)
+        rows = (np.zeros((count, 5), np.int64), np.zeros((count, 5)))
+        row = kernel.shown(count, self._span, self._state, self._pane_of, self._panes, rows)
         return self._columns(rows[0][:row], rows[1][:row])
 
     def go_over(self, lateness_us: int) -> None:

@@ -49,7 +49,7 @@ def _warm_up() -> None:
     windows = SlidingWindows("TS1", length_us=60_000_000, slide_us=10_000_000, lateness_us=10_000_000, rigs=rigs)
     windows.consume(samples)
     windows.updates(4)
-    windows.oldest_open(1)
+    windows.shown(1)
     Tally("TS1", rigs=rigs).take(messages, samples, [])
     CycleProfiles("TS1", lateness_us=10_000_000, rigs=rigs).consume(samples)
     _gather_nothing()

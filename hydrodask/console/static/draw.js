@@ -89,7 +89,7 @@ function above(u, model, p) {
   const c = u.ctx, dpr = devicePixelRatio, [low, high] = [u.scales.y.min, u.scales.y.max];
   c.save();
   c.font = `600 ${11 * dpr}px system-ui, sans-serif`;
-  c.textAlign = "left";
+  c.textAlign = "left"; c.textBaseline = "alphabetic"; // uPlot leaves those of its axes
   const taken = []; // labels of two limits near each other stand side by side
   for (const one of model.limits) {
     if (one.value < low || one.value > high || (one.of !== "mean" && !model.extremes)) continue;

@@ -80,6 +80,10 @@ class Keys:
         """Names in slot order: what a snapshot keeps."""
         return [self._rigs.name(code) for code in self._codes]
 
+    def first(self, count: int) -> list[str]:
+        """Return the first names in slot order, at most `count`."""
+        return [self._rigs.name(code) for code in self._codes[:count]]
+
     @property
     def full(self) -> bool:
         """Whether no other rig is taken."""

@@ -142,6 +142,8 @@ class PartitionReport:
     base: int = 0
     logs: int = 1
     watermark_us: int | None = None
+    newest_us: dict[str, int] = field(default_factory=dict)
+    """Largest event time by rig, of as many rigs as `readings`."""
     newest_ms: int | None = None
     unread_ms: int | None = None
     """Since when the oldest record that is not read can have been there, if one is: see `Partition.report`."""

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from hydrodask.cli import services, train
-from hydrodask.cli.main import COMMANDS, app
+from hydrodask.cli.main import COMMANDS, PANELS, app
 from hydrodask.doctor.libraries import read_lock, unmet
 from hydrodask.learn import told
 from hydrodask.learn.targets import TARGETS
@@ -74,6 +75,19 @@ def test_help_runs() -> None:
 
     assert done.returncode == 0
     assert [name for name in COMMANDS if name not in done.stdout] == []
+
+
+def test_help_has_commands_in_the_order_in_which_one_needs_them() -> None:
+    """Each once, below the word for what it is good for."""
+    shown = CliRunner().invoke(app, ["--help"], terminal_width=200).stdout
+    places = [shown.index(f" {title} ") for title in PANELS]
+
+    assert places == sorted(places)
+    for title, names in PANELS.items():
+        part = shown[shown.index(f" {title} ") :].partition("╰")[0]
+        assert [line.split()[1] for line in part.splitlines()[1:] if line.startswith("│ ") and line[2] != " "] == [
+            *names
+        ]
 
 
 def test_services_are_all_named_in_help() -> None:

@@ -4,15 +4,19 @@ import fcntl
 import os
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from hydrodask.channels import CHANNELS
+from hydrodask.doctor import machine, reach
 from hydrodask.records import Upsert
+from hydrodask.settings import load
 from hydrodask.store.documents.sqlite import SqliteDocuments
 from tests.test_cli import data_in, hydrodask
 
+ANY_PORTS = ("observe.metrics=127.0.0.1:0", "cluster.dashboard=127.0.0.1:0")
 UNKNOWN_SENSOR = """
 rules:
   - {name: hot, sensor: "TS1, Temperature", statistic: avg, comparison: ">", enter: 80, severity: critical, message: x}
@@ -128,6 +132,54 @@ def test_run_refuses_a_port_that_is_taken(tmp_path: Path, key: str) -> None:
     assert done.returncode == 3, done.stderr
     assert f"{address} is taken" in done.stderr
     assert f"--set {key}=HOST:PORT" in done.stderr
+
+
+def test_run_names_all_ports_that_are_taken_at_once(tmp_path: Path) -> None:
+    """Who has the platform running twice chooses three others once, and not one after the other."""
+    keys = ("observe.metrics", "cluster.dashboard", "console.address")
+    with ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in keys]
+        addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in servers]
+        sets = (f"{key}={address}" for key, address in zip(keys, addresses, strict=True))
+        done = hydrodask("run", *data_in(tmp_path), *(o for s in sets for o in ("--set", s)), "--for", "1s")
+
+    assert done.returncode == 3, done.stderr
+    assert all(f"{address} is taken" in done.stderr for address in addresses)
+    assert " ".join(f"--set {key}=HOST:PORT" for key in keys) in done.stderr
+
+
+def test_doctor_looks_at_the_port_of_the_page(tmp_path: Path) -> None:
+    """It is a warning, as for the other ports: a run may have it. A run goes on without its page."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        settings = load(sets=[f"data_dir={tmp_path}", f"console.address={address}", *ANY_PORTS], environ={})[0]
+        found = {one.check: one for one in machine.ports(settings)}
+
+        assert found["page port"].state == "warn"
+        assert "set console.address" in found["page port"].advice
+        assert [one for one in machine.free_ports(settings) if one.state == "fail"] == []
+
+
+AWAY = {
+    "documents": ("documents.url=mongodb://127.0.0.1:{}/?serverSelectionTimeoutMS=500", "mongodb"),
+    "broker": ("kafka={{embedded: false, bootstrap: '127.0.0.1:{}', timeout: 1s}}", "kafka"),
+    "MLflow": ("learn.mlflow=http://127.0.0.1:{}", "mlflow"),
+    "pushgateway": ("observe.pushgateway=http://127.0.0.1:{}", "pushgateway"),
+    "alertmanager": ("observe.alertmanager=http://127.0.0.1:{}", "alertmanager"),
+}
+"""Check → a setting that names a service where none is, and what `hydrodask services` calls it."""
+
+
+@pytest.mark.parametrize("check", AWAY)
+def test_doctor_says_how_a_service_of_this_machine_is_started(tmp_path: Path, free_port: int, check: str) -> None:
+    """With the very command; who has named another machine is told to start it there."""
+    setting, service = AWAY[check]
+    settings = load(sets=[f"data_dir={tmp_path}", setting.format(free_port)], environ={})[0]
+    found = [*reach.beside(settings), reach.documents(settings), reach.broker(settings)]
+    (one,) = (one for one in found if one.check == check)
+
+    assert one.state != "pass"
+    assert f"start it: `hydrodask services up {service}`" in one.advice
 
 
 def test_run_refuses_a_folder_that_another_run_has(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import Any, Self
 
-from hydrodask.doctor import go_on, metrics_port, named, places
+from hydrodask.doctor import free_ports, go_on, named, places
 from hydrodask.errors import ConfigError, UsageError
 from hydrodask.reports import Overview
 from hydrodask.run.datadir import DataDir
@@ -89,7 +89,7 @@ class Running:
         go_on(named(self.settings), self.notes.append)
         with DataDir(self.settings.data_dir):
             platform = Platform(self.settings, client=self._client)
-            go_on(metrics_port(self.settings, at_run=True), self.notes.append)
+            go_on(free_ports(self.settings), self.notes.append)
             with serving(platform):
                 await asyncio.to_thread(go_on, places(self.settings, at_run=True), self.notes.append)
                 async with platform.started(self.notes.append):

@@ -16,7 +16,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(profile: Profile = None, sets: Sets = None, as_json: Json = False) -> None:
-    """Check Python, libraries, configuration, disk, clock, ports, stores and broker.
+    """Check Python, libraries, configuration, disk, clock, ports, stores, broker and the servers beside them.
 
     One line each: pass, warn, or fail with what to do. Exit code 0 when nothing failed; else that
     of the first failure: 3 configuration, 4 something does not answer, 1 the rest.

@@ -16,52 +16,44 @@ import typer
 from hydrodask import logs, redaction
 from hydrodask.cli.speaking import DEBUG, complain, show_what_can_be_shown, wants_debug
 
-COMMANDS = (
-    "run",
-    "simulate",
-    "replay",
-    "import",
-    "label",
-    "train",
-    "models",
-    "promote",
-    "score",
-    "drift",
-    "topics",
-    "status",
-    "console",
-    "anomalies",
-    "incidents",
-    "components",
-    "report",
-    "notify",
-    "verify",
-    "seal",
-    "dlq",
-    "compact",
-    "backfill",
-    "aside",
-    "windows",
-    "doctor",
-    "config",
-    "services",
-    "cluster",
-)
+PANELS = {
+    "Run and look": ("run", "status", "console", "anomalies", "components", "report"),
+    "Answer, and be told": ("incidents", "notify"),
+    "Data": ("simulate", "replay", "import", "label", "topics"),
+    "Models": ("train", "models", "promote", "score", "drift"),
+    "Services and Kubernetes": ("services", "cluster"),
+    "Check and mend": ("doctor", "config", "verify", "backfill", "dlq", "compact", "windows", "aside", "seal"),
+}
+"""The commands, in the order in which one needs them."""
+
+COMMANDS = tuple(name for names in PANELS.values() for name in names)
 _DEBUG = [False]
 """Whether stack traces are asked for."""
 
 _MODULES = {"import": "import_"}
 """A module can't have the name of a keyword."""
 
+
+class _InOrder(typer.core.TyperGroup):
+    """Lists commands as `PANELS` does: typer would put those that have commands of their own behind the others."""
+
+    def list_commands(self, _ctx: object) -> list[str]:
+        return list(COMMANDS)
+
+
 app = typer.Typer(
     name="hydrodask",
+    cls=_InOrder,
     help="Streaming anomaly platform for hydraulic test rigs, on Dask and Kafka.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for _name in COMMANDS:
-    importlib.import_module(f"hydrodask.cli.{_MODULES.get(_name, _name)}").add_to(app)
+for _panel, _names in PANELS.items():
+    for _name in _names:
+        importlib.import_module(f"hydrodask.cli.{_MODULES.get(_name, _name)}").add_to(app)
+        _added = app.registered_groups if any(one.name == _name for one in app.registered_groups) else None
+        (_added or app.registered_commands)[-1].rich_help_panel = _panel
 
 
 def _show_version(wanted: bool) -> None:

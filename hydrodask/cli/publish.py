@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hydrodask import clock
 from hydrodask.cli import completion
 from hydrodask.cli.common import broker_is_named, console, errors, print_json
 from hydrodask.clock import US_PER_S, iso
@@ -16,6 +17,7 @@ from hydrodask.errors import ConfigError, FatalError, HydrodaskError
 from hydrodask.ingest import topics
 from hydrodask.ingest.feed import Feed, parse_speed
 from hydrodask.ingest.publisher import Publisher, Summary, producer_for
+from hydrodask.run.resuming import resumed
 from hydrodask.settings import Settings, load
 
 Bootstrap = Annotated[
@@ -75,6 +77,9 @@ def publish(feed: Feed, settings: Settings, *, until_s: float | None, as_json: b
     """
     producer = producer_for(settings.kafka)
     _create_topics(settings)
+    feed, said = resumed(feed, settings, clock.now_us(), topics=True)
+    if said:
+        errors.print(said, highlight=False, markup=False, soft_wrap=True)
     with _until_stopped() as stop, _progress(feed) as on_progress:
         publisher = Publisher(
             producer,

@@ -42,7 +42,8 @@ def replay(
 ) -> None:
     """Publish a recording in the archive's text layout, with its labels, into Kafka.
 
-    One file a sensor, one row a 60-second cycle, tabs between values. Missing topics are created.
+    One file a sensor, one row a 60-second cycle, tabs between values. Missing topics are created. Nothing that is
+    stored is read: what a run replays by itself after a restart is another thing.
 
     Example: `hydrodask replay recording/ --profile local-services --speed max --repeat 6`
     """

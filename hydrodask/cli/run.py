@@ -90,7 +90,7 @@ def run(
 
 
 async def _run(settings: Settings, *, seconds: float | None, until_idle: bool, again: str) -> None:
-    from hydrodask.doctor import Outcome, go_on, metrics_port, places, workers
+    from hydrodask.doctor import Outcome, free_ports, go_on, places, workers
     from hydrodask.doors import remote
     from hydrodask.run.datadir import DataDir
     from hydrodask.run.platform import Platform
@@ -98,7 +98,7 @@ async def _run(settings: Settings, *, seconds: float | None, until_idle: bool, a
 
     with DataDir(settings.data_dir):
         platform = Platform(settings)
-        go_on(metrics_port(settings, at_run=True), _say)
+        go_on(free_ports(settings), _say)
         seen: list[Outcome] = []
         with serving(platform):
             await asyncio.to_thread(go_on, places(settings, at_run=True), _say)

@@ -35,8 +35,8 @@ def simulate(
 ) -> None:
     """Publish the sensors of simulated rigs into Kafka until Ctrl-C.
 
-    Event time begins now at real time, and a day ago at any other speed; once it has caught up with
-    the system clock it goes on at real time. Missing topics are created.
+    Event time begins now at real time, and a day ago at any other speed, or where the topics' records of these
+    rigs end; once it has caught up with the system clock it goes on at real time. Missing topics are created.
 
     Example: `hydrodask simulate --profile local-services --rigs 12 --faults faults-fleet.yaml --for
     10m`

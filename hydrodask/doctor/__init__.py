@@ -5,9 +5,9 @@ nothing and leaves nothing behind: what a check writes, it removes. `config chec
 through the same list, as far as it concerns them.
 """
 
-from hydrodask.doctor.checkup import check_up, go_on, metrics_port, places
+from hydrodask.doctor.checkup import check_up, free_ports, go_on, places
 from hydrodask.doctor.named import named
 from hydrodask.doctor.outcome import Outcome
 from hydrodask.doctor.workers import workers
 
-__all__ = ["Outcome", "check_up", "go_on", "metrics_port", "named", "places", "workers"]
+__all__ = ["Outcome", "check_up", "free_ports", "go_on", "named", "places", "workers"]

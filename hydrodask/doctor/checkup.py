@@ -36,6 +36,7 @@ def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Outcome]:
     yield from machine.rights(settings)
     yield machine.clocks(settings)
     yield from places(settings)
+    yield from reach.beside(settings)
     yield from workers(settings)
     yield from reach.topics(settings)  # `run` says that itself, once it has made those that are missing
 
@@ -43,24 +44,22 @@ def check_up(*, profile: str | None, sets: Sequence[str]) -> Iterator[Outcome]:
 def places(settings: Settings, *, at_run: bool = False) -> Iterator[Outcome]:
     """Give a finding for each port and store of the settings, and the broker.
 
-    `at_run` is for the run itself, which serves metrics already, needs its other ports now, makes missing topics, and
-    waits for the broker as long as its settings say.
+    `at_run` is for the run itself, which has looked at its ports, makes missing topics, and waits for the broker as
+    long as its settings say.
     """
     if not at_run:
-        yield from metrics_port(settings)
-    if settings.cluster.address is None:
-        yield from machine.port("dashboard port", "cluster.dashboard", settings.cluster.dashboard, at_run=at_run)
-    elif not at_run:
-        yield reach.cluster(settings.cluster)
+        yield from machine.ports(settings)
+        if settings.cluster.address is not None:
+            yield reach.cluster(settings.cluster)
     yield from _open_doors(settings)
     yield reach.lake(settings, at_run=at_run)
     yield reach.documents(settings)
     yield reach.broker(settings, at_run=at_run)
 
 
-def metrics_port(settings: Settings, *, at_run: bool = False) -> Iterator[Outcome]:
-    """Give the findings of the port of metrics and probes, which a run opens first."""
-    yield from machine.port("metrics port", "observe.metrics", settings.observe.metrics, at_run=at_run)
+def free_ports(settings: Settings) -> Iterator[Outcome]:
+    """Give the findings of the ports that a run opens first, before it waits for anybody."""
+    yield from machine.free_ports(settings)
 
 
 def _open_doors(settings: Settings) -> Iterator[Outcome]:

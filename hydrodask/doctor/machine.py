@@ -11,6 +11,7 @@ from pathlib import Path
 from hydrodask import clock
 from hydrodask.doctor.outcome import Outcome, failed, passed, warned
 from hydrodask.doors.hosts import is_loopback
+from hydrodask.errors import ConfigError
 from hydrodask.services.ports import can_bind
 from hydrodask.settings import Settings
 
@@ -19,6 +20,11 @@ DISK_FAIL_GIB = 1
 DISK_WARN_GIB = 5
 SKEW_S_MAX = 5.0
 """How far a file system's time may be from ours: the ages of files come from it."""
+
+PAGE = "console.address"
+_CHECKS = {"observe.metrics": "metrics port", "cluster.dashboard": "dashboard port", PAGE: "page port"}
+"""What the check of a port is called, by its setting."""
+_GOING_ON = "is a run going on? otherwise set {}"
 
 EARLIEST_US = clock.parse_iso("2026-01-01T00:00:00Z")
 """This code was written later: an earlier time is a clock that was never set."""
@@ -102,10 +108,44 @@ def clocks(settings: Settings) -> Outcome:
     return passed("clock", f"{clock.iso(now_us)}, file system {skew_s:+.1f} s")
 
 
-def port(check: str, key: str, address: str | None, *, at_run: bool = False) -> Iterator[Outcome]:
+def ports(settings: Settings) -> Iterator[Outcome]:
+    """Give the findings of the ports that a run serves at; one that is taken may be a run's that goes on."""
+    for key, address in _served(settings).items():
+        yield from port(_CHECKS[key], key, address)
+
+
+def free_ports(settings: Settings) -> Iterator[Outcome]:
+    """Give the findings of the ports that a run needs now: those that are taken as one, so that others are chosen once.
+
+    Without a port for its page a run goes on, and says so then: it is named here only beside others.
+    """
+    taken: dict[str, str | None] = {}
+    for key, address in _served(settings).items():
+        for found in port(_CHECKS[key], key, address):
+            if found.advice == _GOING_ON.format(key):
+                taken[key] = address
+            else:
+                yield found
+    if taken.keys() - {PAGE}:
+        places = "; ".join(
+            f"{_CHECKS[key]}: {address} is taken or not of this machine" for key, address in taken.items()
+        )
+        check, _, text = places.partition(": ")
+        others = " ".join(f"--set {key}=HOST:PORT" for key in taken)
+        advice = f"choose {'others' if len(taken) > 1 else 'another'} with {others} (port 0: any free one)"
+        yield failed(check, text, advice, ConfigError.exit_code)
+
+
+def _served(settings: Settings) -> dict[str, str | None]:
+    """Return the addresses that a run serves at, by setting, in the order in which it needs them."""
+    dask = {"cluster.dashboard": settings.cluster.dashboard} if settings.cluster.address is None else {}
+    return {"observe.metrics": settings.observe.metrics, **dask, PAGE: settings.console.address}
+
+
+def port(check: str, key: str, address: str | None) -> Iterator[Outcome]:
     """Say whether a server of ours could listen on `address`, host:port (port 0 is always free), and who reaches it.
 
-    One that is taken is a fail for the run that needs it, and no more than a warning else: it may be a run that has it.
+    One that is taken is no more than a warning: it may be a run that has it.
     """
     if address is None:
         yield passed(check, "none is wanted")
@@ -114,13 +154,10 @@ def port(check: str, key: str, address: str | None, *, at_run: bool = False) -> 
     if not number.isdigit() or int(number) > 65_535:
         yield failed(check, f"{key} has value {address!r}; want host:port", f"set {key}", 3)
         return
-    text = f"{address} is taken or not of this machine"
     if can_bind(int(number), host.strip("[]")):
         yield passed(check, f"{address} is free")
-    elif at_run:
-        yield failed(check, text, f"choose another with --set {key}=HOST:PORT (port 0: any free one)", 3)
     else:
-        yield warned(check, text, f"is a run going on? otherwise set {key}")
+        yield warned(check, f"{address} is taken or not of this machine", _GOING_ON.format(key))
     if not is_loopback(host.strip("[]")):
         advice = f"set {key} to 127.0.0.1:{number}, and let an ssh tunnel or a proxy with passwords lead there"
         yield warned(check, f"{address} is open to other machines, without a password", advice)

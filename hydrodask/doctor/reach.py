@@ -9,15 +9,17 @@ import uuid
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from hydrodask import clock, kafka
+from hydrodask.doctor.advice import start
 from hydrodask.doctor.machine import existing
 from hydrodask.doctor.outcome import Outcome, failed, passed, warned
 from hydrodask.doors.trust import basic, trust
-from hydrodask.errors import ConfigError, FatalError, HydrodaskError, RetryableError, sentence
+from hydrodask.errors import ConfigError, FatalError, HydrodaskError, RetryableError, UnreachableError, sentence
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.topics import all_topics, unread
+from hydrodask.services import ports
 from hydrodask.settings import Settings
 from hydrodask.settings.hidden import with_password
 from hydrodask.settings.model import Cluster
@@ -44,9 +46,9 @@ def lake(settings: Settings, *, at_run: bool = False) -> Outcome:
         with without_traces(settings):
             first, second, kept = _put_twice(Files(url), LAKE_S if at_run else 0)
     except (HydrodaskError, OSError, ImportError) as error:
-        return failed(
-            "lake", str(error), "make it writable, or set lake.url", _code(error, local="://" not in url.plain())
-        )
+        away = isinstance(error, UnreachableError) and url.plain().startswith(("hdfs://", "webhdfs://"))
+        mend = start("hdfs", url.plain()) if away else "make it writable"
+        return failed("lake", str(error), f"{mend}, or set lake.url", _code(error, local="://" not in url.plain()))
     if not first or second or kept != b"1":
         advice = "use a file system that renames without overwriting"
         return failed("lake", f"{url} gave one name to two files: commits would overwrite", advice)
@@ -82,7 +84,9 @@ def documents(settings: Settings) -> Outcome:
         if file is not None:
             _write_beside(file)
     except (HydrodaskError, OSError) as error:
-        advice = "start the store, or set documents.url" if file is None else "make it writable, or set documents.url"
+        where = settings.documents_url.plain()
+        mend = "make it writable" if file is not None else start("mongodb", where, "start the store")
+        advice = f"{mend}, or set documents.url"
         return failed("documents", str(error), advice, _code(error, local=file is not None))
     return passed("documents", f"{settings.documents_url} answers; runs known: {len(runs)}")
 
@@ -97,7 +101,7 @@ def broker(settings: Settings, *, at_run: bool = False) -> Outcome:
         patient = settings.kafka.model_copy(update={"timeout": answer_s})
         known = kafka.connect(kafka.admin(settings.kafka), patient).topics
     except HydrodaskError as error:
-        advice = "start it (on this machine: `hydrodask services up kafka`), or set kafka.bootstrap"
+        advice = f"{start('kafka', settings.kafka.bootstrap)}, or set kafka.bootstrap"
         return failed("broker", str(error), advice, error.exit_code)
     missing = [topic.name for topic in all_topics(settings) if topic.name not in known]
     if missing and not at_run:
@@ -131,8 +135,27 @@ def mlflow(settings: Settings) -> Outcome:
         believed = trust(settings.learn.ca_file, "learn.ca_file")
         urllib.request.urlopen(request, timeout=ANSWER_S, context=believed).close()  # noqa: S310
     except (OSError, HTTPException) as error:
-        return failed("MLflow", f"{uri}: {sentence(error)}", "start it, or set learn.mlflow; cycles are not scored", 4)
+        advice = f"{start('mlflow', uri.bare())}, or set learn.mlflow; cycles are not scored"
+        return failed("MLflow", f"{uri}: {sentence(error)}", advice, 4)
     return passed("MLflow", f"{uri} answers")
+
+
+def beside(settings: Settings) -> Iterator[Outcome]:
+    """Say of each server beside the stream that the settings name whether it answers; a run goes on without."""
+    if settings.learn.mlflow is not None:
+        yield mlflow(settings)
+    for service, url in (
+        ("pushgateway", settings.observe.pushgateway),
+        ("alertmanager", settings.observe.alertmanager),
+    ):
+        if url is None:
+            continue
+        parts = urlsplit(url.bare())
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if parts.hostname and ports.answers(port, parts.hostname):
+            yield passed(service, f"{url} answers")
+        else:
+            yield warned(service, f"{url} does not answer", f"{start(service, url.bare())}, or set observe.{service}")
 
 
 def topics(settings: Settings) -> list[Outcome]:

@@ -1,8 +1,9 @@
 """Feeds: what the publisher publishes, second by second of event time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from hydrodask.clock import US_PER_S, iso, parse_iso
@@ -10,6 +11,7 @@ from hydrodask.errors import ConfigError, meant
 from hydrodask.ingest.chunk import Chunk
 from hydrodask.ingest.recording import Recording
 from hydrodask.ingest.simulator import FaultPlan, Fleet
+from hydrodask.ingest.simulator.fleet import names_of
 from hydrodask.records import LabelRecord
 from hydrodask.settings import Settings
 from hydrodask.settings.load import CONF
@@ -19,6 +21,9 @@ RECORDING_START = "2026-01-01T00:00:00Z"
 
 BACKLOG_US = 24 * 3600 * US_PER_S
 """How far back a faster simulation begins: it can't run ahead of the system clock."""
+
+NOTHING: Mapping[str, int] = MappingProxyType({})
+"""The newest event time of each rig, where there is none yet."""
 
 ABSENT_SHOWN = 3
 """Rigs that faults name and nobody simulates, as far as they are named."""
@@ -57,8 +62,8 @@ class Simulated:
         return self.fleet.labels(second)
 
 
-def open_feed(settings: Settings, now_us: int) -> Feed | None:
-    """Return the feed that `source` names, None for `none`; raises ConfigError."""
+def open_feed(settings: Settings, now_us: int, newest: Mapping[str, int] = NOTHING) -> Feed | None:
+    """Return the feed that `source` names, None for `none`; raises ConfigError. See `open_simulator` for `newest`."""
     kind, _, folder = settings.source.kind.partition(":")
     parse_speed(settings.source.speed)  # before anything starts, not when the first record is due
     if kind == "none" and not folder:
@@ -66,7 +71,7 @@ def open_feed(settings: Settings, now_us: int) -> Feed | None:
     if kind == "recording" and folder:
         return open_recording(settings, Path(folder), now_us)
     if kind == "simulator" and not folder:
-        return open_simulator(settings, now_us)
+        return open_simulator(settings, now_us, newest)
     there = Path(folder or kind)
     hint = f"; did you mean recording:{there}?" if there.is_dir() and there.name else ""
     raise ConfigError(f"source.kind has value {settings.source.kind!r}; want simulator, recording:DIR or none{hint}")
@@ -81,11 +86,21 @@ def check_feed(settings: Settings, now_us: int) -> str:
     return f"{settings.source.kind}, {feed.cycles} cycles"
 
 
-def open_simulator(settings: Settings, now_us: int) -> Feed:
-    """Return the simulated fleet of `source`: from now on at real time, else from a day ago."""
-    source = settings.source
-    default_us = now_us if parse_speed(source.speed) == 1.0 else now_us - BACKLOG_US
-    start_us = _start_us(source.start, default_us - default_us % US_PER_S, now_us)
+def open_simulator(settings: Settings, now_us: int, newest: Mapping[str, int] = NOTHING) -> "Simulated":
+    """Return the simulated fleet of `source`: from now on at real time, else from a day ago.
+
+    It goes on after the `newest` event time of its rigs, or all of it would be late until it is there; at real time
+    only from now on. Not where that is so far ahead of the clock that a record of it would be a dead letter.
+    """
+    source, live = settings.source, parse_speed(settings.source.speed) == 1.0
+    ends = [newest[name] for name in names_of(source.rigs, settings.rig.default_id) if name in newest]
+    default_us = now_us if live else now_us - BACKLOG_US
+    default_us -= default_us % US_PER_S
+    after_us = (max(ends, default=default_us) // US_PER_S + 1) * US_PER_S
+    if ends and not source.start and after_us <= now_us + round(settings.window.future_max * US_PER_S):
+        start_us = max(default_us, after_us) if live else after_us
+    else:
+        start_us = _start_us(source.start, default_us, now_us)
     plan = FaultPlan.load(find_conf("source.faults", source.faults)) if source.faults else None
     fleet = Fleet(
         rigs=source.rigs,

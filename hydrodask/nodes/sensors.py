@@ -148,6 +148,7 @@ class SlidingWindows(Node[Samples, Windows]):
         silent_s = self.ctx.settings.detect.silent_after or AWAY_S
         odd = self.ctx.tally.odd(1 + math.ceil(silent_s / 60))
         report.watermark_us = self.windows.watermark_without(odd)
+        report.newest_us = self.windows.newest_us(rigs_live(self.ctx.settings))
         report.keys = len(self.windows)
         report.totals |= {"kept": self.windows.kept, "late": self.windows.late}
         length_us = round(self.ctx.settings.window.length * 1e6)

@@ -192,7 +192,12 @@ class Platform:
         for one in self._concerns:
             self.coordinator.tracker.note(one)
         self.guests = Guests(self.settings, shared, self.coordinator.tracker)
-        self.source = SourceThread(self.settings, lambda: self.coordinator.tracker.overview)
+        loop, note = asyncio.get_running_loop(), self.coordinator.tracker.note
+        self.source = SourceThread(
+            self.settings,
+            lambda: self.coordinator.tracker.overview,
+            lambda said: loop.call_soon_threadsafe(note, said),
+        )
 
     def _discover(self, loop: asyncio.AbstractEventLoop) -> dict[PartitionId, str]:
         """Return the partitions that there are; topics that begin like ours and nobody reads are said, each once."""

@@ -10,9 +10,13 @@ from hydrodask.errors import FatalError, HydrodaskError, kind_and_sentence
 from hydrodask.ingest.feed import Feed, open_feed, parse_speed
 from hydrodask.ingest.publisher import Publisher, Summary, producer_for
 from hydrodask.reports import Overview
+from hydrodask.run.resuming import resumed
 from hydrodask.settings import Settings
 
 log = logging.getLogger(__name__)
+
+OPENED_S = 10.0
+"""How long partitions are waited for that say what is known of the rigs: what can't be opened must not hold up all."""
 
 
 class SourceThread:
@@ -21,7 +25,10 @@ class SourceThread:
     On the embedded broker it waits while a partition holds too much that a restart would need.
     """
 
-    def __init__(self, settings: Settings, overview: Callable[[], Overview]) -> None:
+    def __init__(
+        self, settings: Settings, overview: Callable[[], Overview], note: Callable[[str], object] = log.info
+    ) -> None:
+        """`note` tells people where event time begins, if they could take it for something else."""
         self.feed: Feed | None = open_feed(settings, clock.now_us())
         self.summary: Summary | None = None
         self.error: HydrodaskError | None = None
@@ -29,7 +36,7 @@ class SourceThread:
         self.covered_s = 0
         self._publisher: Publisher | None = None
         self._settings = settings
-        self._overview = overview
+        self._overview, self._note_to_people = overview, note
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
@@ -55,8 +62,6 @@ class SourceThread:
         if self.feed is None:
             self.done.set()
         elif self._thread.ident is None:
-            # Opened again, since the cluster took its time to start: a live rig's clock says now.
-            self.feed = open_feed(self._settings, clock.now_us())
             self._thread.start()
 
     def stop(self, *, deliver: bool = True) -> None:
@@ -67,9 +72,31 @@ class SourceThread:
             if self._thread.is_alive():
                 log.warning("the source did not end within kafka.timeout; what it had queued may not be published")
 
+    def _await_opening(self) -> None:
+        """Wait until partitions of each sensor have said what they know, if there are workers that may."""
+        wanted, limit_s = set(map(self._settings.topic, SENSORS)), clock.monotonic_s() + OPENED_S
+        while (seen := self._overview()).steps and clock.monotonic_s() < limit_s and not self._stop.is_set():
+            if wanted <= {topic for topic, _ in seen.partitions}:
+                return
+            self._stop.wait(OPENED_S / 100)
+
+    def _newest(self) -> dict[str, int]:
+        """Return the newest event time of each rig, as far as partitions know it."""
+        newest: dict[str, int] = {}
+        for part in self._overview().partitions.values():
+            for rig, at_us in part.newest_us.items():
+                newest[rig] = max(at_us, newest.get(rig, at_us))
+        return newest
+
     def _run(self) -> None:
         assert self.feed is not None  # noqa: S101  (start() checked it)
         try:
+            embedded = self._settings.kafka.embedded
+            self._await_opening()
+            # Opened again, since the cluster took its time to start: a live rig's clock says now.
+            self.feed, said = resumed(self.feed, self._settings, clock.now_us(), self._newest(), topics=not embedded)
+            if said:
+                self._note_to_people(said)
             publisher = self._publisher = Publisher(
                 producer_for(self._settings.kafka),
                 self._settings.topic,
@@ -77,7 +104,7 @@ class SourceThread:
                 key=self._settings.rig.default_id,
                 timeout_s=self._settings.kafka.timeout,
                 on_progress=self._note,
-                hold=self._hold if self._settings.kafka.embedded else None,
+                hold=self._hold if embedded else None,
                 stop=self._stop,
             )
             self.summary = publisher.run(self.feed)

@@ -78,6 +78,12 @@ class SlidingWindows:
         left = [k for k, name in enumerate(self._keys.names) if name not in odd] if odd else []
         return int(self._state[left, 0].min() - self._geometry[2]) if left else self.watermark_us
 
+    def newest_us(self, rigs_max: int) -> dict[str, int]:
+        """Return the largest event time of each of the first rigs, µs since the epoch."""
+        names = self._keys.first(rigs_max)
+        times = self._state[: len(names), 0].tolist()
+        return {name: at for name, at in zip(names, times, strict=True) if at != kernel.NEVER}
+
     def consume(self, samples: Samples) -> tuple[Windows, Late]:
         """Take samples in offset order, skipping what was taken already; return final windows and late samples."""
         samples = samples.after(self.next_offset)

@@ -7,7 +7,10 @@ import typer
 
 from hydrodask.cli.cluster import down, look, scale, settle, trial, up, upgrade
 
-group = typer.Typer(no_args_is_help=True, help="The platform on Kubernetes: install, look, scale, upgrade, remove.")
+group = typer.Typer(
+    no_args_is_help=True,
+    help="The platform on Kubernetes: install, look, scale, upgrade, remove. (Settings `cluster.*` are Dask's.)",
+)
 
 
 def add_to(app: typer.Typer) -> None:

@@ -37,7 +37,7 @@ class Fleet:
         self._stuck: dict[tuple[str, int], float] = {}
         self._seed = seed % 2**64
         self._start_us = start_us
-        names = [default_rig] if rigs == 1 else [f"rig-{i + 1:04d}" for i in range(rigs)]
+        names = names_of(rigs, default_rig)
         self._rigs = [Rig(name, index=i, seed=seed, plan=self._plan) for i, name in enumerate(names)]
 
     @property
@@ -109,6 +109,15 @@ class Fleet:
             counts = rig.cycle(number).counts[fault.sensor][last]
             self._stuck[key] = float(counts) / 10.0 ** load_shapes()[fault.sensor].decimals
         return self._stuck[key]
+
+
+def names_of(rigs: int, default_rig: str) -> list[str]:
+    """Return the names of so many simulated rigs.
+
+    >>> names_of(1, "rig-1"), names_of(2, "rig-1")
+    (['rig-1'], ['rig-0001', 'rig-0002'])
+    """
+    return [default_rig] if rigs == 1 else [f"rig-{i + 1:04d}" for i in range(rigs)]
 
 
 def _split(rig: Rig, second: int) -> tuple[int, int]:

@@ -49,6 +49,7 @@ from hydrodask.store.documents import open_documents
 from hydrodask.store.history import History
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import file_name, named
+from hydrodask.store.recent import ENTRY_BYTES, Recent
 from hydrodask.store.schemas import windows_table
 from tests.audited import Stored, fine
 from tests.plant import START_US, Plant, made, windows_of
@@ -97,6 +98,7 @@ def ask(
     content = answer.read()
     connection.close()
     is_json = answer.headers.get_content_type() == "application/json" and content
+    content = gzip.decompress(content) if answer.headers.get("content-encoding") == "gzip" else content
     return answer.status, dict(answer.headers.items()), json.loads(content) if is_json else content
 
 
@@ -312,6 +314,90 @@ def test_small_files_are_summed_once_and_as_far_as_there_is_time(plant: Plant, m
     monkeypatch.setattr(summing, "ROWS_MAX", 0)
     assert history.coarse("rig-0001", "CE", *span).pending == 0
     assert "run `hydrodask compact`" in next(iter(history.troubles.values()))
+
+
+def test_a_second_look_reads_no_rows_again_unless_a_file_was_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five-minute rows, usual ranges and scores of a rig are kept; and all is as it was the first time."""
+    plant = made(tmp_path, rigs=3, minutes=25)
+    lake, span = Lake(plant.settings.lake_url), (START_US, plant.end_us)
+    Compaction(plant.settings, rows_max=1_000_000, in_place=False, grace_s=0.0).run()
+    history, read, paths = History(lake), Browser._groups, list[str]()
+
+    def counted(browser: Browser, path: str, *more: Any) -> Any:
+        paths.append(path)
+        return read(browser, path, *more)
+
+    monkeypatch.setattr(Browser, "_groups", counted)
+
+    def look(start_us: int) -> tuple[list[float], list[float], int]:
+        bands, scores = history.bands("rig-0002", start_us, span[1]), history.scores("rig-0002", start_us, span[1])
+        coarse = history.coarse("rig-0002", "CE", start_us, span[1])
+        return coarse.mean.tolist(), bands["CE"].centre.tolist(), sum(map(len, scores.values()))
+
+    first, read_first = look(START_US), len(paths)
+    later, again = look(START_US + 600 * US_PER_S), look(START_US)
+    [path] = lake.files.names("windows_5m/sensor=CE")
+    rows = pq.read_table(pa.BufferReader(lake.files.read(path)))
+    place, double = rows.column_names.index("avg_value"), pc.multiply(rows["avg_value"], 2.0)
+    lake.files.replace(path, lake.encoded(path, rows.set_column(place, "avg_value", double), 0, lake.end_of(path), {}))
+
+    assert (len(paths), again) == (read_first, first)
+    assert 0 < len(later[0]) < len(first[0])
+    assert look(START_US)[0][0] == 2 * first[0][0]
+    assert paths[read_first:] == [path]
+
+
+def test_usual_ranges_are_thinned_to_what_is_asked_for(plant: Plant) -> None:
+    """One point of a sensor each so often, and the last; those that are left are as they were."""
+    history, span = History(Lake(plant.settings.lake_url)), (START_US, plant.end_us)
+    whole, few = history.bands("rig-0001", *span), history.bands("rig-0001", *span, 600 * US_PER_S)
+
+    assert set(few) == set(whole) == set(SENSORS)
+    assert 3 <= len(few["CE"].at_us) < len(whole["CE"].at_us) // 3
+    assert few["CE"].at_us[-1] == whole["CE"].at_us[-1]
+    there = np.isin(whole["CE"].at_us, few["CE"].at_us)
+    assert few["CE"].centre.tolist() == whole["CE"].centre[there].tolist()
+
+
+def test_what_is_kept_has_a_limit() -> None:
+    """What was not used for longest goes first; what is larger than the limit is not kept at all."""
+    table = pa.table({"value": np.zeros(1_000)})
+    recent = Recent(3 * (table.nbytes + ENTRY_BYTES))
+    for key in "abc":
+        recent.put(key, 1, table)
+    recent.get("a", 1)
+    recent.put("d", 1, table)
+    recent.put("e", 1, pa.table({"value": np.zeros(10_000)}))
+
+    assert [key for key in "abcde" if recent.get(key, 1) is not None] == ["a", "c", "d"]
+    assert recent.get("a", 2) is None
+
+
+def test_files_are_looked_at_before_anybody_asks(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that who comes first waits for no footer; without time some are left, and that is said."""
+    history, span = History(Lake(plant.settings.lake_url)), (START_US, plant.end_us)
+    assert history.look_ahead(-1.0) == 1
+    assert history.look_ahead(60.0) == 0
+    monkeypatch.setattr(browse, "footer_of", None)
+    history.bands("rig-0001", *span)
+    history.scores("rig-0001", *span)
+    history.coarse("rig-0001", "CE", *span)
+
+    assert history.troubles == {}
+
+
+def test_answers_are_compressed_for_who_takes_that(page: Console) -> None:
+    """A rig's curves come as a third at most; whoever does not ask for it gets them as they are."""
+    path = "/api/rig?rig=rig-0001&range=1h"
+    _, plain, view = ask(page, path)
+    status, headers, packed = ask(page, path, Accept_Encoding="gzip")
+
+    assert "content-encoding" not in plain
+    assert (status, headers["content-encoding"], headers["content-security-policy"]) == (200, "gzip", POLICY)
+    assert int(headers["content-length"]) * 3 < int(plain["content-length"])
+    assert packed["sensors"] == view["sensors"]
 
 
 def test_a_page_needs_no_pandas(plant: Plant) -> None:

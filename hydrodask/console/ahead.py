@@ -1,6 +1,8 @@
-"""Sums small files of the lake before anybody looks, so that nobody waits for a week that `compact` has not been at."""
+"""Reads footers and sums small files before anybody looks, so that nobody waits for the first week after a start."""
 
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from hydrodask import clock
 from hydrodask.background import Aside
@@ -16,7 +18,7 @@ AGAIN_S = 30.0
 
 
 class Ahead:
-    """Sums what is new, from when it is made until `close`."""
+    """Reads and sums what is new, from when it is made until `close`."""
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -32,15 +34,16 @@ class Ahead:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                left = sum(self._slice(sensor) for sensor in SENSORS)
+                left = self._slice(self._history.look_ahead)
+                left += sum(self._slice(partial(self._history.sum_ahead, sensor)) for sensor in SENSORS)
             except HydrodaskError:  # whoever looks is told why
                 left = 0
             self._stop.wait(0.0 if left else AGAIN_S)
 
-    def _slice(self, sensor: str) -> int:
+    def _slice(self, work: Callable[[float], int]) -> int:
         if self._stop.is_set():
             return 0
         began_s = clock.monotonic_s()
-        left = self._history.sum_ahead(sensor, SLICE_S)
+        left = work(SLICE_S)
         self._stop.wait(REST * (clock.monotonic_s() - began_s))
         return left

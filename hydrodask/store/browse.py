@@ -7,8 +7,9 @@ left out and said in `troubles`. Safe for threads.
 import io
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from hydrodask.store.curve import Span, codes_of, us_of
 from hydrodask.store.footers import Footer, footer_of
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, readable
+from hydrodask.store.recent import Recent
 
 LISTED_S = 2.0
 """How long a listing of a folder is used."""
@@ -45,6 +47,15 @@ TROUBLES_MAX = 4
 READ_S = 5.0
 """How long files are read for one curve."""
 
+KEPT_BYTES_MAX = 64 << 20
+"""Rows that are kept for the next look: five-minute rows, usual ranges and scores of a week of some thirty rigs."""
+
+KEPT_GROUPS_MAX = 4
+"""Row groups of a file that can hold a rig at most, for its rows to be kept: in a file by rig there are one or two."""
+
+KEPT_S = 300.0
+"""How long rows are kept of a lake that is on no disk of ours: whether a file is still the same is a request there."""
+
 UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, RetryableError)
 _CUT = "more files than are read for one curve; ask for a shorter time, or run `hydrodask compact`"
 _SLOW = "it takes too long to read all of these files, the oldest are left out: run `hydrodask compact`"
@@ -60,6 +71,11 @@ _TIMES = {
 Chains = dict[str, list[list[Named]]]
 """Files by sensor: those of each partition, the newest first."""
 
+Fewer = tuple[object, Callable[[pa.Table], pa.Table]]
+"""What makes less of a rig's rows of a file, before they are kept; and a name for it."""
+
+AS_IT_IS: Fewer = (None, lambda rows: rows)
+
 
 @dataclass
 class Browser:
@@ -72,6 +88,7 @@ class Browser:
         self._lock = threading.Lock()
         self._listing: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._footers: OrderedDict[str, Footer] = OrderedDict()
+        self._recent = Recent(KEPT_BYTES_MAX)
         self._names: dict[str, tuple[float, list[str], Chains]] = {}
         local = self.lake.files.local
         self._local = None if local is None else str(local)
@@ -126,12 +143,20 @@ class Browser:
         self.trouble(f"{folder}/sensor={sensor}" if sensor else folder, _CUT if cut else "")
 
     def rows(
-        self, folder: str, sensor: str, rig: str, span: Span, columns: Sequence[str], *, step_us: int = 0
+        self,
+        folder: str,
+        sensor: str,
+        rig: str,
+        span: Span,
+        columns: Sequence[str],
+        *,
+        step_us: int = 0,
+        keep: Fewer | None = None,
     ) -> pa.Table | None:
         """Return a rig's rows between two times, those of all files; None without any. Texts are dictionaries.
 
         With `step_us` no more small files are read than give rows that often. After `READ_S` the older ones are left
-        out, and that is said.
+        out, and that is said. `keep`: see `read`.
         """
         end_s, before_us, there, cut = clock.monotonic_s() + READ_S, _EVER, list[pa.Table](), False
         for file in self.between(folder, sensor, *span):
@@ -141,31 +166,46 @@ class Browser:
             if cut := clock.monotonic_s() > end_s:
                 break
             before_us = footer.low_us
-            rows = self.read(file.path, rig, span, columns)
+            rows = self.read(file.path, rig, span, columns, keep)
             if rows is not None and rows.num_rows:
                 there.append(rows)
         self.trouble(f"{folder}/{sensor} in time", _SLOW if cut else "")
         return pa.concat_tables(there, promote_options="permissive").unify_dictionaries() if there else None
 
-    def read(self, path: str, rig: str | None, span: Span | None, columns: Sequence[str]) -> pa.Table | None:
+    def read(
+        self, path: str, rig: str | None, span: Span | None, columns: Sequence[str], keep: Fewer | None = None
+    ) -> pa.Table | None:
         """Return the rows of a file of one rig between two times: of those row groups that can have some.
 
-        `columns` have the rig and the time. Texts are dictionaries.
+        `columns` have the rig and the time. Texts are dictionaries. With `keep` what that makes of all of a rig's rows
+        in the file is kept for the next time.
         """
-        rows = self._groups(path, rig, span, columns)
-        if rows is None or (rig is None and span is None):
-            return rows
-        fits = np.ones(rows.num_rows, np.bool_)
-        if rig is not None:
-            codes, names = codes_of(rows["rig"])
-            fits &= codes == names.index(rig) if rig in names else False
-        if span is not None:
-            at_us = us_of(rows[_time(path)])
-            fits &= (at_us >= span[0]) & (at_us <= span[1])
-        there = np.flatnonzero(fits)
-        if len(there) and there[-1] - there[0] + 1 == len(there):
-            return rows.slice(int(there[0]), len(there))
-        return rows.take(places(there))
+        footer = None if keep is None or rig is None else self.footer(path)
+        if footer is None or keep is None or len(footer.groups(rig, None)) > KEPT_GROUPS_MAX:
+            rows = self._groups(path, rig, span, columns)
+            return None if rows is None else _part(rows, rig, span, _time(path))
+        if span is not None and not footer.groups(rig, span):
+            return None
+        key, stamp = (path, rig, tuple(columns), keep[0]), self._stamp(path)
+        kept = self._recent.get(key, stamp)
+        if kept is None:
+            rows = self._groups(path, rig, None, columns)
+            if rows is None:
+                return None
+            # A copy: a slice would keep all of the row groups.
+            kept = keep[1](_part(rows, rig, None, "", copy=True))
+            self._recent.put(key, stamp, kept)
+        return _part(kept, None, span, _time(path))
+
+    def _stamp(self, path: str) -> object:
+        """Return what changes when a file is replaced by another of its name; elsewhere than on a disk with time."""
+        if self._local is None:
+            return int(clock.monotonic_s() / KEPT_S)
+        try:
+            there = Path(self._local, path).stat()
+        except OSError:
+            return None
+        return there.st_ino, there.st_size, there.st_mtime_ns
 
     def _groups(self, path: str, rig: str | None, span: Span | None, columns: Sequence[str]) -> pa.Table | None:
         """Return the row groups that can have some; of a file that was replaced since its footer was read, too."""
@@ -224,6 +264,23 @@ class Browser:
                 self.troubles.pop(path, None)
             elif len(self.troubles) < TROUBLES_MAX or path in self.troubles:
                 self.troubles[path] = why
+
+
+def _part(rows: pa.Table, rig: str | None, span: Span | None, time: str, *, copy: bool = False) -> pa.Table:
+    """Return the rows of one rig between two times; None: of all."""
+    if rig is None and span is None:
+        return rows
+    fits = np.ones(rows.num_rows, np.bool_)
+    if rig is not None:
+        codes, names = codes_of(rows["rig"])
+        fits &= codes == names.index(rig) if rig in names else False
+    if span is not None:
+        at_us = us_of(rows[time])
+        fits &= (at_us >= span[0]) & (at_us <= span[1])
+    there = np.flatnonzero(fits)
+    if not copy and len(there) and there[-1] - there[0] + 1 == len(there):
+        return rows.slice(int(there[0]), len(there))
+    return rows.take(places(there))
 
 
 def _time(path: str) -> str:

@@ -7,19 +7,22 @@ Safe for threads.
 from collections.abc import Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from hydrodask import clock
+from hydrodask.channels import SENSORS
 from hydrodask.store import fiveminutes
-from hydrodask.store.arrays import numbers
-from hydrodask.store.browse import Browser
+from hydrodask.store.arrays import numbers, places
+from hydrodask.store.browse import AS_IT_IS, Browser
 from hydrodask.store.curve import CYCLE_US, Band, Buckets, Curve, Stretch, codes_of, curve_of, nothing, stretches, us_of
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named
 from hydrodask.store.summing import Sums
 
 SUMMED_MAX = 300
-"""Files of a sensor that are summed before anybody asks: a day of files of five minutes, and a little more."""
+"""Files of a sensor that are summed or looked at before anybody asks: a day of files of five minutes, and some."""
 
+_NEVER = -(1 << 62)
 _COARSE = ["rig", "window_start", "avg_value", "min_value", "max_value", "windows"]
 
 
@@ -51,7 +54,7 @@ class History:
             if path not in made:
                 small.append(file)
                 continue
-            rows = self._browser.read(path, rig, (start_us - fiveminutes.BUCKET_US, end_us), _COARSE)
+            rows = self._browser.read(path, rig, (start_us - fiveminutes.BUCKET_US, end_us), _COARSE, AS_IT_IS)
             if rows is not None and rows.num_rows:
                 parts.append(Buckets.of(rows))
         summed, pending = self._sums.of(sensor, rig, small, until_s)
@@ -65,6 +68,17 @@ class History:
         newest = [file for files in self._browser.chains("windows", sensor) for file in files[:SUMMED_MAX]]
         small = [file for file in newest if fiveminutes.path_of(file.path) not in made]
         return self._sums.of(sensor, "", small, clock.monotonic_s() + seconds)[1]
+
+    def look_ahead(self, seconds: float) -> int:
+        """Read the footers of the newest files, so that nobody waits for them; return 1 while more are left."""
+        until_s = clock.monotonic_s() + seconds
+        by_sensor = [(folder, sensor) for sensor in SENSORS for folder in ("windows", fiveminutes.FOLDER)]
+        for folder, sensor in [("bands", ""), ("scores", ""), *by_sensor]:
+            for file in (file for files in self._browser.chains(folder, sensor) for file in files[:SUMMED_MAX]):
+                if clock.monotonic_s() > until_s:
+                    return 1
+                self._browser.footer(file.path)
+        return 0
 
     def _made(self, sensor: str) -> set[str]:
         """Return the paths of the five-minute rows that there are."""
@@ -80,17 +94,17 @@ class History:
     def bands(self, rig: str, start_us: int, end_us: int, step_us: int = 0) -> dict[str, Band]:
         """Return what each sensor's mean usually was between two times, every `step_us`: the baseline that judged."""
         columns = ["rig", "sensor", "statistic", "window_start", "centre", "scale", "enter"]
-        rows = self._browser.rows("bands", "", rig, (start_us, end_us), columns, step_us=step_us)
+        each_us = 1 << max(0, step_us.bit_length() - 1)  # so that ranges of nearly a length share what is kept
+        keep = each_us, lambda rows: _means(rows, each_us)
+        rows = self._browser.rows("bands", "", rig, (start_us, end_us), columns, step_us=step_us, keep=keep)
         if rows is None:
             return {}
-        at_us, (sensor, sensors), (statistic, statistics) = (
-            us_of(rows["window_start"]), codes_of(rows["sensor"]), codes_of(rows["statistic"]),
-        )  # fmt: skip
+        rows = _means(rows, 1)  # of files that are not kept
+        at_us, (sensor, sensors) = us_of(rows["window_start"]), codes_of(rows["sensor"])
         centre, scale, enter = (numbers(rows[name]) for name in ("centre", "scale", "enter"))
-        means = np.array([name == "avg_value" for name in statistics], np.bool_)[statistic]
         found = {}
-        for code in np.unique(sensor[means]).tolist():
-            ours = np.flatnonzero(means & (sensor == code))
+        for code in np.unique(sensor).tolist():
+            ours = np.flatnonzero(sensor == code)
             ours = ours[np.argsort(at_us[ours], kind="stable")]
             found[sensors[code]] = Band(at_us[ours], centre[ours], scale[ours] * enter[ours])
         return found
@@ -98,7 +112,7 @@ class History:
     def scores(self, rig: str, start_us: int, end_us: int) -> dict[str, list[Stretch]]:
         """Return what was said of each component between two times."""
         columns = ["rig", "component", "cycle_start", "verdict", "severity", "settled", "state"]
-        rows = self._browser.rows("scores", "", rig, (start_us - CYCLE_US, end_us), columns)
+        rows = self._browser.rows("scores", "", rig, (start_us - CYCLE_US, end_us), columns, keep=AS_IT_IS)
         return {} if rows is None else stretches(rows)
 
     def newest_us(self, rig: str, sensor: str) -> int | None:
@@ -125,3 +139,15 @@ class History:
         ends_us = np.full(len(names), -1, np.int64)
         np.maximum.at(ends_us, codes, us_of(rows["window_end"]))
         return {name: end_us for name, end_us in zip(names, ends_us.tolist(), strict=True) if end_us >= 0}
+
+
+def _means(rows: pa.Table, each_us: int) -> pa.Table:
+    """Return what rows of `bands/` say of each sensor's mean so often: the first row of each time, and the last one."""
+    at_us, (sensor, _), (statistic, statistics) = (
+        us_of(rows["window_start"]), codes_of(rows["sensor"]), codes_of(rows["statistic"]),
+    )  # fmt: skip
+    means = np.flatnonzero(np.array([name == "avg_value" for name in statistics], np.bool_)[statistic])
+    order = means[np.lexsort((at_us[means], sensor[means]))]
+    columns = sensor[order], at_us[order] // each_us
+    begins = np.logical_or.reduce([np.diff(column, prepend=_NEVER) != 0 for column in columns])
+    return rows.take(places(order[begins | (np.diff(sensor[order], append=_NEVER) != 0)]))

@@ -5,11 +5,16 @@ const REACH_MAX = 1.0; // limits further away than this share of the curve's own
 
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
+let kept = null; // asking the style sheet lays the page out anew each time
+export const forgetColours = () => { kept = null; };
+
 function palette() {
+  if (kept) return kept;
   const names = ["text", "dim", "grid", "curve", "usual", "reach", "warning", "critical", "warning-soft", "critical-soft", "card",
     "warning-text", "critical-text", "good", "good-text", "on-warning", "on-critical"];
   const found = Object.fromEntries(names.map((name) => [name, colour(name)]));
-  return { ...found, unknown: found.grid, "on-unknown": found.dim };
+  kept = { ...found, unknown: found.grid, "on-unknown": found.dim };
+  return kept;
 }
 
 function spread(values, into) {
@@ -119,19 +124,22 @@ const timeTicks = (u, ticks) => {
   return ticks.map((s) => (step >= 86400 || (step >= 21600 && s % 86400 === 0) ? day(s).slice(5) : step && step < 60 ? hms(s) : hm(s)));
 };
 
+export const sizeOf = (box) => ({ width: Math.max(120, box.clientWidth), height: box.clientHeight || 84 });
+
 export class Chart {
-  // One sensor's curve in `box`. `big`: with room for dragging; `hover(index)` is told where the cursor is.
-  constructor(box, model, { big = false, hover = null, pick = null } = {}) {
+  // One sensor's curve in `box`. `big`: with room for dragging; `hover(index)` is told where the cursor is. `size` is that of
+  // the box, for who makes many: measured one by one, in between, the page would be laid out for each.
+  constructor(box, model, { big = false, hover = null, pick = null, size = sizeOf(box) } = {}) {
     this.box = box; this.model = model; this.big = big; this.hover = hover; this.pick = pick;
-    this.make();
+    this.make(size);
   }
 
-  make() {
+  make(size = sizeOf(this.box)) {
     const p = palette(), m = this.model;
     const font = "11px system-ui, sans-serif";
     this.plot?.destroy();
     this.plot = new uPlot({
-      width: Math.max(120, this.box.clientWidth), height: this.box.clientHeight || 84,
+      ...size,
       legend: { show: false }, padding: [6, 4, 0, 0],
       tzDate: (s) => uPlot.tzDate(new Date(s * 1000), "Etc/UTC"),
       cursor: {
@@ -159,16 +167,22 @@ export class Chart {
 
   draw() { this.plot.setData([this.model.at, this.model.mean]); }
   resize() {
-    const width = Math.max(120, this.box.clientWidth);
-    if (width !== this.plot.width) this.plot.setSize({ width, height: this.box.clientHeight });
+    const size = sizeOf(this.box);
+    if (size.width !== this.plot.width) this.plot.setSize(size);
   }
   destroy() { this.plot.destroy(); }
 }
 
 const ORDER = ["unknown", "warning", "critical"]; // what is drawn later is on top
 
-export function strip(canvas, one, from, to) {
-  const p = palette(), dpr = devicePixelRatio, wide = canvas.clientWidth, high = canvas.clientHeight;
+// Draw a strip on each canvas: [canvas, what is on it]; all are measured before any changes.
+export function strips(pairs, from, to) {
+  const sizes = pairs.map(([canvas]) => [canvas.clientWidth, canvas.clientHeight]);
+  pairs.forEach(([canvas, one], i) => strip(canvas, one, from, to, sizes[i]));
+}
+
+function strip(canvas, one, from, to, [wide, high]) {
+  const p = palette(), dpr = devicePixelRatio;
   canvas.width = wide * dpr; canvas.height = high * dpr;
   const c = canvas.getContext("2d");
   c.scale(dpr, dpr);

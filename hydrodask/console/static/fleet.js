@@ -1,6 +1,6 @@
 // Tiles of rigs, worst first: as a strip over a rig's page, and as a page of their own.
 import { between, el, mark } from "./dom.js";
-import { strip as line } from "./draw.js";
+import { strips } from "./draw.js";
 
 export const link = (rig, rest = "") => `#/rig/${encodeURIComponent(rig)}${rest}`;
 
@@ -20,7 +20,8 @@ export function tile(one, current) {
 
 // The last day of a rig: when it had episodes.
 function drawDays(box, fleet) {
-  [...box.querySelectorAll("canvas")].forEach((canvas, i) => line(canvas, { spans: fleet.rigs[i].spans, text: "" }, fleet.now - 86400, fleet.now));
+  const pairs = [...box.querySelectorAll("canvas")].map((canvas, i) => [canvas, { spans: fleet.rigs[i].spans, text: "" }]);
+  strips(pairs, fleet.now - 86400, fleet.now);
 }
 
 export function strip(box, fleet, rig) {

@@ -18,7 +18,8 @@ function place() {
 
 const hashOf = () => (state.rig ? fleets.link(state.rig, `/${state.range}`) : "#/");
 
-async function open() {
+// `early` is what was asked for before: a rig's curves wait for nothing else.
+async function open(early = null) {
   const asked = place();
   state.rig = asked.rig; state.range = SECONDS[asked.range] ? asked.range : "1h"; state.revision = ""; state.asked++;
   document.documentElement.removeAttribute("data-ready");
@@ -34,16 +35,21 @@ async function open() {
   rigPage.build(state.rig);
   rigPage.chosen = asked.episode;
   if (state.fleet) fleets.strip($("strip"), state.fleet, state.rig);
-  await Promise.all([load(), state.fleet ? null : loadFleet()]);
+  await load(early);
+  if (!state.fleet) await loadFleet();
   if (asked.episode) rigPage.choose(asked.episode);
 }
 
-async function load() {
-  const number = state.asked, rig = state.rig;
-  const params = { rig, range: state.range, pixels: Math.round(Math.max(200, Math.min(800, (innerWidth - 340) / 3))) };
-  if (state.end !== null) params.end = state.end.toFixed(0);
+function curves(rig, range, end = null) {
+  const params = { rig, range, pixels: Math.round(Math.max(200, Math.min(800, (innerWidth - 340) / 3))) };
+  if (end !== null) params.end = end.toFixed(0);
+  return get("/api/rig", params);
+}
+
+async function load(early = null) {
+  const number = state.asked;
   let view;
-  try { view = await get("/api/rig", params); } catch (error) { notice(error.message); return; }
+  try { view = await (early ?? curves(state.rig, state.range, state.end)); } catch (error) { notice(error.message); return; }
   if (number !== state.asked) return; // somebody has gone on meanwhile
   state.loaded = performance.now();
   state.documents = view.documents;
@@ -155,11 +161,13 @@ async function begin() {
   $("help").addEventListener("click", help);
   $("find").addEventListener("change", (event) => { const name = event.target.value.trim(); if (name) { location.hash = fleets.link(name); event.target.value = ""; } });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => rigPage?.recolour());
+  const asked = place(), early = asked.rig ? curves(asked.rig, SECONDS[asked.range] ? asked.range : "1h") : null;
+  early?.catch(() => {}); // `load` says why
   const [who, sensors] = await Promise.all([get("/api/me"), get("/api/sensors")]);
   Object.assign(me, who);
   rigPage = new RigPage($("page"), sensors.sensors, { again, go: (hash) => { location.hash = hash; } });
   addEventListener("hashchange", () => { const asked = place(); if (asked.rig !== state.rig || !asked.rig || asked.episode || asked.range !== state.range) { state.end = null; open(); } });
-  await open();
+  await open(early);
   every(POLL_MS, poll);
   every(FLEET_MS, () => (document.hidden ? null : loadFleet()));
 }

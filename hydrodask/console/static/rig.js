@@ -1,6 +1,6 @@
 // One rig: strips, 17 curves and its episodes; the newest values come in between.
 import { $, between, day, el, figure, get, hm, hms, long, mark, MARKS } from "./dom.js";
-import { Chart, inWords, strip } from "./draw.js";
+import { Chart, forgetColours, inWords, sizeOf, strips } from "./draw.js";
 import { ask, me, unquiet } from "./answers.js";
 
 const JUDGED = { right: "Right", false_alarm: "False alarm", found: "Found" };
@@ -59,6 +59,7 @@ export class RigPage {
   show(view) {
     this.view = view;
     const incidents = view.episodes.flatMap((one) => one.incidents);
+    const sizes = new Map([...this.cards.values()].map((place) => [place, sizeOf(place.plot)]));
     for (const data of view.sensors) {
       const place = this.cards.get(data.sensor);
       if (!place) continue;
@@ -68,7 +69,7 @@ export class RigPage {
       const last = data.mean.findLastIndex((v) => v !== null);
       place.newest = last >= 0 ? data.mean[last] : null;
       place.chart?.destroy();
-      place.chart = new Chart(place.plot, place.model, { hover: (index) => this.hover(place, index) });
+      place.chart = new Chart(place.plot, place.model, { hover: (index) => this.hover(place, index), size: sizes.get(place) });
       this.say(place);
     }
     this.tell();
@@ -112,7 +113,7 @@ export class RigPage {
 
   drawStrips() {
     if (!this.view) return;
-    [...this.strips.querySelectorAll("canvas")].forEach((canvas, i) => strip(canvas, this.view.strips[i], this.view.from, this.view.to));
+    strips([...this.strips.querySelectorAll("canvas")].map((canvas, i) => [canvas, this.view.strips[i]]), this.view.from, this.view.to);
   }
 
   onStrip(one, event) {
@@ -254,7 +255,7 @@ export class RigPage {
     box.dataset.of = data.of;
   }
 
-  recolour() { for (const one of this.cards.values()) one.chart?.make(); this.zoomChart?.make?.(); this.drawStrips(); }
+  recolour() { forgetColours(); for (const one of this.cards.values()) one.chart?.make(); this.zoomChart?.make?.(); this.drawStrips(); }
 }
 
 function legend() {

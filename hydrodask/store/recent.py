@@ -1,0 +1,47 @@
+"""Rows of files that somebody has looked at, kept for the next look: within a limit of bytes, the last used stay.
+
+Safe for threads.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+
+import pyarrow as pa
+
+ENTRY_BYTES = 2_000
+"""What is kept of a table besides its rows."""
+
+
+class Recent:
+    """Tables by key, each with a stamp that says of which state of a file it is."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max, self._bytes = bytes_max, 0
+        self._tables: OrderedDict[Hashable, tuple[object, pa.Table]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, stamp: object) -> pa.Table | None:
+        """Return what was kept, None if it is not there or of another state."""
+        with self._lock:
+            stamped, table = self._tables.get(key, (None, None))
+            if table is None or stamped != stamp:
+                return None
+            self._tables.move_to_end(key)
+            return table
+
+    def put(self, key: Hashable, stamp: object, table: pa.Table) -> None:
+        """Keep a table, unless it is larger than all that may be kept."""
+        with self._lock:
+            if key in self._tables:
+                self._bytes -= _size(self._tables.pop(key)[1])
+            if (size := _size(table)) > self._bytes_max:
+                return
+            self._tables[key] = stamp, table
+            self._bytes += size
+            while self._bytes > self._bytes_max:
+                self._bytes -= _size(self._tables.popitem(last=False)[1][1])
+
+
+def _size(table: pa.Table) -> int:
+    return int(table.nbytes) + ENTRY_BYTES

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from distributed import Client
 from typer.testing import CliRunner
 
-from hydrodask.cli import incidents
-from hydrodask.cli.looking import Look, News
+from hydrodask.cli import anomalies, incidents
+from hydrodask.cli.looking import Look, News, cells
 from hydrodask.cli.main import app
 from hydrodask.clock import Zone, parse_iso
 from hydrodask.doors.local import local_cluster
@@ -238,6 +239,28 @@ def test_following_tells_what_came_to_nothing(store: Path) -> None:
 
     line = incidents._line(told[0], Zone("UTC"))
     assert line.startswith("2026-01-03 00:05:00 withdrawn, it came to nothing: "), line
+
+
+def test_following_anomalies_tells_what_came_to_nothing(store: Path) -> None:
+    """One that was provisional and is there no more, in line, JSON and CSV; one that became final is no such thing."""
+    look = Look(
+        collection="anomalies", newest="window_start", columns=anomalies.COLUMNS, where={}, since_us=None, limit=None
+    )
+    effective, news = Settings(data_dir=store), News(look)
+    news.read(effective)
+    documents = SqliteDocuments(store / "documents.sqlite", timeout_s=5.0)
+    body: dict[str, Any] = {"rig": "rig-7", "sensor": "CE", "rule": "stuck", "severity": "warning"}
+    body |= {"message": "it stands", "window_start": "2026-01-03T00:05:00Z", "provisional": True}
+    documents.write([Upsert("anomalies", name, 2, {**body, "_id": name}) for name in ("nothing", "sure")])
+    assert len(news.read(effective)) == 2
+    final = Upsert("anomalies", "sure", 3, {**body, "_id": "sure", "provisional": False})
+    documents.write([Remove("anomalies", "nothing", 3), final])
+    told = news.read(effective)
+    documents.close()
+
+    assert [(one["_id"], one.get("status")) for one in told] == [("nothing", "withdrawn"), ("sure", None)]
+    assert "withdrawn, it came to nothing: warning rig-7/CE stuck" in anomalies._line(told[0], Zone("UTC"))
+    assert [cells(one, anomalies.COLUMNS)[-1] for one in told] == ["withdrawn", ""]
 
 
 STAGES = {

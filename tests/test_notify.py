@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydrodask.answers import Answer, Answers
-from hydrodask.clock import US_PER_S, iso, parse_iso
+from hydrodask.clock import US_PER_S, Zone, iso, parse_iso
 from hydrodask.detect.usual.judgement import Contribution, Judgement
 from hydrodask.detect.usual.telling import At, opened
 from hydrodask.episodes import episodes
@@ -54,12 +54,15 @@ class People:
 
     notify: dict[str, Any] = field(default_factory=dict)
     restarts: bool = False
+    zone: Zone = field(default_factory=Zone)
     answers: list[Incident] = field(default_factory=list)
     got: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     dues: Dues = field(init=False)
 
     def __post_init__(self) -> None:
-        self.dues = Dues(Notify.model_validate({"channels": {"desk": WEBHOOK}, **self.notify}), "http://page/")
+        self.dues = Dues(
+            Notify.model_validate({"channels": {"desk": WEBHOOK}, **self.notify}), "http://page/", self.zone
+        )
         self.dues.mark_us = 0
 
     def look(self, at_s: float, *incidents: Incident) -> list[str]:
@@ -72,7 +75,7 @@ class People:
             self.dues.arrived(cause.id, one.id)
         if self.restarts:
             kept = [{"_id": c.id, "revision": c.revision, **c.body()} for c in self.dues.causes.values()]
-            again = Dues(self.dues.notify, self.dues.link, mark_us=self.dues.mark_us)
+            again = Dues(self.dues.notify, self.dues.link, self.zone, mark_us=self.dues.mark_us)
             again.causes = {one["_id"]: Cause.of(one) for one in kept}
             self.dues = again
         return [message["subject"] for _, message in self.got[before:]]
@@ -101,7 +104,7 @@ def test_one_fault_is_one_message_and_one_more_when_it_is_over() -> None:
 
 def test_a_message_says_value_limit_since_and_where_to_look() -> None:
     """In the zone of those who read it, in one line a rig, whatever the rig is called."""
-    people = People({"gather": 0, "zone": "Europe/Berlin"})
+    people = People({"gather": 0}, zone=Zone("Europe/Berlin"))
     people.look(0, incident("a\r\nBcc: b/c", "cooler_failing", 0, severity="critical", provisional=True))
     message = people.got[0][1]
 
@@ -321,7 +324,6 @@ def test_a_restart_at_any_moment_changes_nothing(events: list[tuple[int, str, in
     ("wrong", "words"),
     [
         ({"routes": [{"to": ["nobody"]}]}, "nobody"),
-        ({"zone": "Mars/Base"}, "Mars/Base"),
         ({"channels": {"desk": {"kind": "webhook", "url": "ftp://x"}}}, "http://"),
         ({"channels": {"desk": {"kind": "webhook", "url": "http://u:geheim@x/"}}}, "password_file"),
         ({"channels": {"desk": {"kind": "webhook"}}}, "url_file"),

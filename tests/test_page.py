@@ -137,7 +137,9 @@ def test_a_page_without_a_run_says_so() -> None:
 
     give(Overview("r", NOW_US))
     shown.update(points.points_of(Events()))
-    assert "starting" in shown.headline.text
+    assert "hydrodask starting" in shown.headline.text
+    assert "no step is done yet" in shown.headline.text
+    assert "records/s" not in shown.headline.text
 
 
 def test_the_headline_is_escaped() -> None:

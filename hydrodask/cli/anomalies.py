@@ -11,7 +11,20 @@ from hydrodask.cli.common import Json, Profile, Sets, moment, settings
 from hydrodask.clock import Zone
 from hydrodask.redaction import visible
 
-COLUMNS = ("window_start", "window_end", "rig", "sensor", "rule", "severity", "provisional", "value", "message", "_id")
+COLUMNS = (
+    "window_start",
+    "window_end",
+    "rig",
+    "sensor",
+    "rule",
+    "severity",
+    "provisional",
+    "value",
+    "message",
+    "_id",
+    "status",
+)
+"""The last is `withdrawn` of one that came to nothing while one followed, else empty."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -64,5 +77,6 @@ def _table(found: list[dict[str, Any]], zone: Zone) -> Table:
 
 def _line(one: dict[str, Any], zone: Zone) -> str:
     sure = " (provisional)" if one["provisional"] else ""
-    where = f"{one['severity']} {one['rig']}/{one['sensor']} {one['rule']}"
+    word = "withdrawn, it came to nothing: " if one.get("status") == looking.WITHDRAWN else ""
+    where = f"{word}{one['severity']} {one['rig']}/{one['sensor']} {one['rule']}"
     return visible(f"{moment(one['window_start'], zone)} {where}: {one['message']}{sure}")

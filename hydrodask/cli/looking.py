@@ -150,7 +150,7 @@ class News:
         self._known: dict[str, tuple[object, ...]] = {}
         """What was seen, by id, the longest ago first: how it was."""
         self._doubtful: dict[str, Document] = {}
-        """Those provisional incidents that were told, by id: they may come to nothing."""
+        """Those provisional ones that were told, by id: they may come to nothing."""
         self._floor = ""
         """Nothing older than this is news: it was there before, and has moved up since."""
 
@@ -206,8 +206,10 @@ class News:
         """Forget one that is there no more, and return it as withdrawn if it was told and no other took its place."""
         del self._known[name]
         one = self._doubtful.pop(name, None)
-        if one is None or "status" not in self._look.columns:  # in an anomaly's row nobody could see it
+        if one is None:
             return None
+        if "opened_at" not in one:  # an anomaly is of one window, and its final one has its id
+            return one | {"status": WITHDRAWN}
         same = {field: one[field] for field in ("rig", "sensor", "rule")}
         newest = documents.find(self._look.collection, same, limit=1, newest_first=self._look.newest)
         replaced = newest and (newest[0]["resolved_at"] or one["opened_at"]) >= one["opened_at"]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from hydrodask.answers import Answers
-from hydrodask.clock import US_PER_S
+from hydrodask.clock import US_PER_S, Zone
 from hydrodask.episodes import TOUCH_US, Episode, worst_first
 from hydrodask.notify import text
 from hydrodask.notify.alerts import AGAIN_US, ended, firing
@@ -45,6 +45,8 @@ class Dues:
     notify: Notify
     link: str = ""
     """Where the operator's page is, with a slash at its end; empty without one."""
+    zone: Zone = field(default_factory=Zone)
+    """Of times in messages, and of quiet hours."""
     causes: dict[str, Cause] = field(default_factory=dict)
     mark_us: int | None = None
     """None before the first look."""
@@ -53,7 +55,7 @@ class Dues:
     routes: Routes = field(init=False)
 
     def __post_init__(self) -> None:
-        self.routes = Routes(self.notify)
+        self.routes = Routes(self.notify, self.zone)
 
     def wanted(self) -> set[str]:
         """Return the ids of the incidents that must be known at a look, open or not."""
@@ -247,7 +249,7 @@ class _Look:
         nothing = kind == text.OVER and not self.episodes and any(rule not in CONDITIONS for *_, rule in cause.marks)
         made = text.message(
             kind, rigs, id_=cause.next_id(), cause=cause.id, came_to_nothing=nothing, link=dues.link,
-            zone=self.notify.clock(),
+            zone=dues.zone,
         )  # fmt: skip
         if alerting:
             made["ended"] = ended(before.alerts if before else [], made)

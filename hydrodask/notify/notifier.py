@@ -50,7 +50,7 @@ class Notifier:
         self._documents: Documents = open_documents(settings)
         silence_us = round(settings.limits.rig_silence * clock.US_PER_S)
         self._lookout = Lookout(self._documents, overview, settings.learn.drift_max, silence_us)
-        self.dues = Dues(notify, f"{link.rstrip('/')}/" if link else "")
+        self.dues = Dues(notify, f"{link.rstrip('/')}/" if link else "", clock.Zone(settings.observe.timezone))
         self._stored: dict[str, dict[str, Any]] = {}
         """Bodies of causes as they are in the store."""
         self._mark: tuple[int, int] | None = None

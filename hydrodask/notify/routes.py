@@ -1,11 +1,10 @@
 """Who is told of an episode now. Pure: time is an argument."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from enum import Enum
 from fnmatch import fnmatchcase
 
-from hydrodask.clock import US_PER_S
+from hydrodask.clock import Zone
 from hydrodask.episodes import SEVERITIES, Episode
 from hydrodask.settings.notify import Notify, Route
 
@@ -21,15 +20,15 @@ class When(Enum):
 class Routes:
     """The routes of a configuration; without any, every channel is told of everything."""
 
-    def __init__(self, notify: Notify) -> None:
+    def __init__(self, notify: Notify, zone: Zone) -> None:
         self.channels = sorted(notify.channels)
         self._routes: Sequence[Route] = notify.routes or ([Route(to=tuple(self.channels))] if self.channels else [])
-        self._zone = notify.clock()
+        self._zone = zone
 
     def of(self, channel: str, episode: Episode, now_us: int) -> When:
         """Return when a channel is to be told: of several routes to it the one that is soonest counts."""
-        local = datetime.fromtimestamp(now_us // US_PER_S, tz=UTC).astimezone(self._zone)
-        minute = local.hour * 60 + local.minute
+        hour, minute_, _ = map(int, self._zone.clock(now_us).split(":"))
+        minute = hour * 60 + minute_
         found = [When.LATER if one.quiet_at(minute) else When.NOW for one in self._matching(channel, episode)]
         return max(found, key=lambda one: one.value, default=When.NEVER)
 

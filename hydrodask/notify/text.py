@@ -1,12 +1,11 @@
 """What a message says: subject, lines, and the same as JSON values. Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
 from typing import Any
 from urllib.parse import quote
 
 from hydrodask.channels import CHANNELS
-from hydrodask.clock import US_PER_S, iso, parse_iso
+from hydrodask.clock import Zone, iso, parse_iso
 from hydrodask.episodes import FOREVER_US, Episode, text_of, words
 from hydrodask.redaction import redacted, visible
 
@@ -55,7 +54,7 @@ def rig_of(episode: Episode, link: str) -> Body:
 
 
 def message(
-    kind: str, rigs: Sequence[Body], *, id_: str, cause: str, came_to_nothing: bool, link: str, zone: tzinfo
+    kind: str, rigs: Sequence[Body], *, id_: str, cause: str, came_to_nothing: bool, link: str, zone: Zone
 ) -> Body:
     """Return a message about rigs, at least one, the worst first."""
     first = rigs[0]
@@ -91,7 +90,7 @@ def trial(channel: str, id_: str, now_us: int, link: str) -> Body:
     }  # fmt: skip
 
 
-def line_of(one: Mapping[str, Any], zone: tzinfo) -> str:
+def line_of(one: Mapping[str, Any], zone: Zone) -> str:
     """Return what is said of one rig in one line."""
     where = one["rig"] if one["sensor"] == "*" else f"{one['rig']} {one['sensor']}"
     unit = f" {one['unit']}" if one["unit"] else ""
@@ -117,10 +116,9 @@ def _number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else str(value)
 
 
-def _moment(at: str, zone: tzinfo) -> str:
+def _moment(at: str, zone: Zone) -> str:
     """Return a time in the zone of those who read it."""
-    local = datetime.fromtimestamp(parse_iso(at) / US_PER_S, tz=UTC).astimezone(zone)
-    return local.strftime("%Y-%m-%d %H:%M:%S %Z")
+    return f"{zone.text(parse_iso(at))} {zone.label(parse_iso(at))}"
 
 
 def _plain(text: str) -> str:

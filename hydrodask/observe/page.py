@@ -23,9 +23,15 @@ ROUTE = "/hydro"
 STATUS = "/status"
 _STATUS_PAGE = """{% extends "status.html" %}
 {% block content %}
-<p style="margin: 4px 12px">Dask's tasks: steps. The stream and each rig's health are on <a href="hydro">hydro</a>.</p>
+<p style="margin: 4px 12px">
+Dask's tasks: steps. The stream and each rig's health are on <a href="hydro">hydro</a>.{{ run }}</p>
 {{ super() }}
 {% endblock %}"""
+
+_SOON = " The run is starting: no step is done yet."
+
+STARTING = "starting"
+"""State of a run before its first step."""
 
 REFRESH_MS = 1000
 SPAN_S = 300.0
@@ -43,6 +49,8 @@ def status_document(scheduler: Any, extra: MutableMapping[str, Any], doc: Any) -
     components = import_module("distributed.dashboard.components.scheduler")
     components.status_doc(scheduler, extra, doc)
     doc.template = components.env.from_string(_STATUS_PAGE)
+    points = points_of(scheduler)
+    doc.template_variables["run"] = _SOON if points and points[-1]["state"] == STARTING else ""
 
 
 def document(scheduler: Any, extra: MutableMapping[str, Any], doc: Any) -> None:
@@ -116,9 +124,11 @@ class Page:
 
 
 def headline(newest: Point) -> str:
-    """Return the line over the plots, escaped."""
+    """Return the line over the plots, escaped; before a run's first step there are no figures to show."""
     hidden = newest["rigs_hidden"]
     at = clock.iso(newest["time_us"] // clock.US_PER_S * clock.US_PER_S)
+    if newest["state"] == STARTING:
+        return f"<p><b>hydrodask starting</b>: workers {newest['workers']}, no step is done yet, as of {at}</p>"
     more = f", {hidden} more rigs not shown" if hidden else ""
     return (
         f"<p><b>hydrodask {escape(str(newest['state']))}</b>, workers {newest['workers']}, "

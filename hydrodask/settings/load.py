@@ -40,6 +40,9 @@ _FILES = (
 )
 """What is looked for below the data directory, where local services make theirs."""
 
+FORMER = {"notify.zone": "observe.timezone"}
+"""Settings that are another's by now."""
+
 _PLAIN = {
     "tuple_type": "want a list, for example [first, second]",
     "list_type": "want a list, for example [first, second]",
@@ -271,6 +274,8 @@ def _meant(key: str) -> str:
     >>> [_meant(key) for key in ("window.lenght", "slide", "kafka_group")]
     ['; did you mean window.length?', '; did you mean window.slide?', '; did you mean kafka.group?']
     """
+    if key in FORMER:
+        return f" any more: it is {FORMER[key]} now"
     known = list(flatten(read_yaml(CONF / "default.yaml")))
     same = [one for one in known if one.endswith(f".{key}") or one.replace(".", "_") == key.replace(".", "_")]
     return meant(same[0] if len(same) == 1 else key, known) or "; see `hydrodask config show`"

@@ -1,9 +1,7 @@
 """Who is told of what, and how: channels by name, and routes to them."""
 
 import re
-import zoneinfo
 from collections.abc import Mapping
-from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -136,7 +134,6 @@ class Notify(Section):
     repeat: PositiveDuration | None = 4 * 3600.0
     give_up: PositiveDuration = 86_400.0
     timeout: PositiveDuration = 10.0
-    zone: str = "UTC"
     link: Url | None = None
 
     @model_validator(mode="after")
@@ -145,18 +142,7 @@ class Notify(Section):
         for number, route in enumerate(self.routes):
             if strange := [name for name in route.to if name not in self.channels]:
                 raise ValueError(f"notify.routes.{number}.to names {strange[0]!r}, which is no channel; known: {known}")
-        try:
-            self.clock()
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(
-                f"notify.zone has value {self.zone!r}, which this machine does not know; "
-                "want UTC, or a name like Europe/Berlin"
-            ) from error
         return self
-
-    def clock(self) -> tzinfo:
-        """Return the time zone. UTC is known also where there is no database of zones, as in small images."""
-        return UTC if self.zone == "UTC" else zoneinfo.ZoneInfo(self.zone)
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         """Pickle as nothing: settings go to workers, which tell nobody and need no passwords for it."""

@@ -316,6 +316,26 @@ def test_small_files_are_summed_once_and_as_far_as_there_is_time(plant: Plant, m
     assert "run `hydrodask compact`" in next(iter(history.troubles.values()))
 
 
+def test_sums_stay_within_their_limit_however_often_somebody_asks(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch goes beyond it once, and no call after that; and each time it is said that the oldest are left out."""
+    monkeypatch.setattr(summing, "ROWS_MAX", 3)
+    monkeypatch.setattr(summing, "BATCH_ROWS", 1)
+    history, span, sizes, said = (
+        History(Lake(plant.settings.lake_url)),
+        (START_US, plant.end_us),
+        list[int](),
+        set[str](),
+    )
+    for _ in range(4):
+        sizes.append(len(history.coarse("rig-0001", "CE", *span).mean))
+        said |= {history.troubles.get("windows_5m/sensor=CE", "nothing")}
+
+    assert len(set(sizes)) == 1
+    assert ["oldest are left out" in one for one in said] == [True]
+
+
 def test_a_second_look_reads_no_rows_again_unless_a_file_was_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

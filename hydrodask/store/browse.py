@@ -103,13 +103,15 @@ class Browser:
                 names = self.lake.files.names(folder)
                 if names != before:
                     chains = _chains(names)
-                    self._forget(folder, names)
+                    self._forget(folder, before, names)
                 self._names[folder] = (clock.monotonic_s(), names, chains)
         return chains.get(sensor, [])
 
-    def _forget(self, folder: str, names: Sequence[str]) -> None:
-        """Forget the troubles of files that are gone."""
+    def _forget(self, folder: str, before: Sequence[str], names: Sequence[str]) -> None:
+        """Forget the troubles and footers of files that are gone."""
         with self._lock:
+            for path in set(before).difference(names):
+                self._footers.pop(path, None)
             ours = {path for path in self.troubles if path.startswith(f"{folder}/") and path.endswith(".parquet")}
             for path in ours.difference(names):
                 del self.troubles[path]

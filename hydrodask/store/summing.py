@@ -36,6 +36,8 @@ class _Shelf:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     numbers: dict[str, int] = field(default_factory=dict)
+    numbered: int = 0
+    """Files that ever got a number: none is given twice, or who reads meanwhile would take one file for another."""
     rigs: dict[str, int] = field(default_factory=dict)
     rows: tuple[Int64, Int64, Buckets] = field(
         default_factory=lambda: (np.zeros(0, np.int64), np.zeros(0, np.int64), Buckets.none())
@@ -44,8 +46,8 @@ class _Shelf:
 
     def of(self, rig: str, files: Sequence[Named]) -> Buckets:
         """Return the rows of a rig in these files, as far as they are known."""
-        code, (rigs, files_, buckets) = self.rigs.get(rig), self.rows
-        known = [self.numbers[file.path] for file in files if file.path in self.numbers]
+        code, numbers_, (rigs, files_, buckets) = self.rigs.get(rig), self.numbers, self.rows
+        known = [numbers_[file.path] for file in files if file.path in numbers_]
         if code is None or not known:
             return Buckets.none()
         low, high = np.searchsorted(rigs, [code, code + 1])
@@ -60,7 +62,7 @@ class _Shelf:
 
     def add(self, files: Sequence[Named], tables: Sequence[pa.Table]) -> None:
         """Sum files."""
-        first = max(self.numbers.values(), default=-1) + 1
+        first, self.numbered = self.numbered, self.numbered + len(files)
         numbered = [
             table.append_column("file", places(np.full(table.num_rows, first + at))) for at, table in enumerate(tables)
         ]
@@ -111,7 +113,7 @@ class Sums:
 
     def _sum(self, shelf: _Shelf, sensor: str, files: Sequence[Named], until_s: float | None) -> int:
         """Sum what is not summed until it is time, and return how many files are left."""
-        missing, full = [file for file in files if file.path not in shelf.numbers], False
+        missing, full = [file for file in files if file.path not in shelf.numbers], _no_room(shelf, files)
         while missing and not full and (until_s is None or clock.monotonic_s() < until_s):
             batch: list[tuple[Named, pa.Table]] = []
             rows = 0
@@ -123,8 +125,13 @@ class Sums:
                     rows += table.num_rows
             if batch:
                 shelf.add(*zip(*batch, strict=True))
-            if len(shelf.rows[0]) > ROWS_MAX:
-                shelf.keep(files)
-                full = len(shelf.rows[0]) > ROWS_MAX
+            full = _no_room(shelf, files)
         self._browser.trouble(f"{fiveminutes.FOLDER}/sensor={sensor}", _FULL if full else "")
         return 0 if full else len(missing)
+
+
+def _no_room(shelf: _Shelf, files: Sequence[Named]) -> bool:
+    """Say whether there is no room for more, also when all but these files are forgotten."""
+    if len(shelf.rows[0]) > ROWS_MAX:
+        shelf.keep(files)
+    return len(shelf.rows[0]) > ROWS_MAX

@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,15 +13,21 @@ from hydrodask.audit.backfill import backfill
 from hydrodask.audit.verify import verify
 from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.failpoints import NAMES, armed
+from hydrodask.nodes.context import Context
+from hydrodask.nodes.graph import Edge
+from hydrodask.nodes.node import Node
+from hydrodask.nodes.sensors import Decode
+from hydrodask.protocol.incarnation import Seam
 from hydrodask.records import Messages, Upsert
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka, Lake
 from hydrodask.store.documents import open_documents
 from hydrodask.store.files import Files
 from hydrodask.testing import messages_of
+from hydrodask.worker.partition import Partition
 from tests.audited import fine, wrong
 from tests.delivery import Driver, until
-from tests.running import FOREVER_S, Life
+from tests.running import BUILDS, FOREVER_S, Life
 from tests.test_partition import LOG, STAMP_MS
 from tests.test_rigs_limit import record
 
@@ -152,6 +159,58 @@ def test_a_dead_letter_that_went_with_the_log_is_lost() -> None:
 
     assert (life.partition.position, life.partition.ctx.totals["lost"], life.partition.consumed) == (150, 1, 149)
     assert "1 of the offsets below 150 went with the log" in life.partition.ctx.notes[0]
+
+
+class Taken(Node[Any, None]):
+    """Counts what it takes."""
+
+    name = "taken"
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def take(self, batch: Any) -> None:
+        self.count += len(batch)
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"count": self.count}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.count = state["count"]
+
+
+def theirs(life: Life, *, decodes: bool) -> tuple[Partition, Taken]:
+    """Return the partition of a flow from outside that took nothing of the first log, opened on the second."""
+    for seams in ([], [Seam(BASE, 0, 0, whole=False, keeps=True)]):
+        ctx, node = Context(life.settings, "theirs", life.topic, 0, life.lake), Taken()
+
+        def build(source: Edge[Messages], ctx: Context, node: Taken = node) -> None:
+            (source.through(Decode(ctx)) if decodes else source).through(node)
+
+        partition = Partition(ctx, build, Files(f"{life.url}/theirs"))
+        partition.open(None, BASE if seams else 0, seams=seams, floor=BASE if seams else 0)
+        partition.pin(0.0)
+    return partition, node
+
+
+@pytest.mark.parametrize("decodes", [True, False])
+def test_a_flow_that_failed_through_a_run_takes_its_records_from_raw_or_says_that_they_are_lost(decodes: bool) -> None:
+    """Those of the first run and no others; what is lost is as many as there were, not as many as offsets may be."""
+    life = living(f"memory://{np.random.default_rng().integers(1 << 60):x}")
+    life.feed(cut(0, 500, 0))
+    life.end()
+    ctx = Context(life.settings, "monitor", life.topic, 0, life.lake)
+    life.partition = Partition(ctx, BUILDS["monitor"], life.snapshots)
+    life.partition.open(None, BASE, seams=[Seam(BASE, 500, 500, whole=True, keeps=True)], floor=BASE)
+    life.feed(cut(500, 600, BASE))
+    life.end()  # raw/ goes on over the jump
+
+    partition, node = theirs(life, decodes=decodes)
+
+    assert partition.position == BASE
+    assert node.count == (500 if decodes else 0)
+    assert partition.ctx.totals["lost"] == (0 if decodes else 500)
+    assert any("500 records from offset 0 to 500 went with" in note for note in partition.ctx.notes) is not decodes
 
 
 @pytest.mark.cluster

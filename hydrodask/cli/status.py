@@ -77,7 +77,10 @@ def _show(found: dict[str, Any], sentence: str, *, running: bool, open_count: st
         console.print(f"[dim]{name:<11}[/] {text}", highlight=False, soft_wrap=True)
     for flow in found.get("flows", ()):
         advice = f": {flow['advice']}" if flow["advice"] else ""
-        text = f"{flow['name']} {flow['state']}, {flow['partitions']} partitions, lag {amount(flow['lag'])}{advice}"
+        lost = f", lost {amount(count)}" if (count := flow.get("totals", {}).get("lost")) else ""
+        text = (
+            f"{flow['name']} {flow['state']}, {flow['partitions']} partitions, lag {amount(flow['lag'])}{lost}{advice}"
+        )
         console.print(f"[dim]flow[/]        {_safe(text)}", highlight=False, soft_wrap=True)
     for one in found.get("channels", ()):
         console.print(f"[dim]told[/]        {_safe(told(one))}", highlight=False, soft_wrap=True)

@@ -191,13 +191,25 @@ class Lake:
 
     def newest(self, folder: str, source: PartitionId) -> Tail:
         """Return what `end` does, and what that file says besides; nothing without files."""
+        firsts = self._firsts(folder, source)
+        return self.tail_of(firsts[max(firsts)]) if firsts else Tail()
+
+    def end_before(self, folder: str, source: PartitionId, base: int) -> int:
+        """Return where the files of `source` ended before a log that begins at `base`, 0 without any."""
+        firsts = self._firsts(folder, source)
+        before = max((first for first in firsts if first < base), default=0)
+        end = self.end_of(firsts[before]) if before in firsts else 0
+        return end if end <= base else before  # the file that covers the jump has rows of the later log only
+
+    def _firsts(self, folder: str, source: PartitionId) -> dict[int, str]:
+        """Return the files of `source` at any depth below `folder`, by the offset in their name."""
         stem = f"{source[0]}-{source[1]}-"
         firsts = {}
         for path in self.files.names(folder):
             first = path.rsplit("/", 1)[-1].removesuffix(".parquet").removeprefix(stem)
             if first.isdigit():  # else it is of another topic, whose name may begin alike
                 firsts[int(first)] = path
-        return self.tail_of(firsts[max(firsts)]) if firsts else Tail()
+        return firsts
 
     def end_of(self, path: str) -> int:
         """Return the end that a file's metadata names. Raises IntegrityError when it has none."""

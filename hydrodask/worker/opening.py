@@ -206,6 +206,11 @@ class Opening:
         start.notes = seen.notes
         _tell_others(seen, start)
         if at is None:
+            if self._ours is not None and self.settings.kafka.embedded and one.base:
+                start.notes.append(
+                    "this flow begins where the broker of this run does: what earlier runs had is in the lake, and it "
+                    "has taken nothing of that"
+                )
             return start
         start.seams = incarnation.seams(known, at)
         if at < one.base:

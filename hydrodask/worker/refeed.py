@@ -4,11 +4,39 @@ Rows of raw/ are no part of a snapshot, for the log gives them back. It does not
 broker, or retention has passed the snapshot. What raw/ has of it the nodes take from there, as they would from the log.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 
+from hydrodask.channels import SENSORS
+from hydrodask.logs import spot
 from hydrodask.nodes.context import Context
 from hydrodask.protocol.incarnation import Seam
 from hydrodask.store.schemas import samples_of
+
+log = logging.getLogger(__name__)
+
+
+def raw_ends(ctx: Context, low: int, *, over: bool) -> list[int]:
+    """Return up to where there are rows of what the log had before `low`: where raw/ ends, or labels/ of labels.
+
+    A flow from outside has no such files of its own: it takes them from the platform's. `over`: see `Partition`.
+    """
+    mine = [output.position for output in ctx.files.values() if not output.keep]
+    folder = f"raw/sensor={ctx.sensor}" if ctx.sensor in SENSORS else ctx.sensor
+    if mine or ctx.owns or folder not in {f"raw/sensor={ctx.sensor}", "labels"}:
+        return mine
+    return [ctx.lake.end_before(folder, ctx.source, low) if over else ctx.lake.end(folder, ctx.source)]
+
+
+def miss(ctx: Context, start: int, end: int) -> None:
+    """Say that a flow does not get what an earlier log had from `start` to `end`: it takes no samples from raw/."""
+    ctx.totals["lost"] += end - start
+    said = (
+        f"{end - start} records from offset {start} to {end} went with the broker of an earlier run before this flow "
+        "had taken them, and are lost for it: they are in the lake, from which only flows that begin with Decode take"
+    )
+    ctx.notes.append(said)
+    log.warning("%s-%s: %s", *ctx.source, said, extra=spot(ctx.source, start, flow=ctx.flow, records=end - start))
 
 
 def refeed(ctx: Context, start: int, end: int, *, quiet_below: int, forget: Callable[[], None]) -> int:

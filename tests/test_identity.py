@@ -61,6 +61,32 @@ def test_each_start_of_the_embedded_broker_is_another_log() -> None:
     assert all(map(forgets, found))
 
 
+def test_dead_controller_is_not_asked_for_ever() -> None:
+    """The client asks the broker that its metadata called the controller; who asks anew for metadata hears of another.
+
+    With real brokers it takes three, one of which dies: tests/chaos/test_broker.py.
+    """
+    alive, tries_s = [False], []
+
+    def describe(_topics: object, request_timeout: float) -> "dict[str, Future[Any]]":
+        tries_s.append(request_timeout)
+        answer: Future[Any] = Future()
+        if alive[0]:
+            answer.set_result(SimpleNamespace(topic_id="t1"))
+        else:
+            answer.set_exception(clients.KafkaException(clients.KafkaError(clients.KafkaError._TIMED_OUT)))
+        return {"a": answer}
+
+    def listed(timeout: float) -> Any:
+        alive[0] = timeout > 0
+        return SimpleNamespace(cluster_id="c1")
+
+    client: Any = SimpleNamespace(describe_topics=describe, list_topics=listed)
+
+    assert Identities(Kafka(timeout=30), connect=lambda _: client).of(["a"]) == {"a": "c1/t1"}
+    assert tries_s == [2.0, 4.0]
+
+
 def test_ids_that_never_come_are_waited_for_as_a_broker_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client keeps its own limits, as a rule."""
     monkeypatch.setattr(identity, "_GRACE_S", 0.0)

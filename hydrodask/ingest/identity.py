@@ -8,8 +8,10 @@ known then is the cluster.
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, Protocol
 
+from hydrodask import clock
 from hydrodask.errors import UnreachableError
 from hydrodask.kafka import AdminClient, KafkaError, KafkaException, TopicCollection, admin, raise_from
 from hydrodask.settings.model import Kafka
@@ -19,6 +21,15 @@ _NONE = "AAAAAAAAAAAAAAAAAAAAAA"
 """The zero id, of brokers that do not know topic ids."""
 
 _GRACE_S = 5.0
+
+_TRY_S = 2.0
+"""How long the first try waits, where a broker answers in milliseconds; each other one waits twice as long."""
+
+_LEFT_S = 0.1
+"""How long the last try waits at least."""
+
+_GONE = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT)
+"""What is said of a broker that has died."""
 
 
 def forgets(log: str) -> bool:
@@ -78,15 +89,33 @@ class Identities:
         wanted = sorted(set(topics))
         if not wanted:
             return {}
-        timeout_s = self._kafka.timeout
         try:
-            requests = self._client.describe_topics(TopicCollection(wanted), request_timeout=timeout_s)
-            found = {name: _topic_id(request, timeout_s + _GRACE_S) for name, request in requests.items()}
+            found = self._found(wanted)
             return {name: self._identity(known) for name, known in found.items() if known is not None}
         except KafkaException as error:
             raise_from(error, f"ask {self._kafka.bootstrap} for the ids of {', '.join(wanted[:2])}")
         except TimeoutError as error:
             raise UnreachableError(f"{self._kafka.bootstrap} does not say which ids its topics have") from error
+
+    def _found(self, wanted: list[str]) -> dict[str, str | None]:
+        """Ask until there is an answer, for `kafka.timeout`.
+
+        librdkafka asks the broker that its newest metadata called the controller, and no other, however long that one
+        is dead: nothing makes it ask for metadata while another broker answers. So we do, before the next try.
+        """
+        end_s = clock.monotonic_s() + self._kafka.timeout
+        limit_s = min(_TRY_S, self._kafka.timeout)
+        while True:
+            try:
+                requests = self._client.describe_topics(TopicCollection(wanted), request_timeout=limit_s)
+                return {name: _topic_id(request, limit_s + _GRACE_S) for name, request in requests.items()}
+            except KafkaException as error:
+                left_s = end_s - clock.monotonic_s()
+                if error.args[0].code() not in _GONE or left_s <= 0:
+                    raise
+            with suppress(KafkaException):  # the next try says so
+                self._client.list_topics(timeout=min(limit_s, left_s))
+            limit_s = min(2 * limit_s, max(end_s - clock.monotonic_s(), _LEFT_S))
 
     def _identity(self, topic: str) -> str:
         if topic not in self._cluster_of:

@@ -470,7 +470,9 @@ def test_that_another_run_has_taken_over_is_said_only_when_there_is_one() -> Non
     """Slots that are taken away again and again by nobody who has claimed the group: the sentence says that."""
     fenced = FencedError("run 5 of this group has taken over from run 1")
 
-    with pytest.raises(FatalError, match=r"no other run has claimed it in hydrodask-data/snapshots.*: run 5") as caught:
+    with pytest.raises(
+        FatalError, match=r"taken away 21 times, and no other run has claimed it in hydrodask-data/snapshots.*: run 5"
+    ) as caught:
         play(FakeCluster(["w1"], failing={"w1": fenced}), _forever, outdone=lambda: False)
 
     assert "another hydrodask run" not in str(caught.value)

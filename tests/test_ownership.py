@@ -6,9 +6,9 @@ from unittest.mock import MagicMock
 import pytest
 
 from hydrodask import clock
-from hydrodask.errors import FencedError, RetryableError
+from hydrodask.errors import FatalError, FencedError, RetryableError
 from hydrodask.protocol.order import Order
-from hydrodask.protocol.ownership import Ownership
+from hydrodask.protocol.ownership import CLAIMS_MAX, FOLDER_MAX, Claim, Ownership, folder_of
 from hydrodask.store.files import Files
 from hydrodask.worker import step as module
 from hydrodask.worker.step import Lease, step
@@ -98,6 +98,44 @@ def test_slots_are_remembered_for_the_next_run(ownership: Ownership) -> None:
 
     assert ownership.slots() == [3, 11]
     assert not any("given-up" in name for name in ownership._names())
+
+
+def test_a_claim_that_others_are_always_faster_with_has_an_end(
+    ownership: Ownership, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each name is taken just before: the run does not begin, and says so."""
+    monkeypatch.setattr(ownership._files, "put_if_absent", lambda *_: False)
+
+    with pytest.raises(FatalError, match=f"could not claim the group in memory://.*: {CLAIMS_MAX} were faster"):
+        ownership.claim("a")
+
+
+@pytest.mark.parametrize("run", [1, 0])
+def test_a_run_that_has_claimed_nothing_leaves_and_minds_nothing(ownership: Ownership, run: int) -> None:
+    """Our own group on an embedded broker has nobody to dispute it."""
+    claim = Claim(ownership, run, 4)
+    ownership.claim("a")
+    claim.check()
+    claim.use(3)
+    ownership.give_up(run, 4)
+
+    assert ownership.slots() == [3] * run
+    if run:
+        with pytest.raises(FencedError, match="generation 4 was given up"):
+            claim.check()
+    else:
+        claim.check()
+
+
+def test_a_group_has_a_folder_of_its_own_whatever_its_name_holds() -> None:
+    """One level, never hidden, never cut so that two are one."""
+    long = "a" * FOLDER_MAX
+    names = ["plant-2", "team/a", "team=2Fa", ".x", "..", "é", long, long + "a", long + "b"]
+    folders = [folder_of(name) for name in names]
+
+    assert folders[:7] == ["plant-2", "team=2Fa", "team=3D2Fa", "=2Ex", "=2E.", "=C3=A9", long]
+    assert len(set(folders)) == len(names)
+    assert all(len(folder) <= FOLDER_MAX for folder in folders)
 
 
 def test_groups_do_not_meet() -> None:

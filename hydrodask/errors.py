@@ -13,6 +13,7 @@ HydrodaskError            base, exit code 1
     └── FencedError       another owner has taken over; let go of everything
 """
 
+import errno
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -69,6 +70,24 @@ def meant(name: str, known: Iterable[str]) -> str:
     """
     found = get_close_matches(name, list(known), n=1, cutoff=0.7)
     return f"; did you mean {found[0]}?" if found else ""
+
+
+def forbidden(error: BaseException | None) -> bool:
+    """Say whether an error comes of a folder or file that this user has no rights on, or a disk that is read-only.
+
+    >>> forbidden(PermissionError(13, "no")), forbidden(OSError(30, "read-only")), forbidden(OSError(28, "full"))
+    (True, True, False)
+    """
+    while error is not None:
+        sqlite = str(getattr(error, "sqlite_errorname", ""))
+        if getattr(error, "errno", None) in _FORBIDDEN or sqlite.startswith(_FORBIDDEN_SQLITE):
+            return True
+        error = error.__cause__
+    return False
+
+
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FORBIDDEN_SQLITE = ("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
 
 
 class HydrodaskError(Exception):

@@ -6,7 +6,7 @@ import sys
 from rich.markup import escape
 
 from hydrodask.cli.common import errors
-from hydrodask.errors import HydrodaskError
+from hydrodask.errors import ConfigError, HydrodaskError, forbidden
 from hydrodask.extras import absent
 from hydrodask.logs import named
 
@@ -35,5 +35,7 @@ def complain(error: Exception) -> int:
     code, text, advice = 1, named(error), f"; that is a mistake in hydrodask: the same with {DEBUG} shows where"
     if isinstance(error, HydrodaskError):
         code, advice = error.exit_code, ""
+    if forbidden(error):  # whatever it was needed for, and whoever has met it
+        code, advice = ConfigError.exit_code, ""
     errors.print(f"[bold red]hydrodask:[/] {escape(text + advice)}", highlight=False, soft_wrap=True)
     return code

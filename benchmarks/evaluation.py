@@ -1,8 +1,9 @@
-"""What models and the detector without labels are worth on the UCI archive: four tables, one command each.
+"""What models and the detector without labels are worth on the UCI archive: five tables, one command each.
 
     python -m benchmarks.evaluation holdout --uci DIR      combinations that no choice and no training has seen
     python -m benchmarks.evaluation nested --uci DIR       all cycles: figures of folds in which each choice was made
     python -m benchmarks.evaluation unlabelled --uci DIR   learned from healthy cycles alone
+    python -m benchmarks.evaluation broken --uci DIR       gaps and broken input of combinations that nothing saw
     python -m benchmarks.evaluation feedback --uci DIR     a few labelled cycles of a level of the cooler never seen
 
 `holdout` draws 23 of the combinations of faults, by each of `--seeds`, trains on the others as `hydrodask train` does,
@@ -24,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import exam
 from benchmarks.results import RESULTS, save
 from benchmarks.unlabelled import unlabelled
 from hydrodask.learn.compute import training_cluster
@@ -203,13 +205,18 @@ def read(folder: Path) -> tuple[Cycles, Int64]:
 def main() -> None:
     """Print one table and store it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", choices=("holdout", "nested", "unlabelled", "feedback"))
+    parser.add_argument("table", choices=("holdout", "nested", "unlabelled", "broken", "feedback"))
     parser.add_argument("--uci", type=Path, required=True, help="folder of the archive, in either layout")
     parser.add_argument("--seeds", type=int, nargs="+", default=[2026, 2027, 2028], help="draws of what is held out")
     parser.add_argument("--resume", action="store_true", help="go on from what is stored of the same code")
     options = parser.parse_args()
-    cycles, labels = read(options.uci)
     name = f"evaluation-{options.table}"
+    if options.table == "broken":
+        found = exam.table(options.uci)
+        _show(found)
+        save(name, found)
+        return
+    cycles, labels = read(options.uci)
     if options.table in {"unlabelled", "feedback"}:
         found = (unlabelled if options.table == "unlabelled" else feedback)(cycles, labels)
         _show(found)

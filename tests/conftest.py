@@ -8,7 +8,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
@@ -20,8 +20,11 @@ from hydrodask.services.server import Server, ServerService
 from hydrodask.settings.model import Kafka
 from tests.audited import SHARED, Stored, run_embedded, run_real
 from tests.delivery import Delivered, reference, shorten
-from tests.learned import Exam, Trained, examined, train_on
+from tests.learned import Trained, train_on
 from tests.s3 import S3Server
+
+if TYPE_CHECKING:
+    from benchmarks.exam import Exam
 
 CI = os.environ.get("CI") == "true"
 """On CI nothing that is missing may pass for a reason to skip."""
@@ -246,6 +249,8 @@ def trained(uci: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 
 @pytest.fixture(scope="session")
-def exam(uci: Path) -> Exam:
+def exam(uci: Path) -> "Exam":
     """Return committees, and cycles of combinations that they never saw: some seconds, and no cluster."""
+    from benchmarks.exam import examined  # noqa: PLC0415 - heavy, and few tests need it
+
     return examined(uci)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from hydrodask.answers import Answer
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import iso, parse_iso
 from hydrodask.ingest.encode import encode
 from hydrodask.ingest.feed import Feed
-from hydrodask.records import Float64, Int64, Messages, Outgoing
+from hydrodask.records import Float64, Messages, Outgoing
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Detect, Usual
 from hydrodask.store.documents import open_documents
@@ -25,9 +24,6 @@ from hydrodask.testing import messages_of
 from tests.running import Life
 
 if TYPE_CHECKING:
-    from hydrodask.learn.features import Cycles
-    from hydrodask.learn.score.committee import Committee
-    from hydrodask.learn.train.nested import Lesson
     from hydrodask.learn.train.training import Outcome
 
 START_US = parse_iso("2026-01-01T00:00:00Z")
@@ -127,89 +123,3 @@ def write_lake(data_dir: Path, seconds: Float64, labels: Float64) -> None:
 def write_text(path: Path, rows: Float64) -> None:
     """Write rows as the archive does, tabs between values."""
     path.write_text("".join("\t".join(map(repr, row)) + "\n" for row in rows.tolist()), encoding="utf-8")
-
-
-COMPONENTS = ("cooler", "valve", "pump", "accumulator", "stable")
-SURE = 0.95
-EXAM_HELD = 23
-"""Combinations of faults that an exam holds back, none of them of one of the three long runs."""
-
-
-def second_means(archive: Path) -> tuple[Float64, Int64]:
-    """Return the archive's cycles in order: means of seconds (n, 1020), and labels (n, 5)."""
-    means, labels = [], pq.read_table(archive / "profile.parquet").sort_by("cycle")
-    for name in SENSORS:
-        path = archive / f"{name}.parquet"
-        table = pq.read_table(path if path.exists() else archive / f"{name}_1hz_mean.parquet").sort_by("cycle")
-        samples = table["samples"].combine_chunks().flatten().to_numpy()
-        means.append(samples.reshape(len(labels), 60, -1).mean(axis=2))
-    known = np.stack([labels[name].to_numpy() for name in COMPONENTS], axis=1).astype(np.int64)
-    return np.concatenate(means, axis=1), known
-
-
-def as_cycles(seconds: Float64) -> "Cycles":
-    """Return second means as cycles of one rig."""
-    from hydrodask.learn.features import Cycles  # noqa: PLC0415 - few tests need it
-
-    count = len(seconds)
-    curves = np.full((count, len(SENSORS), 3, 60), np.nan)
-    curves[:, :, 0] = seconds.reshape(count, len(SENSORS), 60)
-    return Cycles(np.full(count, "rig", object), np.arange(count), np.zeros(count, np.int64), curves)
-
-
-@dataclass
-class Exam:
-    """Committees, and cycles of combinations of faults that they never saw; `labels` has shape (n, 5)."""
-
-    models: "dict[str, Committee]"
-    seconds: Float64
-    labels: Int64
-    lesson: "Lesson"
-
-    def cycles(self, seconds: Float64) -> "Cycles":
-        """Return second means as cycles."""
-        return as_cycles(seconds)
-
-    def wrong(self, seconds: Float64, labels: Int64 | None = None) -> dict[str, float]:
-        """Return for each target the share of cycles of which something wrong is said with a probability of 95 %."""
-        from hydrodask.learn.score import asking  # noqa: PLC0415 - few tests need it
-
-        labels = self.labels if labels is None else labels
-        said = asking.score(self.models, self.cycles(seconds))
-        return {
-            name: float((one.usable & (one.label != labels[:, n]) & (one.probability.max(axis=1) >= SURE)).mean())
-            for n, (name, one) in enumerate(said.items())
-        }
-
-
-def examined(archive: Path) -> Exam:
-    """Train the preferred plans on four in five combinations, as `hydrodask train` does after its choice."""
-    from hydrodask.learn import drift  # noqa: PLC0415 - the same
-    from hydrodask.learn.features import compute  # noqa: PLC0415 - the same
-    from hydrodask.learn.score.committee import Committee  # noqa: PLC0415 - heavy, and few tests need it
-    from hydrodask.learn.train import gaussians, nested, weighing  # noqa: PLC0415 - the same
-    from hydrodask.learn.train.plans import candidates  # noqa: PLC0415 - the same
-    from hydrodask.learn.train.validation import folds  # noqa: PLC0415 - the same
-
-    seconds, labels = second_means(archive)
-    groups = np.unique(labels[:, :4], axis=0, return_inverse=True)[1].ravel()
-    small = np.flatnonzero(np.bincount(groups) <= 60)
-    held = np.isin(groups, np.random.default_rng(11).permutation(small)[:EXAM_HELD])
-    levels, some = labels[~held, :4].astype(np.float64), seconds[~held]
-    parts = folds("grouped", labels[~held, 1], levels)
-    rests, alone = np.zeros(some.shape), np.zeros((len(some), len(SENSORS), 2))
-    for fold in parts:
-        rests[fold[1]], alone[fold[1]] = nested.gate_rests(some, fold)
-    gate = gaussians.limited(gaussians.gate(some, weighing.weights_of(some)), rests, alone)
-    reference = drift.Reference.of(compute(as_cycles(some), drift.COLUMNS))
-    models = {}
-    for place, name in enumerate(COMPONENTS):
-        classes, numbers = np.unique(labels[~held, place], return_inverse=True)
-        lesson, plan = nested.Lesson(some, numbers, levels), candidates(name)[0]
-        parts = folds("grouped", labels[~held, place], levels)
-        heard = [nested.one_fold([plan], lesson, fold) for fold in parts]
-        factor = nested.temperature_of(heard, [numbers[test] for _, test in parts])
-        views = nested.limited(nested.views_of(plan, lesson), nested.limits_of(heard, len(plan)))
-        known = {"reference": reference.as_json()}
-        models[name] = Committee(f"hydrodask-{name}", 1, "gaussian", name, classes, factor, views, gate, known)
-    return Exam(models, seconds[held], labels[held], nested.Lesson(some, labels[~held, 3], levels))

@@ -1,12 +1,12 @@
 """Committees of Gaussian views on real cycles of combinations that they never saw: gaps, broken input, and why."""
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import process_time
 
 import numpy as np
 import pytest
 
+from benchmarks.exam import Exam, broken, gaps, with_broken, with_gap
 from hydrodask.channels import SENSORS
 from hydrodask.errors import FatalError
 from hydrodask.learn.registry import Version, worse
@@ -16,8 +16,6 @@ from hydrodask.learn.score.gaussian import CELLS, marginal
 from hydrodask.learn.train import nested
 from hydrodask.learn.train.plans import candidates
 from hydrodask.learn.train.validation import folds, macro_f1
-from hydrodask.records import Float64
-from tests.learned import Exam
 
 WRONG_MAX = 0.02
 WANTED = {"cooler": 0.999, "valve": 0.999, "pump": 0.997, "accumulator": 0.965, "stable": 0.85}
@@ -53,14 +51,9 @@ def test_what_is_missing_is_marginalised(exam: Exam) -> None:
 
 def test_gaps_do_not_lie(exam: Exam) -> None:
     """Any lost second of all sensors, any lost sensor, seconds 7–11 of PS2, half of a cycle: never wrong and sure."""
-    gaps = [np.arange(second, CELLS, 60) for second in range(0, 60, 5)] + [np.arange(9, CELLS, 60)]
-    gaps += [np.arange(60 * n, 60 * n + 60) for n in range(len(SENSORS))]
-    gaps += [60 + np.arange(7, 12), np.flatnonzero(np.arange(CELLS) % 60 < 30), np.arange(0, 3 * 60)]
-    for gap in gaps:
-        seconds = exam.seconds.copy()
-        seconds[:, gap] = np.nan
-        wrong = exam.wrong(seconds)
-        assert max(wrong.values()) <= WRONG_MAX, (gap[:3], wrong)
+    for kind, cells in gaps(step=5):
+        wrong = with_gap(exam, cells)
+        assert max(wrong.values()) <= WRONG_MAX, (kind, cells[:3], wrong)
 
 
 def test_without_what_tells_states_apart_it_is_unknown(exam: Exam) -> None:
@@ -75,72 +68,14 @@ def test_without_what_tells_states_apart_it_is_unknown(exam: Exam) -> None:
     assert np.allclose(said.probability, 0.25)
 
 
-Change = Callable[[Float64], Float64]
-
-
-def _one(sensor: str, change: Change) -> Change:
-    def changed(cycles: Float64) -> Float64:
-        cycles = cycles.copy()
-        cycles[:, SENSORS.index(sensor)] = change(cycles[:, SENSORS.index(sensor)])
-        return cycles
-
-    return changed
-
-
-def _swapped(one: str, other: str) -> Change:
-    order = list(range(len(SENSORS)))
-    a, b = SENSORS.index(one), SENSORS.index(other)
-    order[a], order[b] = b, a
-    return lambda cycles: cycles[:, order]
-
-
-def _noise(values: Float64) -> Float64:
-    spread = 3 * np.abs(np.diff(values, axis=-1)).mean(axis=-1, keepdims=True)
-    return np.asarray(values + spread * np.random.default_rng(3).normal(size=values.shape))
-
-
-def _spikes(values: Float64) -> Float64:
-    hit = np.random.default_rng(4).random(values.shape) < 0.3
-    return np.where(hit, values + 0.03 * values.max(), values)
-
-
-def broken() -> Iterator[tuple[str, Change]]:
-    """Give kinds of broken input: a name, and what it does to cycles, shape (n, 17, 60)."""
-    kinds: dict[str, Change] = {
-        "stuck": lambda v: np.repeat(v[:, 20:21], 60, axis=1),
-        "dead": np.zeros_like,
-        "noise": _noise,
-        "spikes": _spikes,
-        "late by half a second": lambda v: (v + np.roll(v, 1, axis=1)) / 2,
-        "gain +2 %": lambda v: 1.02 * v,
-        "gain −2 %": lambda v: 0.98 * v,
-        "offset": lambda v: v + 0.02 * v.max(),
-        "backwards": lambda v: v[:, ::-1],
-        "drift +5 %": lambda v: v * np.linspace(1.0, 1.05, 60),
-        "drift −5 %": lambda v: v * np.linspace(1.0, 0.95, 60),
-    }
-    for sensor in ("PS1", "PS2", "EPS1", "FS1", "TS1", "CE", "SE"):
-        for name, change in kinds.items():
-            yield f"{sensor} {name}", _one(sensor, change)
-    for sensor in ("PS1", "PS3"):
-        yield f"{sensor} in psi", _one(sensor, lambda v: 14.5038 * v)
-    for sensor in ("TS1", "TS4"):
-        yield f"{sensor} in °F", _one(sensor, lambda v: 1.8 * v + 32)
-    for pair in (("PS1", "PS2"), ("TS1", "TS2"), ("FS1", "FS2"), ("CE", "CP")):
-        yield " and ".join(pair) + " swapped", _swapped(*pair)
-    yield "standstill", lambda cycles: np.repeat(cycles[:, :, :1], 60, axis=2)
-    yield "another load cycle", lambda cycles: np.roll(cycles, 15, axis=2)
-    yield "all late by half a second", lambda cycles: (cycles + np.roll(cycles, 1, axis=2)) / 2
-
-
 def test_broken_input_is_not_believed(exam: Exam) -> None:
     """Of each kind no more than one verdict in fifty is wrong and sure, and of no sensor one in ten."""
-    cycles, labels = exam.seconds[::4].reshape(-1, len(SENSORS), 60), exam.labels[::4]
     found: dict[str, list[float]] = {}
-    for name, change in broken():
-        wrong = exam.wrong(change(cycles).reshape(len(cycles), CELLS), labels)
-        assert max(wrong.values()) <= 5 * WRONG_MAX, (name, wrong)
-        found.setdefault(name.partition(" ")[2], []).extend(wrong.values())
+    for kind, sensor, change in broken():
+        wrong = with_broken(exam, change, every=4)
+        assert max(wrong.values()) <= 5 * WRONG_MAX, (kind, sensor, wrong)
+        found.setdefault(kind, []).extend(wrong.values())
+    assert len(found) >= 20
     assert {kind: np.mean(shares) for kind, shares in found.items() if np.mean(shares) > WRONG_MAX} == {}
 
 

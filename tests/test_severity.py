@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.exam import Exam, as_cycles
 from hydrodask.audit.components import Components
 from hydrodask.audit.finding import Result
 from hydrodask.channels import SENSORS
@@ -19,7 +20,7 @@ from hydrodask.observe.figures import Figures
 from hydrodask.records import Float64, Upsert
 from hydrodask.reports import Component, Usual
 from hydrodask.trend import Trend
-from tests.learned import Exam, as_cycles, cycles_of
+from tests.learned import cycles_of
 from tests.running import Life
 from tests.test_usual import MINUTE_US, START_US, life, profiles, simulated, stored
 

@@ -1,7 +1,6 @@
 """Load cycles against what a rig usually does, learned without labels: on the real archive, and on a simulated rig."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -15,13 +14,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.unlabelled import FAULTS, ONE_COOLING, RIGHT, another_cooling, auroc, judged, learned
 from hydrodask.audit.finding import Result
 from hydrodask.audit.snapshots import Snapshot
 from hydrodask.audit.unusual import Unusual
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import iso, parse_iso
 from hydrodask.detect.usual.judgement import Judgement, judge
-from hydrodask.detect.usual.reference import Reference
 from hydrodask.detect.usual.telling import At
 from hydrodask.detect.usual.watch import RELEARN, Watch
 from hydrodask.errors import IntegrityError
@@ -68,22 +67,6 @@ def real(uci: Path) -> Real:
     return Real(np.stack(means, axis=1), labels["cycle"].to_numpy(), {n: labels[n].to_numpy() for n in labels})
 
 
-def learned(means: Iterable[Float64]) -> Reference:
-    """Return a reference that has these cycles."""
-    reference = Reference()
-    for one in means:
-        found = judge(reference, one)
-        if found.whole:
-            reference.learn(found.features, found.oil)
-    return reference
-
-
-def auroc(usual: list[float], unusual: list[float]) -> float:
-    """Return how likely an unusual cycle scores above a usual one."""
-    below = np.searchsorted(np.sort(usual), unusual, "left") + np.searchsorted(np.sort(usual), unusual, "right")
-    return float(below.mean() / 2 / len(usual))
-
-
 def test_faults_of_the_real_rig_are_seen_without_labels(real: Real) -> None:
     """Learned from healthy cycles alone, but for one episode of them at a time, which then has to look usual.
 
@@ -92,15 +75,10 @@ def test_faults_of_the_real_rig_are_seen_without_labels(real: Real) -> None:
     healthy = np.flatnonzero(real.where())
     episodes = np.split(healthy, np.flatnonzero(np.diff(real.cycle[healthy]) > 1) + 1)
     begun = [*np.array_split(episodes[0], 5)[1:], np.r_[tuple(episodes[1:3])], episodes[3], np.r_[tuple(episodes[4:6])]]
-    faults = {f"{n} {s}": np.flatnonzero(real.where(**{n: s}))[::3] for n, s in _FAULTS}
-    usual, unusual, tops = [], {name: list[float]() for name in faults}, Counter[tuple[str, str]]()
-    for episode in [*begun, episodes[6], np.r_[tuple(episodes[7:])]]:
-        reference = learned(real.means[np.setdiff1d(healthy, episode)])
-        usual += [judge(reference, one).score for one in real.means[episode]]
-        for name, where in faults.items():
-            found = [judge(reference, one) for one in real.means[where]]
-            unusual[name] += [one.score for one in found]
-            tops.update((name.split()[0], one.contributions[0].sensor) for one in found)
+    begun += [episodes[6], np.r_[tuple(episodes[7:])]]
+    faults = {f"{n} {s}": np.flatnonzero(real.where(**{n: s}))[::3] for n, states in FAULTS.items() for s in states}
+    found = judged(real.means, healthy, begun, faults)
+    usual, unusual = found.usual, found.unusual
     areas = {name: auroc(usual, scores) for name, scores in unusual.items()}
     recall = {name: float((np.array(scores) > Usual().enter).mean()) for name, scores in unusual.items()}
 
@@ -112,28 +90,16 @@ def test_faults_of_the_real_rig_are_seen_without_labels(real: Real) -> None:
     assert areas["accumulator 115"] >= 0.8
     assert all(recall[n] == 1.0 for n in recall if n[:4] in ("valv", "pump"))
     assert recall["accumulator 90"] >= 0.9
-    for fault, right in (("valve", ("PS1", "PS2", "EPS1")), ("pump", ("FS1", "EPS1", "PS1"))):
-        named = sum(count for (name, top), count in tops.items() if name == fault and top in right)
-        assert named >= 0.9 * sum(count for (name, _), count in tops.items() if name == fault)
-
-
-_FAULTS = [
-    *(("valve", s) for s in (73, 80, 90)),
-    ("pump", 1),
-    ("pump", 2),
-    *(("accumulator", s) for s in (90, 100, 115)),
-]
+    assert {kind: found.named(kind) >= 0.9 for kind in RIGHT} == dict.fromkeys(RIGHT, True)
 
 
 def test_another_cooling_is_told_by_the_sensors_of_the_cooler(real: Real) -> None:
     """A rig that was learned with one level of the cooler: each cycle with another one, whatever else is worn."""
-    reference = learned(real.means[:210])
     other = np.flatnonzero((real.labels["cooler"] != 3) & (real.labels["valve"] == 100) & (real.labels["pump"] == 0))
-    found = [judge(reference, one) for one in real.means[other][::3]]
-    right = [one.contributions[0].sensor in ("CE", "CP", "TS3", "TS4", "FS2", "PS5", "PS6", "VS1") for one in found]
+    above, right = another_cooling(real.means[:ONE_COOLING], real.means[other][::3])
 
-    assert all(one.score > Usual().enter for one in found)
-    assert np.mean(right) >= 0.9
+    assert above == 1.0
+    assert right >= 0.9
 
 
 def test_quiet_stretches_of_the_real_sequence_bring_no_incident(real: Real) -> None:

@@ -3,8 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+
+from hydrodask.records import Float64, Int64
 
 RECENT = 120
 """Judged cycles that a trend is made of: two hours."""
@@ -34,21 +37,40 @@ def trend_of(recent: Sequence[Sequence[float]], threshold: float) -> Trend:
     """
     if len(recent) < RECENT_MIN:
         return Trend()
+    level = recent[-1][1]
+    if all(one[1] == level for one in recent):
+        return Trend()
     points = np.asarray(recent, np.float64)
     hours, scores = (points[:, 0] - points[-1, 0]) / _US_PER_H, points[:, 1]
-    first, second = np.triu_indices(len(points), 1)
+    first, second = _pairs(len(points))
     apart = hours[second] - hours[first]
     if not apart.min() > 0:
         return Trend()
-    slope = float(np.median((scores[second] - scores[first]) / apart))
+    slope = _median((scores[second] - scores[first]) / apart)
     left = scores - slope * hours
-    now = float(np.median(left))
-    noise = _MAD * float(np.median(np.abs(left - now)))
+    now = _median(left)
+    noise = _MAD * _median(np.abs(left - now))
     if abs(slope) * -hours[0] <= _SURE * noise + 1e-9:
         return Trend()
     in_hours = (threshold - now) / slope if slope > 0 and now < threshold else None
     soon = in_hours is not None and in_hours <= AHEAD_H_MAX
     return Trend(round(slope, 6), round(in_hours, 6) if soon and in_hours is not None else None)
+
+
+@lru_cache(maxsize=8)
+def _pairs(count: int) -> tuple[Int64, Int64]:
+    """Return all pairs of so many points, the earlier one first."""
+    first, second = np.triu_indices(count, 1)
+    return first, second
+
+
+def _median(values: Float64) -> float:
+    """Return what `np.median` does of finite values, in a third of its time."""
+    middle = len(values) // 2
+    if len(values) % 2:
+        return float(np.partition(values, middle)[middle])
+    low, high = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1].tolist()
+    return float(low + high) / 2.0
 
 
 def attention_of(score: float, threshold: float, trend: Trend, *, open_: bool, unknown: bool) -> int:

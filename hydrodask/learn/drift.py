@@ -55,6 +55,10 @@ class Reference:
 def counts(features: Float64, edges: Float64) -> Int64:
     """Return how many cycles are in each bin, shape (features, bins); missing values are in none."""
     found = np.zeros((len(edges), BINS), np.int64)
+    if len(features) == 1:  # a stream's: one cycle at a time
+        known = np.flatnonzero(np.isfinite(features[0]))
+        found[known, (edges[known] < features[0, known, None]).sum(axis=1)] = 1
+        return found
     for number, (row, values) in enumerate(zip(edges, features.T, strict=True)):
         places = np.searchsorted(row, values[np.isfinite(values)])
         found[number] = np.bincount(places, minlength=BINS)

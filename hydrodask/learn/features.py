@@ -17,7 +17,7 @@ only when every second that its features need was `measured`, with `MEASURED_MIN
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -51,6 +51,7 @@ class Cycles:
     cycle: Int64
     start_us: Int64
     curves: Float64
+    _seconds: Float64 | None = field(default=None, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.cycle)
@@ -58,6 +59,12 @@ class Cycles:
     def take(self, which: slice) -> "Cycles":
         """Return some of the cycles."""
         return Cycles(self.rig[which], self.cycle[which], self.start_us[which], self.curves[which])
+
+    def seconds(self) -> Float64:
+        """Return the second means, (n, 1020), NaN where nothing was measured; kept, for all models ask for them."""
+        if self._seconds is None:
+            self._seconds = np.ascontiguousarray(self.curves[:, :, MEAN]).reshape(len(self), -1)
+        return self._seconds
 
     def missing(self) -> NDArray[np.bool_]:
         """Return shape (n, 17): which sensors have too few seconds to be used."""
@@ -87,10 +94,27 @@ def sensors_of(names: Sequence[str]) -> tuple[str, ...]:
 def compute(cycles: Cycles, names: Sequence[str]) -> Float64:
     """Return the features `names` of each cycle, shape (n, len(names)); those of a missing sensor are NaN."""
     made = np.full((len(cycles), len(names)), np.nan)
+    if len(cycles) == 1:  # a stream's: what is done costs nothing beside how often NumPy is called
+        for kind, rows, seconds, places in _plan_of_one(tuple(names)):
+            curves = cycles.curves[0]
+            made[0, places] = _KINDS[kind](curves if kind == SECOND else _filled(curves))[rows, seconds]
+        return made
     for sensor, kind, seconds, places in _plan(tuple(names)):
         curves = cycles.curves[:, sensor]
         made[:, places] = _KINDS[kind](curves if kind == SECOND else _filled(curves))[:, seconds]
     return made
+
+
+@lru_cache(maxsize=64)
+def _plan_of_one(names: tuple[str, ...]) -> tuple[tuple[str, Int64, Int64, Int64], ...]:
+    """Return, for each kind among `names`: it, of which sensors, which seconds, and where they go."""
+    plan = _plan(names)
+    found = []
+    for wanted in dict.fromkeys(kind for _, kind, _, _ in plan):
+        parts = [(np.full(len(places), s), seconds, places) for s, kind, seconds, places in plan if kind == wanted]
+        sensors, seconds, places = (np.concatenate(part) for part in zip(*parts, strict=True))
+        found.append((wanted, sensors, seconds, places))
+    return tuple(found)
 
 
 @lru_cache(maxsize=64)

@@ -1,6 +1,7 @@
 """Nodes that score: profiles → cycles → states of components → documents."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hydrodask.clock import iso
@@ -79,7 +80,9 @@ class Score(Node[list[Cycle], list[Change]]):
         self.day = drift.Day()
         self.measured: tuple[str, int] | None = None
         """The model against whose training data the day is measured: name and version."""
-        self.drift: list[drift.Drift] = []
+        self.against: drift.Reference | None = None
+        """What the newest cycle's day is to be measured against: when somebody asks, not with each cycle."""
+        self.drift: dict[str, tuple[float, float]] | None = None
         self.newest: dict[tuple[str, str], Component] = {}
         self.unknown: dict[tuple[str, str], None] = {}
         """Components of whose newest cycle nothing is known: for views, as `newest` is."""
@@ -136,7 +139,7 @@ class Score(Node[list[Cycle], list[Change]]):
         report.unknown = [key for key in self.unknown if key[0] in rigs]
         report.totals["incidents"] = report.totals.get("incidents", 0) + self.states.incidents
         if self.day.cycles >= self.ctx.settings.learn.drift_cycles:
-            report.drift = {one.feature: (one.index, one.outside) for one in self.drift}
+            report.drift = self._drift()
         if said := self.champions.said():
             target, text = next(iter(said.items()))
             report.state, report.advice = "warning", f"{target}: {text}"
@@ -218,7 +221,13 @@ class Score(Node[list[Cycle], list[Change]]):
         if self.measured != (model.name, model.version):
             self.measured, self.day = (model.name, model.version), drift.Day(self.day.date)
         self.day.add(iso(cycle.start_us)[:10], compute(batch, drift.COLUMNS), reference)
-        self.drift = self.day.measures(reference)
+        self.against, self.drift = reference, None
+
+    def _drift(self) -> dict[str, tuple[float, float]]:
+        """Return by feature how far the day is from what the model knows; nothing before a cycle was measured."""
+        if self.drift is None and self.against is not None:
+            self.drift = {one.feature: (one.index, one.outside) for one in self.day.measures(self.against)}
+        return dict(self.drift or {})
 
 
 class StoreScores(Node[list[Scored], None]):
@@ -233,6 +242,7 @@ class StoreScores(Node[list[Scored], None]):
             ctx.lake, "scores", ctx.source, folder_of=lambda _table: "scores", keep=True, order=order
         )
         self.files = {"scores": self.output}
+        self.table_of = partial(scores_table, partition=ctx.partition)
 
     def take(self, batch: list[Scored]) -> None:
-        self.output.add(scores_table(batch, partition=self.ctx.partition), self.ctx.now_s())
+        self.output.add_rows(batch, self.table_of, self.ctx.now_s())

@@ -14,11 +14,15 @@ from hydrodask.store.rowsum import MASK, rowsum
 from hydrodask.store.schemas import samples_table
 
 FolderOf = Callable[[pa.Table], str]
+TableOf = Callable[[Sequence[Any]], pa.Table]
 
 BATCHES_MAX = 128
 """Batches, of samples or tables, that wait for a file; more are made into one. A live rig's are of a few rows each, and
 Parquet is slow with thousands of tables: a file of five minutes took seconds.
 """
+
+ROWS_MAX = 4_096
+"""Rows that wait as objects; more are made a table."""
 
 FIRST_S = 5.0
 """How long a run lets the rows of a first file wait: who has just begun wants to see something."""
@@ -61,6 +65,8 @@ class FileOutput:
         self._order = [(name, "ascending") for name in order]
         self._tables: list[pa.Table] = []
         self._samples: list[Samples] = []  # behind the tables; of a few rows each, a table costs more than they do
+        self._rows: list[Any] = []  # as the samples are, and made a table by `_table_of`
+        self._table_of: TableOf | None = None
         self._restored = False
         self._covered = 0
         self._total = 0  # what the rows of all files come to
@@ -106,6 +112,16 @@ class FileOutput:
             if len(self._samples) > BATCHES_MAX:
                 self._samples = [Samples.joined(self._samples)]
             self._count(len(samples), now_s)
+
+    def add_rows(self, rows: Sequence[Any], table_of: TableOf, now_s: float) -> None:
+        """Take rows as `add` does, each with its `revision`: `table_of` makes a table of many of them at a time."""
+        rows = [one for one in rows if one.revision >= self.position]
+        if rows:
+            self._rows += rows
+            self._table_of = table_of
+            if len(self._rows) > ROWS_MAX:
+                self._settle()
+            self._count(len(rows), now_s)
 
     def pass_over(self, end: int) -> None:
         """Take note that no row below `end` will come any more; rows that wait for their file have to be read again."""
@@ -172,10 +188,13 @@ class FileOutput:
         self.since_s = now_s if self.since_s is None else self.since_s
 
     def _settle(self) -> None:
-        """Make the samples that wait a table."""
+        """Make the samples and the rows that wait a table."""
         if self._samples:
             self._tables.append(samples_table(Samples.joined(self._samples)))
             self._samples = []
+        if self._rows and self._table_of is not None:
+            self._tables.append(self._table_of(self._rows))
+            self._rows = []
 
     def _from(self, end: int) -> list[pa.Table]:
         """Return the waiting tables without what is in files below `end`."""

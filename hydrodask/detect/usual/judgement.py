@@ -84,7 +84,7 @@ def judge(reference: Reference, means: Float64) -> Judgement:
     if jumped is not None:
         phases[:, jumped] = np.nan
     features = phases.ravel()
-    missing = tuple(name for name, curve in zip(SENSORS, means, strict=True) if not np.isfinite(curve).any())
+    missing = tuple(SENSORS[number] for number in np.flatnonzero(~np.isfinite(means).any(axis=1)))
     if not np.isfinite(oil) or not reference.cycles:
         return Judgement(np.nan, oil, True, relief, missing, (), features)
     missed, spreads, vague = reference.deviations(features, oil)
@@ -116,8 +116,9 @@ def _contributions(missed: Float64, spreads: Float64, places: Int64) -> tuple[Co
 
 
 def _contribution(sensor: str, runs: list[list[int]], missed: Float64, spreads: Float64, total: float) -> Contribution:
-    strongest = max(runs, key=lambda run: float((spreads[run] ** 2).sum()))
+    loud = [float((spreads[run] ** 2).sum()) for run in runs]
+    strongest = runs[loud.index(max(loud))]
     start, end = PHASES[strongest[0] % len(PHASES)][0], PHASES[strongest[-1] % len(PHASES)][1]
     everywhere = [place for run in runs for place in run]
-    share = float((spreads[everywhere] ** 2).sum()) / total
-    return Contribution(sensor, start, end, float(np.mean(missed[strongest])), share)
+    share = (loud[0] if len(runs) == 1 else float((spreads[everywhere] ** 2).sum())) / total
+    return Contribution(sensor, start, end, float(missed[strongest].mean()), share)

@@ -42,7 +42,7 @@ FLOOR: Float64 = np.repeat(_SPANS, len(PHASES))
 class _Fit:
     """Parabolas of some features; `matrix` (3, 3) is the variance of their coefficients, in units of each spread's."""
 
-    __slots__ = ("coefficients", "matrix", "places", "squares", "told")
+    __slots__ = ("_spread", "coefficients", "matrix", "places", "squares", "told")
 
     def __init__(self, *, steady: bool) -> None:
         self.places = np.flatnonzero(steady == _STEADY)
@@ -50,6 +50,7 @@ class _Fit:
         self.coefficients = np.zeros((3, len(self.places)))
         self.squares = np.zeros(len(self.places))
         self.told = 0
+        self._spread: Float64 | None = None  # of `squares` and `told`: the same once all is learned
 
     def expect(self, oil: float) -> tuple[Float64, Float64, float]:
         """Return the features expected, how the matrix weighs this temperature, and how vague that is."""
@@ -64,14 +65,16 @@ class _Fit:
         if vague < _KNOWN:
             self.squares += missed**2 / (1.0 + vague)
             self.told += 1
+            self._spread = None
         gain = weighed / (1.0 + vague)
         self.coefficients += gain[:, None] * missed
         self.matrix -= gain[:, None] * weighed
 
     def spread(self) -> Float64:
         """Return each feature's spread where the parabola is known."""
-        spread: Float64 = np.sqrt(self.squares / max(self.told, 1) + FLOOR[self.places] ** 2)
-        return spread
+        if self._spread is None:
+            self._spread = np.sqrt(self.squares / max(self.told, 1) + FLOOR[self.places] ** 2)
+        return self._spread
 
 
 class Reference:

@@ -64,7 +64,7 @@ class Watch:
         if self._settings.learn is None:
             return []
         before = self._standing(self._rigs[at.rig]) if at.rig in self._rigs else None
-        known = self._rigs.setdefault(at.rig, Known())
+        known = self._rigs.get(at.rig) or self._rigs.setdefault(at.rig, Known())
         found = judge(known.reference, means)
         state = self._state(known, found)
         changes = self._follow(known, state, found, at)

@@ -5,9 +5,9 @@ old one in place, and that is a problem that people are told. Nothing heavy is i
 """
 
 import logging
+import os
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydrodask import clock
@@ -35,6 +35,8 @@ class Champions:
         self._failed: dict[str, tuple[int, str]] = {}
         """By target, the version that could not score, and what was said of it."""
         self._settings = settings
+        uri = settings.mlflow_uri.plain()
+        self._file = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:///") else None
         self._registry: shelf.Registered | None = None
         self._thread: threading.Thread | None = None
         self._looked_at_s = float("-inf")
@@ -121,8 +123,7 @@ class Champions:
 
     def _any(self) -> bool:
         """Say whether there may be a registry: an embedded one is a file."""
-        uri = self._settings.mlflow_uri.plain()
-        return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+        return self._file is None or os.path.exists(self._file)  # noqa: PTH110 - each cycle asks, until there is one
 
 
 _SHARED: dict[str, Champions] = {}

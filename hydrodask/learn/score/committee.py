@@ -11,7 +11,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from hydrodask.learn.features import MEAN, VERSION, Cycles, columns
 from hydrodask.learn.score import saying
 from hydrodask.learn.score.gaussian import View
 from hydrodask.learn.score.novelty import Gate
-from hydrodask.learn.score.severity import Severity, severity
+from hydrodask.learn.score.severity import Severity, Way, severity
 from hydrodask.learn.targets import TARGETS
 from hydrodask.records import Bool, Float64, Int64
 
@@ -122,6 +122,26 @@ class Committee:
         """The sensors that it looks at, and their numbers."""
         return {SENSORS[number]: number for number in np.unique(self.cells // CYCLE_S).tolist()}
 
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The numbers of the sensors that it looks at."""
+        return list(self.places.values())
+
+    @cached_property
+    def limits(self) -> Float64:
+        """How far a cycle may be from every state that a view knows, by view."""
+        return np.array([float(view.limit) for view in self.views])
+
+    @cached_property
+    def way(self) -> Way:
+        """What severities of all cycles share."""
+        return Way.of(self.views, self.classes)
+
+    @cached_property
+    def expected(self) -> list[Float64]:
+        """What each class shows, shape (1020,), in the units of the sensors; NaN where no view looks."""
+        return [saying.expected(self.views, owner) for owner in range(len(self.classes))]
+
     @property
     def sensors(self) -> tuple[str, ...]:
         """The sensors that it looks at."""
@@ -139,10 +159,10 @@ class Committee:
 
     def odds(self, seconds: Float64) -> tuple[Float64, Float64, Float64]:
         """Return the views' mean log odds (n, classes), their distances (n, views), and information (n,)."""
-        odds, distance, information = (np.stack(parts) for parts in zip(*self._views(seconds), strict=True))
-        speaks = information > 0.0
-        mean = odds.sum(axis=0) / np.maximum(speaks.sum(axis=0), 1)[:, None]  # a view without a cell says nothing
-        return mean, distance.T, information.max(axis=0)
+        odds, distance, information = zip(*self._views(seconds), strict=True)
+        told = np.array(information)
+        speaks = np.maximum(np.add.reduce(told > 0.0, axis=0, dtype=np.int64), 1)[:, None]  # one without a cell is mute
+        return reduce(np.add, odds) / speaks, np.array(distance).T, np.maximum.reduce(told, axis=0)
 
     def _views(self, seconds: Float64) -> list[tuple[Float64, Float64, Float64]]:
         return [view.opinions(seconds) for view in self.views]
@@ -152,17 +172,16 @@ class Committee:
 
         `looks` keeps what gates have said of these cycles: models of one training share theirs.
         """
-        seconds = seconds_of(cycles)
+        seconds = cycles.seconds()
         looks = {} if looks is None else looks
         if self.gate_digest not in looks:
             looks[self.gate_digest] = self.gate.novel(seconds)
         novel = looks[self.gate_digest]
         odds, distance, information = self.odds(seconds)
         chances = probabilities(odds * self.temperature)
-        ours: Bool = np.asarray(novel[:, list(self.places.values())].any(axis=1))
-        limits = np.array([float(view.limit) for view in self.views])
+        ours: Bool = np.asarray(novel[:, self.numbers].any(axis=1))
         blind: Bool = np.asarray(information < INFORMATION_MIN)
-        far: Bool = np.asarray((distance > limits).any(axis=1))
+        far: Bool = np.asarray((distance > self.limits).any(axis=1))
         why = [""] * len(seconds)
         for row in np.flatnonzero(blind | ours | far):
             if blind[row]:
@@ -176,17 +195,17 @@ class Committee:
 
     def severity(self, cycles: Cycles) -> Severity | None:
         """Return how far the first of the cycles has gone between the states; None: they have no order, or nothing."""
-        if not TARGETS[self.target].ordered:
+        if not TARGETS[self.target].ordered or len(self.classes) < 2:
             return None
-        return severity(self.views, self.temperature, self.classes, seconds_of(cycles)[0])
+        return severity(self.views, self.temperature, self.way, _first(cycles))
 
     def because(self, cycles: Cycles, label: int, odds: Float64 | None = None) -> list[str]:
         """Return the three strongest contributions to the verdict `label` on the first of the cycles.
 
         `odds` are what `judge` gave with it, if that is at hand.
         """
-        seconds = seconds_of(cycles.take(slice(0, 1)))
-        return saying.contributions(self, seconds[0], label, self.odds(seconds)[0][0] if odds is None else odds)
+        first = _first(cycles)
+        return saying.contributions(self, first, label, self.odds(first)[0][0] if odds is None else odds)
 
 
 def seconds_of(cycles: Cycles) -> Float64:
@@ -194,7 +213,12 @@ def seconds_of(cycles: Cycles) -> Float64:
     return np.ascontiguousarray(cycles.curves[:, :, MEAN]).reshape(len(cycles), -1)
 
 
+def _first(cycles: Cycles) -> Float64:
+    """Return the second means of the first cycle, (1, 1020): those that were judged, if it is the only one."""
+    return cycles.seconds() if len(cycles) == 1 else cycles.seconds()[:1]
+
+
 def probabilities(odds: Float64) -> Float64:
     """Return the softmax of each row."""
-    raised = np.exp(odds - odds.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+    raised = np.exp(odds - np.maximum.reduce(odds, axis=1, keepdims=True))
+    return np.asarray(raised / np.add.reduce(raised, axis=1, keepdims=True))

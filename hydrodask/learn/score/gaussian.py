@@ -44,12 +44,16 @@ class View:
     """What follows from the centres and `precision`, and from `likeness`: of these arrays, and not stored."""
     members: tuple[Int64, ...] = field(init=False)
     """The centres of each class."""
+    _newest: list[tuple[Float64, Float64]] = field(init=False, repr=False, compare=False, default_factory=list)
+    places: Int64 = field(init=False)
+    """The centres, class by class."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pull", Pull.of(self.precision, self.centres))
         object.__setattr__(self, "near", Pull.of(self.likeness, self.centres))
         of_class = tuple(np.flatnonzero(self.owner == c) for c in range(int(self.owner.max()) + 1))
         object.__setattr__(self, "members", of_class)
+        object.__setattr__(self, "places", np.concatenate(of_class))
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """Return what it consists of, by name."""
@@ -60,13 +64,26 @@ class View:
         """Return what `arrays` gave. Raises KeyError when something of it is missing."""
         return cls(**{field.name: arrays[f"{prefix}{field.name}"] for field in fields(cls) if field.init})
 
+    def given(self, seconds: Float64) -> Float64:
+        """Return what the view looks at of shape (n, 1020), in its units, (n, d).
+
+        Of a single cycle that of the newest is kept: verdict, reasons and severity ask for it, one after the other.
+        """
+        newest = self._newest[-1] if self._newest else None
+        if newest is not None and newest[0] is seconds:
+            return newest[1]
+        made: Float64 = (seconds[:, self.cells] - self.mean) / self.scale
+        if len(seconds) == 1:
+            self._newest[:] = [(seconds, made)]  # in one go: partitions of a process share their models
+        return made
+
     def opinions(self, seconds: Float64, *, measure: bool = True) -> tuple[Float64, Float64, Float64]:
         """Return, for shape (n, 1020) of second means: log odds (n, classes), distance (n,), information (n,).
 
         Distance is 0 unless it is to be measured. Information is which share of the distance between the closest two
         classes is left by what was measured.
         """
-        given = (seconds[:, self.cells] - self.mean) / self.scale
+        given = self.given(seconds)
         known = np.isfinite(given)
         if known.all():  # what does not depend on the cycle is computed once, unless seconds are missing
             distance = nearest(self.likeness, given, self.near) if measure else np.zeros(len(seconds))
@@ -89,12 +106,12 @@ class View:
         return odds, distance, information
 
     def contributions(self, seconds: Float64, one: int, other: int) -> Float64:
-        """Return shape (1020,): how much each cell of one cycle speaks for class `one` against class `other`.
+        """Return shape (1020,): how much each cell of one cycle, (1, 1020), speaks for class `one` against `other`.
 
         The sum is the difference of the log odds of the two centres that the cycle is nearest to, but for a constant
         that is in no cell.
         """
-        given = (seconds[self.cells] - self.mean) / self.scale
+        given = self.given(np.atleast_2d(seconds))[0]
         there = np.isfinite(given)
         found = np.zeros(CELLS)
         if there.any():
@@ -121,11 +138,11 @@ class View:
     def _classes(self, odds: Float64) -> Float64:
         """Return log odds of classes from those of centres, centred: all centres of a class are equally likely."""
         if len(self.members) == len(self.owner):
-            made = odds[:, np.concatenate(self.members)]
+            made = odds[:, self.places]
         else:
             parts = [np.logaddexp.reduce(odds[:, few], axis=1) - np.log(len(few)) for few in self.members]
             made = np.stack(parts, axis=1)
-        return np.asarray(made - made.mean(axis=1, keepdims=True))
+        return np.asarray(made - np.add.reduce(made, axis=1, keepdims=True) / made.shape[1])
 
     def _apart(self, precision: Float64, centres: Float64) -> Float64:
         """Return how far apart each two classes are, squared: the closest two of their centres."""
@@ -179,5 +196,5 @@ def marginal(precision: Float64, there: Bool) -> Float64:
 
 def nearest(precision: Float64, given: Float64, pull: Pull) -> Float64:
     """Return the squared distance to the nearest centre, per cell; `pull` is that of the precision."""
-    square = ((given @ precision) * given).sum(axis=1)
-    return np.asarray((square - 2.0 * pull.odds(given).max(axis=1)) / given.shape[1])
+    square = np.add.reduce((given @ precision) * given, axis=1)
+    return np.asarray((square - 2.0 * np.maximum.reduce(pull.odds(given), axis=1)) / given.shape[1])

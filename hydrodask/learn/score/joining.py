@@ -14,7 +14,7 @@ import numpy as np
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import parse_iso
 from hydrodask.keys import Attendance
-from hydrodask.learn.features import SEGMENTS, Cycles, without_thin
+from hydrodask.learn.features import MEASURED_MIN, SEGMENTS, Cycles, without_thin
 from hydrodask.records import CycleRecord, Float64
 
 SAME_CYCLE_US = 30_000_000
@@ -127,7 +127,9 @@ class CycleJoiner:
 
     def _place(self, record: CycleRecord, start_us: int) -> Waiting:
         """Return the cycle that a profile belongs to, a new one if there is none."""
-        cycles = self._open.setdefault(record.rig, [])
+        cycles = self._open.get(record.rig)
+        if cycles is None:
+            cycles = self._open[record.rig] = []
         for waiting in cycles:
             if waiting.cycle == record.cycle and abs(waiting.start_us - start_us) < SAME_CYCLE_US:
                 return waiting
@@ -137,6 +139,8 @@ class CycleJoiner:
 
     def _done(self, rig: str, newest: Waiting) -> list[Joined]:
         cycles = self._open[rig]
+        if not newest.whole and len(cycles) <= OPEN_MAX:
+            return []
         count = cycles.index(newest) + 1 if newest.whole else max(0, len(cycles) - OPEN_MAX)
         done, self._open[rig] = cycles[:count], cycles[count:]
         for waiting in done:
@@ -149,12 +153,15 @@ def curves_of(record: CycleRecord) -> Float64:
     if record.sensor not in _NUMBER:
         raise ValueError(f"sensor {record.sensor[:40]!r} is unknown")
     lists = (record.mean, record.min, record.max)
-    if any(len(values) != SEGMENTS for values in (*lists, record.n)):
+    if not len(record.mean) == len(record.min) == len(record.max) == len(record.n) == SEGMENTS:
         raise ValueError(f"a profile has {len(record.mean)} segments; want {SEGMENTS}")
     rate_hz = record.sampling_rate_hz
     if rate_hz is None or not 0 < rate_hz < inf:
         rate_hz = CHANNELS[record.sensor].rate_hz
-    return without_thin(np.array(lists, np.float64), np.array(record.n, np.float64), rate_hz)
+    curves = np.array(lists, np.float64)
+    if min(record.n) >= MEASURED_MIN * rate_hz:  # no second is thin: the usual, and half of the time
+        return curves
+    return without_thin(curves, np.array(record.n, np.float64), rate_hz)
 
 
 def _joined(rig: str, waiting: Waiting) -> Joined:

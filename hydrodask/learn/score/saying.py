@@ -5,6 +5,7 @@ loudest in a row are named, with how far they are from what the other class show
 """
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,19 +74,20 @@ def far(views: Sequence[View], seconds: Float64, target: str) -> str:
 def contributions(model: "Committee", seconds: Float64, label: int, odds: Float64) -> list[str]:
     """Return the strongest contributions to a verdict, strongest first, each as a sentence without its full stop.
 
+    `seconds` are the means of one cycle, shape (1, 1020).
+
     A fault is held against the nominal state, the nominal state against the likeliest fault.
     """
     target = TARGETS[model.target]
     one, other = _pair(model, odds, label, target.nominal)
-    parts = np.mean([view.contributions(seconds, one, other) for view in model.views], axis=0)
-    spans = _loudest(parts.reshape(len(SENSORS), CYCLE_S), list(model.places.values()))
-    spans = sorted((s for s in spans if s[0] > 0.0), key=lambda span: (-span[0], span[3]))[:SHOWN]
-    against = _expected(model.views, other)
+    parts = reduce(np.add, [view.contributions(seconds, one, other) for view in model.views]) / len(model.views)
+    against = model.expected[other]
     found = []
-    for _, start, end, number in spans:
-        cells = number * CYCLE_S + np.arange(start, end)
-        apart = seconds[cells] - against[cells]
-        off = float(apart[np.isfinite(apart)].mean())
+    for start, end, number in _loudest(parts.reshape(len(SENSORS), CYCLE_S), model.numbers):
+        cells = slice(number * CYCLE_S + start, number * CYCLE_S + end)
+        apart = seconds[0, cells] - against[cells]
+        there = np.isfinite(apart)
+        off = float((apart if there.all() else apart[there]).mean())
         where = f"in second {start}" if end == start + 1 else f"in seconds {start}–{end - 1}"
         unit, way = CHANNELS[SENSORS[number]].unit, "above" if off > 0 else "below"
         than = f"{target.name} at {_named(int(model.classes[other]), target.unit)}"
@@ -103,24 +105,30 @@ def _pair(model: "Committee", odds: Float64, label: int, nominal: int) -> tuple[
     return one, int(odds.argmax())
 
 
-def _loudest(parts: Float64, sensors: Sequence[int]) -> list[tuple[float, int, int, int]]:
-    """Return for each sensor the largest sum of a run of seconds, its first one, the one after its last, and itself."""
+def _loudest(parts: Float64, sensors: Sequence[int]) -> list[tuple[int, int, int]]:
+    """Return runs of seconds with the largest sums, one of a sensor: its first one, the one after its last, the sensor.
+
+    The largest first, and none that speaks against it.
+    """
     total = np.zeros((len(sensors), CYCLE_S + 1))
     np.cumsum(parts[sensors], axis=1, out=total[:, 1:])
     low = np.minimum.accumulate(total, axis=1)
     rise = total - low
+    ends = rise.argmax(axis=1).tolist()
+    sums = [rise[row, end] for row, end in enumerate(ends)]
     found = []
-    for row, (number, end) in enumerate(zip(sensors, rise.argmax(axis=1).tolist(), strict=True)):
-        start = int(np.flatnonzero(total[row, : end + 1] == low[row, end])[-1]) if end else 0
-        found.append((float(rise[row, end]), start, end, number))
+    for row in sorted((n for n, one in enumerate(sums) if one > 0.0), key=lambda n: (-sums[n], sensors[n]))[:SHOWN]:
+        end = ends[row]
+        start = int((total[row, : end + 1] == low[row, end]).nonzero()[0][-1])
+        found.append((start, end, sensors[row]))
     return found
 
 
-def _expected(views: Sequence[View], owner: int) -> Float64:
+def expected(views: Sequence[View], owner: int) -> Float64:
+    """Return what a class shows, shape (1020,), in the units of the sensors; NaN where no view looks."""
     found = np.full(CELLS, np.nan)
     for view in views:
-        expected = view.expected(owner)
-        found = np.where(np.isfinite(found), found, expected)
+        found = np.where(np.isfinite(found), found, view.expected(owner))
     return found
 
 

@@ -8,6 +8,7 @@ interval the shortest that holds nine tenths of them. Seconds that were not meas
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -33,17 +34,42 @@ class Severity:
     high: float
 
 
-def severity(views: Sequence[View], temperature: float, classes: Int64, seconds: Float64) -> Severity | None:
-    """Return the severity of one cycle, shape (1020,); `classes` in order. None: nothing was measured, or one class."""
-    there = [np.isfinite(seconds[view.cells]) for view in views]
-    if len(classes) < 2 or not any(seen.any() for seen in there):
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What all cycles of a model share: the places that are looked at, how wide each is, and what views make of them.
+
+    Of each view the shares of its centres in each place, shape (places, k), and half of the square of what these add
+    up to, where every second was measured.
+    """
+
+    places: Float64
+    widths: Float64
+    shares: tuple[Float64, ...]
+    halves: tuple[Float64, ...]
+
+    @classmethod
+    def of(cls, views: Sequence[View], classes: Int64) -> "Way":
+        """Return that of a model's views; `classes`, at least two, are in order."""
+        places, shares = _way(classes)
+        of_views = [_shares(view, shares) for view in views]
+        halves = [_half(some, view.pull.weights, view.centres) for view, some in zip(views, of_views, strict=True)]
+        return cls(places, np.gradient(places), tuple(of_views), tuple(halves))
+
+
+def severity(views: Sequence[View], temperature: float, way: Way, seconds: Float64) -> Severity | None:
+    """Return the severity of one cycle, shape (1, 1020). None: nothing was measured."""
+    odds = []
+    for view, shares, half in zip(views, way.shares, way.halves, strict=True):
+        given = view.given(seconds)[0]
+        there = np.isfinite(given)
+        if there.any():
+            odds.append(_odds(view, there, given, shares, half))
+    if not odds:
         return None
-    places, shares = _way(classes)
-    odds = [_odds(view, seen, seconds, shares) for view, seen in zip(views, there, strict=True) if seen.any()]
-    likely = np.mean(odds, axis=0) * temperature
+    likely = reduce(np.add, odds) / len(odds) * temperature
     best = int(likely.argmax())
-    low, high = _shortest(places, np.exp(likely - likely[best]) * np.gradient(places))
-    return Severity(float(places[best]), low, high)
+    low, high = _shortest(way.places, np.exp(likely - likely[best]) * way.widths)
+    return Severity(float(way.places[best]), low, high)
 
 
 def limit_of(target: Target, off: float) -> float:
@@ -81,20 +107,30 @@ def _way(classes: Int64) -> tuple[Float64, Float64]:
     return shares @ classes.astype(np.float64), shares
 
 
-def _odds(view: View, there: Bool, seconds: Float64, shares: Float64) -> Float64:
-    """Return the log odds of each place, but for what all of them share."""
-    given = (seconds[view.cells[there]] - view.mean[there]) / view.scale[there]
-    centres = view.centres[:, there]
-    pull = view.pull.weights if there.all() else centres @ marginal(view.precision, there)
+def _shares(view: View, shares: Float64) -> Float64:
+    """Return the shares of a view's centres, of those of its states: all centres of a state have as much of it."""
     by_class = (view.owner[None] == np.arange(shares.shape[1])[:, None]).astype(np.float64)
-    shares = shares @ (by_class / by_class.sum(axis=1, keepdims=True))
-    return np.asarray(shares @ (pull @ given) - 0.5 * ((shares @ (pull @ centres.T)) * shares).sum(axis=1))
+    return np.asarray(shares @ (by_class / by_class.sum(axis=1, keepdims=True)))
+
+
+def _half(shares: Float64, pull: Float64, centres: Float64) -> Float64:
+    return np.asarray(0.5 * np.add.reduce((shares @ (pull @ centres.T)) * shares, axis=1))
+
+
+def _odds(view: View, there: Bool, given: Float64, shares: Float64, half: Float64) -> Float64:
+    """Return the log odds of each place, but for what all of them share."""
+    if there.all():
+        return np.asarray(shares @ (view.pull.weights @ given) - half)
+    centres = view.centres[:, there]
+    pull = centres @ marginal(view.precision, there)
+    return np.asarray(shares @ (pull @ given[there]) - _half(shares, pull, centres))
 
 
 def _shortest(places: Float64, likely: Float64) -> tuple[float, float]:
     """Return the shortest stretch of places that holds `HELD` of the likelihood."""
-    total = np.concatenate([[0.0], np.cumsum(likely / likely.sum())])
+    total = np.zeros(len(likely) + 1)
+    np.cumsum(likely / np.add.reduce(likely), out=total[1:])
     ends = np.searchsorted(total, total[:-1] + HELD - 1e-12)
-    fits = np.flatnonzero(ends < len(total))
+    fits = (ends < len(total)).nonzero()[0]
     best = fits[(places[ends[fits] - 1] - places[fits]).argmin()]
     return float(places[best]), float(places[ends[best] - 1])

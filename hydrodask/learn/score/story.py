@@ -1,6 +1,7 @@
 """What is told of one component: the document of its newest cycle, incidents, changes of state, rows of `scores/`."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from hydrodask.channels import CYCLE_S
@@ -20,6 +21,12 @@ BECAUSE_MAX = 3
 
 UNKNOWN = -1
 """The state of a component that is like nothing trained on."""
+
+
+@lru_cache(maxsize=64)
+def _end(start_us: int) -> str:
+    """Return when the cycle ended that began then: all that is said of it says so."""
+    return iso(start_us + CYCLE_S * US_PER_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +49,7 @@ class Verdict:
     @property
     def end(self) -> str:
         """When the cycle ended."""
-        return iso(self.start_us + CYCLE_S * US_PER_S)
+        return _end(self.start_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ class Unknown:
     @property
     def end(self) -> str:
         """When the cycle ended."""
-        return iso(self.start_us + CYCLE_S * US_PER_S)
+        return _end(self.start_us)
 
 
 @dataclass(slots=True)

@@ -21,6 +21,8 @@ import tempfile
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 from itertools import accumulate
 from pathlib import Path
 from time import process_time
@@ -36,19 +38,21 @@ START_US = 1_767_225_600_000_000
 LATER_MS = 1_900_000_000_000
 
 
+def first_of(*names: str) -> Any:
+    """Return the first of these modules that the tree has."""
+    found = [name for name in names if find_spec(name.rpartition(".")[0]) and find_spec(name)]
+    return import_module(found[0])
+
+
 def child(data: str, shared: str, cycles: int, first: int) -> None:
     """Measure once for each line on stdin. All that is imported here is in both trees, by one name or another."""
     from hydrodask.settings import Settings  # noqa: PLC0415 - of the tree that PYTHONPATH names
 
-    try:
-        from hydrodask.learn.score import champions  # noqa: PLC0415 - the same
-        from hydrodask.testing import messages_of  # noqa: PLC0415 - the same
-    except ImportError:
-        from hydrodask.learn import champions  # type: ignore[attr-defined, no-redef]  # noqa: PLC0415 - the same
-        from tests.strategies import messages_of  # type: ignore[attr-defined, no-redef]  # noqa: PLC0415 - the same
+    champions = first_of("hydrodask.learn.score.champions", "hydrodask.learn.champions")
+    messages_of = first_of("hydrodask.testing.messages", "tests.strategies").messages_of
     from hydrodask.store.documents import open_documents  # noqa: PLC0415 - the same
-    from tests.running import Life  # noqa: PLC0415 - the same
 
+    life_of = import_module("tests.running").Life
     given, profiles = pickle.loads(Path(shared).read_bytes())  # noqa: S301 - the parent wrote it
     settings = Settings(data_dir=Path(data))
     of_process: Any = champions.shared(settings)
@@ -63,7 +67,7 @@ def child(data: str, shared: str, cycles: int, first: int) -> None:
     def monitored() -> float:
         began_s = process_time()
         for sensor, parts in raw.items():
-            life = Life(settings, topic=f"hydraulic-{sensor}")
+            life = life_of(settings, topic=f"hydraulic-{sensor}")
             for some in parts:
                 life.feed(some)
                 life.commit(emit=False)
@@ -73,7 +77,7 @@ def child(data: str, shared: str, cycles: int, first: int) -> None:
         of_process.models = models if with_models else {}
         with tempfile.TemporaryDirectory() as folder:
             documents = open_documents(Settings(data_dir=Path(folder)))
-            life, began_s = Life(settings, topic="hydraulic-cycles", flow="score"), 0.0
+            life, began_s = life_of(settings, topic="hydraulic-cycles", flow="score"), 0.0
             for number, some in enumerate(steps):
                 if number == first:
                     began_s = process_time()

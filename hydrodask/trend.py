@@ -42,9 +42,8 @@ def trend_of(recent: Sequence[Sequence[float]], threshold: float) -> Trend:
         return Trend()
     points = np.asarray(recent, np.float64)
     hours, scores = (points[:, 0] - points[-1, 0]) / _US_PER_H, points[:, 1]
-    first, second = _pairs(len(points))
-    apart = hours[second] - hours[first]
-    if not apart.min() > 0:
+    first, second, apart = _pairs(hours.tobytes())
+    if not len(first):
         return Trend()
     slope = _median((scores[second] - scores[first]) / apart)
     left = scores - slope * hours
@@ -58,10 +57,15 @@ def trend_of(recent: Sequence[Sequence[float]], threshold: float) -> Trend:
 
 
 @lru_cache(maxsize=8)
-def _pairs(count: int) -> tuple[Int64, Int64]:
-    """Return all pairs of so many points, the earlier one first."""
-    first, second = np.triu_indices(count, 1)
-    return first, second
+def _pairs(hours: bytes) -> tuple[Int64, Int64, Float64]:
+    """Return all pairs of points at these times, the earlier one first, and what lies between; none if disordered.
+
+    A rig's components share their cycles, and cycles mostly come at equal distances.
+    """
+    times = np.frombuffer(hours, np.float64)
+    first, second = np.triu_indices(len(times), 1)
+    apart = times[second] - times[first]
+    return (first, second, apart) if apart.min() > 0 else (first[:0], second[:0], apart[:0])
 
 
 def _median(values: Float64) -> float:

@@ -28,6 +28,13 @@ def table_of(offsets: list[int]) -> pa.Table:
 
 
 @dataclass
+class Row:
+    """A row as an object."""
+
+    revision: int
+
+
+@dataclass
 class Writer:
     """A worker that has the partition, or thinks that it has: reads a log and writes its rows.
 
@@ -39,6 +46,8 @@ class Writer:
     rows: list[int]
     keep: bool
     snapshots: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
+    objects: bool = False
+    """Whether rows are given as objects, of which the output makes a table when it needs one."""
 
     def __post_init__(self) -> None:
         self.start(None)
@@ -56,7 +65,11 @@ class Writer:
     def read(self, count: int) -> None:
         """Take the next `count` records of the log."""
         end = min(END, self.at + count)
-        self.output.add(table_of([o for o in self.rows if self.at <= o < end]), 0.0)
+        offsets = [o for o in self.rows if self.at <= o < end]
+        if self.objects:
+            self.output.add_rows([Row(o) for o in offsets], lambda rows: table_of([row.revision for row in rows]), 0.0)
+        else:
+            self.output.add(table_of(offsets), 0.0)
         self.at = end
 
     def snapshot(self) -> None:
@@ -105,15 +118,16 @@ def stored(lake: Lake) -> tuple[list[int], list[tuple[int, int]]]:
     keep=st.booleans(),
     rows=st.sets(st.integers(0, END - 1)).map(sorted),
     dense=st.booleans(),
+    objects=st.booleans(),
 )
 def test_every_row_is_in_one_file(
-    actions: list[tuple[int, tuple[str, int]]], keep: bool, rows: list[int], dense: bool
+    actions: list[tuple[int, tuple[str, int]]], keep: bool, rows: list[int], dense: bool, objects: bool
 ) -> None:
     """Two writers compete, die and restart anywhere; in the end each row is stored once, in order."""
     lake = Lake(f"memory://{uuid.uuid4().hex}")
     wanted = list(range(END)) if dense else rows
     snapshots: list[tuple[int, dict[str, Any]]] = []
-    writers = [Writer(lake, wanted, keep, snapshots) for _ in range(2)]
+    writers = [Writer(lake, wanted, keep, snapshots, objects) for _ in range(2)]
     for who, (name, number) in actions:
         act(writers[who], name, number)
     last = writers[0]

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 
 from hydrodask.records import Bool, Float64, Int64
 
+Seen = tuple[Float64, Bool, bool]
+"""What a view looks at of some cycles, what of it was measured, and whether all was."""
+
 CELLS = 17 * 60
 """Seconds of all sensors: cell 60 · sensor + second."""
 
@@ -44,7 +47,7 @@ class View:
     """What follows from the centres and `precision`, and from `likeness`: of these arrays, and not stored."""
     members: tuple[Int64, ...] = field(init=False)
     """The centres of each class."""
-    _newest: list[tuple[Float64, Float64]] = field(init=False, repr=False, compare=False, default_factory=list)
+    _newest: list[tuple[Float64, Seen]] = field(init=False, repr=False, compare=False, default_factory=list)
     places: Int64 = field(init=False)
     """The centres, class by class."""
 
@@ -64,15 +67,17 @@ class View:
         """Return what `arrays` gave. Raises KeyError when something of it is missing."""
         return cls(**{field.name: arrays[f"{prefix}{field.name}"] for field in fields(cls) if field.init})
 
-    def given(self, seconds: Float64) -> Float64:
-        """Return what the view looks at of shape (n, 1020), in its units, (n, d).
+    def given(self, seconds: Float64) -> Seen:
+        """Return what the view looks at of shape (n, 1020), in its units, (n, d); what was measured; whether all was.
 
         Of a single cycle that of the newest is kept: verdict, reasons and severity ask for it, one after the other.
         """
         newest = self._newest[-1] if self._newest else None
         if newest is not None and newest[0] is seconds:
             return newest[1]
-        made: Float64 = (seconds[:, self.cells] - self.mean) / self.scale
+        given = (seconds[:, self.cells] - self.mean) / self.scale
+        there = np.isfinite(given)
+        made = given, there, bool(there.all())
         if len(seconds) == 1:
             self._newest[:] = [(seconds, made)]  # in one go: partitions of a process share their models
         return made
@@ -83,9 +88,8 @@ class View:
         Distance is 0 unless it is to be measured. Information is which share of the distance between the closest two
         classes is left by what was measured.
         """
-        given = self.given(seconds)
-        known = np.isfinite(given)
-        if known.all():  # what does not depend on the cycle is computed once, unless seconds are missing
+        given, known, whole = self.given(seconds)
+        if whole:  # what does not depend on the cycle is computed once, unless seconds are missing
             distance = nearest(self.likeness, given, self.near) if measure else np.zeros(len(seconds))
             return self._classes(self.pull.odds(given)), distance, np.ones(len(seconds))
         odds, distance = np.zeros((len(seconds), len(self.members))), np.zeros(len(seconds))
@@ -111,12 +115,11 @@ class View:
         The sum is the difference of the log odds of the two centres that the cycle is nearest to, but for a constant
         that is in no cell.
         """
-        given = self.given(np.atleast_2d(seconds))[0]
-        there = np.isfinite(given)
+        (given,), (there,), whole = self.given(np.atleast_2d(seconds))
         found = np.zeros(CELLS)
-        if there.any():
+        if whole or there.any():
             cells, centres, pull = self.cells, self.centres, self.pull
-            if not there.all():
+            if not whole:
                 given, cells, centres = given[there], cells[there], centres[:, there]
                 pull = Pull.of(marginal(self.precision, there), centres)
             best, next_ = (self._likeliest(c, pull, given) for c in (one, other))

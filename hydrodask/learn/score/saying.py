@@ -86,8 +86,9 @@ def contributions(model: "Committee", seconds: Float64, label: int, odds: Float6
     for start, end, number in _loudest(parts.reshape(len(SENSORS), CYCLE_S), model.numbers):
         cells = slice(number * CYCLE_S + start, number * CYCLE_S + end)
         apart = seconds[0, cells] - against[cells]
-        there = np.isfinite(apart)
-        off = float((apart if there.all() else apart[there]).mean())
+        off = np.add.reduce(apart) / len(apart)
+        if not np.isfinite(off):
+            off = apart[np.isfinite(apart)].mean()
         where = f"in second {start}" if end == start + 1 else f"in seconds {start}–{end - 1}"
         unit, way = CHANNELS[SENSORS[number]].unit, "above" if off > 0 else "below"
         than = f"{target.name} at {_named(int(model.classes[other]), target.unit)}"

@@ -60,10 +60,11 @@ def severity(views: Sequence[View], temperature: float, way: Way, seconds: Float
     """Return the severity of one cycle, shape (1, 1020). None: nothing was measured."""
     odds = []
     for view, shares, half in zip(views, way.shares, way.halves, strict=True):
-        given = view.given(seconds)[0]
-        there = np.isfinite(given)
-        if there.any():
-            odds.append(_odds(view, there, given, shares, half))
+        (given,), (there,), whole = view.given(seconds)
+        if whole:
+            odds.append(shares @ (view.pull.weights @ given) - half)
+        elif there.any():
+            odds.append(_odds_of_some(view, there, given, shares))
     if not odds:
         return None
     likely = reduce(np.add, odds) / len(odds) * temperature
@@ -117,10 +118,8 @@ def _half(shares: Float64, pull: Float64, centres: Float64) -> Float64:
     return np.asarray(0.5 * np.add.reduce((shares @ (pull @ centres.T)) * shares, axis=1))
 
 
-def _odds(view: View, there: Bool, given: Float64, shares: Float64, half: Float64) -> Float64:
-    """Return the log odds of each place, but for what all of them share."""
-    if there.all():
-        return np.asarray(shares @ (view.pull.weights @ given) - half)
+def _odds_of_some(view: View, there: Bool, given: Float64, shares: Float64) -> Float64:
+    """Return the log odds of each place, but for what all of them share, when seconds are missing."""
     centres = view.centres[:, there]
     pull = centres @ marginal(view.precision, there)
     return np.asarray(shares @ (pull @ given[there]) - _half(shares, pull, centres))

@@ -269,6 +269,11 @@ class Overview:
         """Return the sum of one total over all partitions."""
         return sum(p.totals.get(name, 0) for p in self.partitions.values())
 
+    @property
+    def records(self) -> int:
+        """The sensors' records that were read; what flows read of each other comes on top in `total("consumed")`."""
+        return sum(p.totals.get("consumed", 0) for p in self.partitions.values() if p.flow == "monitor")
+
 
 @dataclass(slots=True)
 class Pulse:

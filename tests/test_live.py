@@ -589,7 +589,7 @@ def test_lines_say_how_things_are_every_five_polls(lines: Lines, written: list[s
     assert written[1].startswith("hydraulic-PS1/0 stalled: no record read")
     assert written[2].startswith("hydraulic-PS2/0 waiting: the lake refuses")
     assert written[3] == (
-        "running: 223,405 records, 728/s, lag 5,000 (0.0 s), watermark -10.4 s, late 3, dead 48, "
+        "running: 218,400 records, 728/s, lag 5,000 (0.0 s), watermark -10.4 s, late 3, dead 48, "
         "1 open incidents, 1 workers"
     )
     assert written[4] == "00:04:10 found 21 partitions"

@@ -137,7 +137,7 @@ def figures_line(figures: Figures, open_count: str, now_us: int) -> str:
     overview = figures.overview
     progress = "" if overview.progress is None else f", {overview.progress:.0%} of the source"
     return (
-        f"{plain(overview.state)}: {amount(overview.total('consumed'))} records, "
+        f"{plain(overview.state)}: {amount(overview.records)} records, "
         f"{amount(overview.records_per_s)}/s, lag {amount(figures.lag)} "
         f"({span(figures.lag_s(now_us))}), watermark -{span(figures.delay_s)}, "
         f"late {amount(overview.total('late'))}, dead {amount(overview.total('dead'))}, "
@@ -150,7 +150,7 @@ def figures_fields(figures: Figures, now_us: int) -> dict[str, object]:
     overview = figures.overview
     return {
         "state": overview.state,
-        "records": overview.total("consumed"),
+        "records": overview.records,
         "records_per_s": overview.records_per_s,
         "lag_records": figures.lag,
         "lag_s": figures.lag_s(now_us),

@@ -6,6 +6,7 @@ A model is registered as `hydrodask-TARGET`; the alias `champion` names the vers
 runner-up. What decides about a promotion is on the version itself, as tags.
 """
 
+import errno
 import logging
 import os
 import tempfile
@@ -27,7 +28,7 @@ from hydrodask.doors.trust import trust
 from hydrodask.errors import FatalError, UnreachableError, UsageError, sentence
 from hydrodask.learn.digests import Digests
 from hydrodask.learn.rest import CERT_PATH
-from hydrodask.learn.shelf import CHALLENGER, CHAMPION, ONNX, PLAIN, PREFIX, Version, version_of
+from hydrodask.learn.shelf import CHALLENGER, CHAMPION, ONNX, PLAIN, PREFIX, Version, file_of, version_of
 from hydrodask.learn.targets import TARGETS
 from hydrodask.settings import Settings, Url
 from hydrodask.settings.hidden import with_password
@@ -52,6 +53,7 @@ class Registry:
             os.environ[CERT_PATH] = str(settings.learn.ca_file)
         if settings.learn.mlflow is None:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
+            _check_rights(settings.data_dir, self.uri)
         self.digests = Digests(settings)
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -168,6 +170,14 @@ def folder() -> Iterator[Path]:
     """Give a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
+
+
+def _check_rights(data_dir: Path, uri: Url) -> None:
+    """Raise UnreachableError when a registry can't be made: MLflow would try for two minutes."""
+    file = file_of(uri)
+    if file is not None and not file.exists() and not os.access(data_dir, os.W_OK):
+        error = PermissionError(errno.EACCES, "no right to write there")
+        raise UnreachableError(f"could not make the registry of models {file} (data_dir): {error.strerror}") from error
 
 
 @contextmanager

@@ -31,6 +31,16 @@ _WAIT_S = 5.0
 """How long another process may keep the SQLite file for itself."""
 
 
+def file_of(uri: Url) -> Path | None:
+    """Return the file of an embedded registry, which need not be there; None: a server has it.
+
+    >>> file_of(Url("sqlite:////data/mlflow.db")), file_of(Url("http://127.0.0.1:5000"))
+    (PosixPath('/data/mlflow.db'), None)
+    """
+    text = uri.plain()
+    return Path(text.removeprefix(_SQLITE)) if text.startswith(_SQLITE) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """A registered version of a model."""

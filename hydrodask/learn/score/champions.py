@@ -35,8 +35,7 @@ class Champions:
         self._failed: dict[str, tuple[int, str]] = {}
         """By target, the version that could not score, and what was said of it."""
         self._settings = settings
-        uri = settings.mlflow_uri.plain()
-        self._file = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:///") else None
+        self._file = shelf.file_of(settings.mlflow_uri)
         self._registry: shelf.Registered | None = None
         self._thread: threading.Thread | None = None
         self._looked_at_s = float("-inf")

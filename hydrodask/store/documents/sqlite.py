@@ -10,7 +10,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from hydrodask.clock import monotonic_s, now_us, sleep_s
@@ -30,6 +30,7 @@ _LAYOUT = 3
 """Version of the tables, which the file knows."""
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+_NO_RIGHTS = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 _ENVIRONMENT = (
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_IOERR,
@@ -96,8 +97,17 @@ class SqliteDocuments:
         with self._lock, self._translated(f"read {collection} from"):
             if self._connection is None and not self._path.exists():
                 return []
-            rows = self._connected().execute(query, (*where.values(), limit)).fetchall()
+            rows = self._rows(query, (*where.values(), limit))
         return [{"_id": name, **json.loads(body), "revision": rev} for name, rev, body in rows]
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[str, int, str]]:
+        try:
+            return self._connected().execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _NO_RIGHTS:
+                raise
+        with closing(self._looked_at()) as connection:
+            return connection.execute(query, values).fetchall()
 
     def mend(self, corrections: Sequence[Correction]) -> int:
         for one in corrections:
@@ -155,6 +165,15 @@ class SqliteDocuments:
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         return sqlite3.connect(self._path, timeout=self._timeout_s, isolation_level=None, check_same_thread=False)
+
+    def _looked_at(self) -> sqlite3.Connection:
+        """Return a connection for who may not write here; SQLite would write beside the file even to read it.
+
+        What another process has written and not yet moved into the file is read, too. Without such a log nobody has the
+        file open, and it does not change.
+        """
+        still = "" if self._path.with_name(f"{self._path.name}-wal").exists() else "&immutable=1"
+        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro{still}", timeout=self._timeout_s, uri=True)
 
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:

@@ -665,3 +665,201 @@ def test_a_paused_worker_is_named() -> None:
 
     with pytest.raises(FatalError, match=r"died of memory.*w1 \(Dask has paused it at 0.4 GiB"):
         play(cluster, _forever)
+
+
+@dataclass
+class SlowCluster(FakeCluster):
+    """Takes a minute to restart a worker, and keeps how it was asked for memory."""
+
+    asked: list[tuple[str, bool]] = field(default_factory=list)
+
+    async def restart(self, worker: str) -> None:
+        """Take note when it begins and when it is done."""
+        self.events.append(f"restart {worker}")
+        await asyncio.sleep(60)
+        self.events.append(f"restarted {worker}")
+
+    async def memory(self, worker: str, *, died: bool = False) -> str:
+        """Take note."""
+        self.asked.append((worker, died))
+        return self.starved
+
+
+def test_a_worker_that_is_restarted_hosts_nothing_meanwhile() -> None:
+    """The others have its partitions before it is done, and it is not asked for a step."""
+    cluster = SlowCluster(["w1", "w2"])
+
+    async def story(one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1", "w2"))
+        cluster.hanging.add("w2")
+        await until(lambda: "restart w2" in cluster.events)
+        orders = sum(order.worker == "w2" for order in cluster.orders)
+        await until(lambda: cluster.complete("w1"))
+        assert set(one.tracker.overview.workers) == {"w1"}
+        await asyncio.sleep(SHORTLY_S)
+        assert cluster.events == ["restart w2"]
+        assert sum(order.worker == "w2" for order in cluster.orders) == orders
+        cluster.hanging.clear()
+        await until(lambda: cluster.complete("w1", "w2"))
+
+    play(cluster, story)
+
+    assert set(cluster.asked) == {("w2", False)}, "it is there, and may say itself what is wrong"
+
+
+def test_memory_of_a_worker_that_died_is_asked_for_as_such() -> None:
+    """Its nanny may tell a little later; what is found is said with the loss."""
+    cluster = SlowCluster(["w1"])
+
+    async def story(one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1"))
+        cluster.starved = "Dask ended it"
+        cluster.alive.remove("w1")
+        await until(lambda: cluster.fenced == [0])
+        assert any(note.endswith(": Dask ended it") and "slot 0 lost: worker w1" in note for note in notes(one))
+        cluster.alive.append("w2")
+        await until(lambda: cluster.complete("w2"))
+
+    play(cluster, story)
+
+    assert cluster.asked == [("w1", True)]
+
+
+def notes(one: Coordinator) -> list[str]:
+    """Return what people are told."""
+    return one.tracker.overview.notes
+
+
+def test_a_worker_that_is_gone_in_its_step_is_given_up_at_once() -> None:
+    """Its step never comes back, and is not waited for."""
+    cluster = FakeCluster(["w1", "w2"])
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1", "w2"))
+        cluster.hanging.add("w2")
+        await asyncio.sleep(SHORTLY_S)
+        cluster.alive.remove("w2")
+        began_s = cluster.now_s
+        await until(lambda: cluster.complete("w1"))
+        assert cluster.now_s - began_s < 2 * SHORTLY_S
+
+    play(cluster, story)
+
+
+@dataclass
+class Circling(FakeCluster):
+    """Every other step fails, and those between only replay: no more is committed."""
+
+    turn: int = 0
+
+    async def _step(self, worker: str, order: Order) -> StepReport:
+        report = await super()._step(worker, order)
+        for part in report.partitions:
+            part.end = 100
+        self.turn += 1
+        if self.turn % 2 and report.partitions:
+            raise RetryableError("broker says wait", backoff_s=1.0)
+        return report
+
+
+def test_steps_that_only_replay_between_errors_end_no_patience() -> None:
+    """A partition that fails at the same place each time gets no further."""
+    cluster = Circling(["w1"])
+
+    with pytest.raises(FatalError, match=r"gave up after 300 s .*broker says wait"):
+        play(cluster, _forever)
+
+    assert PATIENCE_S < cluster.now_s < PATIENCE_S + 2 * SHORTLY_S
+
+
+@pytest.mark.parametrize("who", ["scheduler", "workers"])
+def test_absences_with_a_return_in_between_do_not_add_up(who: str) -> None:
+    """Each is shorter than `step.patience`; the run goes on, and says what it does."""
+    cluster = FakeCluster(["w1"])
+
+    async def story(one: Coordinator) -> None:
+        for _ in range(3):
+            await until(lambda: cluster.complete("w1"))
+            if who == "scheduler":
+                cluster.away = True
+            else:
+                cluster.alive.clear()
+            await asyncio.sleep(0.6 * PATIENCE_S)
+            cluster.away, cluster.alive[:] = False, ["w1"]
+            await asyncio.sleep(SHORTLY_S)
+        await until(lambda: cluster.complete("w1"))
+        assert one.tracker.overview.state == "running"
+
+    play(cluster, story)
+
+
+def test_a_mode_is_reached_when_everybody_has_done_a_step_in_it() -> None:
+    """Nobody is there: nothing is reached. One who hangs: not yet."""
+    cluster = FakeCluster([])
+
+    async def story(one: Coordinator) -> None:
+        await asyncio.sleep(SHORTLY_S)
+        assert not one.reached("run")
+        cluster.alive += ["w1", "w2"]
+        await until(lambda: cluster.complete("w1", "w2"))
+        await until(lambda: one.reached("run"))
+        assert not one.reached("flush")
+        cluster.hanging.add("w2")
+        await asyncio.sleep(SHORTLY_S)
+        one.want("flush")
+        await asyncio.sleep(2 * SHORTLY_S)
+        assert not one.reached("flush")
+        cluster.alive.remove("w2")
+        await until(lambda: one.reached("flush"))
+        one.want("stop")
+        await until(lambda: one.tracker.overview.state == "stopping")
+
+    play(cluster, story)
+
+
+def test_what_is_settled_counts_as_the_broker_does() -> None:
+    """Of the log that there is now: read and committed up to its end, less the offsets of the logs before."""
+    source, other = ("hydraulic-PS1", 0), ("hydraulic-PS2", 0)
+    one = Coordinator(FakeCluster(), SETTINGS, run_id="run", builds={}, discover=dict, fence=lambda *_: None)
+
+    def settled(end: int, *, committed: int = 1009, log: str = "c/ps1", at: PartitionId = source) -> bool:
+        report = StepReport("w1", 0, 1, latency_counts=[0] * 15)
+        report.partitions = [
+            PartitionReport("monitor", *source, position=1009, committed=committed, base=1000, log="c/ps1")
+        ]
+        one.tracker.take(report, 0.0)
+        return one.settled({at: end}, {"hydraulic-PS1": log})
+
+    assert settled(9)
+    assert not settled(10)
+    assert not settled(9, committed=1008)
+    assert not settled(9, log="c/another")
+    assert not settled(0, at=other)
+
+
+def test_a_run_that_ends_leaves_no_step_in_flight() -> None:
+    """Whatever has ended it: the steps of the other workers are cancelled."""
+    cluster = FakeCluster(["w1", "w2"], hanging={"w2"})
+    driving: list[asyncio.Task[object]] = []
+
+    async def story() -> None:
+        one = Coordinator(
+            cluster,
+            SETTINGS,
+            run_id="run",
+            builds={},
+            discover=lambda: SOURCES,
+            fence=cluster.fence,
+            outdone=lambda: True,
+        )
+        working = asyncio.create_task(one.run())
+        await asyncio.sleep(SHORTLY_S)
+        driving.extend(task for task in asyncio.all_tasks() if task.get_name().startswith("drive "))
+        cluster.failing["w1"] = FatalError("disk on fire")
+        with pytest.raises(FatalError, match="disk on fire"):
+            await working
+        await asyncio.sleep(SHORTLY_S)
+        assert len(driving) == 2
+        assert all(task.done() for task in driving)
+
+    cluster.world.live(story())

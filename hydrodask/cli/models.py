@@ -25,14 +25,12 @@ def models(context: typer.Context, *, json: Json = False, profile: Profile = Non
     """
     if context.invoked_subcommand is not None:
         return
+    from hydrodask.learn.registry import Registry
     from hydrodask.learn.shelf import file_of
 
     chosen = settings(profile, sets)
-    file, found = file_of(chosen.mlflow_uri), []
-    if file is None or file.exists():  # to look makes no registry
-        from hydrodask.learn.registry import Registry
-
-        found = Registry(chosen).versions()
+    file = file_of(chosen.mlflow_uri)
+    found = Registry(chosen).versions() if file is None or file.exists() else []  # to look makes no registry
     if json:
         print_json([asdict(version) for version in found])
         return

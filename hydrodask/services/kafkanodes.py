@@ -42,10 +42,6 @@ _PROPERTIES = {
     # After a kill the controller refuses the broker until its old session is over: 9 s by default.
     "broker.session.timeout.ms": 4000,
     "broker.heartbeat.interval.ms": 500,
-    # Of three nodes on one busy machine the two that are left stand still together: with the defaults of 1000 and 2000
-    # each standstill costs the quorum its leader.
-    "controller.quorum.election.timeout.ms": 2000,
-    "controller.quorum.fetch.timeout.ms": 4000,
     "message.max.bytes": clients.MESSAGE_BYTES_MAX,
     "replica.fetch.max.bytes": clients.MESSAGE_BYTES_MAX,
     # Replays carry old event times; only a topic's own retention.ms may delete records.

@@ -87,8 +87,8 @@ class Backend(Protocol):
 def shelf(settings: Settings) -> Registered:
     """Return what the settings' registry is read through: MLflow itself only if it is neither a server nor SQLite."""
     uri = with_password(settings.mlflow_uri, settings.learn.password_file, "learn.password_file")
-    if uri.plain().startswith(_SQLITE):
-        return Shelf(settings, uri, Database(Path(uri.plain().removeprefix(_SQLITE))))
+    if (file := file_of(uri)) is not None:
+        return Shelf(settings, uri, Database(file))
     if uri.plain().startswith(("http://", "https://")):
         return Shelf(settings, uri, Rest(uri, settings.learn.ca_file))
     with extras.needed():

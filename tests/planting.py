@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from hydrodask.audit.links import parse
 from hydrodask.protocol import snapshot
@@ -49,6 +50,16 @@ class Place:
     def file(self, folder: str, number: int = 0, of: int = 1) -> Named:
         """Return one of them."""
         return self.files(folder, of)[number]
+
+    def long_file(self, folder: str, number: int | None = None) -> Named:
+        """Return a file with several rows of such a sensor: that of a place, or its first; how many hangs on time."""
+        for sensor in self.sensors:
+            files = self.stored.files(f"{folder}/sensor={sensor}")
+            long = [file for file in files if pq.read_metadata(self.path(file)).num_rows > 1]
+            if chosen := [file for file in long if number is None or file == files[number]]:
+                self.sensors.remove(sensor)
+                return chosen[0]
+        raise AssertionError(f"no sensor is left with several rows in a file of {folder}")
 
     def path(self, file: Named) -> Path:
         """Return where a file is."""
@@ -360,7 +371,7 @@ def _raw_file_claims_a_later_end(at: Place) -> str:
 
 @plant("chain", "the newest file")
 def _newest_raw_file_claims_an_earlier_end(at: Place) -> str:
-    file = at.file("raw", -1)
+    file = at.long_file("raw", -1)
     table = parse(at.path(file).read_bytes())[0]
     forge(at.path(file), lambda rows: rows.slice(0, 1), end=b"%d" % (table.column("offset")[0].as_py() + 1))
     return file.topic
@@ -395,7 +406,7 @@ def _rows_of_another_partition(at: Place) -> str:
 
 @plant("files", "is followed by")
 def _rows_out_of_order(at: Place) -> str:
-    file = at.file("raw")
+    file = at.long_file("raw")
     forge(at.path(file), lambda table: table.take([1, 0, *range(2, len(table))]))
     return file.path
 
@@ -426,11 +437,11 @@ def _file_claims_other_windows(at: Place) -> str:
     return file.path
 
 
-def _changed(folder: str, change: Callable[[pa.Table], pa.Table], *, keeps: bool, number: int) -> Act:
+def _changed(folder: str, change: Callable[[pa.Table], pa.Table], *, keeps: bool, several: bool) -> Act:
     """Return what changes rows and writes a right checksum; the sum that the file says of them stays, or is gone."""
 
     def act(at: Place) -> str:
-        file = at.file(folder, number)
+        file = at.long_file(folder) if several else at.file(folder)
         if keeps:
             forge(at.path(file), change)
         else:
@@ -460,7 +471,7 @@ for _name, (_folder, _change) in _CHANGES.items():
     for _keeps in (False, True):
         _check = "files" if _keeps else "chain"
         _says = "its rows are not those" if _keeps else "its rows, or what it says of their sum"
-        _act = _changed(_folder, _change, keeps=_keeps, number=0)
+        _act = _changed(_folder, _change, keeps=_keeps, several=_name.endswith("gone"))
         PLANTS.append(Plant(f"{_folder}_{_name}_{'kept' if _keeps else 'lost'}_sum", _act, _check, (_says,)))
 
 

@@ -179,17 +179,17 @@ class Taken(Node[Any, None]):
         self.count = state["count"]
 
 
-def theirs(life: Life, *, decodes: bool) -> tuple[Partition, Taken]:
+def theirs(life: Life, *, decodes: bool, topic: str = "", ended: bool = False) -> tuple[Partition, Taken]:
     """Return the partition of a flow from outside that took nothing of the first log, opened on the second."""
     for seams in ([], [Seam(BASE, 0, 0, whole=False, keeps=True)]):
-        ctx, node = Context(life.settings, "theirs", life.topic, 0, life.lake), Taken()
+        ctx, node = Context(life.settings, "theirs", topic or life.topic, 0, life.lake), Taken()
 
         def build(source: Edge[Messages], ctx: Context, node: Taken = node) -> None:
             (source.through(Decode(ctx)) if decodes else source).through(node)
 
         partition = Partition(ctx, build, Files(f"{life.url}/theirs"))
         partition.open(None, BASE if seams else 0, seams=seams, floor=BASE if seams else 0)
-        partition.pin(0.0)
+        partition.pin(0.0, ended=ended)
     return partition, node
 
 
@@ -211,6 +211,22 @@ def test_a_flow_that_failed_through_a_run_takes_its_records_from_raw_or_says_tha
     assert node.count == (500 if decodes else 0)
     assert partition.ctx.totals["lost"] == (0 if decodes else 500)
     assert any("500 records from offset 0 to 500 went with" in note for note in partition.ctx.notes) is not decodes
+
+
+@pytest.mark.parametrize("topic", ["hydraulic-analytics", "hydraulic-cycles"])
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_flow_of_window_rows_or_profiles_says_that_some_may_be_lost_and_invents_no_number(
+    topic: str, ended: bool
+) -> None:
+    """The lake has these records under other offsets, so nothing says where the log ended."""
+    life = living(f"memory://{np.random.default_rng().integers(1 << 60):x}")
+
+    partition, _node = theirs(life, decodes=False, topic=topic, ended=ended)
+
+    assert partition.position == BASE
+    assert partition.ctx.totals["lost"] == 0
+    said = [note for note in partition.ctx.notes if "from offset 0 on went with it" in note and "not known" in note]
+    assert len(said) == (0 if ended else 1)
 
 
 @pytest.mark.cluster

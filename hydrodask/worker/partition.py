@@ -17,7 +17,7 @@ from hydrodask.records import Change, Messages, Outgoing
 from hydrodask.reports import PartitionReport, StepReport
 from hydrodask.store.files import Files
 from hydrodask.store.output import FileOutput
-from hydrodask.worker.refeed import cross, miss, raw_ends, refeed
+from hydrodask.worker.refeed import cross, reach, refeed
 from hydrodask.worker.state import restore, state_of
 
 Found = tuple[int, dict[str, Any], list[str]]
@@ -101,7 +101,8 @@ class Partition:
             self.ctx.outbox += [Outgoing(*record) for record in state.get("outbox", [])]
         self.holds = bool(self.ctx.outbox)
         kept = state and all(seam.keeps for seam in seams)
-        reached = self._refeed(low, committed, over=bool(seams)) if kept else self.snapshot_offset
+        whole = bool(state.get("ended"))
+        reached = self._refeed(low, committed, over=bool(seams), whole=whole) if kept else self.snapshot_offset
         if seams:
             reached = self.snapshot_offset = cross(self.ctx, seams, self.snapshot_offset, quiet=committed is not None)
         self.crossed = bool(seams)
@@ -281,14 +282,13 @@ class Partition:
             self.ctx.hand_over(step)
         return report
 
-    def _refeed(self, low: int, committed: int | None, *, over: bool) -> int:
-        """Take from raw/ what lies between the snapshot and the log (`over`: one after raw/'s); return up to where."""
-        end = min([low, *raw_ends(self.ctx, low, over=over)])
+    def _refeed(self, low: int, committed: int | None, *, over: bool, whole: bool) -> int:
+        """Take from raw/ what lies between the snapshot and the log (`over`: one after raw/'s); return up to where.
+
+        `whole`: the run before ended in order.
+        """
+        end = reach(self.ctx, self.snapshot_offset, low, over=over, whole=whole)
         if end <= self.snapshot_offset:
-            return self.snapshot_offset
-        if not self.ctx.owns and not self.ctx.refeeding:
-            if over:
-                miss(self.ctx, self.snapshot_offset, end)
             return self.snapshot_offset
         below = self.snapshot_offset if committed is None else self.committed
         self.consumed += refeed(self.ctx, self.snapshot_offset, end, quiet_below=below, forget=self._tick)

@@ -16,27 +16,49 @@ from hydrodask.store.schemas import samples_of
 log = logging.getLogger(__name__)
 
 
-def raw_ends(ctx: Context, low: int, *, over: bool) -> list[int]:
-    """Return up to where there are rows of what the log had before `low`: where raw/ ends, or labels/ of labels.
+def reach(ctx: Context, start: int, low: int, *, over: bool, whole: bool) -> int:
+    """Return up to where the lake gives back what the log had from `start` and before `low`; `start` if nothing.
 
-    A flow from outside has no such files of its own: it takes them from the platform's. `over`: see `Partition`.
+    That is where raw/ ends, or labels/ of labels. A flow from outside has no such files of its own: it takes them from
+    the platform's, or is told what it does not get. The lake does not have window rows and profiles by their offsets.
+    `over`: see `Partition`. `whole`: the run before ended in order.
     """
-    mine = [output.position for output in ctx.files.values() if not output.keep]
-    folder = f"raw/sensor={ctx.sensor}" if ctx.sensor in SENSORS else ctx.sensor
-    if mine or ctx.owns or folder not in {f"raw/sensor={ctx.sensor}", "labels"}:
-        return mine
-    return [ctx.lake.end_before(folder, ctx.source, low) if over else ctx.lake.end(folder, ctx.source)]
+    ends = [output.position for output in ctx.files.values() if not output.keep]
+    if not ends and not ctx.owns:
+        if ctx.sensor != "labels" and ctx.sensor not in SENSORS:
+            if over and not whole:
+                _miss(ctx, start, None)
+            return start
+        folder = ctx.sensor if ctx.sensor == "labels" else f"raw/sensor={ctx.sensor}"
+        ends = [ctx.lake.end_before(folder, ctx.source, low) if over else ctx.lake.end(folder, ctx.source)]
+    end = min([low, *ends])
+    if end > start and not ctx.owns and not ctx.refeeding:
+        if over:
+            _miss(ctx, start, end)
+        return start
+    return max(start, end)
 
 
-def miss(ctx: Context, start: int, end: int) -> None:
-    """Say that a flow does not get what an earlier log had from `start` to `end`: it takes no samples from raw/."""
-    ctx.totals["lost"] += end - start
-    said = (
-        f"{end - start} records from offset {start} to {end} went with the broker of an earlier run before this flow "
-        "had taken them, and are lost for it: they are in the lake, from which only flows that begin with Decode take"
-    )
+def _miss(ctx: Context, start: int, end: int | None) -> None:
+    """Say that a flow does not get what an earlier log had from `start` to `end`: it takes no samples from raw/.
+
+    None: nothing says where that log ended.
+    """
+    if end is None:
+        said = (
+            f"what the broker of an earlier run had from offset {start} on went with it before this flow had taken it, "
+            "and is lost for it; how many records is not known. A Kafka of your own keeps them: kafka.embedded=false"
+        )
+    else:
+        ctx.totals["lost"] += end - start
+        said = (
+            f"{end - start} records from offset {start} to {end} went with the broker of an earlier run before this "
+            "flow had taken them, and are lost for it: they are in the lake, from which only flows that begin with "
+            "Decode take"
+        )
     ctx.notes.append(said)
-    log.warning("%s-%s: %s", *ctx.source, said, extra=spot(ctx.source, start, flow=ctx.flow, records=end - start))
+    records = 0 if end is None else end - start
+    log.warning("%s-%s: %s", *ctx.source, said, extra=spot(ctx.source, start, flow=ctx.flow, records=records))
 
 
 def refeed(ctx: Context, start: int, end: int, *, quiet_below: int, forget: Callable[[], None]) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import hypothesis
 import pytest
 
 from hydrodask.audit.log import Log
@@ -25,6 +26,11 @@ from tests.s3 import S3Server
 
 if TYPE_CHECKING:
     from benchmarks.exam import Exam
+
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")  # how long an example takes is the machine's affair
 
 CI = os.environ.get("CI") == "true"
 """On CI nothing that is missing may pass for a reason to skip."""
@@ -180,7 +186,7 @@ def kill(service: ServerService, server: str) -> None:
     process = service.process(server)
     assert process is not None
     os.kill(process.pid, signal.SIGKILL)
-    assert process._ended(10.0)
+    assert process._ended(60.0)
 
 
 def quiet(_said: str) -> None:

@@ -45,7 +45,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RUN_S = 180.0
 """Limit of one run; some 15 s on a machine that does nothing else."""
 POLL_S = 0.02
-ANSWER_S = 5.0
+ANSWER_S = 30.0
 """How long a broker is waited for that may be away."""
 
 BATCH = 250
@@ -185,7 +185,7 @@ class Driver:
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.workers()
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(120)
         for worker in self._seen.values():
             if worker.is_running():
                 worker.kill()
@@ -215,7 +215,7 @@ class Driver:
         """Kill -9 the driver alone; return the workers that it leaves behind."""
         left = self.workers()
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(120)
         return left
 
     def stop(self, seconds: float = RUN_S) -> int:
@@ -415,7 +415,7 @@ class DaskProcesses:
                 for child in psutil.Process(process.pid).children(recursive=True):
                     child.kill()
             process.kill()
-            process.wait(10)
+            process.wait(120)
 
     @property
     def said(self) -> str:

@@ -34,7 +34,7 @@ def run_to_idle(
             platform = Platform(settings)
             async with platform.started(lambda _said: None):
                 await asyncio.to_thread(publish, platform.settings.kafka)
-                await asyncio.wait_for(platform.run(seconds=None, until_idle=True), 90)
+                await asyncio.wait_for(platform.run(seconds=None, until_idle=True), 300)
                 await asyncio.to_thread(collect, platform.settings.kafka)
                 return platform.coordinator.tracker.overview
 
@@ -49,7 +49,7 @@ def folder(data_dir: Path, name: str) -> pa.Table:
 
 def status_of(address: str, path: str, login: tuple[str, str] | None = None, method: str = "GET") -> int:
     """Return the status with which the web server at host:port answers."""
-    connection = http.client.HTTPConnection(address, timeout=10)
+    connection = http.client.HTTPConnection(address, timeout=60)
     try:
         connection.request(method, path, headers=basic(*login) if login else {})
         return connection.getresponse().status

@@ -54,7 +54,7 @@ class S3Server:
     def close(self) -> None:
         """End it, with all that it holds."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(120)
 
 
 def _one_by_one(app: Callable[..., Iterable[bytes]], *, deaf: bool) -> Callable[..., Iterable[bytes]]:

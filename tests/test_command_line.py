@@ -54,7 +54,7 @@ def put(folder: Path, document: dict[str, object]) -> None:
     """Write an incident into the documents of a data folder."""
     body = {name: value for name, value in document.items() if name not in ("_id", "revision")}
     name = f"{document['rig']}/{document['sensor']}/{document['rule']}"
-    documents = SqliteDocuments(folder / "documents.sqlite", timeout_s=5.0)
+    documents = SqliteDocuments(folder / "documents.sqlite", timeout_s=60.0)
     documents.write([Upsert("incidents", name, int(str(document["revision"])), body)])
     documents.close()
 
@@ -159,7 +159,7 @@ def test_following_shows_what_comes_until_ctrl_c(store: Path) -> None:
         put(store, incident("cooler_failing", opened_at="2026-01-01T00:02:30Z", resolved=True, windows=9, revision=5))
         lines.append(process.stdout.readline())
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=200)
 
     assert [line.split(",")[2] for line in lines] == ["status", "open", "resolved"]
     assert (process.returncode, said) == (0, "")
@@ -179,7 +179,7 @@ def test_nothing_is_left_out_silently(store: Path) -> None:
 
 def many(folder: Path, count: int, *, of: str = "many", day: int = 1) -> None:
     """Write open incidents of as many rigs."""
-    documents = SqliteDocuments(folder / "documents.sqlite", timeout_s=5.0)
+    documents = SqliteDocuments(folder / "documents.sqlite", timeout_s=60.0)
     body = incident("stuck", opened_at=f"2026-01-{day:02}T00:02:30Z", windows=1)
     del body["_id"], body["revision"]
     name = f"{of}-{{:02}}"
@@ -209,7 +209,7 @@ def test_following_begins_with_the_newest_and_tells_no_older_one(store: Path) ->
     news = News(look, page=4)
 
     assert len(news.read(Settings(data_dir=store))) == 2
-    documents = SqliteDocuments(store / "documents.sqlite", timeout_s=5.0)
+    documents = SqliteDocuments(store / "documents.sqlite", timeout_s=60.0)
     documents.write([Remove("incidents", f"many-{n:02}", 2) for n in range(11)])
     documents.close()
     assert news.read(Settings(data_dir=store)) == []
@@ -222,7 +222,7 @@ def test_following_tells_what_came_to_nothing(store: Path) -> None:
     )
     effective, news = Settings(data_dir=store), News(look)
     news.read(effective)
-    documents = SqliteDocuments(store / "documents.sqlite", timeout_s=5.0)
+    documents = SqliteDocuments(store / "documents.sqlite", timeout_s=60.0)
 
     def doubtful(name: str, rig: str, minute: int) -> Upsert:
         body = incident("stuck", opened_at=f"2026-01-03T00:{minute:02}:00Z", windows=1) | {"provisional": True}
@@ -248,7 +248,7 @@ def test_following_anomalies_tells_what_came_to_nothing(store: Path) -> None:
     )
     effective, news = Settings(data_dir=store), News(look)
     news.read(effective)
-    documents = SqliteDocuments(store / "documents.sqlite", timeout_s=5.0)
+    documents = SqliteDocuments(store / "documents.sqlite", timeout_s=60.0)
     body: dict[str, Any] = {"rig": "rig-7", "sensor": "CE", "rule": "stuck", "severity": "warning"}
     body |= {"message": "it stands", "window_start": "2026-01-03T00:05:00Z", "provisional": True}
     documents.write([Upsert("anomalies", name, 2, {**body, "_id": name}) for name in ("nothing", "sure")])

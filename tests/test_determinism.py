@@ -141,7 +141,7 @@ def publish(kafka_settings: Kafka) -> None:
     for sensor in SENSORS:
         for value in disordered(sensor):
             producer.produce(f"hydraulic-{sensor}", value, b"rig", 0)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
 
 
 @pytest.mark.cluster

@@ -78,7 +78,7 @@ def send(settings: Settings, letters: list[Outgoing]) -> None:
     client = producer(settings.kafka)
     for one in letters:
         client.produce(one.topic, one.value, one.key, headers=one.headers)
-    assert client.flush(30) == 0
+    assert client.flush(60) == 0
 
 
 def messages(settings: Settings, topic: str) -> list[Message]:

@@ -168,7 +168,7 @@ def produce(kafka: Kafka, topic: str, values: Sequence[bytes], key: bytes) -> No
     client = producer(kafka)
     for value in values:
         client.produce(topic, value, key)
-    assert client.flush(30) == 0
+    assert client.flush(60) == 0
 
 
 def of_another_rig(rate_hz: int = 100) -> list[bytes]:

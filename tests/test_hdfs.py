@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 REFUSED_S = 30.0
 """How long an attempt may take at most while the name node is down."""
-HEALED_S = 60.0
+HEALED_S = 180.0
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +76,11 @@ def test_name_node_down_and_back(own: HdfsService, scheme: str) -> None:
 @pytest.mark.parametrize("scheme", ["hdfs", "webhdfs"])
 def test_name_node_that_hangs(own: HdfsService, scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped and not dead, it takes connections and never answers: that too is waited for only so long."""
+    url = f"{own.address if scheme == 'hdfs' else own.web}/hangs/{scheme}"
+    assert again(lambda: Files(url).put_if_absent("a", b"before"))  # within the usual limits: a machine may be slow
     monkeypatch.setattr(filesystems, "HDFS_WAIT_S", 2.0)
     monkeypatch.setattr(filesystems, "WEB_TIMEOUT_S", 2.0)
-    files = Files(f"{own.address if scheme == 'hdfs' else own.web}/hangs/{scheme}")
-    assert again(lambda: files.put_if_absent("a", b"before"))
+    files = Files(url)
     process = own.process("namenode")
     assert process is not None
     os.kill(process.pid, signal.SIGSTOP)
@@ -91,8 +92,10 @@ def test_name_node_that_hangs(own: HdfsService, scheme: str, monkeypatch: pytest
     finally:
         os.kill(process.pid, signal.SIGCONT)
 
-    assert again(lambda: files.put_if_absent("c", b"after"))
     assert again(lambda: files.read("a")) == b"before"
+    monkeypatch.undo()  # an attempt that is given up may have been carried out, and the next one would not be the first
+    files = files if scheme == "hdfs" else Files(url)  # which has its limit from when it was opened
+    assert again(lambda: files.put_if_absent("c", b"after"))
 
 
 class ClosedTwice(io.RawIOBase):

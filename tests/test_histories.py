@@ -50,7 +50,7 @@ def send_odd(settings: Settings) -> None:
     for name, values in ODD.items():
         for value in (*values, None):
             client.produce(settings.topic(name), value, b"rig-1")
-    client.flush(30)
+    client.flush(60)
 
 
 def test_platform_that_did_right_is_found_whole(kafka: Kafka, recording: Path, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Left:
                 producer.produce("hydraulic-TS1", sample(name, second), name.encode(), 0, headers=headers)
         for value in dead:
             producer.produce("hydraulic-TS1", value, b"\x1b[2J../../x", 0, headers=[("reason", b"forged")])
-        assert producer.flush(30) == 0
+        assert producer.flush(60) == 0
 
     def collect(kafka: Kafka) -> None:
         letters.extend(dead_letters(kafka, "hydraulic-dead-letter", len(dead)))

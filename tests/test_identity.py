@@ -38,13 +38,13 @@ def test_metadata_of_others_is_no_mark(text: str | None) -> None:
 def test_topic_made_anew_has_another_id(kafka: Kafka) -> None:
     """The same name, another log; while there is no topic there is no id."""
     admin, identities = clients.admin(kafka), Identities(kafka)
-    admin.create_topics([NewTopic("named", 1)])["named"].result(10)
+    admin.create_topics([NewTopic("named", 1)])["named"].result(60)
     until(lambda: "named" in identities.of(["named"]), "the topic is known")
     first = identities.of(["named", "nowhere"])
 
-    admin.delete_topics(["named"])["named"].result(10)
+    admin.delete_topics(["named"])["named"].result(60)
     until(lambda: not identities.of(["named"]), "the topic is gone")
-    admin.create_topics([NewTopic("named", 1)])["named"].result(10)
+    admin.create_topics([NewTopic("named", 1)])["named"].result(60)
     until(lambda: "named" in identities.of(["named"]), "the topic is known again")
 
     assert list(first) == ["named"]

@@ -37,7 +37,7 @@ def hours(settings: Settings, *, first: int = 0, count: int = PER_HOUR, rig: str
             f'"timestamp":"2026-01-01T00:{second // 60:02}:{second % 60:02}","sampling_rate_hz":1.0,"rig":"{rig}"}}'
         )
         producer.produce(settings.topic(SENSOR), value.encode(), rig.encode())
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
 
 
 def make_anew(settings: Settings, *names: str) -> None:
@@ -45,8 +45,8 @@ def make_anew(settings: Settings, *names: str) -> None:
     admin = clients.admin(settings.kafka)
     topics = [settings.topic(name) for name in names]
     for request in admin.delete_topics(topics).values():
-        request.result(10)
-    until(lambda: not set(topics) & set(admin.list_topics(timeout=10).topics), "they are gone")
+        request.result(60)
+    until(lambda: not set(topics) & set(admin.list_topics(timeout=60).topics), "they are gone")
     create(settings)
 
 
@@ -127,7 +127,7 @@ def committed(settings: Settings, group: str, name: str = SENSOR) -> int:
     admin = clients.admin(settings.kafka)
     wanted = [TopicPartition(settings.topic(name), 0)]
     request = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)])
-    return int(request[group].result(10).topic_partitions[0].offset)
+    return int(request[group].result(60).topic_partitions[0].offset)
 
 
 def commit(settings: Settings, offset: int, name: str = SENSOR) -> None:
@@ -135,7 +135,7 @@ def commit(settings: Settings, offset: int, name: str = SENSOR) -> None:
     admin = clients.admin(settings.kafka)
     group = settings.kafka.group
     wanted = ConsumerGroupTopicPartitions(group, [TopicPartition(settings.topic(name), 0, offset)])
-    admin.alter_consumer_group_offsets([wanted])[group].result(10)
+    admin.alter_consumer_group_offsets([wanted])[group].result(60)
 
 
 def test_killed_run_and_a_topic_made_anew(kafka: Kafka, tmp_path: Path) -> None:

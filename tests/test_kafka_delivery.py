@@ -40,7 +40,7 @@ slot = Transactions(Kafka.model_validate_json(kafka), 0)
 slot.commit([Outgoing(topic, b"rig-1", b'{"row": 1}')], [], None)
 slot._producer.begin_transaction()
 slot._produce([Outgoing(topic, b"rig-1", b'{"row": 2}')])
-slot._producer.flush(30)
+slot._producer.flush(60)
 sys.stdout.write("open\\n")
 sys.stdout.flush()
 sleep_s(120)
@@ -52,8 +52,8 @@ def committed(settings: Settings) -> dict[str, int]:
     """Return the committed offset of each partition that is read, by topic."""
     client = consumer(settings.kafka)
     try:
-        names = [name for name in client.list_topics(timeout=10).topics if name.startswith(settings.topics.prefix)]
-        found = client.committed([TopicPartition(name, 0) for name in names], 10)
+        names = [name for name in client.list_topics(timeout=60).topics if name.startswith(settings.topics.prefix)]
+        found = client.committed([TopicPartition(name, 0) for name in names], 60)
         return {p.topic: p.offset for p in found if p.offset >= 0}
     finally:
         client.close()
@@ -155,7 +155,7 @@ def test_open_transaction_of_a_killed_worker_is_never_seen(kafka: Kafka, tmp_pat
             assert worker.stdout.readline() == b"open\n"
         finally:
             worker.kill()
-            worker.wait(10)
+            worker.wait(120)
 
     fence(settings, 0)
 

@@ -48,7 +48,7 @@ def settings(three: KafkaService) -> Settings:
 
 def replicas_in_sync(settings: Settings) -> set[int]:
     """Return how many replicas of the sensors' topics have all that was acknowledged: the numbers that occur."""
-    topics = clients.admin(settings.kafka).list_topics(timeout=10).topics
+    topics = clients.admin(settings.kafka).list_topics(timeout=60).topics
     sensors = [topic for name, topic in topics.items() if name.startswith(settings.topics.prefix)]
     return {len(partition.isrs) for topic in sensors for partition in topic.partitions.values()}
 
@@ -95,7 +95,7 @@ def test_every_topic_is_on_three_nodes(three: KafkaService, settings: Settings) 
     kind = clients.ConfigResource.Type.TOPIC
     names = [settings.topic("PS1"), settings.topic("analytics")]
     requests = admin.describe_configs([clients.ConfigResource(kind, name) for name in names])
-    assert {request.result(10)["min.insync.replicas"].value for request in requests.values()} == {"2"}
+    assert {request.result(60)["min.insync.replicas"].value for request in requests.values()} == {"2"}
     assert len(three.state().servers) == 3
 
 

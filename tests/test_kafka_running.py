@@ -26,10 +26,10 @@ def group_lag(settings: Settings) -> dict[tuple[str, int], int]:
     admin = clients.admin(settings.kafka)
     group = settings.kafka.group
     request = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], require_stable=True)
-    committed = request[group].result(10).topic_partitions
+    committed = request[group].result(60).topic_partitions
     client = clients.consumer(settings.kafka)
     try:
-        ends = {(p.topic, p.partition): client.get_watermark_offsets(p, 10)[1] for p in committed}
+        ends = {(p.topic, p.partition): client.get_watermark_offsets(p, 60)[1] for p in committed}
     finally:
         client.close()
     return {(p.topic, p.partition): ends[p.topic, p.partition] - p.offset for p in committed}
@@ -39,7 +39,7 @@ def add_partition(settings: Settings, name: str) -> None:
     """Give the topic of a sensor a second partition."""
     admin = clients.admin(settings.kafka)
     topic = settings.topic(name)
-    admin.create_partitions([NewPartitions(topic, 2)])[topic].result(10)
+    admin.create_partitions([NewPartitions(topic, 2)])[topic].result(60)
 
 
 def produce_to(settings: Settings, name: str, partition: int) -> None:
@@ -51,7 +51,7 @@ def produce_to(settings: Settings, name: str, partition: int) -> None:
             f'"timestamp":"2026-01-01T00:{place // 60:02}:{place % 60:02}","sampling_rate_hz":1.0,"rig":"rig-new"}}'
         )
         producer.produce(settings.topic(name), value.encode(), b"rig-new", partition)
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
 
 
 def test_group_offsets_and_new_partitions_of_a_running_platform(kafka: Kafka, recording: Path, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_group_offsets_and_new_partitions_of_a_running_platform(kafka: Kafka, re
         until(lambda: not any(group_lag(settings).values()), "nothing waits")
         assert driver.process.poll() is None
         admin = clients.admin(settings.kafka)  # it must live until the answer is there
-        state = admin.describe_consumer_groups(["seen"])["seen"].result(10)
+        state = admin.describe_consumer_groups(["seen"])["seen"].result(60)
         assert list(state.members) == []  # partitions are assigned by the coordinator, not by the group
         assert driver.stop() == 0
 
@@ -80,7 +80,7 @@ def test_group_offsets_and_new_partitions_of_a_running_platform(kafka: Kafka, re
     assert group_lag(settings)[settings.topic("TS1"), 0] == ADDED
     client = clients.consumer(settings.kafka)
     try:
-        marks = client.committed([TopicPartition(topic, 0) for topic in sensors] + [TopicPartition(*new)], 10)
+        marks = client.committed([TopicPartition(topic, 0) for topic in sensors] + [TopicPartition(*new)], 60)
     finally:
         client.close()
     assert sum(p.offset for p in marks) == total + ADDED
@@ -94,7 +94,7 @@ def test_new_topic_is_found(kafka: Kafka, tmp_path: Path) -> None:
     try:
         before = discovery.sources()
         admin = clients.admin(settings.kafka)
-        admin.create_topics([NewTopic(topic, num_partitions=2, replication_factor=1)])[topic].result(10)
+        admin.create_topics([NewTopic(topic, num_partitions=2, replication_factor=1)])[topic].result(60)
         until(lambda: len(discovery.sources()) == 2, "the topic is found")
         found = discovery.sources()
     finally:
@@ -120,8 +120,8 @@ def test_topics_are_made_as_configured(kafka: Kafka, tmp_path: Path) -> None:
     client = clients.admin(settings.kafka)
     wanted = all_topics(settings)
     resources = [clients.ConfigResource(clients.ConfigResource.Type.TOPIC, topic.name) for topic in wanted]
-    found = {resource.name: request.result(10) for resource, request in client.describe_configs(resources).items()}
-    known = client.list_topics(timeout=10).topics
+    found = {resource.name: request.result(60) for resource, request in client.describe_configs(resources).items()}
+    known = client.list_topics(timeout=60).topics
     for topic in wanted:
         assert len(known[topic.name].partitions) == topic.partitions
         assert {key: found[topic.name][key].value for key in topic.config} == topic.config

@@ -32,7 +32,7 @@ def send(settings: Settings, rig: str, seconds: range, sensors: tuple[str, ...] 
             )
             producer.produce(settings.topic(sensor), value.encode(), rig.encode())
         producer.poll(0)
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
 
 
 def standing(settings: Settings) -> dict[tuple[Any, ...], Any]:
@@ -96,7 +96,7 @@ def test_what_comes_on_two_partitions_or_by_a_wrong_clock_is_said(kafka: Kafka, 
             )
             producer.produce(settings.topic(sensor), value.encode(), key, partition, timestamp=stamp_ms + second * 1000)
         producer.poll(0)
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
     with Driver(sets_of(kafka, tmp_path, "split", *sets), tmp_path / "log", "--until-idle") as driver:
         assert driver.wait() == 0, driver.output
 

@@ -24,7 +24,7 @@ def made(settings: Settings, **configs: dict[str, str]) -> None:
     own = {"message.timestamp.type": "LogAppendTime", "retention.ms": str(7 * DAY_MS), "min.insync.replicas": "1"}
     new = [NewTopic(settings.topic(name), 1, 1, config=own | config) for name, config in configs.items()]
     for request in admin.create_topics(new).values():
-        request.result(10)
+        request.result(60)
     create(settings)
 
 
@@ -48,7 +48,7 @@ def test_topics_of_ours_are_stamped_by_the_broker_and_no_concern(kafka: Kafka, t
     names = [topic.name for topic in all_topics(settings)]
     resources = [clients.ConfigResource(clients.ConfigResource.Type.TOPIC, name) for name in names]
     kinds = {
-        request.result(10)["message.timestamp.type"].value for request in admin.describe_configs(resources).values()
+        request.result(60)["message.timestamp.type"].value for request in admin.describe_configs(resources).values()
     }
     assert kinds == {"LogAppendTime"}
     assert said(settings) == {}
@@ -68,7 +68,7 @@ def test_doctor_names_the_topics_that_would_lose_records(kafka: Kafka, tmp_path:
     )
     producer = clients.producer(settings.kafka)
     producer.produce(settings.topic("PS3"), b"{}", timestamp=clock.now_us() // 1000 - 30 * DAY_MS)
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
 
     found = said(settings)
 
@@ -113,7 +113,7 @@ def produce(settings: Settings, sensor: str, ahead_s: dict[int, int], stamped_s:
         producer.produce(
             settings.topic(sensor), value.encode(), b"rig-1", 0, timestamp=at_us // 1000 + 1000 * stamped_s
         )
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
 
 
 def test_clocks_of_producers_do_not_decide_what_is_late_or_dead(kafka: Kafka, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_doctor_names_topics_that_nobody_reads(kafka: Kafka, tmp_path: Path) -> 
     settings = settings_of(kafka, tmp_path, "unread")
     create(settings)
     admin = clients.admin(settings.kafka)
-    admin.create_topics([NewTopic(settings.topic("PS01"), 1, 1)])[settings.topic("PS01")].result(10)
+    admin.create_topics([NewTopic(settings.topic("PS01"), 1, 1)])[settings.topic("PS01")].result(60)
 
     found = [finding.text for finding in reach.topics(settings) if finding.state == "warn"]
 

@@ -17,6 +17,7 @@ from hydrodask.services import HdfsService
 from hydrodask.store.files import Files
 from hydrodask.store.fiveminutes import GROUP_ROWS, ORDER
 from hydrodask.store.lake import Lake, encode, pack, unpack
+from tests.delivery import until
 from tests.s3 import BUCKET
 
 SOURCE = ("hydraulic-PS1", 0)
@@ -57,7 +58,7 @@ def test_one_of_many_writers_wins(files: Files) -> None:
     barrier = threading.Barrier(8)
 
     def write(number: int) -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         if files.put_if_absent("x", b"%d" % number * 1000):
             won.append(number)
 
@@ -65,7 +66,7 @@ def test_one_of_many_writers_wins(files: Files) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(240)
 
     assert len(won) == 1
     assert files.read("x") == b"%d" % won[0] * 1000
@@ -95,7 +96,7 @@ def test_processes_race_for_names(files: Files) -> None:
         assert racer.stdin is not None
         racer.stdin.write(b"go\n")
         racer.stdin.flush()
-    won = [racer.communicate(timeout=60)[0].split() for racer in racers]
+    won = [racer.communicate(timeout=240)[0].split() for racer in racers]
 
     assert sum(len(names) for names in won) == 10
     for number, names in enumerate(won):
@@ -127,12 +128,12 @@ def test_replacing_is_never_seen_half(files: Files) -> None:
 
     reader = threading.Thread(target=read)
     reader.start()
+    until(lambda: seen, "the reader reads")
     for version in versions:
         files.replace("x", version)
     over.set()
-    reader.join(30)
+    reader.join(60)
 
-    assert seen
     assert set(seen) <= set(versions)
 
 

@@ -51,7 +51,7 @@ def test_workers_that_are_ended_in_order_hand_their_partitions_over(
     with DaskProcesses(tmp_path, free_port()) as dask, Client(dask.address) as client:
         for _ in range(3):
             dask.start_worker("--preload", "hydrodask.worker.preload", nanny=True)
-        client.wait_for_workers(3, timeout=120)
+        client.wait_for_workers(3, timeout=240)
         with Driver(sets, tmp_path / "log", *options, dask.address, source=f"recording:{short}") as driver:
             until(lambda: list(client.run(hosting).values()) == [True] * 3, "all have something to hand over")
             dask.workers[0].send_signal(signal.SIGTERM)
@@ -60,7 +60,7 @@ def test_workers_that_are_ended_in_order_hand_their_partitions_over(
             client.retire_workers([next(worker for worker, hosts in still.items() if hosts is True)])
             until(lambda: len(handed()) == 2, "the second has handed over")
             assert driver.wait() == 0
-            assert dask.workers[0].wait(60) == 0
+            assert dask.workers[0].wait(120) == 0
     assert [text for text in handed() if not re.search(r": [1-9]\d* partitions are handed over", text)] == []
     assert_same(collect(settings), wanted)
 
@@ -84,14 +84,14 @@ def test_a_nanny_outlives_its_schedulers(tmp_path: Path) -> None:
         for count, end in enumerate((signal.SIGKILL, signal.SIGTERM), 1):
             worker = only_worker(dask)
             dask.scheduler.send_signal(end)
-            dask.scheduler.wait(30)
+            dask.scheduler.wait(120)
             until(lambda count=count: dask.said.count("Start worker at") > count, "the next worker waits")  # type: ignore[misc]
             dask.start_scheduler()
             assert only_worker(dask) != worker
             assert nanny.poll() is None
         with Client(dask.address) as client:
             client.retire_workers(list(client.scheduler_info()["workers"]))
-        assert nanny.wait(60) == 0, "all else ends it as ever"
+        assert nanny.wait(120) == 0, "all else ends it as ever"
 
 
 NANNY = """
@@ -117,7 +117,7 @@ def test_a_nanny_waits_for_its_first_scheduler() -> None:
 
 def only_worker(dask: DaskProcesses) -> str:
     """Wait for a worker; return its address."""
-    with Client(dask.address, timeout=60) as client:
-        client.wait_for_workers(1, timeout=120)
+    with Client(dask.address, timeout=120) as client:
+        client.wait_for_workers(1, timeout=240)
         [worker] = client.scheduler_info()["workers"]
         return str(worker)

@@ -603,7 +603,7 @@ def test_a_reader_who_went_away_ends_the_lines_only(documents: ExampleDocuments)
         raise BrokenPipeError
 
     with Lines(example_overview, documents, Settings(), write=broken) as lines:
-        lines.thread.join(10)
+        lines.thread.join(60)
 
         assert not lines.thread.is_alive()
         assert lines.thread.trouble == "has ended: BrokenPipeError"

@@ -41,7 +41,7 @@ def settings(**observe: object) -> Settings:
 
 def scraped(url: str) -> Samples:
     """Return every sample of a real scrape."""
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - loopback
         text = answer.read().decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
@@ -139,7 +139,7 @@ def test_no_sample_is_exposed_twice(served: Metrics, newest: list[Overview], *, 
     newest[0] = live(trouble=trouble)
     for (topic, number), part in list(newest[0].partitions.items()):
         newest[0].partitions[topic, number + 1] = replace(part, unknown=list(part.components))
-    with urllib.request.urlopen(served.url, timeout=5) as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(served.url, timeout=60) as answer:  # noqa: S310 - loopback
         text = answer.read().decode()
     families = list(text_string_to_metric_families(text))
     names = [(one.name, tuple(sorted(one.labels.items()))) for every in families for one in every.samples]
@@ -322,7 +322,7 @@ def test_a_gateway_that_is_no_url_is_refused(newest: list[Overview]) -> None:
 def probed(url: str) -> tuple[int, str]:
     """Return status and text of a page."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - loopback
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -398,15 +398,15 @@ def gateway() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()
-    thread.join(5)
+    thread.join(60)
 
 
 def test_metrics_are_pushed_and_deleted_at_the_end(gateway: str, newest: list[Overview]) -> None:
     """The group is that of the instance, and does not outlive a clean end."""
     metrics = Metrics(lambda: newest[0], settings(pushgateway=gateway, push_every="50ms"))
     metrics.start()
-    assert Gateway.called.acquire(timeout=10)
-    assert Gateway.called.acquire(timeout=10)
+    assert Gateway.called.acquire(timeout=60)
+    assert Gateway.called.acquire(timeout=60)
     metrics.close()
 
     method, path, body = Gateway.seen[0]

@@ -35,7 +35,7 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowService]:
 
 def call(service: MlflowService, path: str, body: dict[str, object] | bytes, method: str = "POST") -> Any:
     """Ask the server as its clients do; return what it answers."""
-    connection = http.client.HTTPConnection(service.address, timeout=10)
+    connection = http.client.HTTPConnection(service.address, timeout=60)
     try:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         login = basic(USER, security.secret(service.password_file))

@@ -5,7 +5,7 @@ import signal
 import stat
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,7 @@ def test_old_documents_and_removals_expire(opened: Opener, mongodb: MongoService
     with administrator(mongodb) as client:
         short.write([put("other", 1, "incidents")])
         stored = client[chosen.database]["anomalies"]
-        until(lambda: stored.count_documents({}) == 0, "the server has deleted them", seconds=30)
+        until(lambda: stored.count_documents({}) == 0, "the server has deleted them")
 
     assert short.find("status", {}, limit=9) != []
 
@@ -176,19 +176,28 @@ def test_server_down_and_back(opened: Opener, tmp_path: Path) -> None:
     try:
         chosen = as_admin(service, "hydrodask").model_copy(update={"timeout": 2.0})
         documents = opened(chosen)
-        documents.write([put(f"{i}", i) for i in range(1000)])
+        opened(as_admin(service, "hydrodask")).write([put(f"{i}", i) for i in range(1000)])
+
+        def written() -> bool:
+            """Say whether the same client can write; as the platform does, it tries again where the limit is over."""
+            with suppress(UnreachableError):
+                documents.write([put("x", 1)])
+                return True
+            return False
+
+        until(written, "it has found the server")
         process = service.process("mongod")
         assert process is not None
         os.kill(process.pid, signal.SIGKILL)
-        assert process._ended(10.0)
+        assert process._ended(60.0)
         started_s = clock.monotonic_s()
         with pytest.raises(UnreachableError, match="is the server running"):
             documents.write([put("x", 1)])
         assert clock.monotonic_s() - started_s < 25.0  # a driver left alone waits for 30
         service.start(quiet)
-        documents.write([put("x", 1)])
+        until(written, "it has found the server again")
 
-        assert len(documents.find("anomalies", {}, limit=2000)) == 1001
+        assert len(opened(as_admin(service, "hydrodask")).find("anomalies", {}, limit=2000)) == 1001
     finally:
         service.stop()
 

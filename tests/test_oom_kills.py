@@ -80,7 +80,7 @@ def test_an_oom_kill_is_named_and_another_kill_is_not(tmp_path: Path, free_port:
 
     with DaskProcesses(tmp_path, free_port) as dask:
         dask.start_worker("--memory-limit", "1GiB", *preloads, nanny=True)
-        first, other, third = asyncio.run(asyncio.wait_for(said(dask.address), 120))
+        first, other, third = asyncio.run(asyncio.wait_for(said(dask.address), 400))
 
     assert first == "the kernel killed it, as its container was out of memory (OOM kill), its limit is 1,024 MiB"
     assert (other, third) == ("", first)

@@ -42,14 +42,14 @@ def test_a_scheduler_that_was_away_is_found_again(
     monkeypatch.setattr(remote, "CONNECT_S", 2.0)
 
     async def story(dask: DaskProcesses) -> None:
-        starting = asyncio.create_task(DaskCluster.start(Cluster(address=dask.address), patience_s=60))
+        starting = asyncio.create_task(DaskCluster.start(Cluster(address=dask.address), patience_s=200))
         await asyncio.sleep(0)
         dask.start_scheduler()
         cluster = await starting
         try:
             assert await cluster.workers() == []
             dask.scheduler.kill()
-            dask.scheduler.wait(10)
+            dask.scheduler.wait(120)
             while cluster._client.status != "closed":
                 with pytest.raises(UnreachableError, match="the Dask scheduler"):
                     await cluster.workers()
@@ -67,7 +67,7 @@ def test_a_scheduler_that_was_away_is_found_again(
 
     processes = DaskProcesses(tmp_path, free_port)
     try:
-        asyncio.run(asyncio.wait_for(story(processes), 90))
+        asyncio.run(asyncio.wait_for(story(processes), 400))
     finally:
         processes.__exit__()
 
@@ -101,12 +101,12 @@ def test_a_run_waits_for_its_scheduler_and_outlives_it(
             Progress(settings) as progress,
         ):
             until(lambda: "is waited for" in driver.output, "the scheduler is waited for")
-            assert (says("/live"), says("/ready")) == (200, 503)
+            until(lambda: (says("/live"), says("/ready")) == (200, 503), "probes say so")
             dask.start_scheduler()
             dask.start_worker(nanny=True)
             until(lambda: says("/ready") == 200, "steps move")
             dask.scheduler.kill()
-            dask.scheduler.wait(10)
+            dask.scheduler.wait(120)
             until(lambda: "slot 0 lost" in driver.output, "it is missed")
             total = publish(settings, short)
             dask.start_scheduler()
@@ -127,7 +127,7 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Give the address of a cluster of others whose only worker is as it should be, but works in another folder."""
     with DaskProcesses(tmp_path_factory.mktemp("others"), find_free_port()) as dask:
         dask.start_worker(*PRELOAD, nanny=True)
-        asyncio.run(remote.wait(Cluster(address=dask.address), 60, for_worker=True))
+        asyncio.run(remote.wait(Cluster(address=dask.address), 200, for_worker=True))
         yield dask.address
 
 
@@ -225,11 +225,11 @@ def test_workers_with_another_hydrodask_dask_or_python_are_refused(
 
     def refused(process: DaskProcesses, *options: str, cwd: Path = ROOT) -> str:
         worker = process.start_worker(*options, nanny=False, cwd=cwd)
-        asyncio.run(remote.wait(settings.cluster, 60, for_worker=True))
+        asyncio.run(remote.wait(settings.cluster, 200, for_worker=True))
         found = list(workers(settings, at_run=True))
         assert failures(found) == [("workers", 3)], found
         worker.kill()
-        worker.wait(10)
+        worker.wait(120)
         while asyncio.run(remote.workers(settings.cluster)):
             pass  # asking takes its time
         return found[0].text

@@ -35,8 +35,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 def delete(settings: Settings, name: str) -> None:
     """Delete a topic, and wait until the broker does not know it any more."""
     admin, topic = clients.admin(settings.kafka), settings.topic(name)
-    admin.delete_topics([topic])[topic].result(10)
-    until(lambda: topic not in admin.list_topics(timeout=10).topics, "the topic is gone")
+    admin.delete_topics([topic])[topic].result(60)
+    until(lambda: topic not in admin.list_topics(timeout=60).topics, "the topic is gone")
 
 
 def finals(settings: Settings, name: str) -> list[str]:
@@ -79,7 +79,7 @@ def bad(settings: Settings, first: int, count: int) -> None:
     client = clients.producer(settings.kafka)
     for number in range(first, first + count):
         client.produce(settings.topic("PS1"), b'{"bad": %d}' % number, b"rig-1")
-    assert client.flush(10) == 0
+    assert client.flush(60) == 0
 
 
 def publish_samples(settings: Settings, recording: Path) -> int:
@@ -97,7 +97,7 @@ def later(settings: Settings) -> None:
         b'"cycle":5,"sample_idx":0,"value":50.5,"timestamp":"2026-01-01T00:05:00","sampling_rate_hz":1,"rig":"rig-1"}'
     )
     client.produce(settings.topic("TS1"), b'{"sensor":"TS1",' + value, b"rig-1")
-    assert client.flush(10) == 0
+    assert client.flush(60) == 0
 
 
 def letters(settings: Settings) -> list[bytes]:

@@ -214,7 +214,7 @@ def test_what_ends_beside_a_run_is_said(tmp_path: Path) -> None:
         tracker = platform.coordinator.tracker
         moody = Moody(platform.documents)
         with Lines(lambda: tracker.overview, platform.documents, platform.settings, write=fail) as lines:
-            lines.thread.join(10)  # it is a real one, and ends at its first line
+            lines.thread.join(60)  # it is a real one, and ends at its first line
             platform.beside.append(lines.thread)
             platform.documents = moody
             await until(lambda: sum("the run goes on" in note for note in tracker.overview.notes) == 2)
@@ -314,7 +314,7 @@ def test_points_of_the_page_go_to_a_scheduler_that_is_not_ours(tmp_path: Path, f
         return events
 
     with DaskProcesses(tmp_path, free_port) as dask:
-        events = asyncio.run(asyncio.wait_for(go(dask.address), 60))
+        events = asyncio.run(asyncio.wait_for(go(dask.address), 300))
 
     assert isinstance(events[0][1], dict)
     assert events[0][1]["state"] == "starting"

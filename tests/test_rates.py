@@ -117,7 +117,7 @@ def test_a_leak_at_5_hz_is_found_on_a_real_broker(kafka: Kafka, tmp_path: Path) 
     for rig, rate_hz in (("slow", 5), ("usual", 10)):
         for line in leak_lines(rate_hz, rig):
             producer.produce(settings.topic("FS1"), line, rig.encode())
-    assert producer.flush(10) == 0
+    assert producer.flush(60) == 0
 
     with Driver(sets_of(kafka, tmp_path, "rates"), tmp_path / "log", "--until-idle") as driver:
         assert driver.wait() == 0, driver.output

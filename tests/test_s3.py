@@ -47,9 +47,10 @@ def test_a_server_that_does_not_know_conditions_is_refused(tmp_path: Path, s3: S
 
 def test_a_server_that_stands_still_is_waited_for_for_seconds(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each attempt is refused as worth repeating; then the same object goes on."""
-    monkeypatch.setattr(objects, "WAIT_S", 2.0)
     files = Files(f"s3://{BUCKET}/still/{uuid.uuid4().hex}")
     assert files.put_if_absent("a", b"before")
+    usual_s = objects.WAIT_S
+    monkeypatch.setattr(objects, "WAIT_S", 2.0)  # for what stands still: what is slow has its usual limit
     with s3.standing_still():
         for attempt in (
             lambda: files.put_if_absent("b", b"x"),
@@ -59,8 +60,9 @@ def test_a_server_that_stands_still_is_waited_for_for_seconds(s3: S3Server, monk
             started_s = clock.monotonic_s()
             with pytest.raises(RetryableError, match=r"could not .* s3://.*no answer within 2 s"):
                 attempt()
-            assert clock.monotonic_s() - started_s < 15
+            assert clock.monotonic_s() - started_s < 30
 
+    monkeypatch.setattr(objects, "WAIT_S", usual_s)
     assert files.read("a") == b"before"
     files.put_if_absent("b", b"x")
     assert files.names("") == ["a", "b"]

@@ -284,7 +284,7 @@ def test_services_do_not_inherit_our_environment(tmp_path: Path, monkeypatch: py
         with_parent=False,
         environ={"OWN": "1"},
     )
-    process._ended(10)
+    process._ended(60.0)
     run_tool(
         [sys.executable, "-c", "import os; open('tool', 'w').write(repr(dict(os.environ)))"],
         what="look",
@@ -336,7 +336,7 @@ def test_run_leaves_no_secret_anywhere_and_nothing_open(tmp_path: Path) -> None:
 
         until(told, "the run has said what it can't reach, and stored something", seconds=120)
         driver.process.send_signal(signal.SIGTERM)
-        assert driver.process.wait(60) == 0
+        assert driver.process.wait(120) == 0
     held = [path for path in tmp_path.rglob("*") if path.is_file()]
     marks = [b"MARKED", IN_URL[6:12].encode(), b"p@ss/w"]
 

@@ -114,7 +114,7 @@ class TestProcess:
         subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False, timeout=60)
         child = Process(**json.loads((tmp_path / "process.json").read_text()))
 
-        assert child._ended(5.0)
+        assert child._ended(60.0)
 
 
 WANTED = {"a.jar": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"}
@@ -251,21 +251,21 @@ def create_topic(settings: Kafka, name: str) -> None:
     """Make a topic with one partition."""
     topic = clients.NewTopic(name, num_partitions=1, replication_factor=1)
     admin = clients.admin(settings)  # it must live until the answer is there
-    admin.create_topics([topic])[name].result(30)
+    admin.create_topics([topic])[name].result(60)
 
 
 def produce(settings: Kafka, topic: str, value: bytes) -> None:
     """Publish one record and wait until it is acknowledged."""
     producer = clients.producer(settings)
     producer.produce(topic, value)
-    assert producer.flush(30) == 0
+    assert producer.flush(60) == 0
 
 
 def end_of(settings: Kafka, topic: str) -> int:
     """Return the next offset of the topic's only partition."""
     consumer = clients.consumer(settings)
     try:
-        _, end = consumer.get_watermark_offsets(clients.TopicPartition(topic, 0), timeout=30)
+        _, end = consumer.get_watermark_offsets(clients.TopicPartition(topic, 0), timeout=60)
         return int(end)
     finally:
         consumer.close()

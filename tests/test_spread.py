@@ -58,7 +58,7 @@ def test_keys_go_where_the_client_would_send_them(kafka: Kafka) -> None:
     client = producer(settings.kafka)
     for rig in RIGS:
         client.produce(topic, b"{}", rig.encode())
-    client.flush(30)
+    client.flush(60)
     add_partitions(settings, "analytics", 5)
     slot = Transactions(settings.kafka, 0, spread={topic: 3})
     slot.commit([Outgoing(topic, rig.encode(), b"{}") for rig in RIGS], [], consumer(settings.kafka))
@@ -100,7 +100,7 @@ def test_topic_that_has_fewer_partitions_now_gets_its_rows(kafka: Kafka) -> None
 def add_partitions(settings: Settings, name: str, count: int) -> None:
     """Let a topic have so many."""
     client = admin(settings.kafka)
-    client.create_partitions([NewPartitions(settings.topic(name), count)])[settings.topic(name)].result(30)
+    client.create_partitions([NewPartitions(settings.topic(name), count)])[settings.topic(name)].result(60)
 
 
 def publish_ce(settings: Settings, seconds: range, value: float) -> None:
@@ -112,7 +112,7 @@ def publish_ce(settings: Settings, seconds: range, value: float) -> None:
         record = text % (second // 60, second % 60, value, stamp)
         for rig in RIGS:
             client.produce(settings.topic("CE"), f'{record}"rig": "{rig}"}}'.encode(), rig.encode())
-    client.flush(30)
+    client.flush(60)
 
 
 @pytest.mark.integration

@@ -45,7 +45,7 @@ def test_only_sampled_records_are_heard_of() -> None:
         sender = producer(kafka)
         for number, header in enumerate(headers):
             sender.produce("traced", b"value %d" % number, b"key", headers=header)
-        sender.flush(30)
+        sender.flush(60)
         fetcher = SampledFetcher(fetch_settings(kafka), lambda *_: None, logging.getLogger("x"), heard=heard.append)
         with closing(fetcher):
             fetcher.assign(("traced", 0), 0)
@@ -157,7 +157,7 @@ def test_hosts_of_a_process_share_an_exporter_that_outlives_bad_answers() -> Non
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         for answer in (b"\x00\x00\x18\x04\x00\x00\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"):
             exporter(url).end(Span("window", PARENT, START_US, {}, START_US + 5))
-            server.settimeout(30)
+            server.settimeout(120)
             connection, _ = server.accept()
             with connection:
                 assert connection.recv(65_536).startswith(b"POST /v1/traces")

@@ -222,7 +222,7 @@ def test_missing_and_doubled_topic_rows_are_named(kafka: Kafka, recording: Path,
     finals = [place for place, (_, value) in enumerate(rows) if b'"final":true' in value]
     dropped, doubled = finals[3], finals[8]
     owner = admin(kafka)
-    owner.delete_topics([settings.topic("analytics")])[settings.topic("analytics")].result(30)
+    owner.delete_topics([settings.topic("analytics")])[settings.topic("analytics")].result(60)
     end_s = clock.monotonic_s() + 30
     while settings.topic("analytics") not in create(settings):
         assert clock.monotonic_s() < end_s
@@ -234,7 +234,7 @@ def test_missing_and_doubled_topic_rows_are_named(kafka: Kafka, recording: Path,
     headers: list[tuple[str, str | bytes | None]] = [("reason", b"none"), ("topic", settings.topic("PS1").encode())]
     headers += [("partition", b"0"), ("offset", b"17")]
     client.produce(settings.topic("dead-letter"), b"{}", None, headers=headers)
-    client.flush(30)
+    client.flush(60)
     planted = Place(stored)
     _, revision, body = planted.documents("anomalies")[0]
     body["rig"] = "rig-7"
@@ -261,7 +261,7 @@ def test_missing_and_doubled_topic_rows_are_named(kafka: Kafka, recording: Path,
 def _all(topic: str, kafka: Kafka) -> list[tuple[bytes, bytes]]:
     """Return keys and values of a topic of one partition."""
     client = consumer(kafka)
-    low, high = client.get_watermark_offsets(TopicPartition(topic, 0), 10)
+    low, high = client.get_watermark_offsets(TopicPartition(topic, 0), 60)
     client.assign([TopicPartition(topic, 0, low)])
     rows: list[tuple[bytes, bytes]] = []
     end = low
@@ -320,7 +320,7 @@ def test_offsets_that_a_dead_run_left_open_are_waited_for(kafka: Kafka) -> None:
     topic = f"open-{uuid.uuid4().hex}"
     impatient = kafka.model_copy(update={"group": topic, "timeout": 1.0})
     client = admin(impatient)
-    client.create_topics([NewTopic(topic, 1)])[topic].result(30)
+    client.create_topics([NewTopic(topic, 1)])[topic].result(60)
     member = consumer(impatient)
     for offset, leave in ((5, False), (9, True)):
         sender = producer(impatient, **{"transactional.id": topic, "transaction.timeout.ms": 2000})

@@ -69,6 +69,7 @@ def test_nothing_is_written_from_raw_rows_with_a_gap(leftover: Stored, tmp_path:
 
 
 @pytest.mark.cluster
+@pytest.mark.timeout(1200)
 def test_command_runs_on_dask(leftover: Stored, tmp_path: Path) -> None:
     """Exit code 5 and the report while something differs, 0 once it is mended."""
     copy = leftover.copy(tmp_path)
@@ -79,7 +80,7 @@ def test_command_runs_on_dask(leftover: Stored, tmp_path: Path) -> None:
         command += ["--set", one]
 
     def command_with(*more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run([*command, *more], cwd=ROOT, capture_output=True, text=True, check=False, timeout=400)
 
     said, mended, after = command_with(), command_with("--write"), command_with()
 

@@ -43,7 +43,7 @@ def hydrodask(*args: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 

@@ -181,7 +181,7 @@ def test_commands_print_what_can_be_seen(left: Left, command: list[str]) -> None
     """Nothing that moves a terminal, and no markup that is obeyed."""
     done = subprocess.run(
         [sys.executable, "-m", "hydrodask", *command, "--set", f"data_dir={left.settings.data_dir}"],
-        cwd=ROOT, env=os.environ | {"COLUMNS": "250"}, capture_output=True, text=True, timeout=100, check=False,
+        cwd=ROOT, env=os.environ | {"COLUMNS": "250"}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr

@@ -29,15 +29,17 @@ from hydrodask.services import KafkaService, security
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Topics
 from hydrodask.store.transactions import Transactions
-from tests.delivery import Driver, read, shorten
+from tests.delivery import Driver, read, shorten, until
 
 PREFIX = "guarded-"
 GROUP = "guarded"
 JUMPS = "tests.their_flows:JUMPS"
 """A flow from outside, which publishes a topic of its own."""
 QUIET = ("cluster.dashboard=127.0.0.1:0", "observe.metrics=127.0.0.1:0")
-SECONDS = 10.0
-"""A refusal has to come within this, whatever `kafka.timeout` is."""
+SECONDS = 60.0
+"""An answer of the broker may take so long on a slow machine."""
+REFUSED_S = 25.0
+"""A refusal has to come within this, that is before `kafka.timeout` is over: seconds, where nobody else works."""
 
 
 @dataclass
@@ -79,7 +81,8 @@ def guarded(kafka_service: KafkaService) -> Guarded:
     settings = Settings(kafka=inside, topics=Topics(prefix=PREFIX), flows=(JUMPS,))
     added, _ = access.grant(clients.admin(inside), settings)
     assert added
-    assert access.grant(clients.admin(inside), settings)[0] == []  # a second time nothing is missing
+    # A second time nothing is missing, once the broker knows what the controller has answered before.
+    until(lambda: access.grant(clients.admin(inside), settings)[0] == [], "the rights are there")
     found = Guarded(kafka_service)
     assert len(create(found.settings("platform"))) == 22
     return found
@@ -293,7 +296,7 @@ def test_wrong_credentials_are_said_within_seconds(
     with pytest.raises(ConfigError, match=message) as caught:
         create(Settings(kafka=kafka))
 
-    assert clock.monotonic_s() - start_s < SECONDS < kafka.timeout
+    assert clock.monotonic_s() - start_s < REFUSED_S < kafka.timeout
     assert "not-the-password" not in str(caught.value)
     assert caplog.records == []
     assert caught.value.exit_code == 3
@@ -312,7 +315,7 @@ def test_wrong_host_name_is_said_within_seconds(guarded: Guarded) -> None:
         ):
             create(Settings(kafka=kafka))
 
-    assert clock.monotonic_s() - start_s < SECONDS
+    assert clock.monotonic_s() - start_s < REFUSED_S
 
 
 class Forward(socketserver.BaseRequestHandler):
@@ -376,11 +379,12 @@ def test_platform_runs_with_its_rights_alone(guarded: Guarded, recording: Path, 
 def hydrodask(*words: str) -> "subprocess.CompletedProcess[str]":
     """Run a command as a user does."""
     command = [sys.executable, "-m", "hydrodask", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL)
 
 
 @pytest.mark.integration
 @pytest.mark.cluster
+@pytest.mark.timeout(1800)
 def test_all_goes_on_with_the_profiles_and_nobody_types_a_password(
     kafka_service: KafkaService, recording: Path, tmp_path: Path
 ) -> None:

@@ -113,7 +113,6 @@ def test_same_hours_again_in_a_topic_made_anew_while_it_runs(kafka: Kafka, tmp_p
         until(
             lambda: committed(settings, f"{settings.kafka.group}.marks") == PER_HOUR,
             "the new ones are read",
-            seconds=60,
         )
         assert driver.stop() == 0, driver.output
         assert "is another log than before" in driver.output
@@ -174,7 +173,6 @@ def test_topic_of_a_broker_that_was_restarted_is_made_anew(
             until(
                 lambda s=settings: committed(s, "epoch.marks") == PER_HOUR,  # type: ignore[misc]
                 "the new ones are read",
-                seconds=60,
             )
             assert driver.stop() == 0, driver.output
         assert_read_twice(settings)

@@ -21,13 +21,14 @@ from hydrodask.services.kafkanodes import Node
 from hydrodask.services.ports import free_port
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Topics
+from tests.delivery import until
 from tests.doors import kafka as stranger
 
 pytestmark = pytest.mark.integration
 
 PREFIX = "locked-"
 GROUP = "locked"
-SECONDS = 20.0
+SECONDS = 60.0
 COMMITTED = 3
 LISTENERS = ("INTERNAL", "EXTERNAL", "CONTROLLER")
 
@@ -100,7 +101,7 @@ CHANGED: dict[str, Callable[[Locked], object]] = {
 
 def locked(service: KafkaService) -> Locked:
     """Make the topics and what is to be left alone."""
-    kafka = service.login().model_copy(update={"group": GROUP, "timeout": 10.0})
+    kafka = service.login().model_copy(update={"group": GROUP, "timeout": SECONDS})
     found = Locked(service, Settings(kafka=kafka, topics=Topics(prefix=PREFIX)))
     create(found.settings)
     producer = clients.producer(kafka)
@@ -142,7 +143,7 @@ def test_wrong_or_no_login_is_said(shared: Locked) -> None:
         clients.connect(clients.admin(none), none)
     for right in (shared.service.login(), shared.service.first_login()):
         role = right.username
-        wrong = Kafka.model_validate({**right.model_dump(), "password": "guessed", "timeout": 10.0})
+        wrong = Kafka.model_validate({**right.model_dump(), "password": "guessed", "timeout": SECONDS})
         with pytest.raises(ConfigError, match=f"refuses user '{role}'"):
             clients.connect(clients.admin(wrong), wrong)
 
@@ -205,7 +206,7 @@ def test_data_of_an_older_version_is_locked_by_a_restart(older: OpenKafka) -> No
     for harm in CHANGED:
         done = {listener: said for (listener, how), said in open_one.tried(harm).items() if how == "plainly"}
         assert done["kafka INTERNAL"] == "open: it is done", (harm, done)
-    assert not open_one.there()
+    until(lambda: not open_one.there(), "the broker knows it, too: the controller answers before")
     before = locked(older)
     now = KafkaService(older.folder, port=older.port, with_parent=True)
     with pytest.raises(UsageError, match=r"kafka runs with other logins .*services down kafka"):
@@ -215,7 +216,8 @@ def test_data_of_an_older_version_is_locked_by_a_restart(older: OpenKafka) -> No
     now.start(lambda _said: None)
     try:
         after = Locked(now, before.settings.model_copy(update={"kafka": now.login()}))
-        assert (after.records(), after.committed(), after.password_works()) == (1, COMMITTED, True)
+        until(after.password_works, "the role's password is known")
+        assert (after.records(), after.committed()) == (1, COMMITTED)
         for harm in CHANGED:
             assert {said.partition(":")[0] for said in after.tried(harm).values()} == {"refused"}
         assert stat.S_IMODE(now.folder.stat().st_mode) == 0o700
@@ -228,7 +230,7 @@ def assert_rotated(service: KafkaService, locked: Locked) -> None:
     """Fail unless a role's new password needs no restart, the administrator's one, and the data is there after both."""
     security.password_file(service.security, "publisher").unlink()
     service.start(lambda _said: None)
-    assert locked.password_works()
+    until(locked.password_works, "the broker knows it, too: the controller answers before")
     security.password_file(service.security, logins.ADMIN).unlink()
     with pytest.raises(UsageError, match="services down kafka"):
         service.start(lambda _said: None)

@@ -40,6 +40,8 @@ def add_partition(settings: Settings, name: str) -> None:
     admin = clients.admin(settings.kafka)
     topic = settings.topic(name)
     admin.create_partitions([NewPartitions(topic, 2)])[topic].result(60)
+    # The controller answers before the broker knows: what is sent to a partition that it does not know is lost.
+    until(lambda: len(admin.list_topics(topic, timeout=60).topics[topic].partitions) == 2, "it is there")
 
 
 def produce_to(settings: Settings, name: str, partition: int) -> None:

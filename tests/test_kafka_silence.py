@@ -61,8 +61,8 @@ def test_who_stops_is_said_at_once_when_all_is_read(kafka: Kafka, tmp_path: Path
 
 def test_a_rig_and_a_sensor_that_stop_and_come_back(kafka: Kafka, tmp_path: Path) -> None:
     """While nobody sends anything, too; what comes back is over, and the audit finds the same."""
-    sets = sets_of(kafka, tmp_path, "silent", "detect.silent_after=12s")
-    settings = settings_of(kafka, tmp_path, "silent", "detect.silent_after=12s")
+    sets = sets_of(kafka, tmp_path, "silent", "detect.silent_after=25s")
+    settings = settings_of(kafka, tmp_path, "silent", "detect.silent_after=25s")
     create(settings)
     send(settings, "rig-1", range(300))
     send(settings, "rig-1", range(300, 400), ("TS1",))

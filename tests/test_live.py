@@ -306,7 +306,7 @@ def test_keys_do_not_echo_after_the_shell_has_brought_the_run_back(tmp_path: Pat
         os.write(ours, b"q")
         sees(echo=True, what="the terminal is as it was")
         os.write(ours, b"exit\n")
-        assert shell.wait(60) == 0
+        assert shell.wait(240) == 0
     os.close(ours)
     os.close(theirs)
 
@@ -347,7 +347,7 @@ def test_a_run_in_the_background_ends_and_leaves_the_terminal_alone() -> None:
         capture_output=True,
         text=True,
         start_new_session=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
     os.close(ours)

@@ -284,9 +284,9 @@ def test_without_an_address_nothing_is_served(newest: list[Overview]) -> None:
 def test_more_requests_than_can_be_answered_are_turned_away(served: Metrics) -> None:
     """Who opens connections and says nothing fills no process with threads; others are answered once he is gone."""
     host, port = served.url.split("/")[2].split(":")
-    silent = [socket.create_connection((host, int(port)), 5) for _ in range(AT_ONCE_MAX)]
+    silent = [socket.create_connection((host, int(port)), 60) for _ in range(AT_ONCE_MAX)]
     assert silent[-1].getsockname()
-    with socket.create_connection((host, int(port)), 5) as one_more:
+    with socket.create_connection((host, int(port)), 60) as one_more:
         assert one_more.recv(1) == b""
     for one in silent:
         one.close()

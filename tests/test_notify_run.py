@@ -29,7 +29,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 RIGS = 12
 RIG = "rig-0001"
 RULE = {"name": "cooler_degraded", "sensor": "CE", "statistic": "avg", "comparison": "<", "enter": 37, "exit": 39}
-FAULT = {"component": "cooler", "to": 20, "at": "4s", "for": "16s"}
+LIVE_S = 1.0
+"""What a page shows is so much behind the stream at most, at its best: others may have the machine for a while."""
+FAULT = {"component": "cooler", "to": 20, "at": "4s", "for": "44s"}
 ANSWERS: list[dict[str, Any]] = [
     {"kind": "ack", "text": "on my way"},
     {"kind": "note", "text": "the fan stands"},
@@ -42,7 +44,11 @@ def told(tmp_path: Path, hook: Hook) -> list[str]:
     """Return settings of short windows, one rule, and one fault that all rigs have at once."""
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"rules": [RULE | {"severity": "warning", "message": "warm"}]}))
     (tmp_path / "faults.yaml").write_text(yaml.safe_dump({"faults": [FAULT]}))
-    notify = {"channels": {"desk": {"kind": "webhook", "url": hook.url}}, "calm": 2}
+    notify = {
+        "channels": {"desk": {"kind": "webhook", "url": hook.url}},
+        "gather": 8,
+        "calm": 2,
+    }  # on a slow machine they are not all there in one second
     return [
         "window={length: 4s, slide: 1s, lateness: 1s}",
         f"detect.rules={tmp_path / 'rules.yaml'}",
@@ -95,9 +101,9 @@ def lags_s(reader: Consumer, page: str, count: int) -> list[float]:
         values = ask(f"{page}api/live?rig={RIG}")["values"].get("CE")
         if values is not None and (key := (values[0], values[1])) not in found and key in stamps_ms:
             found[key] = clock.now_us() / 1e6 - stamps_ms[key] / 1e3
-        return len(found) >= count
+        return len(found) >= count and min(found.values()) < LIVE_S
 
-    until(look, f"{count} rows of the stream are live values")
+    until(look, f"{count} rows of the stream are live values, the best of them within {LIVE_S} s")
     return list(found.values())
 
 
@@ -115,7 +121,6 @@ def page_beside(settings: Settings) -> list[float]:
         behind = lags_s(reader, console.url, 5)
         source = ask(f"{console.url}api/live?rig={RIG}")["source"]
     assert source == f"topic {settings.topic('analytics')}"
-    assert min(behind) < 1.0
     assert statistics.median(behind) < SLOW_S
     return behind
 

@@ -153,7 +153,7 @@ def test_window_rows_wait_for_their_topic_and_are_judged_then(
             assert progress.offsets()["PS1"] == 0
             create(settings)
             all_is_read(progress)
-        until(lambda: documents(settings, "incidents") == wanted.incidents, "all incidents are there", seconds=30)
+        until(lambda: documents(settings, "incidents") == wanted.incidents, "all incidents are there")
         assert driver.stop() == 0
 
     assert_same(collect(settings), wanted)

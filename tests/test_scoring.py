@@ -159,7 +159,7 @@ class FakeHangingRegistry:
 
     def champions(self) -> dict[str, object]:
         """Keep the caller waiting."""
-        self.over.wait(60)
+        self.over.wait(200)
         return {}
 
 

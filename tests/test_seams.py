@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -247,8 +248,10 @@ def test_default_platform_that_was_killed_is_found_whole(tmp_path: Path) -> None
         with Driver(sets, tmp_path / f"log {number}", source="simulator") as driver:
             before = len(list(raw.rglob("*.parquet")))
             until(lambda: len(list(raw.rglob("*.parquet"))) > before + 25, "files are written")  # noqa: B023 - at once
-            for worker in driver.kill():
+            left_behind = driver.kill()
+            for worker in left_behind:
                 worker.kill()
+            psutil.wait_procs(left_behind, 60)
         fine(verify(effective))
     with Driver([*sets], tmp_path / "log of the last", "--for", "6s", source="simulator") as driver:
         assert driver.wait() == 0, driver.output

@@ -331,10 +331,10 @@ def test_run_leaves_no_secret_anywhere_and_nothing_open(tmp_path: Path) -> None:
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 with contextlib.suppress(OSError):
                     commands.add(path.read_text(errors="replace"))
-            saved = any(data.rglob("*.snapshot")) and any(data.rglob("*.parquet"))
+            saved = any(data.rglob("*.snapshot")) and len(list(data.rglob("*.parquet"))) > 20
             return saved and all(text in driver.output for text in ("could not push metrics", "could not reach MLflow"))
 
-        until(told, "the run has said what it can't reach, and stored something", seconds=120)
+        until(told, "the run has said what it can't reach, and stored something")
         driver.process.send_signal(signal.SIGTERM)
         assert driver.process.wait(120) == 0
     held = [path for path in tmp_path.rglob("*") if path.is_file()]

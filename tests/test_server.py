@@ -24,7 +24,7 @@ if len(sys.argv) > 2:
 listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 sys.stderr.write("listening\\n")
 sys.stderr.flush()
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -33,7 +33,7 @@ class ToyService(ServerService):
 
     name = "toy"
     version = "1"
-    start_s = 20.0
+    start_s = 200.0
 
     def __init__(self, folder: Path, *, port: int | None = None, wrong: str = "", usable: bool = True) -> None:
         super().__init__(folder, with_parent=True)

@@ -22,8 +22,8 @@ from hydrodask.services.ports import can_bind
 from hydrodask.services.processes import Process
 from hydrodask.settings.model import Kafka
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
-READY = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(60)"]
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+READY = [sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)"]
 PARENT = """
 import os
 from pathlib import Path
@@ -40,7 +40,7 @@ STUBBORN_CODE = """
 import signal, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 STUBBORN = [sys.executable, "-c", STUBBORN_CODE]
 
@@ -111,7 +111,7 @@ class TestProcess:
     def test_ends_with_its_parent(self, tmp_path: Path) -> None:
         """When a test run is killed, the services it started end too."""
         code = PARENT.format(argv=READY)
-        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False, timeout=60)
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False, timeout=240)
         child = Process(**json.loads((tmp_path / "process.json").read_text()))
 
         assert child._ended(60.0)
@@ -207,7 +207,7 @@ class TestRealKafka:
 
     def test_shared_one_answers(self, kafka: Kafka) -> None:
         """The fixture's broker is there, and makes no topic by itself."""
-        topics = clients.admin(kafka).list_topics("no-such-topic", timeout=10).topics
+        topics = clients.admin(kafka).list_topics("no-such-topic", timeout=60).topics
 
         assert topics["no-such-topic"].error is not None
 
@@ -243,7 +243,7 @@ class TestRealKafka:
 
         with pytest.raises(UnreachableError, match=f"port {port}"):
             KafkaService(tmp_path, port=port).start(quiet)
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
+        with socket.create_connection(("127.0.0.1", port), timeout=60):
             pass
 
 

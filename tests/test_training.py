@@ -373,15 +373,15 @@ def test_a_worker_that_leaves_is_an_error_and_no_hang(tmp_path: Path) -> None:
 
         def leave() -> None:
             client.retire_workers(list(client.scheduler_info()["workers"])[:1], close_workers=True)
-            clock.sleep_s(60)
+            clock.sleep_s(400)
 
         with pytest.raises(RetryableError, match="never on one that scales itself"):
-            boosted._guarded(client, leave, 50.0)
-        assert clock.monotonic_s() - started_s < 40
+            boosted._guarded(client, leave, 300.0)
+        assert clock.monotonic_s() - started_s < 200  # and not at a limit, or when the fit ends
 
 
 def test_a_fit_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
     """There is a limit to how long XGBoost may train."""
     settings = Settings(data_dir=tmp_path, learn=Learn(workers=1))
     with training_cluster(settings) as client, pytest.raises(FatalError, match="took longer than 1 s"):
-        boosted._guarded(client, lambda: clock.sleep_s(20), 1.0)
+        boosted._guarded(client, lambda: clock.sleep_s(120), 1.0)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from hydrodask import clock
 from hydrodask.audit.log import Log
 from hydrodask.ingest import mark
 from hydrodask.ingest.mark import Mark
@@ -20,7 +19,7 @@ from hydrodask.protocol import snapshot
 from hydrodask.settings.model import Kafka
 from hydrodask.store.seal import intact, sealed
 from tests.audited import BAD, Stored, fine, mended, run_real, with_value, wrong
-from tests.delivery import ROOT, Driver, publish, reach, sets_of, settings_of, shorten
+from tests.delivery import ROOT, Driver, publish, reach, sets_of, settings_of, shorten, until
 from tests.planting import Place
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
@@ -187,7 +186,7 @@ def test_what_is_ahead_of_the_commits_is_named(stored: Stored, tmp_path: Path) -
     copy = stored.copy(tmp_path)
     folder = copy.settings.data_dir / "snapshots" / f"{copy.settings.topic('PS1')}-0"
     newest = max(folder.glob("*.snapshot"))
-    ahead = folder / f"{int(newest.stem) + 500:012d}.snapshot"
+    ahead = folder / f"{int(newest.stem) + 100_000:012d}.snapshot"
     newest.rename(ahead)
     copy.sql("UPDATE anomalies SET revision = 1000000 WHERE id = (SELECT id FROM anomalies LIMIT 1)")
 
@@ -223,10 +222,7 @@ def test_missing_and_doubled_topic_rows_are_named(kafka: Kafka, recording: Path,
     dropped, doubled = finals[3], finals[8]
     owner = admin(kafka)
     owner.delete_topics([settings.topic("analytics")])[settings.topic("analytics")].result(60)
-    end_s = clock.monotonic_s() + 30
-    while settings.topic("analytics") not in create(settings):
-        assert clock.monotonic_s() < end_s
-        clock.sleep_s(0.1)
+    until(lambda: settings.topic("analytics") in create(settings), "it is made anew")
     client = producer(kafka)
     for place, (key, value) in enumerate(rows):
         for _ in range({dropped: 0, doubled: 2}.get(place, 1)):
@@ -318,12 +314,12 @@ def test_killed_platform_is_found_whole(kafka: Kafka, recording: Path, tmp_path:
 def test_offsets_that_a_dead_run_left_open_are_waited_for(kafka: Kafka) -> None:
     """Sent and never committed, they hide the group's offsets until the broker gives the transaction up."""
     topic = f"open-{uuid.uuid4().hex}"
-    impatient = kafka.model_copy(update={"group": topic, "timeout": 1.0})
-    client = admin(impatient)
+    ours = kafka.model_copy(update={"group": topic})
+    client = admin(ours)
     client.create_topics([NewTopic(topic, 1)])[topic].result(60)
-    member = consumer(impatient)
+    member = consumer(ours)
     for offset, leave in ((5, False), (9, True)):
-        sender = producer(impatient, **{"transactional.id": topic, "transaction.timeout.ms": 2000})
+        sender = producer(ours, **{"transactional.id": topic, "transaction.timeout.ms": 2000 if leave else 60_000})
         sender.init_transactions(30)
         sender.begin_transaction()
         sent = TopicPartition(topic, 0, offset, mark.write(Mark("cluster/topic", 0, offset)))
@@ -331,7 +327,7 @@ def test_offsets_that_a_dead_run_left_open_are_waited_for(kafka: Kafka) -> None:
         if not leave:
             sender.commit_transaction(30)
 
-    log = Log(impatient)
+    log = Log(ours.model_copy(update={"timeout": 1.0}))  # which is not what it waits for
     assert log.committed([(topic, 0)]) == {(topic, 0): 5}
     log.close()
     member.close()
@@ -341,11 +337,11 @@ def test_command_exits_with_5_and_names_the_first_difference(leftover: Stored, t
     """And with 0 when all is well; as JSON for machines."""
     copy = leftover.copy(tmp_path)
     command = [sys.executable, "-m", "hydrodask", "verify", "--set", f"data_dir={copy.settings.data_dir}"]
-    before = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    before = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
     file = copy.files("raw/sensor=PS1")[1]
     copy.path(file).unlink()
-    after = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
-    machine = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    after = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
+    machine = subprocess.run([*command, "--json"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
 
     assert (before.returncode, after.returncode, machine.returncode) == (0, 5, 5), before.stdout + before.stderr
     assert "not checked:" in before.stdout

@@ -56,7 +56,7 @@ def run(installed: Path, *words: str, cwd: Path | None = None) -> str:
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("HYDRODASK_", "PYTHONPATH"))}
     command = [str(installed / words[0]), *words[1:]]
     done = subprocess.run(
-        command, cwd=cwd or installed, env=environ, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=cwd or installed, env=environ, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -197,7 +197,8 @@ def test_flows_from_outside_beside_ours(kafka: Kafka, recording: Path, tmp_path:
     its = settings.of_flow("jumps", start="earliest")
     publish(settings, shorten(recording, tmp_path, 1))
     produce(kafka, settings.topic("PS1"), [b'{"bad": 1}'], b"rig-1")
-    killed = sets_of(kafka, tmp_path / "data", "guests", every, *NEVER_QUICK)
+    # So few records a step that there is work for seconds more when the first are seen to be committed.
+    killed = sets_of(kafka, tmp_path / "data", "guests", every, *NEVER_QUICK, "step.rows_max=50")
     with Driver(killed, tmp_path / "log", environment=spikes | {FAILS: "1"}) as driver:
         reach(driver, its, EVERY)
         for worker in driver.kill():

@@ -20,6 +20,7 @@ from hydrodask.settings import load
 from hydrodask.store import filesystems
 from hydrodask.store.files import Files
 from tests.conftest import hdfs_service, kill, quiet, running
+from tests.delivery import until
 
 pytestmark = pytest.mark.integration
 
@@ -153,7 +154,7 @@ def test_data_node_dies(own: HdfsService) -> None:
             assert found.result().state == "pass"
     finally:
         own.start(quiet)
-    assert own.healthy()
+    until(own.healthy, "it answers in time")
 
 
 def test_only_what_is_dead_is_started(own: HdfsService) -> None:
@@ -165,7 +166,7 @@ def test_only_what_is_dead_is_started(own: HdfsService) -> None:
     after = {server.name: server.pid for server in own.state().servers}
 
     assert {name for name in before if before[name] != after[name]} == {"datanode-3"}
-    assert own.state().state == "running"
+    until(lambda: own.state().state == "running", "it answers in time")
 
 
 def test_files_are_there_after_a_restart(own: HdfsService) -> None:

@@ -65,7 +65,7 @@ def test_runs_models_and_artefacts_outlive_a_kill(mlflow: MlflowService) -> None
     assert mlflow.state().state == "stopped"
     mlflow.start(quiet)
 
-    assert mlflow.state().state == "running"
+    until(lambda: mlflow.state().state == "running", "it answers in time")
     found = json.loads(call(mlflow, f"{api}/experiments/get-by-name?experiment_name={name}", b"", "GET"))
     assert found["experiment"]["name"] == name
     assert name.encode() in call(mlflow, f"{api}/registered-models/get?name={name}", b"", "GET")

@@ -15,6 +15,7 @@ from hydrodask.services.ports import answers, can_bind, free_port
 from hydrodask.services.server import Server, ServerService
 from hydrodask.services.service import Say
 from tests.conftest import quiet
+from tests.delivery import until
 from tests.test_cli import data_in, hydrodask
 
 CODE = """
@@ -186,10 +187,12 @@ def test_commands_on_a_real_service(tmp_path: Path, free_port: int, mongodb: Ser
     assert (up.returncode, f"127.0.0.1:{free_port}" in up.stdout) == (0, True), up.stderr
     assert "--set documents.password_file=" in up.stdout.replace("\n", "")
     try:
-        found = json.loads(hydrodask("services", "status", "mongodb", "--json", *data).stdout)
-        assert [(one["name"], one["state"], one["address"]) for one in found] == [
-            ("mongodb", "running", f"127.0.0.1:{free_port}")
-        ]
+
+        def states() -> list[tuple[str, str, str]]:
+            found = json.loads(hydrodask("services", "status", "mongodb", "--json", *data).stdout)
+            return [(one["name"], one["state"], one["address"]) for one in found]
+
+        until(lambda: states() == [("mongodb", "running", f"127.0.0.1:{free_port}")], "it answers in time")
         assert len(hydrodask("services", "logs", "mongodb", "-n", "3", *data).stdout.splitlines()) == 3
     finally:
         down = hydrodask("services", "down", "mongodb", *data)

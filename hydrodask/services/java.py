@@ -14,7 +14,7 @@ from hydrodask.services.service import Say
 
 JAVA_MIN = 17
 JAVA_ADVICE = "install Java 17 or newer (Debian, Ubuntu: apt-get install default-jre-headless)"
-COMMAND_S = 60.0
+COMMAND_S = 240.0
 """Limit of a Java command that should take a few seconds."""
 
 SMALL = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")

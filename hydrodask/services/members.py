@@ -16,8 +16,8 @@ from hydrodask.services.mongodb import DATABASE, REPLICA_SET, USER
 from hydrodask.services.service import Say
 
 ADMIN = "admin"
-ANSWER_MS = 3000
-PRIMARY_S = 30.0
+ANSWER_MS = 10_000
+PRIMARY_S = 90.0
 POLL_S = 0.1
 _AUTHENTICATION_FAILED = 18
 

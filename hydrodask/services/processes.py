@@ -19,7 +19,7 @@ from hydrodask import clock, durable
 from hydrodask.errors import FatalError, UnreachableError
 
 POLL_S = 0.05
-KILL_WAIT_S = 10.0
+KILL_WAIT_S = 30.0
 LOCK_WAIT_S = 120.0
 """How long a command waits for another one that starts or stops the same service."""
 CONSOLE_BYTES_MAX = 16 * 1024 * 1024

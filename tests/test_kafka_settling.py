@@ -82,7 +82,7 @@ def committed_rows(settings: Settings, partition: int) -> list[bytes | None]:
         client.close()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_what_a_broker_has_called_committed_and_marked_nowhere(three: KafkaService, tmp_path: Path) -> None:
     """Kafka 4.4.0 forgets a partition that has no leader when it ends a transaction (KAFKA-20734); we do not."""
     settings, _origins = load(sets=[f"data_dir={tmp_path / 'data'}", *three.sets(), f"topics.prefix={PREFIX}"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hydrodask.driver import leaving as leaving_room
 from hydrodask.driver import memories
 from hydrodask.driver.leaving import WAIT_S, Leaving, listens
 from hydrodask.driver.memories import Memories
@@ -83,8 +84,9 @@ def test_of_workers_that_are_gone_only_so_many_are_remembered() -> None:
 
 
 @pytest.fixture
-def port() -> Iterator[socket.socket]:
-    """Return a port of this machine that is open."""
+def port(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Return a port of this machine that is open, and so is found open however long it takes to get to it."""
+    monkeypatch.setattr(leaving_room, "CONNECT_S", 60.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hydrodask.driver import cluster as driver
 from hydrodask.driver.cluster import DaskCluster
 from hydrodask.settings.model import Cluster
 from hydrodask.worker.nanny import oom_kills
@@ -49,8 +50,11 @@ async def nannies(cluster: DaskCluster) -> list[str]:
 
 
 @pytest.mark.cluster
-def test_an_oom_kill_is_named_and_another_kill_is_not(tmp_path: Path, free_port: int) -> None:
+def test_an_oom_kill_is_named_and_another_kill_is_not(
+    tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The nanny knows of a death later than the driver, which asks again before it says what it knows."""
+    monkeypatch.setattr(driver, "_AGAIN", 100)  # for more than a second: a nanny may have to wait for its turn
     counts, preload = tmp_path / "memory.events", tmp_path / "counts.py"
     counts.write_text(V2.format(1))
     preload.write_text(

@@ -24,6 +24,9 @@ from hydrodask.settings import Settings
 from hydrodask.settings.model import Documents
 from hydrodask.store.documents import open_documents
 
+AHEAD_US = 60_000_000
+"""So that nobody takes a document for old before it is looked at."""
+
 app = typer.Typer()
 command.add_to(app)
 
@@ -123,7 +126,7 @@ def test_documents_of_old_runs_go() -> None:
 
 def test_status_of_a_running_platform(tmp_path: Path) -> None:
     """State, workers, partitions with what to do, incidents and places are shown."""
-    leave(tmp_path, updated_us=clock.now_us())
+    leave(tmp_path, updated_us=clock.now_us() + AHEAD_US)
     code, out = status(tmp_path)
 
     assert code == 0
@@ -168,7 +171,7 @@ def test_status_names_what_deserves_a_look(tmp_path: Path) -> None:
 
 def test_status_as_json(tmp_path: Path) -> None:
     """One document, with what a machine needs to decide."""
-    leave(tmp_path, updated_us=clock.now_us())
+    leave(tmp_path, updated_us=clock.now_us() + AHEAD_US)
     code, out = status(tmp_path, "--json")
 
     found = json.loads(out)

@@ -33,6 +33,7 @@ from hydrodask.ingest.publisher import Publisher, producer_for
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import KafkaError, KafkaException, TopicPartition, consumer
 from hydrodask.services import MongoService, logins
+from hydrodask.services.ports import answers
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka
 from hydrodask.store.documents import open_documents
@@ -421,6 +422,15 @@ class DaskProcesses:
     def said(self) -> str:
         """All that they have printed."""
         return (self._folder / "dask.log").read_text(errors="replace")
+
+    def until_it_answers(self) -> Self:
+        """Wait until the scheduler listens: for who gives up sooner than a busy machine imports Dask."""
+        until(
+            lambda: answers(self._port) or self.scheduler.poll() is not None,
+            "the scheduler listens",
+        )
+        assert self.scheduler.poll() is None, self.said
+        return self
 
     def start_scheduler(self) -> None:
         """Start the scheduler, on the same port each time."""

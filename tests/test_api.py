@@ -28,7 +28,7 @@ sets = {
 mine = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None, "preload": "hydrodask.worker.preload"}
 if __name__ == "__main__":
     with LocalCluster(**mine) as cluster, Client(cluster) as client:
-        with hydrodask.open(**sets).running(client, seconds=3) as run:
+        with hydrodask.open(**sets).running(client, seconds=10) as run:
             run.wait(200)
             print(run.overview.total("consumed") > 0, client.status)
 """

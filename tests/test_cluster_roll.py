@@ -18,6 +18,8 @@ from hydrodask.errors import HydrodaskError
 
 RELEASE = Release(namespace="n", name="hydrodask")
 LABELS = {"app.kubernetes.io/name": "hydrodask", "app.kubernetes.io/instance": "hydrodask"}
+PATIENCE_S = 240
+"""Limit of what takes a second: each word to `kubectl` starts a Python."""
 WORKERS = {"dask.org/cluster-name": "hydrodask", "dask.org/component": "worker"}
 
 STAND_IN = """
@@ -166,7 +168,7 @@ GROUP, SCHEDULER = ["hydrodask-default", "spec"], ["hydrodask-scheduler", "spec"
 def test_other_values_reach_workers_one_by_one_and_the_driver_last(cluster: Cluster) -> None:
     """Mounts, limits, variables; the operator's variables stay, and the scheduler is left alone if it is the same."""
     other = pod("one", resources={"limits": {"memory": "2Gi"}})
-    with roll.rolled(RELEASE, 30):
+    with roll.rolled(RELEASE, PATIENCE_S):
         cluster.apply("worker", other)
 
     assert cluster.done() == [HELD, A, B, GROUP, FREE]
@@ -174,11 +176,11 @@ def test_other_values_reach_workers_one_by_one_and_the_driver_last(cluster: Clus
     assert found["resources"] == {"limits": {"memory": "2Gi"}}
     assert [one["name"] for one in found["env"]] == ["MINE", "DASK_WORKER_NAME"]
 
-    with roll.rolled(RELEASE, 30):
+    with roll.rolled(RELEASE, PATIENCE_S):
         pass
     assert cluster.done() == [HELD, FREE], "the second time changes nothing"
 
-    with roll.rolled(RELEASE, 30):
+    with roll.rolled(RELEASE, PATIENCE_S):
         cluster.apply("scheduler", other)
     assert cluster.done() == [HELD, SCHEDULER, FREE]
 
@@ -186,7 +188,7 @@ def test_other_values_reach_workers_one_by_one_and_the_driver_last(cluster: Clus
 def test_values_that_no_worker_starts_with_stop_at_the_first(cluster: Cluster) -> None:
     """It gets back what it had, the driver keeps what it has; right values then reach all of them."""
     said = "worker-a did not start with these values, and has those from before"
-    with pytest.raises(HydrodaskError, match=said), roll.rolled(RELEASE, 30):
+    with pytest.raises(HydrodaskError, match=said), roll.rolled(RELEASE, PATIENCE_S):
         cluster.apply("worker", pod("bad"))
 
     assert cluster.done() == [HELD, A, A]
@@ -195,7 +197,7 @@ def test_values_that_no_worker_starts_with_stop_at_the_first(cluster: Cluster) -
         assert there[f"hydrodask-default-worker-{name}"]["spec"]["template"]["spec"]["containers"][0]["image"] == "one"
     assert there["hydrodask-driver"]["spec"]["paused"]
 
-    with roll.rolled(RELEASE, 30):
+    with roll.rolled(RELEASE, PATIENCE_S):
         cluster.apply("worker", pod("two"))
     assert cluster.done() == [HELD, A, B, SCHEDULER, GROUP, FREE], "it was not known what the scheduler has"
     assert not cluster.read()["hydrodask-driver"]["spec"]["paused"]
@@ -208,7 +210,7 @@ def test_a_driver_that_refuses_old_workers_is_started_anew(cluster: Cluster) -> 
     found["hydrodask"]["spec"]["worker"]["spec"] = pod("two")
     cluster.write(list(found.values()))
 
-    with roll.rolled(RELEASE, 30):
+    with roll.rolled(RELEASE, PATIENCE_S):
         pass
 
     done = cluster.done()
@@ -219,7 +221,7 @@ def test_a_driver_that_refuses_old_workers_is_started_anew(cluster: Cluster) -> 
 
 def test_what_helm_refuses_holds_nobody(cluster: Cluster) -> None:
     """The driver goes on as it was."""
-    with pytest.raises(HydrodaskError, match="no"), roll.rolled(RELEASE, 30):
+    with pytest.raises(HydrodaskError, match="no"), roll.rolled(RELEASE, PATIENCE_S):
         raise HydrodaskError("no")
 
     assert cluster.done() == [HELD, FREE]

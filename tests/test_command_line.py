@@ -353,7 +353,7 @@ def test_make_install_says_how_far_it_is(tmp_path: Path, code: int) -> None:
         (tmp_path / name).write_text("".join(f"{name}==1 \\\n    --hash=sha256:0\n" for name in names))
     makefile = Path(__file__).parents[1] / "Makefile"
     command = ["make", "-f", str(makefile), ".venv/.runtime-installed", f"PIP={pip}"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
 
     assert (done.returncode == 0) == (code == 0), done.stderr
     assert "  21 of 45 packages: p20==1\n" in done.stdout

@@ -110,7 +110,7 @@ def test_readers_see_every_row_once_at_any_time(leftover: Stored, tmp_path: Path
     def pause(done: str) -> None:
         if done in ("checked", "exchanged"):
             seen = reads[0] + again[0]
-            end_s = clock.monotonic_s() + 10
+            end_s = clock.monotonic_s() + 60
             while reads[0] + again[0] < seen + 1 and clock.monotonic_s() < end_s:
                 clock.sleep_s(0.001)
 
@@ -120,7 +120,7 @@ def test_readers_see_every_row_once_at_any_time(leftover: Stored, tmp_path: Path
         compaction(copy, pause, grace_s=GRACE_S).run()
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(120)
 
     assert bad == []
     assert reads[0] > 1
@@ -188,7 +188,7 @@ def test_kill_in_place_is_mended(leftover: Stored, tmp_path: Path, step: str) ->
 def kill(stored: Stored, step: str, *, in_place: bool) -> None:
     """Compact in a process of its own, which is killed the third time that it has done `step`."""
     command = [sys.executable, "-c", KILLED, str(stored.settings.data_dir), step, str(in_place)]
-    done = subprocess.run(command, cwd=ROOT, check=False, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, check=False, timeout=240)
     assert done.returncode == -signal.SIGKILL
 
 

@@ -88,7 +88,7 @@ def ask(
     page: Console, path: str, body: object = None, *, token: str = GIVE, **headers: str
 ) -> tuple[int, dict[str, str], Any]:
     """Ask as a program does, and return status, headers and what was said."""
-    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", page.port, timeout=120)
     said = {"Authorization": f"Bearer {token}"} if token else {}
     said |= {"Content-Type": "application/json"} if body is not None else {}
     said |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -546,7 +546,7 @@ def test_every_answer_has_a_strict_policy_and_nobody_else_may_ask(page: Console)
 
 def test_who_asks_nothing_is_let_go(page: Console) -> None:
     """Connections that say nothing, or half of a request, would take the places of all others."""
-    silent, odd = (socket.create_connection(("127.0.0.1", page.port), timeout=30) for _ in range(2))
+    silent, odd = (socket.create_connection(("127.0.0.1", page.port), timeout=120) for _ in range(2))
     with silent, odd:
         odd.sendall(b"GET / HTTP/1.1\r\n")
         assert (silent.recv(1), odd.recv(1)) == (b"", b"")
@@ -691,7 +691,7 @@ def test_answers_outlive_kill_9_replay_and_backfill(leftover: Stored, tmp_path: 
             if ports := re.findall(r"127\.0\.0\.1:(\d+)/", line):
                 break
         assert ports, f"no port in {lines}"
-        connection = http.client.HTTPConnection("127.0.0.1", int(ports[0]), timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", int(ports[0]), timeout=120)
         body = {"kind": "ack", "incident": there[0]["_id"], "by": "anna", "text": "on my way", "id": "the-same-answer"}
         connection.request("POST", "/api/answers", json.dumps(body), {"Content-Type": "application/json"})
         assert connection.getresponse().status == 201

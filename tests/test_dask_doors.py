@@ -46,7 +46,7 @@ def running(act: Callable[[DaskCluster], Awaitable[Any]], **settings: Any) -> An
         finally:
             await cluster.close()
 
-    return asyncio.run(asyncio.wait_for(go(), 120))
+    return asyncio.run(asyncio.wait_for(go(), 240))
 
 
 class Listening:
@@ -64,7 +64,10 @@ class Listening:
         return set().union(self._of(self._me) - self._mine, *map(self._of, below))
 
     def _of(self, process: psutil.Process) -> set[str]:
-        found = process.net_connections("tcp")
+        try:
+            found = process.net_connections("tcp")
+        except psutil.NoSuchProcess:  # it has ended meanwhile
+            return set()
         return {f"{one.laddr.ip}:{one.laddr.port}" for one in found if one.status == psutil.CONN_LISTEN}
 
 
@@ -80,10 +83,11 @@ def ports(places: Iterable[str]) -> list[int]:
 
 async def opened(pages: str, name: str) -> str:
     """Return the first message of a page's socket, opened as the page itself does."""
-    body = (await AsyncHTTPClient().fetch(f"http://{pages}/{name}")).body.decode()
+    patient = {"connect_timeout": 120.0, "request_timeout": 120.0}  # the first page imports what it is made of
+    body = (await AsyncHTTPClient().fetch(f"http://{pages}/{name}", **patient)).body.decode()
     token = re.search(r'"token":"([^"]+)"', body)
     assert token is not None
-    request = HTTPRequest(f"ws://{pages}/{name}/ws", headers={"Origin": f"http://{pages}"})
+    request = HTTPRequest(f"ws://{pages}/{name}/ws", headers={"Origin": f"http://{pages}"}, **patient)
     socket = await websocket_connect(request, subprotocols=["bokeh", token[1]])
     try:
         return str(await socket.read_message())
@@ -168,6 +172,8 @@ def others(files: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
     ):
         encrypted.start_worker(nanny=True)
         plain.start_worker()
+        for one in (encrypted, plain):
+            one.until_it_answers()  # or a test would be told that nobody is there
         yield ports
 
 
@@ -177,7 +183,7 @@ def test_a_cluster_of_others_is_reached_with_a_login(others: dict[str, str], fil
     cluster = Cluster(address=address, **login(files))
 
     async def act(cluster: DaskCluster) -> str:
-        await cluster._client.wait_for_workers(1, timeout=60)
+        await cluster._client.wait_for_workers(1, timeout=180)
         (one,) = (await cluster._client.scheduler.identity())["workers"].values()
         return str(one["nanny"])
 
@@ -237,7 +243,7 @@ def test_each_way_not_to_come_in_is_a_sentence(
 def come_in(who: str, cluster: Cluster) -> None:
     """Connect as a run, a training or doctor does."""
     if who == "run":
-        asyncio.run(asyncio.wait_for(DaskCluster.start(cluster), 60))
+        asyncio.run(asyncio.wait_for(DaskCluster.start(cluster), 180))
     elif who == "training":
         with training_cluster(Settings(cluster=cluster)):
             pass

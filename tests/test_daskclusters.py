@@ -200,7 +200,7 @@ def test_a_run_comes_in_at_the_scheduler_that_is_found(person: dict[str, Any], t
     settings = Cluster(address="kubernetes:plant", insecure=True)
 
     async def run() -> list[str]:
-        cluster = await DaskCluster.start(settings, patience_s=60)
+        cluster = await DaskCluster.start(settings, patience_s=180)
         try:
             return await cluster.workers()
         finally:
@@ -208,8 +208,8 @@ def test_a_run_comes_in_at_the_scheduler_that_is_found(person: dict[str, Any], t
 
     with DaskProcesses(tmp_path, free_port) as dask:
         dask.start_worker()
-        asyncio.run(remote.wait(settings, 60, for_worker=True))
-        (worker,) = asyncio.run(asyncio.wait_for(run(), 60))
+        asyncio.run(remote.wait(settings, 180, for_worker=True))
+        (worker,) = asyncio.run(asyncio.wait_for(run(), 180))
         assert reach.cluster(settings).text == "kubernetes:plant answers; 1 workers"
 
     assert worker.startswith("tcp://127.0.0.1:")

@@ -33,7 +33,7 @@ def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
 
     def open_one() -> Mendable:
         if request.param == "sqlite":
-            opened.append(SqliteDocuments(tmp_path / "a" / "documents.sqlite", timeout_s=0.2))
+            opened.append(SqliteDocuments(tmp_path / "a" / "documents.sqlite", timeout_s=10.0))
         else:
             chosen = as_admin(request.getfixturevalue("mongodb"), own)
             opened.append(MongoDocuments(str(chosen.url), chosen))
@@ -51,7 +51,7 @@ def as_admin(mongodb: MongoService, database: str) -> model.Documents:
         database=database,
         username="admin",
         password_file=mongodb.folder / "admin-password",
-        timeout=5.0,
+        timeout=30.0,
     )
 
 

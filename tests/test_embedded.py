@@ -1,5 +1,6 @@
 """The embedded broker: as other processes see it, and as a process that may die without us."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -52,7 +53,7 @@ os.kill(os.getpid(), 9)
 """
 
 
-ENDED_S = 45.0
+ENDED_S = 150.0
 """Within this a run whose broker has died is over; 5 s on a machine that does nothing else, Dask's nanny takes four."""
 
 QUICK = ("cluster.dashboard=127.0.0.1:0", "observe.metrics=127.0.0.1:0", "lake.roll_age=1s", "source.speed=20")
@@ -82,7 +83,7 @@ def attack(bootstrap: str) -> bool:
     try:
         for frame in malformed():
             send(host, int(port), frame)
-    except OSError:
+    except ConnectionRefusedError:
         return True
     return False
 
@@ -94,7 +95,7 @@ def test_another_process_produces_and_consumes() -> None:
             [sys.executable, "-c", OTHER, broker.bootstrap],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=True,
         )
 
@@ -188,12 +189,16 @@ def pipe(pid: int, number: int) -> str:
 
 def holders(found: str, among: list[psutil.Process]) -> set[int]:
     """Return which processes have a pipe open."""
-    return {
-        process.pid
-        for process in among
-        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir()
-        if descriptor.is_symlink() and str(descriptor.readlink()) == found
-    }
+    return {process.pid for process in among if found in _open(process.pid)}
+
+
+def _open(pid: int) -> set[str]:
+    """Return what a process has open; it closes this and that meanwhile."""
+    seen = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            seen.add(str(descriptor.readlink()))
+    return seen
 
 
 @pytest.mark.cluster
@@ -215,7 +220,7 @@ def test_a_run_whose_broker_dies_ends_with_a_sentence(tmp_path: Path) -> None:
 
         assert attack(address)
         started_s = clock.monotonic_s()
-        assert driver.wait(60) == 1  # a run that fails
+        assert driver.wait() == 1  # a run that fails
         assert clock.monotonic_s() - started_s < ENDED_S
 
     assert driver.output.count("the embedded broker died (signal") == 1

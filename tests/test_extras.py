@@ -39,7 +39,7 @@ COMMANDS = {
 def hydrodask(*lines: str) -> subprocess.CompletedProcess[str]:
     """Run commands, one after the other, where no extra is installed."""
     command = [sys.executable, "-c", LACKS, ALL, *lines]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
 
 
 def test_who_lacks_an_extra_is_told_the_command(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_who_lacks_an_extra_is_told_the_command(tmp_path: Path) -> None:
 def test_a_platform_runs_without_any_extra(tmp_path: Path) -> None:
     """It streams, and says that there is no page."""
     sets = ["observe.metrics=127.0.0.1:0", "cluster.dashboard=127.0.0.1:0", "source.speed=20", f"data_dir={tmp_path}"]
-    done = hydrodask(" ".join(["run --for 3s", *(f"--set {one}" for one in sets)]))
+    done = hydrodask(" ".join(["run --for 10s", *(f"--set {one}" for one in sets)]))
 
     assert "exit code" not in done.stderr, done.stderr
     assert "pip install 'hydrodask[dashboard]'" in done.stdout + done.stderr

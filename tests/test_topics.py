@@ -81,7 +81,7 @@ def test_create_leaves_existing_topics_alone() -> None:
 def test_create_gives_up_in_time(broker: EmbeddedBroker) -> None:
     """The embedded broker answers no admin request; the error says what was tried."""
     with pytest.raises(UnreachableError, match="create topic hydraulic-dead-letter"):
-        create(settings_for(broker.bootstrap, timeout=1.0))
+        create(settings_for(broker.bootstrap, timeout=5.0))
 
 
 def test_no_broker() -> None:

@@ -14,16 +14,20 @@ import pytest
 
 from hydrodask.services import MongoService
 from tests.chaos.stage import Stage
-from tests.delivery import DaskProcesses, Delivered, documents_of, until
+from tests.delivery import DaskProcesses, Delivered, Progress, documents_of, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.cluster]
+# Each starts Python several times, which takes 20 s on a machine that is busy with other tests.
+pytestmark = [pytest.mark.integration, pytest.mark.cluster, pytest.mark.timeout(900)]
 
 Build = Callable[..., Stage]
 
 FENCED = "starting the Dask cluster"
 """What a run says when it has fenced those before it."""
 
-GONE_S = 30.0
+TIME_MAX = "step.time_max=10s"
+"""Long enough for any step that does not stand still, also on a machine that is busy with other tests."""
+
+GONE_S = 60.0
 """Within this time, once the next run goes on, the workers of a killed driver have to be gone."""
 
 
@@ -126,7 +130,7 @@ def test_worker_stands_still(
 
     They have no nannies, for a nanny would end it, and there would be no zombie.
     """
-    case = stage(*documents_of(mongodb), "step.time_max=3s", "step.rows_max=500")
+    case = stage(*documents_of(mongodb), TIME_MAX, "step.rows_max=500")
     with DaskProcesses(tmp_path, free_port) as dask:
         workers = [dask.start_worker(), dask.start_worker()]
         with case.driver("--cluster", dask.address) as driver:
@@ -134,7 +138,8 @@ def test_worker_stands_still(
             worker = case.rng.choice(workers)
             with case.recovery():
                 worker.send_signal(signal.SIGSTOP)
-            case.reach(driver, case.total)
+            with Progress(case.settings) as progress:  # the run may be over by the time that we see it
+                until(lambda: progress.records() >= case.total, "all is committed")
             worker.send_signal(signal.SIGCONT)
 
             assert driver.wait() == 0
@@ -144,9 +149,10 @@ def test_worker_stands_still(
 @pytest.mark.quick
 def test_worker_hangs(stage: Build, wanted: Delivered) -> None:
     """The only worker stops for good in the middle of a step: its nanny ends it and starts another."""
-    case = stage("step.time_max=3s", "step.rows_max=500")
+    case = stage(TIME_MAX, "step.rows_max=500")
     with case.driver() as driver:
         case.reach(driver, case.moments(1)[0])
+        until(driver.workers, "there is a worker")
         with case.recovery():
             driver.workers()[0].send_signal(signal.SIGSTOP)
 

@@ -17,7 +17,7 @@ from tests.delivery import Driver, until
 from tests.doors import _stranger
 
 QUICK = ("lake.roll_age=1s", "source.speed=20")
-ENDS_S = 60.0
+ENDS_S = 180.0
 
 
 @dataclass

@@ -9,7 +9,8 @@ import struct
 import sys
 
 CLIENT = b"stranger"
-ANSWER_S = 2.0
+ANSWER_S = 20.0
+"""A broker that lives answers or closes at once; one whose machine is busy is given time."""
 
 JOIN_CUT = bytes.fromhex(
     "000b0005000000040008737472616e676572000167"  # its header, and the group `g`

@@ -169,7 +169,6 @@ def publish_rigs(kafka: Kafka) -> None:
     assert client.flush(120) == 0
 
 
-@pytest.mark.timeout(400)  # Python is started four times, and each time fills its memory
 def test_made_up_rig_names_end_the_run_with_a_sentence(tmp_path: Path) -> None:
     """Workers die of memory in a circle: after three of them somebody is told of memory, rigs and where they are."""
     cluster = Cluster(dashboard="127.0.0.1:0", memory_limit="480MiB")

@@ -43,8 +43,6 @@ EMPTY_WHEN_WELL = {
 }
 """Panels that show nothing while nothing is wrong, and say so."""
 
-pytestmark = pytest.mark.timeout(900)  # the first time tools are installed, and a busy machine is late with scrapes
-
 SHOWN = {"instance": ".*", "rig": "rig-1", "sensor": "CE|PS1|TS1|VS1", "component": ".*"}
 
 

@@ -17,7 +17,6 @@ PLACES = {"transaction.committed:9": "20", "commit.documents_written:2": "6"}
 """Where a worker dies, and the time which → the speed of the records."""
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("place", PLACES)
 def test_worker_that_dies_again_and_again_changes_nothing(
     kafka: Kafka, short: Path, wanted: Delivered, tmp_path: Path, place: str

@@ -107,7 +107,9 @@ def test_what_is_named_is_mended_without_a_log(leftover: Stored, tmp_path: Path)
     first, end = (int(metadata[name]) for name in (b"hydrodask.first", b"hydrodask.end"))
     copy.path(files["PS4"][1]).write_bytes(encode_range(table, first, end, {b"hydrodask.windows": b"60/30/10"}))
     (copy.lake / "cycles/sensor=PS5/notes.parquet").write_bytes(b"notes")
-    one, two = copy.files("raw/sensor=PS5")[1], copy.files("raw/sensor=PS6")[1]
+    # A file of one row would be followed by one of that very name.
+    several = (file for file in copy.files("raw/sensor=PS6")[1:-1] if len(parse(copy.path(file).read_bytes())[0]) > 1)
+    one, two = copy.files("raw/sensor=PS5")[1], next(several)
     later = two.path.replace(f"{two.first:012d}", f"{two.first + 1:012d}")
     for file, path in ((one, one.path.replace("-01-01/", "-01-02/")), (two, later)):
         (copy.lake / path).parent.mkdir(parents=True, exist_ok=True)

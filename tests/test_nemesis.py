@@ -36,7 +36,7 @@ def test_one_seed() -> None:
     assert outcome(harmed_life(int(os.environ.get("HYDRODASK_HARMED", "1")))).end in (HEALED, SENTENCE, VERIFY)
 
 
-@pytest.mark.timeout(max(300, 3 * LIVES))  # all of them are one test
+@pytest.mark.timeout(max(900, 3 * LIVES))  # all of them are one test
 def test_any_harm_heals_or_is_said_or_is_found(record_property: Callable[[str, object], None]) -> None:
     """Disks, operators, clocks, connections and an upgrade: whatever is done, nothing wrong stays silent."""
     lived = list(live_harmed(range(LIVES)))

@@ -22,8 +22,6 @@ from tests.running import folder
 START_US = parse_iso("2026-01-01T00:00:00Z")
 US = 1_000_000
 CYCLES = 10
-
-pytestmark = pytest.mark.timeout(500)  # of the run: twenty seconds on a machine that does nothing else
 INCIDENTS = {
     "oil_warm": [("01:00", "05:40")],
     "oil_hot": [("01:00", "03:20")],

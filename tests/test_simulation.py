@@ -50,21 +50,21 @@ def test_one_seed() -> None:
     must_be_fine(draw(int(os.environ.get("HYDRODASK_SEED", "0"))))
 
 
-@pytest.mark.timeout(max(300, LIVES))  # all of them are one test
+@pytest.mark.timeout(max(900, LIVES))  # all of them are one test
 def test_any_life_delivers_the_same() -> None:
     """Whoever dies, stands still, is refused or comes too late: everything once, to the last bit, in the end."""
     if wrong := list(live(LIVES)):
         pytest.fail("\n\n".join(wrong), pytrace=False)
 
 
-@pytest.mark.timeout(max(300, LIVES))
+@pytest.mark.timeout(max(900, LIVES))
 def test_any_life_with_topics_made_anew() -> None:
     """Deleted and made anew in the middle of anything: all of the new log is read, as if there had been no other."""
     if wrong := list(live(LIVES // 2, anew=True)):
         pytest.fail("\n\n".join(wrong), pytrace=False)
 
 
-@pytest.mark.timeout(max(300, LIVES))
+@pytest.mark.timeout(max(900, LIVES))
 def test_any_life_with_a_broker_that_leaves() -> None:
     """What it has called committed, and told none of its partitions, is taken back everywhere, and published once."""
     if wrong := list(live(LIVES // 4, left=True)):

@@ -16,8 +16,7 @@ from hydrodask.services import MongoService
 from tests.chaos.stage import Stage
 from tests.delivery import DaskProcesses, Delivered, Progress, documents_of, until
 
-# Each starts Python several times, which takes 20 s on a machine that is busy with other tests.
-pytestmark = [pytest.mark.integration, pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 
 Build = Callable[..., Stage]
 

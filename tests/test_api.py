@@ -93,7 +93,7 @@ def test_a_platform_runs_from_a_script_on_ones_own_cluster(tmp_path: Path) -> No
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     command = [sys.executable, str(script), str(tmp_path / "data")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
 
     assert done.stdout.split() == ["True", "running"], done.stderr
     assert list((tmp_path / "data").rglob("raw/**/*.parquet"))

@@ -83,7 +83,8 @@ def ports(places: Iterable[str]) -> list[int]:
 
 async def opened(pages: str, name: str) -> str:
     """Return the first message of a page's socket, opened as the page itself does."""
-    patient = {"connect_timeout": 120.0, "request_timeout": 120.0}  # the first page imports what it is made of
+    # The first page imports what it is made of.
+    patient: dict[str, Any] = {"connect_timeout": 120.0, "request_timeout": 120.0}
     body = (await AsyncHTTPClient().fetch(f"http://{pages}/{name}", **patient)).body.decode()
     token = re.search(r'"token":"([^"]+)"', body)
     assert token is not None

@@ -83,7 +83,7 @@ def attack(bootstrap: str) -> bool:
     try:
         for frame in malformed():
             send(host, int(port), frame)
-    except ConnectionRefusedError:
+    except ConnectionError:
         return True
     return False
 

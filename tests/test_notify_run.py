@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.cluster]
 RIGS = 12
 RIG = "rig-0001"
 RULE = {"name": "cooler_degraded", "sensor": "CE", "statistic": "avg", "comparison": "<", "enter": 37, "exit": 39}
+GATHER_S = 8
+"""On a slow machine the incidents of twelve rigs are not there at once, and are to be one message all the same."""
 LIVE_S = 1.0
 """What a page shows is so much behind the stream at most, at its best: others may have the machine for a while."""
 FAULT = {"component": "cooler", "to": 20, "at": "4s", "for": "44s"}
@@ -44,11 +46,7 @@ def told(tmp_path: Path, hook: Hook) -> list[str]:
     """Return settings of short windows, one rule, and one fault that all rigs have at once."""
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"rules": [RULE | {"severity": "warning", "message": "warm"}]}))
     (tmp_path / "faults.yaml").write_text(yaml.safe_dump({"faults": [FAULT]}))
-    notify = {
-        "channels": {"desk": {"kind": "webhook", "url": hook.url}},
-        "gather": 8,
-        "calm": 2,
-    }  # on a slow machine they are not all there in one second
+    notify = {"channels": {"desk": {"kind": "webhook", "url": hook.url}}, "gather": GATHER_S, "calm": 2}
     return [
         "window={length: 4s, slide: 1s, lateness: 1s}",
         f"detect.rules={tmp_path / 'rules.yaml'}",
@@ -154,7 +152,7 @@ def test_a_fault_of_twelve_rigs_is_told_once_seen_answered_and_kept_through_a_ki
 
     figures = {name: round(at_s - seen["anomaly"], 2) for name, at_s in seen.items()}
     (tmp_path / "figures.json").write_text(json.dumps({"seen_s": figures, "live_behind_s": behind}))
-    assert max(seen.values()) - seen["anomaly"] < SLOW_S
+    assert max(seen.values()) - seen["anomaly"] < SLOW_S + GATHER_S
     assert [(one["kind"], one["rigs_count"]) for one in (opened, over)] == [("opened", RIGS), ("over", RIGS)]
     assert opened["subject"] == f"WARNING: cooler degraded on {RIGS} rigs"
     assert len({body["id"] for _, _, body in hook.got}) == 2

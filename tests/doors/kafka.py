@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 CLIENT = "stranger"
-ANSWER_S = 5.0
+ANSWER_S = 30.0
 ITERATIONS = 4096
 MECHANISM = 2  # SCRAM-SHA-512
 POLYNOMIAL = 0x82F63B78  # CRC-32C

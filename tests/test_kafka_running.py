@@ -21,7 +21,7 @@ ADDED = 500
 
 def nothing_waits(settings: Settings, *among: tuple[str, int]) -> bool:
     """Say whether a group has no lag, at the partitions that are named or at any; not while the broker is too slow."""
-    with suppress(clients.KafkaException):
+    with suppress(clients.KafkaException, TimeoutError):
         lag = group_lag(settings)
         return all(lag.get(one) == 0 for one in among or lag)
     return False
@@ -29,7 +29,7 @@ def nothing_waits(settings: Settings, *among: tuple[str, int]) -> bool:
 
 def has_offsets(settings: Settings, topics: set[str]) -> bool:
     """Say whether a group has committed something of each topic; not while the broker is too slow."""
-    with suppress(clients.KafkaException):
+    with suppress(clients.KafkaException, TimeoutError):
         return topics <= {topic for topic, _ in group_lag(settings)}
     return False
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import hypothesis
 import pytest
+import threadpoolctl
 
 from hydrodask.audit.log import Log
 from hydrodask.flow import READ_BY
@@ -34,6 +35,11 @@ hypothesis.settings.load_profile("any machine")  # how long an example takes is 
 
 CI = os.environ.get("CI") == "true"
 """On CI nothing that is missing may pass for a reason to skip."""
+
+# BLAS keeps a thread a core, which spins while it waits: three processes on two cores took seven times as long.
+threadpoolctl.threadpool_limits(1, user_api="blas")
+for _threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # for the processes that are started from here
+    os.environ.setdefault(_threads, "1")
 
 for _size in ("COLUMNS", "LINES"):  # xdist gives its workers 80 × 24, and rich keeps what it sees first
     os.environ.pop(_size, None)

@@ -18,7 +18,7 @@ from tests.simulation.outcome import ALLOWED, HEALED, SENTENCE, VERIFY, outcome
 from tests.simulation.schedule import FORGETTING, HARMS, Schedule, draw
 from tests.simulation.tally import table
 
-LIVES = int(os.environ.get("HYDRODASK_LIVES", "800")) // 4
+LIVES = int(os.environ.get("HYDRODASK_LIVES", "500")) // 4
 """Lives of the big test: half a minute of two cores, and each harm in half a dozen of them."""
 
 SEEDS_MAX = 100

@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +69,39 @@ def test_who_has_lost_the_scheduler_is_asked_for_memory_in_vain() -> None:
     lost: Any = SimpleNamespace(scheduler=None, get_events=lambda _topic: lost.scheduler.events())
 
     assert asyncio.run(DaskCluster(lost, None).memory("tcp://127.0.0.1:1")) == ""
+
+
+class Together:
+    """The future of a step whose result is fetched together with those of others, as Dask's client does it."""
+
+    def __init__(self, fetching: "asyncio.Future[int]") -> None:
+        self.fetching, self.released = fetching, False
+
+    def __await__(self) -> Generator[Any, None, int]:
+        return self.fetching.__await__()
+
+    def release(self) -> None:
+        """Take note."""
+        self.released = True
+
+
+def test_a_step_that_is_given_up_takes_no_result_of_another_worker_with_it() -> None:
+    """Both are fetched in one go while the first one's worker stands still: the second comes, and ends no run."""
+
+    async def act() -> tuple[bool, int, bool]:
+        fetching: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        futures = [Together(fetching), Together(fetching)]
+        submitted = iter(futures)
+        client: Any = SimpleNamespace(submit=lambda *_, **__: next(submitted))
+        steps = [asyncio.ensure_future(DaskCluster(client, None)._run(worker, os.getpid)) for worker in ("w1", "w2")]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        steps[0].cancel()
+        await asyncio.wait({steps[0]})
+        fetching.set_result(7)
+        return steps[0].cancelled(), await steps[1], all(future.released for future in futures)
+
+    assert asyncio.run(act()) == (True, 7, True)
 
 
 def test_worker_of_another_release_is_named(tmp_path: Path, free_port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,8 +205,11 @@ class DaskCluster:
         future = self._client.submit(
             function, *arguments, key=key, workers=[worker], allow_other_workers=False, pure=False, retries=0
         )
+        # Dask fetches results of several steps together, and whoever is cancelled meanwhile would cancel that for all.
+        waiting = asyncio.ensure_future(future)
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else looks at it then
         try:
-            return await future
+            return await asyncio.shield(waiting)
         except FileNotFoundError:
             raise
         except KilledWorker as error:  # whose text is for people who start tasks by hand

@@ -176,7 +176,10 @@ def test_server_down_and_back(opened: Opener, tmp_path: Path) -> None:
     try:
         chosen = as_admin(service, "hydrodask").model_copy(update={"timeout": 2.0})
         documents = opened(chosen)
-        opened(as_admin(service, "hydrodask")).write([put(f"{i}", i) for i in range(1000)])
+        patient = as_admin(service, "hydrodask")
+        # Closed while the server is there: a client looks half a minute for one that is gone.
+        with closing(MongoDocuments(str(patient.url), patient)) as all_of_them:
+            all_of_them.write([put(f"{i}", i) for i in range(1000)])
 
         def written() -> bool:
             """Say whether the same client can write; as the platform does, it tries again where the limit is over."""
@@ -197,7 +200,8 @@ def test_server_down_and_back(opened: Opener, tmp_path: Path) -> None:
         service.start(quiet)
         until(written, "it has found the server again")
 
-        assert len(opened(as_admin(service, "hydrodask")).find("anomalies", {}, limit=2000)) == 1001
+        with closing(MongoDocuments(str(patient.url), patient)) as all_of_them:
+            assert len(all_of_them.find("anomalies", {}, limit=2000)) == 1001
     finally:
         service.stop()
 

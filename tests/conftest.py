@@ -41,6 +41,9 @@ threadpoolctl.threadpool_limits(1, user_api="blas")
 for _threads in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # for the processes that are started from here
     os.environ.setdefault(_threads, "1")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's background job: what it starts hears no Ctrl-C either
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 for _size in ("COLUMNS", "LINES"):  # xdist gives its workers 80 × 24, and rich keeps what it sees first
     os.environ.pop(_size, None)
 

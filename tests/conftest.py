@@ -79,6 +79,40 @@ def logs_as_a_program_has_them() -> None:
             logger.setLevel(logging.WARNING if logger.name == "root" else logging.NOTSET)
 
 
+class Logged(logging.Handler):
+    """What hydrodask has logged, whatever others in this process do to the root logger and its handlers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(map(self.format, self.records))
+
+    def why(self, name: str) -> str:
+        """Return what could have kept a logger from being heard here, for a test that misses its sentence."""
+        found: list[object] = [f"{logging.root.manager.disable=}"]
+        logger: logging.Logger | None = logging.getLogger(name)
+        while logger is not None:
+            state = (logger.level, logger.disabled, logger.propagate, logger.filters, logger.handlers)
+            found.append((logger.name, *state, logger._cache))  # type: ignore[attr-defined]
+            logger = logger.parent
+        return f"{found}; heard: {self.records}"
+
+
+@pytest.fixture
+def logged(logs_as_a_program_has_them: None) -> Iterator[Logged]:  # noqa: ARG001 - comes first
+    """Give what is logged from now on."""
+    handler, ours = Logged(), logging.getLogger("hydrodask")
+    ours.addHandler(handler)
+    yield handler
+    ours.removeHandler(handler)
+
+
 def needs(*, there: bool, what: str) -> None:
     """Skip the test when `what` is missing, and fail it on CI."""
     if not there and CI:

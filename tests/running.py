@@ -52,6 +52,7 @@ def status_of(address: str, path: str, login: tuple[str, str] | None = None, met
     connection = http.client.HTTPConnection(address, timeout=60)
     try:
         connection.request(method, path, headers=basic(*login) if login else {})
-        return connection.getresponse().status
+        with connection.getresponse() as answer:
+            return answer.status
     finally:
         connection.close()

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from hydrodask.doctor import reach
-from hydrodask.doors.trust import basic, trust
+from hydrodask.doors.trust import basic, refusals_closed, trust
 from hydrodask.errors import ConfigError, UnreachableError
 from hydrodask.learn.registry import Registry
 from hydrodask.learn.shelf import CHAMPION, shelf
@@ -31,7 +31,7 @@ from hydrodask.services.prometheus import PackagedService
 from hydrodask.settings import Settings, load
 from tests import charted
 from tests.charted import Object, objects, pods
-from tests.conftest import needs, quiet
+from tests.conftest import Logged, needs, quiet
 from tests.delivery import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # the first time packages and environment are made
@@ -81,6 +81,7 @@ def asked(url: str, ca_file: Path | None, password: str | None) -> Any:
         with urllib.request.urlopen(request, timeout=60, context=trust(ca_file, "the test's")) as answer:  # noqa: S310
             return json.load(answer)
     except urllib.error.HTTPError as error:
+        error.close()
         return error.code
 
 
@@ -101,7 +102,7 @@ def started(service: PackagedService, name: str, args: Sequence[str], port: int)
 
 
 def test_pushgateway_and_prometheus_speak_tls_and_are_scraped(
-    rendered: list[Object], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    rendered: list[Object], tmp_path: Path, logged: Logged
 ) -> None:
     """Pushed with the authority in `observe.ca_file`; without it nothing is sent, and plain HTTP is not answered."""
     keys = secret(rendered, "-observe", tmp_path / "secrets")
@@ -133,14 +134,14 @@ def test_pushgateway_and_prometheus_speak_tls_and_are_scraped(
         pushed(sets, client / "ca.crt", tmp_path)
         assert "CERTIFICATE_VERIFY_FAILED" in refused(url, None, None)
         assert asked(url, client / "ca.crt", None) == 401
-        with pytest.raises(OSError, match="400"):
+        with pytest.raises(OSError, match="400"), refusals_closed():
             urllib.request.urlopen(f"http://localhost:{gateway}/metrics", timeout=60)
 
         pusher = Metrics(example_overview, load(sets=sets, environ={})[0])._pusher
         assert pusher is not None
         pusher.push()
         assert pusher.failures == 1
-        assert "CERTIFICATE_VERIFY_FAILED" in caplog.text
+        assert "CERTIFICATE_VERIFY_FAILED" in logged.text
 
         until(lambda: scraped(prometheus, keys) == {"hydrodask": "0", "prometheus": "1", "pushgateway": "1"}, "scraped")
 

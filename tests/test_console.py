@@ -694,7 +694,8 @@ def test_answers_outlive_kill_9_replay_and_backfill(leftover: Stored, tmp_path: 
         connection = http.client.HTTPConnection("127.0.0.1", int(ports[0]), timeout=120)
         body = {"kind": "ack", "incident": there[0]["_id"], "by": "anna", "text": "on my way", "id": "the-same-answer"}
         connection.request("POST", "/api/answers", json.dumps(body), {"Content-Type": "application/json"})
-        assert connection.getresponse().status == 201
+        with connection.getresponse() as answer:
+            assert answer.status == 201
         connection.close()
     finally:
         process.kill()

@@ -20,6 +20,7 @@ from hydrodask.ingest.topics import TopicSpec
 from hydrodask.kafka import KafkaError, fetch_settings
 from hydrodask.records import PartitionId
 from hydrodask.settings.model import Kafka
+from tests.conftest import Logged
 
 MAKE = """
 import ctypes, gc, logging
@@ -84,7 +85,7 @@ def test_another_library_is_found_out() -> None:
 
 
 @pytest.mark.usefixtures("unknown")
-def test_where_the_interface_is_another_records_are_fetched_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+def test_where_the_interface_is_another_records_are_fetched_one_by_one(logged: Logged) -> None:
     """The same columns, ends and refusals come from confluent-kafka's own call, and `doctor` says which it is."""
     with EmbeddedBroker([TopicSpec("plain", 2, 1)]) as broker:
         kafka = Kafka(bootstrap=broker.bootstrap, embedded=False, group="plain")
@@ -102,7 +103,7 @@ def test_where_the_interface_is_another_records_are_fetched_one_by_one(caplog: p
         assert beyond(plain) == beyond(fast)
         plain.close()
         fast.close()
-    assert "one by one" in caplog.text
+    assert "one by one" in logged.text, logged.why("hydrodask.ingest.reader")
     assert [finding.state for finding in check_up(profile=None, sets=["nothing=1"]) if finding.check == "fetch"] == [
         "warn"
     ]

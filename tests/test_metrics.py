@@ -1,7 +1,6 @@
 """The metrics: what they say of an overview, over HTTP and through a Pushgateway."""
 
 import contextlib
-import logging
 import socket
 import threading
 import urllib.error
@@ -27,6 +26,7 @@ from hydrodask.observe.status import status_document
 from hydrodask.reports import WHOLE_RIG, Overview, Pulse, Usual
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Observe
+from tests.conftest import Logged
 from tests.doors import _stranger
 from tests.doors.http import ask, attempts
 from tests.overviews import live
@@ -325,7 +325,8 @@ def probed(url: str) -> tuple[int, str]:
         with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - loopback
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+        with error:
+            return error.code, error.read().decode()
 
 
 def test_probes_say_whether_the_driver_turns_and_steps_move(
@@ -416,21 +417,18 @@ def test_metrics_are_pushed_and_deleted_at_the_end(gateway: str, newest: list[Ov
     assert Gateway.seen[-1][0] == "DELETE"
 
 
-def test_a_gateway_that_fails_is_logged_once_and_counted(
-    gateway: str, newest: list[Overview], caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_gateway_that_fails_is_logged_once_and_counted(gateway: str, newest: list[Overview], logged: Logged) -> None:
     """Each change of state is one line, each failure one more in the counter."""
     metrics = Metrics(lambda: newest[0], settings(pushgateway=gateway))
     pusher = metrics._pusher
     assert pusher is not None
-    with caplog.at_level(logging.WARNING):
-        Gateway.refuse.set()
-        pusher.push()
-        pusher.push()
-        Gateway.refuse.clear()
-        pusher.push()
+    Gateway.refuse.set()
+    pusher.push()
+    pusher.push()
+    Gateway.refuse.clear()
+    pusher.push()
 
-    ours = [record for record in caplog.records if record.name.startswith("hydrodask")]
+    ours = [record for record in logged.records if record.name.startswith("hydrodask")]
     assert [record.getMessage()[:22] for record in ours] == [
         "could not push metrics",
         "metrics reach Pushgate",

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import logging
 import os
 import signal
 import socketserver
@@ -35,6 +34,7 @@ from hydrodask.services.ports import free_port
 from hydrodask.settings import Settings, load
 from hydrodask.settings.notify import Notify
 from hydrodask.store.documents import open_documents
+from tests.conftest import Logged
 from tests.test_notify import T0, incident
 
 SLOW_S = 30.0
@@ -155,7 +155,7 @@ def test_an_incident_is_at_a_webhook_within_ten_seconds_and_over_when_it_ends(tm
     assert [(one["told"]["desk"]["over"], one["waiting"]) for one in causes] == [(True, [])]
 
 
-def test_a_dead_webhook_loses_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dead_webhook_loses_nothing(tmp_path: Path, logged: Logged) -> None:
     """What waits is shown, outlives the run, and comes in order once the webhook is back, each once."""
     first = Hook(free_port())  # not one that the system gives to connections: it has to be free again below
     first.close()  # nobody listens there now
@@ -173,7 +173,7 @@ def test_a_dead_webhook_loses_nothing(tmp_path: Path, caplog: pytest.LogCaptureF
         values = {s.name: s.values for s in every_series(Figures(overview), T0, {}) if "messages_" in s.name}
         assert values["hydrodask_messages_waiting"] == [(("desk",), 2.0)]
         assert values["hydrodask_messages_failures"][0][1] >= 2
-    assert "could not tell channel desk" in caplog.text
+    assert "could not tell channel desk" in logged.text
     back = Hook(first.port)
     with contextlib.closing(Notifier(settings, lambda: overview)) as notifier:
         assert [body["kind"] for body in back.wait(2)] == ["opened", "over"]
@@ -182,30 +182,28 @@ def test_a_dead_webhook_loses_nothing(tmp_path: Path, caplog: pytest.LogCaptureF
     back.close()
 
 
-def test_what_can_not_be_delivered_for_long_is_given_up_and_said(
-    tmp_path: Path, hook: Hook, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_can_not_be_delivered_for_long_is_given_up_and_said(tmp_path: Path, hook: Hook, logged: Logged) -> None:
     """An error names message, channel and why; the next message is still tried."""
     hook.answer = lambda _body: 503
     settings = settings_of(tmp_path, {"kind": "webhook", "url": hook.url}, give_up="1s")
-    with contextlib.closing(Notifier(settings, lambda: Overview("r", T0))) as notifier, caplog.at_level(logging.ERROR):
+    with contextlib.closing(Notifier(settings, lambda: Overview("r", T0))) as notifier:
         put(settings, stored(incident("rig-1", "cooler_failing", 0)))
         until(lambda: notifier.reports[0].given_up == 1)
-    assert "to channel desk is given up: it answers 503; it said: WARNING: cooler failing on rig-1" in caplog.text
+    assert "to channel desk is given up: it answers 503; it said: WARNING: cooler failing on rig-1" in logged.text
 
 
 def test_a_message_that_is_refused_as_it_is_holds_no_other_one_up(
-    tmp_path: Path, hook: Hook, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, hook: Hook, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is given up after a few tries, with an error; a login that is refused may be put right, and is tried on."""
     monkeypatch.setattr(post, "BACKOFF_S", (0.0,))
     hook.answer = lambda body: 413 if "rig-1" in body["subject"] else 401 if len(hook.got) < 16 else 200
     settings = settings_of(tmp_path, {"kind": "webhook", "url": hook.url})
-    with contextlib.closing(Notifier(settings, lambda: Overview("r", T0))) as notifier, caplog.at_level(logging.ERROR):
+    with contextlib.closing(Notifier(settings, lambda: Overview("r", T0))) as notifier:
         put(settings, stored(incident("rig-1", "oil_warm", 0)), stored(incident("rig-2", "cooler_failing", 1)))
         until(lambda: (notifier.reports[0].given_up, notifier.reports[0].delivered) == (1, 1))
         assert notifier.trouble == ""
-    assert "is given up: it answers 413; it said: WARNING: oil warm on rig-1" in caplog.text
+    assert "is given up: it answers 413; it said: WARNING: oil warm on rig-1" in logged.text
     assert len([1 for _, _, body in hook.got if "rig-1" in body["subject"]]) == post.REFUSED_MAX
     assert len(hook.got) == 17
 

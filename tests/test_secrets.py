@@ -35,6 +35,7 @@ from hydrodask.services.pinned import run as run_tool
 from hydrodask.settings import Settings, load
 from hydrodask.settings.hidden import Url
 from hydrodask.store.files import Files
+from tests.conftest import Logged
 from tests.delivery import Driver, until
 
 SECRET = "MARKED p@ss/wörd<1>'"  # noqa: S105 - nobody's
@@ -153,15 +154,15 @@ def test_stores_and_servers_that_fail_do_not_tell_it(marked: Settings) -> None:
     assert all("127.0.0.1" in text and "MARKED" not in text for text in said), said
 
 
-def test_pushgateway_gets_the_login_and_nobody_else(marked: Settings, caplog: pytest.LogCaptureFixture) -> None:
+def test_pushgateway_gets_the_login_and_nobody_else(marked: Settings, logged: Logged) -> None:
     """The client takes no login from a URL, and would print it as a port that is none."""
     metrics = Metrics(lambda: Overview("r", 0), marked)
     assert metrics._pusher is not None
     metrics._pusher.push()
 
     assert metrics._pusher.failures == 1
-    assert "could not push metrics" in caplog.text
-    assert "MARKED" not in caplog.text
+    assert "could not push metrics" in logged.text
+    assert "MARKED" not in logged.text
 
 
 @pytest.mark.parametrize(
@@ -188,7 +189,7 @@ def test_secrets_on_the_command_line_are_refused(given: str) -> None:
         "learn.mlflow=http://h/?token=MARKED",
     ],
 )
-def test_url_with_a_password_on_the_command_line_is_warned_of(given: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_url_with_a_password_on_the_command_line_is_warned_of(given: str, logged: Logged) -> None:
     """It may have been pasted; our workers inherit it, and it is sent to nobody."""
     settings = load(sets=[given], environ={})[0]
     sent = pickle.dumps(settings)
@@ -196,8 +197,8 @@ def test_url_with_a_password_on_the_command_line_is_warned_of(given: str, caplog
     ours = subprocess.run([sys.executable, "-c", script], input=sent, capture_output=True, check=True)
     key, _, url = given.partition("=")
 
-    assert "MARKED" not in caplog.text + ours.stdout.decode()
-    assert "list of processes; put it into HYDRODASK_" in caplog.text
+    assert "MARKED" not in logged.text + ours.stdout.decode()
+    assert "list of processes; put it into HYDRODASK_" in logged.text
     assert b"MARKED" not in sent
     assert getattr(getattr(pickle.loads(sent), key.split(".")[0]), key.split(".")[1]).plain() == url  # noqa: S301 - ours
 

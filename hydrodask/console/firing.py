@@ -16,7 +16,7 @@ import msgspec
 
 from hydrodask import clock
 from hydrodask.background import Aside
-from hydrodask.doors.trust import basic, trust
+from hydrodask.doors.trust import basic, refusals_closed, trust
 from hydrodask.errors import ConfigError, sentence
 from hydrodask.settings.hidden import USER, with_password
 from hydrodask.settings.model import Observe
@@ -84,7 +84,8 @@ class Firing:
         """Return what fires now. Raises nothing that a server can cause."""
         before = Fires(str(self._url))
         try:
-            return told(before, self._body())
+            with refusals_closed():
+                return told(before, self._body())
         except urllib.error.HTTPError as error:
             why = f"it answers {error.code}" + (
                 ": is observe.alertmanager_password_file right?" if error.code in (401, 403) else ""

@@ -15,7 +15,7 @@ from hydrodask import clock, kafka
 from hydrodask.doctor.advice import start
 from hydrodask.doctor.machine import existing
 from hydrodask.doctor.outcome import Outcome, failed, passed, warned
-from hydrodask.doors.trust import basic, trust
+from hydrodask.doors.trust import basic, refusals_closed, trust
 from hydrodask.errors import ConfigError, FatalError, HydrodaskError, RetryableError, UnreachableError, sentence
 from hydrodask.ingest.concerns import concerns
 from hydrodask.ingest.topics import all_topics, unread
@@ -133,7 +133,8 @@ def mlflow(settings: Settings) -> Outcome:
     request = urllib.request.Request(f"{uri.bare().rstrip('/')}/health", headers=headers)  # noqa: S310 - checked above
     try:
         believed = trust(settings.learn.ca_file, "learn.ca_file")
-        urllib.request.urlopen(request, timeout=ANSWER_S, context=believed).close()  # noqa: S310
+        with refusals_closed():
+            urllib.request.urlopen(request, timeout=ANSWER_S, context=believed).close()  # noqa: S310
     except (OSError, HTTPException) as error:
         advice = f"{start('mlflow', uri.bare())}, or set learn.mlflow; cycles are not scored"
         return failed("MLflow", f"{uri}: {sentence(error)}", advice, 4)

@@ -2,7 +2,10 @@
 
 import base64
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.error import HTTPError
 
 from hydrodask.errors import ConfigError
 
@@ -27,3 +30,16 @@ def basic(user: str, password: str) -> dict[str, str]:
     {'Authorization': 'Basic aHlkcm9kYXNrOng='}
     """
     return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+
+
+@contextmanager
+def refusals_closed() -> Iterator[None]:
+    """Close the connection of a refusal that is raised: urllib keeps it open until the error is collected as garbage.
+
+    What the server says of it has to be read inside.
+    """
+    try:
+        yield
+    except HTTPError as error:
+        error.close()
+        raise

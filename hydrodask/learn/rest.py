@@ -80,7 +80,8 @@ class Rest:
             with urlopen(asked, timeout=_WAIT_S, context=self._trust) as answer:  # noqa: S310 - see above
                 return bytes(answer.read())
         except HTTPError as error:
-            raise FatalError(f"{error.code} {error.reason}: {_said(error)}") from error
+            with error:  # it holds the connection
+                raise FatalError(f"{error.code} {error.reason}: {_said(error)}") from error
         except (OSError, HTTPException) as error:
             raise UnreachableError(sentence(error)) from error
 

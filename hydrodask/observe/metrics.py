@@ -31,7 +31,7 @@ from hydrodask import clock
 from hydrodask.background import Aside
 from hydrodask.doors.hosts import Hosts
 from hydrodask.doors.pages import Pages
-from hydrodask.doors.trust import basic, trust
+from hydrodask.doors.trust import basic, refusals_closed, trust
 from hydrodask.errors import ConfigError
 from hydrodask.observe.figures import Figures, Newest
 from hydrodask.observe.onemetric import Series, counter
@@ -237,7 +237,12 @@ class Pusher:
         login = basic(user, password) if password else {}
         timeout_s = request.pop("timeout")
         asked = Request(url, headers=dict(headers) | login, **request)  # noqa: S310  # checked above
-        return lambda: urlopen(asked, timeout=timeout_s, context=self._trust).close()  # noqa: S310
+
+        def ask() -> None:
+            with refusals_closed():
+                urlopen(asked, timeout=timeout_s, context=self._trust).close()  # noqa: S310
+
+        return ask
 
     def _run(self) -> None:
         while not self._stop.is_set():

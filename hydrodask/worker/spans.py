@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydrodask import clock
+from hydrodask.doors.trust import refusals_closed
 from hydrodask.errors import sentence
 from hydrodask.settings.hidden import USER
 
@@ -115,7 +116,10 @@ class Exporter:
     def _post(self, spans: Sequence[Span]) -> None:
         headers = {"Content-Type": "application/json", "User-Agent": USER}
         request = urllib.request.Request(self._url, json.dumps(request_of(spans)).encode(), headers)  # noqa: S310 - checked
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - checked with the settings
+        with (
+            refusals_closed(),
+            urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer,  # noqa: S310 - checked with the settings
+        ):
             answer.read()
         self._failing = False
 

@@ -52,8 +52,8 @@ def ask(place: str, path: str, headers: dict[str, str], *, method: str = "GET") 
     connection = http.client.HTTPConnection(place, timeout=WAIT_S)
     try:
         connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        return answer.status, {name.title(): value for name, value in answer.getheaders()}  # in any case
+        with connection.getresponse() as answer:
+            return answer.status, {name.title(): value for name, value in answer.getheaders()}  # in any case
     finally:
         connection.close()
 

@@ -73,7 +73,8 @@ def web(address: str, method: str, path: str, password: str | None = None) -> st
     connection = http.client.HTTPConnection(address, timeout=ANSWER_S)
     try:
         connection.request(method, path, b"{}" if method != "GET" else None, headers)
-        status = connection.getresponse().status
+        with connection.getresponse() as answer:
+            status = answer.status
     except OSError as error:
         return f"refused: {error}"
     finally:
@@ -86,7 +87,8 @@ def hdfs(address: str) -> str:
     connection = http.client.HTTPConnection(address, timeout=ANSWER_S)
     try:
         connection.request("GET", "/webhdfs/v1/?op=LISTSTATUS&user.name=root")
-        status = connection.getresponse().status
+        with connection.getresponse() as answer:
+            status = answer.status
     except OSError as error:
         return f"refused: {error}"
     finally:

@@ -16,7 +16,7 @@ from hydrodask.cli.cluster import tools
 from hydrodask.cli.cluster.preflight import manifest_of
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Within
 from hydrodask.cli.common import console
-from hydrodask.doors.trust import basic
+from hydrodask.doors.trust import basic, refusals_closed
 from hydrodask.errors import FatalError, HydrodaskError
 from hydrodask.settings.hidden import USER
 
@@ -171,6 +171,7 @@ def _figures(release: Release) -> str:
     keys = {key: base64.b64decode(value).decode() for key, value in json.loads(secret)["data"].items()}
     authority = ssl.create_default_context(cadata=keys["ca.crt"])
     with ExitStack() as stack:
+        stack.enter_context(refusals_closed())
         port = stack.enter_context(tools.forwarded(release, where, f"{release.full}-prometheus", 9090))
         url, login = f"https://localhost:{port}/api/v1/query?query=up", basic(USER, keys["prometheus"])
         asked = urllib.request.Request(url, headers=login)  # https
@@ -183,6 +184,7 @@ def _figures(release: Release) -> str:
 
 def _page(release: Release) -> str:
     with (
+        refusals_closed(),
         tools.forwarded(release, release.namespace, f"{release.full}-scheduler", 8787) as port,
         urllib.request.urlopen(f"http://127.0.0.1:{port}/hydro", timeout=ANSWER_S) as answer,
     ):

@@ -54,7 +54,8 @@ class _Post:
                 answer.read(SAID_MAX)
         except urllib.error.HTTPError as error:
             kind = RefusedError if 400 <= error.code < 500 and error.code not in _OURS else RetryableError
-            raise kind(f"it answers {error.code} {_said(error)}".rstrip()) from None
+            with error:  # it holds the connection
+                raise kind(f"it answers {error.code} {_said(error)}".rstrip()) from None
         except (OSError, HTTPException, ValueError) as error:
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             raise RetryableError(sentence(reason) if isinstance(reason, Exception) else str(reason)) from None

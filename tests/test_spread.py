@@ -6,7 +6,7 @@ import pytest
 
 from hydrodask.audit.log import Log
 from hydrodask.audit.verify import verify
-from hydrodask.errors import RetryableError
+from hydrodask.errors import IntegrityError, RetryableError
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import NewPartitions, admin, consumer, producer
 from hydrodask.protocol import spread
@@ -36,6 +36,28 @@ def test_what_topics_had_first_counts(tmp_path: Path) -> None:
     assert spread.load(settings, files)["hydraulic-analytics"] == 1
     chosen = Settings(kafka=Kafka(embedded=False, producer={"partitioner": "murmur2"}))
     assert not spread.load(chosen, files)
+
+
+def test_a_count_that_is_known_is_not_written_again(tmp_path: Path) -> None:
+    """Each start settles it: the same number changes nothing, and is nothing to say."""
+    settings, files = Settings(kafka=Kafka(embedded=False)), Files(str(tmp_path))
+    spread.settle(settings, files, {"hydraulic-analytics": 2})
+    before = (tmp_path / "spread" / "hydraulic-analytics").stat().st_ino
+
+    assert not spread.settle(settings, files, {"hydraulic-analytics": 2})
+    assert (tmp_path / "spread" / "hydraulic-analytics").stat().st_ino == before
+
+
+@pytest.mark.parametrize("data", [b"{", b'{"partitions": "x"}', b"{}", b"[1]"])
+def test_a_count_that_is_damaged_is_refused(data: bytes, tmp_path: Path) -> None:
+    """Over another number of partitions a rig would not be where its incidents are; one of an old version is none."""
+    settings, files = Settings(kafka=Kafka(embedded=False)), Files(str(tmp_path))
+    files.replace("spread/hydraulic-cycles", b"3")
+    assert spread.load(settings, files) == {"hydraulic-cycles": 3}
+    files.replace("spread/hydraulic-analytics", data)
+
+    with pytest.raises(IntegrityError, match="`hydrodask aside spread/hydraulic-analytics`"):
+        spread.load(settings, files)
 
 
 def test_partitions_that_come_with_an_upgrade_stay_empty(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from hydrodask.services.server import Server, ServerService
 from hydrodask.settings.model import Kafka
 from tests.audited import SHARED, Stored, run_embedded, run_real
 from tests.delivery import Delivered, reference, shorten
+from tests.heard import Logged
 from tests.learned import Trained, train_on
 from tests.s3 import S3Server
 
@@ -77,31 +78,6 @@ def logs_as_a_program_has_them() -> None:
         if isinstance(logger, logging.Logger) and logger.name.partition(".")[0] in ("root", "hydrodask"):
             logger.disabled, logger.propagate = False, True
             logger.setLevel(logging.WARNING if logger.name == "root" else logging.NOTSET)
-
-
-class Logged(logging.Handler):
-    """What hydrodask has logged, whatever others in this process do to the root logger and its handlers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-    @property
-    def text(self) -> str:
-        return "\n".join(map(self.format, self.records))
-
-    def why(self, name: str) -> str:
-        """Return what could have kept a logger from being heard here, for a test that misses its sentence."""
-        found: list[object] = [f"{logging.root.manager.disable=}"]
-        logger: logging.Logger | None = logging.getLogger(name)
-        while logger is not None:
-            state = (logger.level, logger.disabled, logger.propagate, logger.filters, logger.handlers)
-            found.append((logger.name, *state, logger._cache))  # type: ignore[attr-defined]
-            logger = logger.parent
-        return f"{found}; heard: {self.records}"
 
 
 @pytest.fixture

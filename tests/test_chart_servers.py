@@ -31,8 +31,9 @@ from hydrodask.services.prometheus import PackagedService
 from hydrodask.settings import Settings, load
 from tests import charted
 from tests.charted import Object, objects, pods
-from tests.conftest import Logged, needs, quiet
+from tests.conftest import needs, quiet
 from tests.delivery import until
+from tests.heard import Logged
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]  # the first time packages and environment are made
 

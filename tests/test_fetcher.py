@@ -20,7 +20,7 @@ from hydrodask.ingest.topics import TopicSpec
 from hydrodask.kafka import KafkaError, fetch_settings
 from hydrodask.records import PartitionId
 from hydrodask.settings.model import Kafka
-from tests.conftest import Logged
+from tests.heard import Logged
 
 MAKE = """
 import ctypes, gc, logging

@@ -34,7 +34,7 @@ from hydrodask.services.ports import free_port
 from hydrodask.settings import Settings, load
 from hydrodask.settings.notify import Notify
 from hydrodask.store.documents import open_documents
-from tests.conftest import Logged
+from tests.heard import Logged
 from tests.test_notify import T0, incident
 
 SLOW_S = 30.0
@@ -189,7 +189,7 @@ def test_what_can_not_be_delivered_for_long_is_given_up_and_said(tmp_path: Path,
     with contextlib.closing(Notifier(settings, lambda: Overview("r", T0))) as notifier:
         put(settings, stored(incident("rig-1", "cooler_failing", 0)))
         until(lambda: notifier.reports[0].given_up == 1)
-    assert "to channel desk is given up: it answers 503; it said: WARNING: cooler failing on rig-1" in logged.text
+    assert "to channel desk is given up: it answers 503; it said: WARNING: cooler failing on rig-1" in logged.errors
 
 
 def test_a_message_that_is_refused_as_it_is_holds_no_other_one_up(
@@ -203,7 +203,7 @@ def test_a_message_that_is_refused_as_it_is_holds_no_other_one_up(
         put(settings, stored(incident("rig-1", "oil_warm", 0)), stored(incident("rig-2", "cooler_failing", 1)))
         until(lambda: (notifier.reports[0].given_up, notifier.reports[0].delivered) == (1, 1))
         assert notifier.trouble == ""
-    assert "is given up: it answers 413; it said: WARNING: oil warm on rig-1" in logged.text
+    assert "is given up: it answers 413; it said: WARNING: oil warm on rig-1" in logged.errors
     assert len([1 for _, _, body in hook.got if "rig-1" in body["subject"]]) == post.REFUSED_MAX
     assert len(hook.got) == 17
 

@@ -84,8 +84,7 @@ class Firing:
         """Return what fires now. Raises nothing that a server can cause."""
         before = Fires(str(self._url))
         try:
-            with refusals_closed():
-                return told(before, self._body())
+            return told(before, self._body())
         except urllib.error.HTTPError as error:
             why = f"it answers {error.code}" + (
                 ": is observe.alertmanager_password_file right?" if error.code in (401, 403) else ""
@@ -105,7 +104,7 @@ class Firing:
         headers = {"Accept": "application/json", "User-Agent": USER} | (basic(user, password) if password else {})
         request = urllib.request.Request(url.bare().rstrip("/") + PATH, headers=headers)  # noqa: S310 - checked
         end_s, body = clock.monotonic_s() + ANSWER_S, b""
-        with self._opener.open(request, timeout=ANSWER_S) as answer:
+        with refusals_closed(), self._opener.open(request, timeout=ANSWER_S) as answer:
             while part := answer.read1(65_536):
                 body += part
                 if len(body) > BYTES_MAX:

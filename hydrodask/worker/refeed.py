@@ -45,19 +45,20 @@ def _miss(ctx: Context, start: int, end: int | None) -> None:
     None: nothing says where that log ended.
     """
     if end is None:
+        records = 0
         said = (
             f"what the broker of an earlier run had from offset {start} on went with it before this flow had taken it, "
             "and is lost for it; how many records is not known. A Kafka of your own keeps them: kafka.embedded=false"
         )
     else:
-        ctx.totals["lost"] += end - start
+        records = end - start
+        ctx.totals["lost"] += records
         said = (
-            f"{end - start} records from offset {start} to {end} went with the broker of an earlier run before this "
+            f"{records} records from offset {start} to {end} went with the broker of an earlier run before this "
             "flow had taken them, and are lost for it: they are in the lake, from which only flows that begin with "
             "Decode take"
         )
     ctx.notes.append(said)
-    records = 0 if end is None else end - start
     log.warning("%s-%s: %s", *ctx.source, said, extra=spot(ctx.source, start, flow=ctx.flow, records=records))
 
 

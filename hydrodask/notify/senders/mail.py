@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from email.message import EmailMessage
 from typing import Any
 
+from hydrodask.doors.trust import trust
 from hydrodask.errors import RefusedError, RetryableError, sentence
-from hydrodask.notify.senders.web import trust
 from hydrodask.settings.hidden import USER
 from hydrodask.settings.notify import Email
 

@@ -1,18 +1,16 @@
 """Messages by HTTP: to a webhook as they are, to an Alertmanager as alerts."""
 
-import base64
 import json
-import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from email.message import Message
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 
 from hydrodask.clock import now_us
-from hydrodask.errors import ConfigError, RefusedError, RetryableError, sentence
+from hydrodask.doors.trust import basic, trust
+from hydrodask.errors import RefusedError, RetryableError, sentence
 from hydrodask.notify.alerts import alerts
 from hydrodask.settings.hidden import USER
 from hydrodask.settings.notify import Alertmanager, Server, Webhook
@@ -39,7 +37,7 @@ class _Post:
         self.url = server.address(key)
         self._headers = {"Content-Type": "application/json", "User-Agent": USER}
         if (secret := server.secret(f"{key}.password_file")) is not None:
-            self._headers["Authorization"] = _authorization(server.username, secret)
+            self._headers |= _authorization(server.username, secret)
         self._opener = urllib.request.build_opener(
             _NoRedirect(), urllib.request.HTTPSHandler(context=trust(server.ca_file, f"{key}.ca_file"))
         )
@@ -83,18 +81,8 @@ class AlertmanagerSender:
         return ""
 
 
-def trust(ca_file: Path | None, key: str) -> ssl.SSLContext:
-    """Return whom to trust: the authorities of this machine, or those of a file alone. Raises ConfigError."""
-    try:
-        return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"{key} has value {str(ca_file)!r}, which can't be used: {sentence(error)}") from error
-
-
-def _authorization(user: str | None, secret: str) -> str:
-    if user is None:
-        return f"Bearer {secret}"
-    return f"Basic {base64.b64encode(f'{user}:{secret}'.encode()).decode()}"
+def _authorization(user: str | None, secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"} if user is None else basic(user, secret)
 
 
 def _said(error: urllib.error.HTTPError) -> str:

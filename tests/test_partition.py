@@ -174,6 +174,48 @@ def test_open_windows_that_were_not_published_yet_are_after_a_crash() -> None:
     assert newest == {r["window_start"]: r for r in rows(once)}
 
 
+def test_open_windows_that_were_not_published_yet_are_when_the_log_has_gone() -> None:
+    """The same where retention has passed the snapshot, and raw/ gives the records back: the last ones are told."""
+    once, life = Life(SETTINGS), Life(SETTINGS)
+    once.feed(cut(0, 1800))
+    once.commit()
+    life.feed(cut(0, 1000))
+    life.end()
+    life.feed(cut(1000, 1500))
+    life.commit()
+    life.feed(cut(1500, 1800))
+    life.commit(emit=False)
+    life.roll()
+    before, life.low = len(life.published), 1800
+
+    assert life.restart() == 1800
+
+    life.commit()
+    fresh = rows(life)[before - len(life.published) :]
+    assert fresh
+    assert not any(r["final"] for r in fresh)
+    assert {r["window_start"]: r for r in rows(life)} == {r["window_start"]: r for r in rows(once)}
+
+
+def test_open_windows_wait_for_their_turn_when_records_are_lost() -> None:
+    """What a commit notes as published ends before the windows that wait, also when the log has lost what comes next."""
+    once, life = Life(SETTINGS), Life(SETTINGS)
+    once.feed(cut(0, 1500))
+    once.commit()
+    life.feed(cut(0, 1000))
+    life.commit()
+    life.feed(cut(1000, 1500))
+    life.partition.lose(1600)
+    life.commit(emit=False)
+
+    life.restart()
+    life.feed(cut(0, 1500))
+    life.partition.advance(1600)
+    life.commit()
+
+    assert {r["window_start"]: r for r in rows(life)} == {r["window_start"]: r for r in rows(once)}
+
+
 ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.just("feed"), st.integers(1, 700)),

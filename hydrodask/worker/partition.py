@@ -184,7 +184,8 @@ class Partition:
         """Go on at `low`, where the log begins now; folders that read it again too, or it would be lost once more."""
         self.ctx.totals["lost"] += low - self.position
         self.owed = True
-        self.committed, self.emitted = max(self.committed, low), max(self.emitted, low)
+        self.committed = max(self.committed, low)
+        self.emitted = max(self.emitted, low) if self.emitted >= self.position else self.emitted  # windows may wait
         for output in self.ctx.files.values():
             output.pass_over(low)
         self.advance(low)
@@ -290,8 +291,8 @@ class Partition:
         end = reach(self.ctx, self.snapshot_offset, low, over=over, whole=whole)
         if end <= self.snapshot_offset:
             return self.snapshot_offset
-        below = self.snapshot_offset if committed is None else self.committed
-        self.consumed += refeed(self.ctx, self.snapshot_offset, end, quiet_below=below, forget=self._tick)
+        out = (self.snapshot_offset,) * 2 if committed is None else (self.emitted, self.committed)
+        self.consumed += refeed(self.ctx, self.snapshot_offset, end, *out, forget=self._tick)
         return end
 
     def _count(self, messages: Messages) -> None:

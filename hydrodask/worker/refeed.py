@@ -6,6 +6,7 @@ broker, or retention has passed the snapshot. What raw/ has of it the nodes take
 
 import logging
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from hydrodask.channels import SENSORS
 from hydrodask.logs import spot
@@ -62,32 +63,35 @@ def _miss(ctx: Context, start: int, end: int | None) -> None:
     log.warning("%s-%s: %s", *ctx.source, said, extra=spot(ctx.source, start, flow=ctx.flow, records=records))
 
 
-def refeed(ctx: Context, start: int, end: int, *, quiet_below: int, forget: Callable[[], None]) -> int:
+def refeed(ctx: Context, start: int, end: int, emitted: int, committed: int, *, forget: Callable[[], None]) -> int:
     """Give the graph what raw/ has from offset `start` up to `end`; return how many samples these were.
 
-    Below `quiet_below` outputs are out already; `forget` is called behind them, while it is quiet. Of the others what
-    raw/ does not have is counted as lost, for a record that was to be a dead letter is nowhere else.
+    Below `committed` outputs are out already, and below `emitted` open windows, too: `forget` is called there. Of what
+    comes behind both, what raw/ does not have is counted as lost, for a record that was to be a dead letter is nowhere
+    else.
     """
     count = loud = 0
     if not ctx.refeeding:
         return count
-    ctx.quiet, edge = True, min(quiet_below, end)
+    borders = [min(max(border, start), end) for border in (start, emitted, committed, end)]
+    ctx.quiet, forgotten = True, False
     for table in ctx.lake.rows_from(f"raw/sensor={ctx.sensor}", ctx.source, start, column="offset"):
         samples = samples_of(table, ctx.sensor, ctx.source)
-        for low, high, quiet in ((start, edge, True), (max(start, edge), end, False)):
+        for (low, high), quiet in zip(pairwise(borders), (True, True, False), strict=True):
             part = samples.take((samples.offset >= low) & (samples.offset < high))
             if not len(part):
                 continue
-            if ctx.quiet and not quiet:
+            if low >= borders[1] and not forgotten:
                 forget()
+                forgotten = True
             ctx.quiet = quiet
             count += len(part)
             loud += 0 if quiet else len(part)
             for step in ctx.refeeding:
                 step.again(part)
-    if ctx.quiet:
+    if not forgotten:
         forget()
-    if lost := end - max(start, edge) - loud:
+    if lost := end - borders[2] - loud:
         ctx.totals["lost"] += lost
         ctx.notes.append(f"{lost} of the offsets below {end} went with the log, and are not in raw/: dead letters, say")
     return count

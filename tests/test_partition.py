@@ -198,7 +198,7 @@ def test_open_windows_that_were_not_published_yet_are_when_the_log_has_gone() ->
 
 
 def test_open_windows_wait_for_their_turn_when_records_are_lost() -> None:
-    """What a commit notes as published ends before the windows that wait, also when the log has lost what comes next."""
+    """What a commit notes as published ends before windows that wait, also when the log has lost what comes next."""
     once, life = Life(SETTINGS), Life(SETTINGS)
     once.feed(cut(0, 1500))
     once.commit()
@@ -213,7 +213,9 @@ def test_open_windows_wait_for_their_turn_when_records_are_lost() -> None:
     life.partition.advance(1600)
     life.commit()
 
-    assert {r["window_start"]: r for r in rows(life)} == {r["window_start"]: r for r in rows(once)}
+    assert {r["window_start"]: r["sample_count"] for r in rows(life)} == {
+        r["window_start"]: r["sample_count"] for r in rows(once)
+    }
 
 
 ACTIONS = st.lists(

@@ -289,7 +289,7 @@ def compare_all(platform: Platform, *, but: frozenset[str] = frozenset()) -> boo
     found = collect(platform)
     complete = account(platform, found)
     if complete:
-        if _MOVED <= set(platform.schedule.harms):
+        if set(platform.schedule.harms) >= _MOVED:
             but |= {"totals", "newest"}
         else:
             added = PREFIX + "analytics", 2  # which stays empty, as rigs stay where their state is

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hydrodask.cli.cluster import preflight, tools
+from hydrodask.cli.cluster import complete, preflight, tools
 from hydrodask.cli.cluster.roll import rolled
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Values, ValueSets, Within
 from hydrodask.cli.common import console
@@ -48,7 +48,7 @@ def up(
     tools.say(f"installing release {name} in {namespace}")
     with rolled(release, within) if _has_workers(manifest) else nullcontext():
         release.apply(*tools.chart_arguments(values, sets))
-    tools.wait_until(lambda: _missing(release, manifest), within, "not all is ready")
+    tools.wait_until(lambda: complete.missing(release, manifest), within, "not all is ready")
     _addresses(release)
     if forward:
         _forward(release)
@@ -78,20 +78,6 @@ def _make_namespace(release: Release) -> None:
     if release.namespace not in there:
         release.kubectl("create", "namespace", release.namespace)
         release.kubectl("label", "namespace", release.namespace, LABEL, MADE)
-
-
-def _missing(release: Release, manifest: list[Object]) -> str:
-    """Return what is not ready yet, nothing when all is; raises ConfigError for what will not become so by itself."""
-    # A Job that has failed shows in `cluster status`; it will not become ready, and need not.
-    pods = [pod for pod in release.get("pods", release.labels) if pod["status"].get("phase") != "Failed"]
-    wanted = sum(count for count, _ in preflight.workloads(manifest))
-    waiting = {one["metadata"]["name"]: tools.trouble(one) for one in pods if not tools.ready(one)}
-    stuck = [f"{name}: {why}" for name, why in waiting.items() if why and "Image" in why]
-    if stuck:
-        raise ConfigError(f"{stuck[0]}; see images.* of the chart's values, and `hydrodask cluster images`")
-    if len(pods) < wanted:
-        return f"{len(pods)} of {wanted} pods are there"
-    return f"waiting for {', '.join(sorted(waiting))}" if waiting else ""
 
 
 def _addresses(release: Release) -> None:

@@ -1,163 +1,19 @@
-"""`hydrodask cluster up` where a platform runs: other values reach its workers, without a cluster of Kubernetes.
+"""`hydrodask cluster up` where a platform runs: other values reach its workers, without a cluster of Kubernetes."""
 
-`kubectl` and `helm` are stand-ins, a program that keeps objects in a file: it does what the API server, the operator of
-dask-kubernetes and the controllers of Deployments would do with what they are told, as far as it is needed here.
-"""
-
-import json
-import os
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hydrodask.cli.cluster import roll
-from hydrodask.cli.cluster.tools import Release
+from hydrodask.cli.cluster import flowing, roll
 from hydrodask.errors import HydrodaskError
-
-RELEASE = Release(namespace="n", name="hydrodask")
-LABELS = {"app.kubernetes.io/name": "hydrodask", "app.kubernetes.io/instance": "hydrodask"}
-PATIENCE_S = 240
-"""Limit of what takes a second: each word to `kubectl` starts a Python."""
-WORKERS = {"dask.org/cluster-name": "hydrodask", "dask.org/component": "worker"}
-
-STAND_IN = """
-import json, sys
-from pathlib import Path
-
-state = Path(__file__).with_name("state.json")
-objects = json.loads(state.read_text())
-said = sys.argv[1:]
-verb, rest = said[0], said[1:]
-
-def pods_of(one):
-    name = one["metadata"]["name"]
-    bad = one["spec"]["template"]["spec"]["containers"][0]["image"] == "bad"
-    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "False" if bad else "True"}]}
-    if bad:
-        waiting = {"waiting": {"reason": "ErrImagePull"}}
-        status["containerStatuses"] = [{"image": "bad", "state": waiting}]
-    labels = one["spec"]["selector"]["matchLabels"]
-    metadata = {"name": f"{name}-{one['metadata']['generation']}", "labels": labels}
-    return {"kind": "Pod", "metadata": metadata, "status": status}
-
-def settle(one):
-    if one["spec"].get("paused"):
-        return
-    spec = one["spec"]["template"]["spec"]
-    bad = spec["containers"][0]["image"] == "bad"
-    counts = {"replicas": 1, "updatedReplicas": 1, "readyReplicas": 0 if bad else 1}
-    one["status"] = counts | {"observedGeneration": one["metadata"]["generation"], "runs": spec}
-
-if verb == "get":
-    kind = rest[0].split(".")[0].rstrip("s").lower()
-    found = [one for one in objects if one["kind"].lower() == kind]
-    if kind == "pod":
-        found = [pods_of(one) for one in objects if one["kind"] == "Deployment"]
-    if "--selector" in rest:
-        wanted = dict(part.split("=") for part in rest[rest.index("--selector") + 1].split(","))
-        found = [one for one in found if wanted.items() <= one["metadata"].get("labels", {}).items()]
-    print(json.dumps({"items": found}))
-elif verb == "patch":
-    kind = rest[0].split(".")[0].rstrip("s").lower()
-    [one] = [one for one in objects if one["kind"].lower() == kind and one["metadata"]["name"] == rest[1]]
-    patch = json.loads(rest[rest.index("--patch") + 1])
-    if isinstance(patch, dict):
-        one["spec"] |= patch["spec"]
-    else:
-        *way, last = patch[0]["path"].strip("/").split("/")
-        inside = one
-        for key in way:
-            inside = inside[key]
-        inside[last] = patch[0]["value"]
-    if one["kind"] == "Deployment":
-        one["metadata"]["generation"] += 1
-        settle(one)
-    with state.with_name("done.jsonl").open("a") as done:
-        done.write(json.dumps([rest[1], patch if isinstance(patch, dict) else last]) + "\\n")
-elif verb == "exec":
-    print(json.dumps({"workers": ["a", "b"]}))
-else:
-    with state.with_name("done.jsonl").open("a") as done:
-        done.write(json.dumps([verb, rest[:2]]) + "\\n")
-state.write_text(json.dumps(objects))
-"""
-
-
-def pod(image: str, **more: object) -> dict[str, Any]:
-    """Return what a pod shall be."""
-    return {"containers": [{"name": "a", "image": image, "env": [{"name": "MINE", "value": "1"}], **more}]}
-
-
-def deployment(name: str, labels: dict[str, str], spec: dict[str, Any]) -> dict[str, Any]:
-    """Return a Deployment that runs."""
-    counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "observedGeneration"), 1)
-    template = {"spec": json.loads(json.dumps(spec))}
-    return {
-        "kind": "Deployment",
-        "metadata": {"name": name, "labels": labels, "generation": 1},
-        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
-        "status": counts,
-    }
-
-
-class Cluster:
-    """A platform with two workers, as the stand-in keeps it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        worker = pod("one")
-        given = json.loads(json.dumps(worker))
-        given["containers"][0]["env"].append({"name": "DASK_WORKER_NAME", "value": "a"})
-        workers = {"replicas": 2, "spec": worker}
-        spec = {"worker": workers, "scheduler": {"spec": pod("one")}}
-        driver = LABELS | {"app.kubernetes.io/component": "driver"}
-        self.write(
-            [
-                {"kind": "DaskCluster", "metadata": {"name": "hydrodask"}, "spec": spec},
-                {
-                    "kind": "DaskWorkerGroup",
-                    "metadata": {"name": "hydrodask-default"},
-                    "spec": {"worker": workers},
-                },
-                deployment("hydrodask-default-worker-a", WORKERS, given),
-                deployment("hydrodask-default-worker-b", WORKERS, given),
-                deployment("hydrodask-scheduler", WORKERS | {"dask.org/component": "scheduler"}, pod("one")),
-                deployment("hydrodask-driver", driver, pod("one")),
-            ]
-        )
-
-    def write(self, found: list[dict[str, Any]]) -> None:
-        """Keep objects."""
-        (self.folder / "state.json").write_text(json.dumps(found))
-
-    def read(self) -> dict[str, dict[str, Any]]:
-        """Return the objects by name."""
-        found = {one["metadata"]["name"]: one for one in json.loads((self.folder / "state.json").read_text())}
-        return dict(found)
-
-    def apply(self, part: str, spec: dict[str, Any]) -> None:
-        """Do what helm would: the DaskCluster has other values, which the operator does not look at."""
-        found = self.read()
-        found["hydrodask"]["spec"][part]["spec"] = spec
-        self.write(list(found.values()))
-
-    def done(self) -> list[list[Any]]:
-        """Return what was changed by the command, in order."""
-        path = self.folder / "done.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        path.unlink(missing_ok=True)
-        return [json.loads(line) for line in lines]
+from tests import kubelike
+from tests.kubelike import PATIENCE_S, RELEASE, Cluster, pod
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    """Return a platform that runs, and let `kubectl` be the stand-in."""
-    (tmp_path / "kubectl").write_text(f"#!{sys.executable} -IS\n{STAND_IN}")
-    (tmp_path / "kubectl").chmod(0o700)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    return Cluster(tmp_path)
+    """Return a platform that runs, and let `kubectl` be a stand-in."""
+    return kubelike.started(tmp_path, monkeypatch)
 
 
 HELD, FREE = ["hydrodask-driver", {"spec": {"paused": True}}], ["hydrodask-driver", {"spec": {"paused": False}}]
@@ -187,7 +43,7 @@ def test_other_values_reach_workers_one_by_one_and_the_driver_last(cluster: Clus
 
 def test_values_that_no_worker_starts_with_stop_at_the_first(cluster: Cluster) -> None:
     """It gets back what it had, the driver keeps what it has; right values then reach all of them."""
-    said = "worker-a did not start with these values, and has those from before"
+    said = "worker-a did not start with these values: .*worker-a has the values from before again"
     with pytest.raises(HydrodaskError, match=said), roll.rolled(RELEASE, PATIENCE_S):
         cluster.apply("worker", pod("bad"))
 
@@ -225,3 +81,49 @@ def test_what_helm_refuses_holds_nobody(cluster: Cluster) -> None:
         raise HydrodaskError("no")
 
     assert cluster.done() == [HELD, FREE]
+
+
+def test_no_row_with_other_values_gives_all_of_them_back(cluster: Cluster) -> None:
+    """A worker that starts, and with which the driver does not get on: those before it have the new values already."""
+    cluster.fail(stands=("hydrodask-default-worker-b two",))
+    said = (
+        "worker-b has these values.* has not finished steps.*worker-a, hydrodask-default-worker-b have the values from"
+    )
+    with pytest.raises(HydrodaskError, match=said), roll.rolled(RELEASE, 3):
+        cluster.apply("worker", pod("two"))
+
+    assert cluster.done() == [HELD, A, B, A, B]
+    for name in ("a", "b"):
+        there = cluster.read()[f"hydrodask-default-worker-{name}"]["spec"]["template"]["spec"]
+        assert there["containers"][0]["image"] == "one"
+
+
+def test_rows_flow_when_new_documents_say_so(cluster: Cluster) -> None:
+    """Not by the last one of before, which has all workers; nor by one step more, which may be of before, too."""
+    check = flowing.flows(RELEASE, 2)
+
+    moving = "the driver has not finished steps since"
+    assert [check(), check(), check()] == [moving, moving, ""]
+    cluster.fail(stands=("hydrodask-scheduler one",))
+    assert check() == moving
+    cluster.fail()
+    cluster.say(steps=100, run_id="another")
+    assert [check(), check(), check()] == [moving, moving, ""]
+
+
+def test_a_driver_that_works_on_no_partition_is_waited_for(cluster: Cluster) -> None:
+    """Steps alone are no rows: who waits for a store or has not committed for long does not work yet."""
+    waits = {"topic": "t", "partition": 3, "state": "waiting"}
+    fine = {"topic": "t", "partition": 0, "state": "catching up"}
+    for status, says in (
+        ({"partitions": [fine, waits]}, "partition t/3 does not run"),
+        ({"partitions": [fine], "commit_age_s": 11.0}, "the driver does not commit"),
+        ({"commit_age_s": 1.0, "workers": {"a": 0}}, "the driver has 1 of 2 workers"),
+        ({"workers": {"a": 0, "b": 1}}, ""),
+    ):
+        cluster.say(**status)
+        check = flowing.flows(RELEASE, 2)
+        assert [check(), check(), check()][-1] == says
+    cluster.say(partitions=[waits])
+    check = flowing.flows(RELEASE, 2, flowing.before(RELEASE))
+    assert [check(), check(), check()][-1] == "", "it waited before, and another image may be the cure"

@@ -8,14 +8,17 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import partial
 
-from hydrodask.cli.cluster import tools
+from hydrodask.cli.cluster import flowing, tools
 from hydrodask.cli.cluster.dask import GROUPS
 from hydrodask.cli.cluster.tools import Object, Release
 from hydrodask.errors import HydrodaskError
 
 OPERATORS = ("DASK_WORKER_NAME", "DASK_SCHEDULER_ADDRESS")
 """Variables that the operator gives each worker."""
+
+TEMPLATE = "/spec/template/spec"
 
 
 @contextmanager
@@ -47,20 +50,6 @@ def let_driver_go(release: Release) -> None:
     _hold_driver(release, held=False)
 
 
-def not_working(release: Release, workers: int) -> str:
-    """Return what is missing until the driver has all workers and commits; nothing when it does."""
-    pods = _drivers(release)
-    if not pods:  # somebody runs the driver elsewhere
-        return ""
-    if len(pods) != 1 or not tools.ready(pods[0]):
-        return "the driver is not ready"
-    try:
-        there = len(release.status()["workers"])
-    except HydrodaskError as error:
-        return str(error)
-    return "" if there >= workers else f"the driver has {there} of {workers} workers"
-
-
 def _roll(release: Release, wanted: Object, within: int, *, scheduler: bool) -> None:
     """Roll workers if they have another template, and the scheduler if it is said to."""
     workers = _of_workers(release) not in (None, wanted["worker"]["spec"])
@@ -69,36 +58,41 @@ def _roll(release: Release, wanted: Object, within: int, *, scheduler: bool) -> 
     found = sorted(one["metadata"]["name"] for one in _deployments(release, release.workers))
     parts = [(name, "worker") for name in found] if workers else []
     parts += [(f"{release.full}-scheduler", "scheduler")] if scheduler else []
-    worked = not not_working(release, len(found))
-    for number, (name, part) in enumerate(parts, 1):
-        tools.say(f"other values for {part} {name}, {number} of {len(parts)}")
-        _renew(release, name, wanted[part]["spec"], within)
-        if worked:
-            tools.wait_until(
-                lambda: not_working(release, len(found)), within, "the driver, held until then, has not all workers"
-            )
+    worked, troubled = not flowing.not_working(release, len(found)), flowing.before(release)
+    old: dict[str, Object] = {}
+    try:
+        for number, (name, part) in enumerate(parts, 1):
+            tools.say(f"other values for {part} {name}, {number} of {len(parts)}")
+            old[name] = _the(release, name)["spec"]["template"]["spec"]
+            _renew(release, name, wanted[part]["spec"], within)
+            if worked:
+                what = f"{name} has these values, and the driver, held until then, does not work with it"
+                flowing.until_it_flows(release, len(found), within, what, troubled)
+    except HydrodaskError as error:
+        # Half of them with other values is worse than none.
+        steps = {name: partial(_patch, release, "deployments", name, TEMPLATE, spec) for name, spec in old.items()}
+        raise HydrodaskError(
+            f"{error}; {tools.given_back(steps, 'the values from before')}; the driver keeps its own until "
+            f"`hydrodask cluster up` goes through"
+        ) from error
     if workers:  # last: by it the next `up` sees that this one has gone through
         _patch(release, GROUPS, f"{release.full}-default", "/spec/worker/spec", wanted["worker"]["spec"])
     if not worked:  # it waits longer and longer before it tries again
-        for pod in _drivers(release):
+        for pod in flowing.drivers(release):
             where = ["--namespace", release.namespace, "--wait=false", "--ignore-not-found"]
             release.kubectl("delete", "pod", pod["metadata"]["name"], *where)
 
 
 def _renew(release: Release, name: str, spec: Object, within: int) -> None:
-    """Give a Deployment of the operator's another pod; one that does not start gets back what it had."""
+    """Give a Deployment of the operator's another pod. Raises HydrodaskError for one that does not start."""
     found = _the(release, name)
     old = found["spec"]["template"]["spec"]
     before = {pod["metadata"]["name"] for pod in _pods(release, found)}
-    _patch(release, "deployments", name, "/spec/template/spec", _with_operators(spec, old))
+    _patch(release, "deployments", name, TEMPLATE, _with_operators(spec, old))
     try:
         tools.wait_until(lambda: _unsettled(release, name, before), within, f"{name} does not start")
     except HydrodaskError as error:
-        _patch(release, "deployments", name, "/spec/template/spec", old)
-        raise HydrodaskError(
-            f"{name} did not start with these values, and has those from before again; the driver keeps its own until "
-            f"`hydrodask cluster up` goes through: {error}"
-        ) from error
+        raise HydrodaskError(f"{name} did not start with these values: {error}") from error
 
 
 def _with_operators(spec: Object, old: Object) -> Object:
@@ -147,11 +141,6 @@ def _of_workers(release: Release) -> Object | None:
 
 def _scheduler(cluster: Object) -> Object:
     return dict(cluster["spec"]["scheduler"]["spec"])
-
-
-def _drivers(release: Release) -> list[Object]:
-    labels = f"{release.labels},app.kubernetes.io/component=driver"
-    return release.get("pods", labels, namespace=release.namespace)
 
 
 def _deployments(release: Release, labels: str | None = None) -> list[Object]:

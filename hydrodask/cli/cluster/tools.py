@@ -4,7 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ import typer
 
 from hydrodask import clock
 from hydrodask.cli.common import errors
-from hydrodask.errors import ConfigError, UnreachableError
+from hydrodask.errors import ConfigError, HydrodaskError, UnreachableError
 
 CHART = Path(__file__).resolve().parents[2] / "cluster" / "kubernetes" / "hydrodask"
 CALL_S = 120.0
@@ -168,6 +168,19 @@ def wait_until(done: Callable[[], str], within_s: float, what: str, *, every_s: 
             say(missing)
             said = missing
         clock.sleep_s(every_s)
+
+
+def given_back(steps: Mapping[str, Callable[[], object]], what: str) -> str:
+    """Give each part back what it had, and return a sentence that says which have it; one that fails stops no other."""
+    failed: dict[str, str] = {}
+    for name, act in steps.items():
+        try:
+            act()
+        except HydrodaskError as error:
+            failed[name] = str(error)
+    have = [name for name in steps if name not in failed]
+    said = [f"{', '.join(have)} {'has' if len(have) == 1 else 'have'} {what} again"] if have else []
+    return "; ".join([*said, *(f"{name} could not be given it back: {why}" for name, why in failed.items())])
 
 
 def say(text: str) -> None:

@@ -6,13 +6,15 @@ each Deployment that the operator has made. The driver is last, by helm, which f
 
 import json
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from hydrodask.cli.cluster import tools
+from hydrodask.cli.cluster import flowing, tools
 from hydrodask.cli.cluster.dask import change, image_of, the_cluster
-from hydrodask.cli.cluster.roll import let_driver_go, not_working
+from hydrodask.cli.cluster.roll import let_driver_go
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Within
 from hydrodask.cli.common import console
 from hydrodask.errors import HydrodaskError, UsageError
@@ -33,34 +35,64 @@ def upgrade(
 ) -> None:
     """Roll hydrodask's image: each worker, and when it works again the next; then scheduler, then driver.
 
-    `--within` is for each of them. An image that does not start stops it at the first worker, which gets the old one
-    back.
+    `--within` is for each of them. An image that does not start, or with which no rows flow, stops it: all that were
+    rolled get the old one back.
 
     Example: `hydrodask cluster upgrade registry.example/hydrodask:0.2.0`
     """
     release = Release(namespace=namespace, name=name, context=context)
     parts = parsed(image)
-    _below(json.loads(release.helm("get", "values", name, "--all", "--output", "json"))["images"]["registry"], parts)
+    values = json.loads(release.helm("get", "values", name, "--all", "--output", "json"))
+    kept = _below(values["images"]["registry"], parts)
     old = image_of(the_cluster(release)["spec"]["worker"])
-    change(release, image=image)
+    troubled = flowing.before(release)
     found = release.get("deployments", release.workers, namespace=namespace)
-    workers = {one["metadata"]["name"]: image_of(one["spec"]["template"]) for one in found}
-    for number, (worker, before) in enumerate(sorted(workers.items()), 1):
-        tools.say(f"worker {number} of {len(workers)}")
-        try:
-            _roll(release, worker, "worker", image, within)
-        except HydrodaskError as error:
-            change(release, image=old)
-            _set(release, worker, "worker", before)
-            raise HydrodaskError(f"{image} was not taken by {worker}, which has {before} again: {error}") from error
-        tools.wait_until(lambda: not_working(release, len(workers)), within, "the driver has not all workers back")
-    tools.say("scheduler")
-    _roll(release, f"{release.full}-scheduler", "scheduler", image, within)
-    tools.wait_until(lambda: not_working(release, len(workers)), within, "the driver has not all workers back")
+    rolled: dict[tuple[str, str], str] = {}
+    try:
+        _workers_and_scheduler(release, found, image, within, rolled=rolled, troubled=troubled)
+    except HydrodaskError as error:
+        steps: dict[str, Callable[[], object]] = {"the DaskCluster": lambda: change(release, image=old)}
+        steps |= {one[0]: partial(_set, release, *one, before) for one, before in rolled.items()}
+        raise HydrodaskError(f"{image} was not taken: {error}; {tools.given_back(steps, old)}") from error
     tools.say("driver")
     _driver(release, parts, old, within)
-    tools.wait_until(lambda: not_working(release, len(workers)), within, "the driver does not work")
+    flowing.until_it_flows(release, len(found), within, "the driver does not work", troubled)
     console.print(f"{old} → {image}", highlight=False)
+    _advise(values, kept)
+
+
+def _workers_and_scheduler(
+    release: Release,
+    workers: list[Object],
+    image: str,
+    within: int,
+    *,
+    rolled: dict[tuple[str, str], str],
+    troubled: frozenset[str],
+) -> None:
+    """Roll one after the other, and wait each time until rows flow; note what each had before it is changed.
+
+    Without the wait the driver would be stopped while it still looks for its scheduler: one long gap instead of two.
+    """
+    change(release, image=image)
+    scheduler = f"{release.full}-scheduler"
+    there = release.get("deployments", namespace=release.namespace)
+    images = {one["metadata"]["name"]: image_of(one["spec"]["template"]) for one in there}
+    names = sorted(one["metadata"]["name"] for one in workers)
+    parts = [*((name, "worker") for name in names), (scheduler, "scheduler")]
+    for number, (name, container) in enumerate(parts, 1):
+        tools.say(container if container == "scheduler" else f"worker {number} of {len(workers)}")
+        rolled[name, container] = images[name]
+        _roll(release, name, container, image, within)
+        flowing.until_it_flows(release, len(workers), within, f"no rows flow with {name}", troubled)
+
+
+def _advise(values: Object, parts: dict[str, str]) -> None:
+    """Say what has to stand in the user's own values: with the former image there the next `up` goes back to it."""
+    keys = ["images.hydrodask", *(["dask.image"] if values["dask"].get("image") else [])]
+    text = ", ".join(f'{key}: "{value}"' for key, value in parts.items())
+    for key in keys:
+        console.print(f"in your values from now on: {key}: {{{text}}}", highlight=False, markup=False, soft_wrap=True)
 
 
 def parsed(image: str) -> dict[str, str]:

@@ -88,7 +88,7 @@ def test_the_life_of_a_platform(kit: Kit, ours: str, servers: None, tmp_path: Pa
 
     platform.store(RECORDING)
     there = platform.consumed()
-    job = stream(platform, "3")
+    job = stream(platform, "2")
     kit.until("it streams", lambda: platform.consumed() > there, 120)
     from_ms = clock.now_us() // 1000
     cluster(kit, "scale", "3")
@@ -103,10 +103,15 @@ def test_the_life_of_a_platform(kit: Kit, ours: str, servers: None, tmp_path: Pa
     changed = ("--values", str(kept), "--set", "dask.workerResources.limits.memory=1100Mi")
     values_ms = clock.now_us() // 1000
     cluster(kit, "up", *changed)
+    valued_ms = clock.now_us() // 1000
     assert limits(kit) == {"1100Mi"}
     rolled = pods(kit)
     cluster(kit, "up", *changed)
     assert pods(kit) == rolled, "they are there already"
+    platform.published(job)
+    there = platform.consumed()
+    job = stream(platform, "2")  # five minutes: longer than what comes, or its end would look like a gap
+    kit.until("it streams again", lambda: platform.consumed() > there, 120)
     stores = {name: uid for name, uid in rolled.items() if name.endswith("-0")}
     upgraded_ms = clock.now_us() // 1000
     cluster(kit, "upgrade", NEXT)
@@ -116,8 +121,7 @@ def test_the_life_of_a_platform(kit: Kit, ours: str, servers: None, tmp_path: Pa
     platform.published(job)
     verified(platform)
     note("2 → 3 → 2 workers: longest gap in rows", platform.gap_s(from_ms, scaled_ms))
-    gap_s = platform.gap_s(values_ms, upgraded_ms)
-    note("`cluster up` with other limits for workers: longest gap in rows", gap_s)
+    note("`cluster up` with other limits for workers: longest gap in rows", platform.gap_s(values_ms, valued_ms))
     gap_s = platform.gap_s(upgraded_ms, until_ms)
     note("another image for all: longest gap in rows", gap_s)
     note("another image for all: as a whole", (until_ms - upgraded_ms) / 1e3)

@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from hydrodask.cli.cluster import tools
+from hydrodask.cli.cluster import spaces, tools
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Within
 from hydrodask.cli.cluster.up import MADE
 from hydrodask.cli.common import console
-from hydrodask.errors import UsageError
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -32,11 +31,13 @@ def down(
 
     Example: `hydrodask cluster down --data`
     """
-    release = Release(namespace=namespace, name=name, context=context)
-    kept = _kept(release)
+    release = spaces.bound(Release(namespace=namespace, name=name, context=context))
+    kept, installed = _kept(release), release.installed()
+    if not (kept or installed):
+        raise spaces.unknown(release)
     if data:
         _ask(kept, yes=yes)
-    if release.installed():
+    if installed:
         tools.say("removing what runs, the driver first")
         _end_driver(release, within)
         release.helm("uninstall", name, "--wait", "--timeout", f"{within}s", within_s=within + 30)
@@ -66,7 +67,8 @@ def reset_data(
     """
     release = Release(namespace=namespace, name=name, context=context)
     if not release.installed():
-        raise UsageError(f"there is no release {name} in {namespace}")
+        raise spaces.unknown(release)
+    release = spaces.bound(release)
     claims = _claims(release)
     _ask(claims, yes=yes)
     stopped = [one for kind in ("deployments", "statefulsets") for one in release.get(kind, release.labels)]
@@ -77,8 +79,8 @@ def reset_data(
     jobs = release.get("jobs", f"{release.labels},app.kubernetes.io/component=kafka-settle")
     _delete(release, jobs)
     _scaled(release, stopped, to=None)
-    values = ["--reuse-values"]  # users, rights and topics went with the data: their Job is made again
-    release.apply(*values)
+    # Users, rights and topics went with the data: their Job is made again. Values of a newer chart have their defaults.
+    release.apply("--reset-then-reuse-values")
     console.print(f"{len(claims)} claims were deleted; all starts again, empty: `hydrodask cluster status`")
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from hydrodask.cli.cluster import preflight, tools
+from hydrodask.cli.cluster import preflight, spaces, tools
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Values, ValueSets
 from hydrodask.cli.common import Json, console, errors, print_json
 from hydrodask.errors import HydrodaskError, UsageError
@@ -30,7 +30,7 @@ def status(
 
     Example: `hydrodask cluster status`
     """
-    release = Release(namespace=namespace, name=name, context=context)
+    release = spaces.bound(Release(namespace=namespace, name=name, context=context))
     pods = [_row(pod) for pod in release.get("pods", release.labels)]
     run = _run(release)
     if json:
@@ -107,7 +107,7 @@ def logs(
 
     Example: `hydrodask cluster logs worker --lines 20`
     """
-    release = Release(namespace=namespace, name=name, context=context)
+    release = spaces.bound(Release(namespace=namespace, name=name, context=context))
     pods = release.get("pods", release.labels)
     chosen = [pod for pod in pods if part_of(pod) == part]
     if not chosen:

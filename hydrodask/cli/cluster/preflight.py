@@ -49,6 +49,7 @@ def look(release: Release, manifest: list[Object]) -> Iterator[Answer]:
         ("capacity", lambda: _capacity(release, manifest)),
         ("pod security", lambda: _security(release)),
         ("names", lambda: _names(release, manifest)),
+        ("image", lambda: _image(release, manifest)),
     )
     for what, check in checks:
         try:
@@ -107,6 +108,8 @@ def _operator(release: Release) -> tuple[bool | None, str]:
 def _storage(release: Release, manifest: list[Object]) -> tuple[bool | None, str]:
     claims = [claim for one in manifest for claim in one.get("spec", {}).get("volumeClaimTemplates", ())]
     claims += [one for one in manifest if one["kind"] == "PersistentVolumeClaim"]
+    if not claims:
+        return True, "no claim is wanted"
     wanted = {claim["spec"].get("storageClassName") for claim in claims}
     classes = {one["metadata"]["name"]: one for one in release.get("storageclasses")}
     mark = "storageclass.kubernetes.io/is-default-class"
@@ -184,6 +187,21 @@ def _names(release: Release, manifest: list[Object]) -> tuple[bool | None, str]:
             if (kind, meta.get("namespace", ""), meta["name"]) in wanted and owner != release.name:
                 taken.append(f"{kind} {meta['name']}")
     return not taken, f"{', '.join(taken)} is there, and not ours: another --release" if taken else "none is taken"
+
+
+def _image(release: Release, manifest: list[Object]) -> tuple[bool | None, str]:
+    """Say when another image than these values' runs: after `cluster upgrade`, or because `up` shall change it."""
+    wanted = next((one for one in manifest if one["kind"] == "DaskCluster"), None)
+    try:
+        there = release.dask()
+    except HydrodaskError:  # without the CRD there is none
+        there = None
+    if wanted is None or there is None:
+        return True, "no workers run yet"
+    old, new = (one["spec"]["worker"]["spec"]["containers"][0]["image"] for one in (there, wanted))
+    if old == new:
+        return True, f"workers run {old}"
+    return None, f"workers run {old}, and these values say {new}: all is rolled to that; else correct images.hydrodask"
 
 
 def manifest_of(text: str) -> list[Object]:

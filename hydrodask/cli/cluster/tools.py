@@ -44,6 +44,8 @@ class Release:
     namespace: str
     name: str
     context: str | None = None
+    spaces: frozenset[str] | None = None
+    """Its namespaces, if it shall see no others: `spaces.bound`."""
 
     @property
     def full(self) -> str:
@@ -87,7 +89,9 @@ class Release:
                 raise
             return self.get(kind, selector, namespace=self.namespace)
         items: list[Object] = json.loads(text)["items"]
-        return items
+        if namespace or self.spaces is None:
+            return items
+        return [one for one in items if one["metadata"].get("namespace", one["metadata"]["name"]) in self.spaces]
 
     def dask(self) -> Object | None:
         """Return our DaskCluster; None when there is none."""

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from hydrodask import clock
-from hydrodask.cli.cluster import tools
+from hydrodask.cli.cluster import spaces, tools
 from hydrodask.cli.cluster.preflight import manifest_of
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Within
 from hydrodask.cli.common import console
@@ -48,7 +48,7 @@ def quick_test(
 
     Example: `hydrodask cluster quick-test`
     """
-    release = Release(namespace=namespace, name=name, context=context)
+    release = spaces.bound(Release(namespace=namespace, name=name, context=context))
     before, written = release.status()["totals"], _written(release)
     tools.say("publishing")
     _publish(release)

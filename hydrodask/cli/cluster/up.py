@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hydrodask.cli.cluster import complete, preflight, tools
+from hydrodask.cli.cluster import complete, preflight, spaces, tools
 from hydrodask.cli.cluster.roll import rolled
 from hydrodask.cli.cluster.tools import Context, Name, Namespace, Object, Release, Values, ValueSets, Within
 from hydrodask.cli.common import console
@@ -48,6 +48,7 @@ def up(
     tools.say(f"installing release {name} in {namespace}")
     with rolled(release, within) if _has_workers(manifest) else nullcontext():
         release.apply(*tools.chart_arguments(values, sets))
+    release = spaces.bound(release)
     tools.wait_until(lambda: complete.missing(release, manifest), within, "not all is ready")
     _addresses(release)
     if forward:

@@ -12,6 +12,7 @@ EXTRAS = {
         "xgboost",
     ),
     "dashboard": ("bokeh",),
+    "frame": ("pandas",),
     "hdfs": ("hdfs_native", "requests"),
     "mongo": ("bson", "pymongo"),
     "s3": ("botocore", "s3fs"),

@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 from hydrodask import extras
 from hydrodask.channels import CYCLE_S, SENSORS
 from hydrodask.clock import parse_iso
-from hydrodask.errors import UsageError
+from hydrodask.errors import UsageError, meant
 from hydrodask.learn.data.catalogue import Catalogue, catalogue
 from hydrodask.learn.features import HIGH, LOW, MEAN
 from hydrodask.settings import Url
@@ -39,6 +39,8 @@ CYCLES_PER_CHUNK = 500
 _STATISTICS = {"mean": MEAN, "min": LOW, "max": HIGH}
 
 Time = str | datetime | None
+
+_WANT = "want a time such as 2026-01-01T00:00:00Z, as text or as a datetime"
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Rows:
     def __post_init__(self) -> None:
         if self.sensor is not None and self.sensor not in SENSORS:
             raise UsageError(f"sensor has value {self.sensor!r}; want one of {', '.join(SENSORS)}")
+        if self.rig is not None and not (isinstance(self.rig, str) and self.rig):
+            raise UsageError(f"rig has value {self.rig!r}; want a rig's name, such as 'rig-1', or None for all")
         for name in ("since", "until"):
             moment(name, getattr(self, name))
 
@@ -81,17 +85,19 @@ class Rows:
         return dataset_of(self.url, self.folder, self._files(), self._filter())
 
     def table(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """Return the rows in memory, in order of time."""
-        table = self.dataset().to_table(columns=None if columns is None else list(columns))
-        time = TIMES[self.folder]
-        return table.sort_by(time) if time in table.column_names else table
+        """Return the rows in memory, in order of time, whether `columns` have the time or not."""
+        dataset, time = self.dataset(), TIMES[self.folder]
+        if columns is None:
+            return dataset.to_table().sort_by(time)
+        _check_columns(columns, dataset.schema.names)
+        return dataset.to_table(columns=list(dict.fromkeys([*columns, time]))).sort_by(time).select(list(columns))
 
     def frame(self) -> Any:
         """Return the rows as a Dask dataframe, a partition a file."""
-        with extras.needed():
+        with extras.needed():  # both take pandas, and Arrow's error has its name
+            meta = schema_of(self.folder, self.sensor).empty_table().to_pandas()
             import dask.dataframe as dd  # noqa: PLC0415 - pandas, which comes with an extra
         files = self._files()
-        meta = schema_of(self.folder, self.sensor).empty_table().to_pandas()
         if not files:
             return dd.from_pandas(meta, npartitions=1)
         return dd.from_map(_frame, [[file] for file in files], url=self.url, rows=self, meta=meta)
@@ -120,6 +126,7 @@ class Rows:
         return Curves(values, found.rig, found.cycle, start, sensors, in_units)
 
     def _cycles(self) -> Catalogue:
+        self._files()
         found = catalogue(self.url)
         chosen = np.ones(len(found), np.bool_)
         since, until = moment("since", self.since), moment("until", self.until)
@@ -132,7 +139,13 @@ class Rows:
         return found.take(chosen)
 
     def _files(self) -> list[Named]:
-        names = readable(Files(self.url).names(self.folder))
+        lake = Files(self.url)
+        names = readable(lake.names(self.folder))
+        if not names and not lake.exists():
+            raise UsageError(
+                f"there is no lake at {self.url}: nothing has ever run here, or it is the wrong place; open it with "
+                "the profile and the settings of the run that wrote it, in the same folder"
+            )
         return [file for file in names if self.sensor in (None, file.parts.get("sensor"))]
 
     def _filter(self) -> Any:
@@ -183,12 +196,23 @@ def moment(name: str, value: Time) -> int | None:
     """
     if value is None:
         return None
+    if not isinstance(value, str | datetime):
+        raise UsageError(f"{name} has value {value!r}; {_WANT}")
     if isinstance(value, datetime):
         value = (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
     try:
         return parse_iso(value)
     except ValueError as error:
-        raise UsageError(f"{name} has value {value!r}; want a time such as 2026-01-01T00:00:00Z") from error
+        raise UsageError(f"{name} has value {value!r}; {_WANT}") from error
+
+
+def _check_columns(columns: Sequence[str], known: Sequence[str]) -> None:
+    """Raise UsageError for columns that there are not, and for one name where a list of them is meant."""
+    if isinstance(columns, str) or not all(isinstance(one, str) for one in columns):
+        raise UsageError(f"columns has value {columns!r}; want a list of names, such as [{known[0]!r}]")
+    for one in columns:
+        if one not in known:
+            raise UsageError(f"there is no column {one!r}{meant(one, known)}; there are {', '.join(known)}")
 
 
 def _frame(files: list[Named], *, url: Url, rows: Rows) -> Any:

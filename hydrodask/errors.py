@@ -67,8 +67,12 @@ def meant(name: str, known: Iterable[str]) -> str:
 
     >>> meant("coler", ["cooler", "valve"]), meant("x", ["cooler"])
     ('; did you mean cooler?', '')
+    >>> meant("rgi", ["rig", "sensor"])
+    '; did you mean rig?'
     """
-    found = get_close_matches(name, list(known), n=1, cutoff=0.7)
+    known = list(known)
+    turned = [one for one in known if sorted(one) == sorted(name)]  # two letters in each other's place
+    found = turned[:1] or get_close_matches(name, known, n=1, cutoff=0.7)
     return f"; did you mean {found[0]}?" if found else ""
 
 

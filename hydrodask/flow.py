@@ -48,6 +48,20 @@ class Flow:
     collections: tuple[str, ...] = ()
     start: Literal["earliest", "latest"] = "earliest"
 
+    def __post_init__(self) -> None:
+        for what in ("topics", "folders", "publishes", "collections"):
+            names = getattr(self, what)
+            if isinstance(names, str):
+                raise ConfigError(
+                    f"flow {self.name!r} has {what} {names!r}; want a tuple: ({names!r},), whose comma makes it one"
+                )
+            if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+                raise ConfigError(f"flow {self.name!r} has {what} {names!r}; want a tuple of names")
+            if len(set(names)) < len(names):
+                raise ConfigError(f"flow {self.name!r} has {what} {names!r}; want each name once")
+        if not callable(self.build):
+            raise ConfigError(f"flow {self.name!r} has build {self.build!r}; want the function that wires its graph")
+
     @property
     def own(self) -> bool:
         """Whether it is one of the platform's own, which are the only ones that write dead letters."""
@@ -85,6 +99,8 @@ def _found(spec: str) -> Flow:
         ) from error
     except AttributeError as error:
         raise ConfigError(f"flows names {spec!r}, and {module} has no {name}") from error
+    except ConfigError as error:
+        raise ConfigError(f"flows names {spec!r}: {error}") from error
     except Exception as error:
         raise ConfigError(
             f"flows names {spec!r}, and {module} can't be imported: {kind_and_sentence(error)}"

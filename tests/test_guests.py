@@ -105,6 +105,23 @@ def test_what_is_no_flow_is_refused(spec: str, said: str) -> None:
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("collections", "spikes", r"collections 'spikes'; want a tuple: \('spikes',\), whose comma makes it one"),
+        ("topics", ("PS1", 1), r"topics \('PS1', 1\); want a tuple of names"),
+        ("folders", None, "folders None; want a tuple of names"),
+        ("topics", ("PS1", "PS1"), r"topics \('PS1', 'PS1'\); want each name once"),
+        ("build", None, "build None; want the function that wires its graph"),
+    ],
+)
+def test_what_a_flow_can_not_be_made_of(field: str, value: object, said: str) -> None:
+    """It is said where it is written: the line that makes the flow."""
+    fields: dict[str, Any] = {"topics": ("PS1",), "build": build} | {field: value}
+    with pytest.raises(ConfigError, match=f"flow 'mine' has {said}"):
+        Flow("mine", **fields)
+
+
 def test_the_platform_s_names_are_known() -> None:
     """What no flow from outside may be called is what there is."""
     assert (*FOLDERS, fiveminutes.FOLDER) == OWN_FOLDERS

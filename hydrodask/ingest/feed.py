@@ -14,6 +14,7 @@ from hydrodask.ingest.simulator import FaultPlan, Fleet
 from hydrodask.ingest.simulator.fleet import names_of
 from hydrodask.records import LabelRecord
 from hydrodask.settings import Settings
+from hydrodask.settings.kinds import factor
 from hydrodask.settings.load import CONF
 
 RECORDING_START = "2026-01-01T00:00:00Z"
@@ -139,15 +140,10 @@ def parse_speed(text: str) -> float | None:
     >>> parse_speed("60"), parse_speed("max")
     (60.0, None)
     """
-    if text == "max":
-        return None
     try:
-        speed = float(text)
-    except ValueError:
-        speed = 0.0
-    if not 0 < speed < float("inf"):
-        raise ConfigError(f"speed has value {text!r}; want a factor such as 1 (real time) or 60, or max")
-    return speed
+        return factor(text)
+    except ValueError as error:
+        raise ConfigError(f"speed has value {text!r}; {error}") from error
 
 
 def find_conf(key: str, name: str) -> Path:

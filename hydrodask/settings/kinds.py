@@ -35,6 +35,27 @@ def iso(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value  # a datetime is a date
 
 
+def factor(text: str) -> float | None:
+    """Return a speed as a factor, None for `max`. Raises ValueError.
+
+    >>> factor("60"), factor("max")
+    (60.0, None)
+    """
+    try:
+        speed = float("nan") if text == "max" else float(text)
+    except ValueError:
+        speed = 0.0
+    if text != "max" and not 0 < speed < float("inf"):
+        raise ValueError("want a factor such as 1 (real time) or 60, or max")
+    return None if text == "max" else speed
+
+
+def speed(text: str) -> str:
+    """Return `text`, a speed. Raises ValueError for one that is none."""
+    factor(text)
+    return text
+
+
 def zone(value: str) -> str:
     """Return the name of a time zone. Raises ValueError when there is none of it."""
     return Zone(value).name
@@ -45,6 +66,7 @@ Duration = Annotated[float, BeforeValidator(duration_s), Field(ge=0)]
 
 PositiveDuration = Annotated[float, BeforeValidator(duration_s), Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
+Speed = Annotated[str, BeforeValidator(str), AfterValidator(speed)]
 Timezone = Annotated[str, AfterValidator(zone)]
 Memory = Annotated[str, BeforeValidator(str), Field(pattern=r"(?i)^(auto|\d+(\.\d+)?([kmgtp]i?)?b?)$")]
 Client = Annotated[dict[str, str | int | float | bool | Password], AfterValidator(hide)]

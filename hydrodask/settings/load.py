@@ -67,10 +67,11 @@ def load(
     profile: str | None = None,
     sets: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
+    sets_from: str = "--set",
 ) -> tuple[Settings, dict[str, str]]:
     """Return the settings, and for every dotted key the name of the layer that set it.
 
-    Raises ConfigError, which names each key with its value and layer.
+    Raises ConfigError, which names each key with its value and layer; that of `sets` is called `sets_from`.
     """
     environ = os.environ if environ is None else environ
     layers = [("default", read_yaml(CONF / "default.yaml"))]
@@ -78,7 +79,7 @@ def load(
         named = Path(profile).suffix != ".yaml"
         path = CONF / "profiles" / f"{profile}.yaml" if named else Path(profile)
         layers.append((f"profile {profile}", read_yaml(path, profile=profile if named else None)))
-    layers += [("environment", _from_environment(environ)), ("--set", _from_sets(sets))]
+    layers += [("environment", _from_environment(environ)), (sets_from, _from_sets(sets, sets_from))]
     merged: Tree = {}
     origins: dict[str, str] = {}
     hidden.learn(flatten(layers[-2][1]))
@@ -174,18 +175,18 @@ def _environment_name(key: str) -> str:
     return PREFIX + key.upper().replace(".", "__")
 
 
-def _from_sets(sets: Sequence[str]) -> Tree:
+def _from_sets(sets: Sequence[str], name: str) -> Tree:
     tree: Tree = {}
     for item in sets:
         key, equals, text = item.partition("=")
         if not equals or not key:
-            raise ConfigError(f"--set {item!r}: want key=value, for example kafka.start=latest")
+            raise ConfigError(f"{name} {item!r}: want key=value, for example kafka.start=latest")
         try:
             value = yaml.safe_load(text) if text else None
         except yaml.YAMLError as error:
             shown = key if hidden.secret_by_name(key) else redacted(item)
-            raise ConfigError(f"--set {shown!r}: the value is not YAML; put it into quotes: {key}='…'") from error
-        _merge(tree, _nest(key.strip(), value), {}, "--set", "")
+            raise ConfigError(f"{name} {shown!r}: the value is not YAML; put it into quotes: {key}='…'") from error
+        _merge(tree, _nest(key.strip(), value), {}, name, "")
     return tree
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from hydrodask.settings.hidden import Url
-from hydrodask.settings.kinds import Client, Count, Duration, Memory, PositiveDuration, Timezone, iso
+from hydrodask.settings.kinds import Client, Count, Duration, Memory, PositiveDuration, Speed, Timezone, iso
 from hydrodask.settings.notify import Notify
 from hydrodask.settings.relations import broken
 from hydrodask.settings.section import Login, Section
@@ -126,7 +126,7 @@ class Source(Section):
     """What publishes into Kafka while `run` runs."""
 
     kind: str = "simulator"
-    speed: Annotated[str, BeforeValidator(str)] = "1"
+    speed: Speed = "1"
     start: Annotated[str | None, BeforeValidator(iso)] = None
     rigs: Count = 1
     seed: int = 1

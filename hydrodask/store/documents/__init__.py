@@ -13,10 +13,19 @@ from pathlib import Path
 from hydrodask import extras
 from hydrodask.errors import ConfigError
 from hydrodask.settings import Settings
-from hydrodask.store.documents.base import COLLECTIONS, Correction, Documents, Mendable, declare
+from hydrodask.store.documents.base import COLLECTIONS, Correction, Documents, Mendable, declare, every_collection
 from hydrodask.store.documents.sqlite import SqliteDocuments
 
-__all__ = ["COLLECTIONS", "Correction", "Documents", "Mendable", "declare", "file_of", "open_documents"]
+__all__ = [
+    "COLLECTIONS",
+    "Correction",
+    "Documents",
+    "Mendable",
+    "declare",
+    "every_collection",
+    "file_of",
+    "open_documents",
+]
 
 _SQLITE = "sqlite:///"
 

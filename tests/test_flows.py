@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import numpy as np
 import pytest
 
 from hydrodask.clock import iso
-from hydrodask.errors import ConfigError
+from hydrodask.errors import ConfigError, UsageError
 from hydrodask.flow import Flow
 from hydrodask.nodes.context import Context
-from hydrodask.nodes.graph import Edge, Inlet
+from hydrodask.nodes.graph import Edge, Inlet, SideOutput
 from hydrodask.nodes.node import Node
 from hydrodask.nodes.sensors import CycleProfiles, Decode, Publish, SlidingWindows, Store
 from hydrodask.records import Messages, Samples, Upsert
@@ -211,6 +212,87 @@ def test_check_node_finds_what_depends_on_batches_and_what_a_restart_forgets() -
             check_node(Batched, samples)
         with pytest.raises(AssertionError, match="the node's state is another"):
             check_node(Late, samples)
+
+
+class Aside(Node[Samples, Samples]):
+    """A node whose second output depends on its batches."""
+
+    def __init__(self) -> None:
+        self.highest: SideOutput[list[float]] = SideOutput()
+        self.side_outputs = (self.highest,)
+
+    def take(self, batch: Samples) -> Samples:
+        self.highest.put([float(batch.value.max())])
+        return batch
+
+
+class Divided(Aside):
+    """A node that gives each record to one of two outputs, whatever its batches are."""
+
+    def take(self, batch: Samples) -> Samples:
+        self.highest.put(batch.value[batch.value > 12.0].tolist())
+        return batch.take(batch.value <= 12.0)
+
+    def tick(self, position: int) -> None:
+        self.highest.put([float(position)])
+
+
+class Constant(Node[Samples, object]):
+    """A node that gives the same once a batch."""
+
+    def __init__(self, what: object) -> None:
+        self._what = what
+
+    def take(self, batch: Samples) -> object:
+        return self._what if len(batch) else None
+
+
+class Once(Constant):
+    """A node that gives something at its first record, in whatever batch that is, and otherwise nothing."""
+
+    def take(self, batch: Samples) -> object:
+        return self._what if int(batch.offset[0]) == 0 else None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a node may say of a batch: no column is in it."""
+
+    count: int
+
+
+def test_check_node_looks_at_second_outputs() -> None:
+    """A node's second output may no more depend on its batches than what it gives; in a tick it may."""
+    with VirtualClock().running():
+        samples = Decode(context("hydraulic-FS1")).take(cut(0, 500))
+
+        check_node(Divided, samples)
+        with pytest.raises(AssertionError, match="what the node puts into second output 0 is another"):
+            check_node(Aside, samples)
+
+
+@pytest.mark.parametrize("what", [1.0, "some", {"count": 1}, Summary(1), [1], np.ones(1)])
+def test_check_node_finds_what_comes_once_a_batch(what: object) -> None:
+    """Also where it is always the same: how often it came is what depends on the batches."""
+    with VirtualClock().running():
+        samples = Decode(context("hydraulic-FS1")).take(cut(0, 500))
+
+        check_node(lambda: Once(what), samples)
+        with pytest.raises(AssertionError, match="what the node gives is another"):
+            check_node(lambda: Constant(what), samples)
+
+
+def test_check_node_refuses_what_a_flow_would_and_what_checks_nothing() -> None:
+    """State that has no name is never stored; without records, ways or new nodes every node would pass."""
+    node = Extremes()
+    with pytest.raises(ConfigError, match="Nameless of flow 'mine' has state and no name to store it under"):
+        check_node(Nameless, [1])
+    with pytest.raises(UsageError, match="there are no records"):
+        check_node(Extremes, [])
+    with pytest.raises(UsageError, match="ways has value 0"):
+        check_node(Extremes, [1], ways=0)
+    with pytest.raises(UsageError, match="make returns one node again and again"):
+        check_node(lambda: node, [1])
 
 
 class Late(Extremes):

@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from hydrodask.errors import UsageError
 from hydrodask.nodes.context import Context
-from hydrodask.nodes.node import Node, check_contract
+from hydrodask.nodes.graph import Edge, Inlet
+from hydrodask.nodes.node import Node
 from hydrodask.protocol import snapshot
 from hydrodask.settings import Settings
 from hydrodask.store.lake import Lake
@@ -30,9 +32,13 @@ def check_node(make: Callable[[], Node[Any, Any]], records: Any, *, ways: int = 
     `make` returns a new node, `records` are what it takes: a list, or columns such as Messages and Samples. They come
     in one piece, then in `ways` other ways, cut at random, with restarts from its snapshot at random. Time is virtual:
     in these ways some passes between batches, and the node ticks now and then, which may change no state. What it
-    gives in a tick depends on the time, and is not compared. Raises ConfigError for an attribute that hides a method.
+    gives in a tick depends on the time, and is not compared. What it puts into its second outputs is. Raises
+    ConfigError for what a flow would refuse (state without a name, an attribute that hides a method), UsageError where
+    nothing would be checked.
     """
-    check_contract(make())
+    node = make()
+    Inlet(context()).through(node)
+    _check_asked(make() is node, len(records), ways)
     length = len(records)
     with VirtualClock().running():
         wanted = _lived(make, records, [0, length], None)
@@ -42,10 +48,76 @@ def check_node(make: Callable[[], Node[Any, Any]], records: Any, *, ways: int = 
         with VirtualClock().running() as time:
             found = _lived(make, records, cuts, chance, time)
         where = f"with batches that end at {cuts[1:]}, ticks and restarts (way {way} of seed {seed})"
-        if found[0] != wanted[0]:
-            raise AssertionError(f"what the node gives is another {where}")
-        if found[1] != wanted[1]:
-            raise AssertionError(f"the node's state is another {where}")
+        for what, one in wanted.items():
+            if found[what] != one:
+                raise AssertionError(f"{what} is another {where}")
+
+
+def _check_asked(same: bool, length: int, ways: int) -> None:
+    """Raise UsageError for a check that would pass whatever the node does."""
+    if same:
+        raise UsageError("make returns one node again and again; want a new one each time, or no restart would be one")
+    if length == 0:
+        raise UsageError("there are no records, so nothing would be checked")
+    if ways < 1:
+        raise UsageError(f"ways has value {ways}; want 1 or more, or nothing would be checked")
+
+
+class _Kept(Node[Any, Any]):
+    """Keeps what comes along."""
+
+    def __init__(self, kept: list[object]) -> None:
+        self._kept = kept
+
+    def take(self, batch: Any) -> None:
+        self._kept.append(batch)
+
+
+class _Living:
+    """A node as it lives in a graph, what it has given, and what it has put into its second outputs."""
+
+    def __init__(self, make: Callable[[], Node[Any, Any]]) -> None:
+        self._make = make
+        self._given: list[object] = []
+        self._aside: list[list[object]] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._context, self.node = context(), self._make()  # the context keeps what follows second outputs alive
+        self._aside += [[] for _ in range(len(self.node.side_outputs) - len(self._aside))]
+        for output, kept in zip(self.node.side_outputs, self._aside, strict=False):
+            output.bind(self._context)
+            if isinstance(output, Edge):
+                output.through(_Kept(kept))
+
+    def take(self, batch: Any) -> None:
+        self._given.append(self.node.take(batch))
+        self._flush()
+        self.node.sent(batch)
+
+    def tick(self, position: int) -> None:
+        """Tick; what comes of it is not kept."""
+        lengths = [len(kept) for kept in self._aside]
+        self.node.tick(position)
+        self._flush()
+        for kept, length in zip(self._aside, lengths, strict=True):
+            del kept[length:]
+
+    def restart(self) -> None:
+        """Go on as another node, from a snapshot of this one."""
+        kept = snapshot.decode(state_of(self.node))
+        self._begin()
+        for name, state in self.node.stateful.items():
+            state.restore(kept[name])
+
+    def _flush(self) -> None:
+        for output in self.node.side_outputs:
+            output.flush()
+
+    def end(self) -> dict[str, object]:
+        """Return all that is compared, by what it is called."""
+        aside = {f"what the node puts into second output {n}": bits(kept) for n, kept in enumerate(self._aside)}
+        return {"what the node gives": bits(self._given), **aside, "the node's state": state_of(self.node)}
 
 
 def _lived(
@@ -54,24 +126,19 @@ def _lived(
     cuts: Sequence[int],
     chance: random.Random | None,
     time: VirtualClock | None = None,
-) -> tuple[object, bytes]:
+) -> dict[str, object]:
     """Return what a node gives, and its state in the end. Without `chance` there are no ticks and no restarts."""
-    node, given = make(), []
+    living = _Living(make)
     for start, end in pairwise(cuts):
         if start < end:
-            batch = records[start:end] if isinstance(records, Sequence) else records.take(slice(start, end))
-            given.append(node.take(batch))
-            node.sent(batch)
+            living.take(records[start:end] if isinstance(records, Sequence) else records.take(slice(start, end)))
         if chance is not None and time is not None:
             time.now_s += chance.choice([0.0, 0.3, 2.0, 90.0])
             if chance.random() < 0.5:
-                node.tick(_position(records, end))
+                living.tick(_position(records, end))
         if chance is not None and chance.random() < 0.5:
-            kept = snapshot.decode(state_of(node))
-            node = make()
-            for name, state in node.stateful.items():
-                state.restore(kept[name])
-    return bits(given), state_of(node)
+            living.restart()
+    return living.end()
 
 
 def _position(records: Any, end: int) -> int:
@@ -86,13 +153,28 @@ def state_of(node: Node[Any, Any]) -> bytes:
 
 
 def bits(given: Iterable[object]) -> object:
-    """Return what came out, joined: columns by name as dtype and bytes, lists one after the other."""
+    """Return what came out, joined: columns by name as dtype and bytes, lists one after the other, others one by one.
+
+    >>> bits([[1, 2], [3]]) == bits([[1], [2, 3]]), bits([7]) == bits([7, 7])
+    (True, False)
+    """
     kept = [one for one in given if one is not None]
-    if kept and is_dataclass(kept[0]):
-        return {field.name: bits([getattr(one, field.name) for one in kept]) for field in fields(kept[0])}
-    if kept and isinstance(kept[0], np.ndarray):
+    first = kept[0] if kept else None
+    if is_dataclass(first) and not isinstance(first, type) and all(type(one) is type(first) for one in kept):
+        columns = {field.name: [getattr(one, field.name) for one in kept] for field in fields(first)}
+        if any(isinstance(one, np.ndarray | list | tuple) for values in columns.values() for one in values):
+            return {name: _column(values) for name, values in columns.items()}
+    if kept and all(isinstance(one, np.ndarray) for one in kept):
         whole = np.concatenate([one for one in kept if isinstance(one, np.ndarray)])
-        return whole.dtype.str, whole.shape[1:], whole.tobytes()
-    if kept and isinstance(kept[0], list | tuple):
+        kinds = sorted({one.dtype.str for one in kept if isinstance(one, np.ndarray)})
+        return kinds, whole.shape[1:], whole.tobytes()
+    if kept and all(isinstance(one, list | tuple) for one in kept):
         return [repr(one) for batch in kept if isinstance(batch, list | tuple) for one in batch]
-    return repr(kept[0]) if kept and all(one == kept[0] for one in kept) else [repr(one) for one in kept]
+    return [repr(one) for one in kept]
+
+
+def _column(values: Iterable[object]) -> object:
+    """Return one field of several batches, joined: what is said of a batch as a whole, its topic say, is there once."""
+    found = bits(values)
+    plain = isinstance(found, list) and not any(isinstance(one, list | tuple) for one in values)
+    return found[0] if plain and isinstance(found, list) and len(set(found)) == 1 else found

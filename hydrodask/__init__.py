@@ -40,6 +40,8 @@ kernels     compiled functions, and where their machine code is kept
 durable     files whose names stay after a power cut
 redaction   what logs and messages may not show
 heap        how a worker's memory is kept
+hosts       by which names our web pages are known
+flow        a flow as it is declared
 release     which sources these are
 extras      what is installed only with an extra
 episodes    incidents that belong together

@@ -24,8 +24,8 @@ from hydrodask.console.curves import PIXELS_MAX, RANGES_S, SUM_S, Curves
 from hydrodask.console.door import Door, as_json, said
 from hydrodask.console.sight import Sight
 from hydrodask.console.visitors import COOKIE, SESSION_S, Access, Visitor
-from hydrodask.doors.hosts import Hosts
 from hydrodask.errors import HydrodaskError, UsageError, sentence
+from hydrodask.hosts import Hosts
 from hydrodask.learn.told import about
 from hydrodask.records import Upsert
 

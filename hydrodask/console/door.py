@@ -6,7 +6,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hydrodask.console.visitors import COOKIE, SAID, Access
-from hydrodask.doors.hosts import Hosts
+from hydrodask.hosts import Hosts
 
 BODY_BYTES_MAX = 16_384
 _OPEN = ("/login", "/static/", "/api/login", "/api/schema")

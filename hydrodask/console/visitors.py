@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hydrodask import clock
-from hydrodask.doors.hosts import HEADERS, is_loopback
 from hydrodask.errors import ConfigError
+from hydrodask.hosts import HEADERS, is_loopback
 from hydrodask.redaction import know
 from hydrodask.settings.model import Console
 

@@ -20,8 +20,8 @@ from hydrodask.console.sight import Sight
 from hydrodask.console.tail import FromTopic
 from hydrodask.console.visitors import Access
 from hydrodask.detect.rules import load_rules
-from hydrodask.doors.hosts import Hosts
 from hydrodask.errors import ConfigError
+from hydrodask.hosts import Hosts
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings
 from hydrodask.store.documents import open_documents

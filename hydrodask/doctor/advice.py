@@ -2,7 +2,7 @@
 
 import re
 
-from hydrodask.doors.hosts import is_loopback
+from hydrodask.hosts import is_loopback
 
 _HOST = re.compile(r"(?:[\w+.-]+://)?(?:[^@/]*@)?(\[[^\]]+\]|[^:/,?]+)")
 

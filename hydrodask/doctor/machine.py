@@ -10,8 +10,8 @@ from pathlib import Path
 
 from hydrodask import clock
 from hydrodask.doctor.outcome import Outcome, failed, passed, warned
-from hydrodask.doors.hosts import is_loopback
 from hydrodask.errors import ConfigError
+from hydrodask.hosts import is_loopback
 from hydrodask.services.ports import can_bind
 from hydrodask.settings import Settings
 

@@ -10,7 +10,7 @@ from typing import Any
 from tornado.httputil import HTTPHeaders, HTTPMessageDelegate, HTTPServerConnectionDelegate, ResponseStartLine
 from tornado.web import Application
 
-from hydrodask.doors.hosts import HEADERS, Hosts
+from hydrodask.hosts import HEADERS, Hosts
 
 OPEN = {"", "health", "static", "statics"}
 """What is served besides pages: the way to the first page, whether we are there, scripts and styles."""

@@ -16,10 +16,10 @@ from distributed.process import AsyncProcess
 from distributed.security import Security
 
 from hydrodask.doors.guard import Guard
-from hydrodask.doors.hosts import Hosts
 from hydrodask.doors.knocks import say_little
 from hydrodask.errors import ConfigError
 from hydrodask.extras import lacking
+from hydrodask.hosts import Hosts
 from hydrodask.settings.model import Cluster
 
 HOST = "127.0.0.1"

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hydrodask.doors.daskclusters import named
-from hydrodask.doors.hosts import is_loopback
 from hydrodask.doors.trust import trust
 from hydrodask.errors import ConfigError, HydrodaskError, UnreachableError, sentence
+from hydrodask.hosts import is_loopback
 from hydrodask.settings.model import Cluster
 
 Files = dict[str, Path]

@@ -7,7 +7,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from hydrodask.doors.hosts import HEADERS, Hosts
+from hydrodask.hosts import HEADERS, Hosts
 
 WAIT_S = 10.0
 """Who sends no request for so long is let go."""

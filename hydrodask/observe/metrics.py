@@ -29,10 +29,10 @@ from prometheus_client.registry import Collector
 
 from hydrodask import clock
 from hydrodask.background import Aside
-from hydrodask.doors.hosts import Hosts
 from hydrodask.doors.pages import Pages
 from hydrodask.doors.trust import basic, refusals_closed, trust
 from hydrodask.errors import ConfigError
+from hydrodask.hosts import Hosts
 from hydrodask.observe.figures import Figures, Newest
 from hydrodask.observe.onemetric import Series, counter
 from hydrodask.observe.probes import Probes

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from hydrodask.doors.hosts import is_loopback
 from hydrodask.errors import ConfigError
+from hydrodask.hosts import is_loopback
 from hydrodask.settings.hidden import Url, secret_of
 from hydrodask.settings.kinds import Duration, PositiveDuration
 from hydrodask.settings.section import Login, Section

@@ -46,6 +46,15 @@ _NEEDED = {"note": "text", "cause": "text", "found": "text"}
 STATES_MAX = 16
 """States that one answer names at most."""
 
+
+class FieldError(UsageError):
+    """A field of an answer has a value that it can't have: who asked for it says so in words of their own."""
+
+    def __init__(self, name: str, value: object, want: str) -> None:
+        super().__init__(f"{name} of an answer has value {value!r}; want {want}")
+        self.name, self.value, self.want = name, value, want
+
+
 States = Mapping[str, int | None]
 """By component what its state was; None: that is not known, whatever was said before."""
 
@@ -145,7 +154,7 @@ class Answer:
 
     def _want(self, fine: bool, name: str, want: str) -> None:
         if not fine:
-            raise UsageError(f"{name} of an answer has value {str(getattr(self, name))[:80]!r}; want {want}")
+            raise FieldError(name, str(getattr(self, name))[:80], want)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +187,13 @@ class Answers:
                 self._to.setdefault(answer.incident, []).append(answer)
         self._quieting = list(scopes.values())
 
+    def __len__(self) -> int:
+        return len(self._given)
+
+    def given(self) -> list[Answer]:
+        """Return all answers, oldest first."""
+        return list(self._given)
+
     def quieting(self, now_us: int) -> list[Answer]:
         """Return mutes and maintenance that hold now."""
         return [one for one in self._quieting if parse_iso(one.until) > now_us]
@@ -191,9 +207,13 @@ class Answers:
         """Return the maintenance of a rig that holds now."""
         return next((one for one in self.quieting(now_us) if one.kind == "maintenance" and one.rig == rig), None)
 
+    def given_to(self, *incidents: str) -> list[Answer]:
+        """Return every answer to any of these incidents, oldest first."""
+        return sorted((one for name in incidents for one in self._to.get(name, ())), key=lambda one: one.at)
+
     def to(self, *incidents: str) -> Said:
         """Return what was said to any of these incidents."""
-        given = sorted((one for name in incidents for one in self._to.get(name, ())), key=lambda one: one.at)
+        given = self.given_to(*incidents)
         acks = [one for one in given if one.kind in ("ack", "unack")]
         return Said(
             ack=acks[-1] if acks and acks[-1].kind == "ack" else None,
@@ -216,5 +236,5 @@ def _until(for_s: object, now_us: int) -> str:
     if for_s is None:
         return ""
     if isinstance(for_s, bool) or not isinstance(for_s, int | float) or not 0 <= for_s <= UNTIL_S_MAX:
-        raise UsageError(f"for_s of an answer has value {for_s!r}; want seconds, 0..{UNTIL_S_MAX}")
+        raise FieldError("for_s", for_s, f"seconds, 0..{UNTIL_S_MAX}")
     return iso(now_us + round(for_s * US_PER_S))

@@ -135,6 +135,14 @@ class Zone:
             return f"UTC{at.isoformat()[-6:]}"
         return at.tzname() or self.name
 
+    def full(self, time_us: int) -> str:
+        """Return date and time to the second, and the short name of the zone.
+
+        >>> Zone("Europe/Berlin").full(1_767_225_600_000_000)
+        '2026-01-01 01:00:00 CET'
+        """
+        return f"{self.text(time_us)} {self.label(time_us)}"
+
     def parse(self, text: str) -> int:
         """Return ISO 8601 as microseconds since the epoch; without an offset it is in this zone. Raises ValueError."""
         moment = datetime.fromisoformat(text)

@@ -24,7 +24,7 @@ FOREVER_US = 1 << 62
 SEVERITIES = ("critical", "warning")
 """From the worst on."""
 
-_STATISTICS = {
+STATISTICS = {
     "avg_value": "mean",
     "stddev_value": "spread",
     "range_value": "range",
@@ -32,6 +32,8 @@ _STATISTICS = {
     "min_value": "lowest value",
     "sample_count": "count",
 }
+"""What people call the statistics of a window's row."""
+
 _BASELINE = "baseline:"
 
 
@@ -43,7 +45,7 @@ def words(rule: str) -> str:
     """
     if rule.startswith(_BASELINE):
         name = rule.removeprefix(_BASELINE)
-        return f"unusual {_STATISTICS.get(name, name.removesuffix('_value'))}"
+        return f"unusual {STATISTICS.get(name, name.removesuffix('_value'))}"
     return rule.replace("_", " ")
 
 
@@ -54,7 +56,7 @@ def text_of(incident: Mapping[str, Any]) -> str:
     'mean of PS4 is 0 bar, usually 10 bar (z = -88.6)'
     """
     text, statistic = str(incident.get("message", "")), str(incident.get("statistic", ""))
-    said = _STATISTICS.get(statistic)
+    said = STATISTICS.get(statistic)
     return text if said is None else text.replace(f"{statistic} of", f"{said} of", 1)
 
 

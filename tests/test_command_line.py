@@ -106,16 +106,43 @@ def test_a_misspelt_variable_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None
     [
         (["--severity", "critical"], ["rig-1"]),
         (["--rule", "pump_leakage"], ["rig-2"]),
-        (["--since", "2026-01-01T01:02:31+01:00"], []),
+        (["--since", "2026-01-01T01:04:00+01:00"], ["rig-1", "rig-2"]),
+        (["--since", "2026-01-01T01:04:01+01:00"], ["rig-1"]),
         (["--since", "2026-01-01"], ["rig-1", "rig-2"]),
-        (["--since", "1h"], []),
+        (["--since", "1h"], ["rig-1"]),
+        (["--since", "1h", "--severity", "warning"], []),
     ],
 )
 def test_incidents_are_chosen(store: Path, options: list[str], rigs: list[str]) -> None:
-    """By severity, by rule, by when they were opened."""
+    """By severity, by rule, by when they were: what is open is so now, however old the recording is."""
     found = json.loads(invoke("incidents", "--json", "--set", f"data_dir={store}", *options))
 
     assert sorted(one["rig"] for one in found) == rigs
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("incidents", "--rule", "pump_leakage", "--since", "2026-01-02"),
+            ["No incidents of rule 'pump_leakage' since 2026-01-02 05:30:00 IST in sqlite", "2026-01-01 05:32:30 IST"],
+        ),
+        (("incidents", "--rig", "rig-001"), ["Nothing is known of rig 'rig-001'; did you mean rig-1?"]),
+        (("anomalies", "--rule", "coler_failing"), ["No anomalies of rule", "did you mean cooler_failing?"]),
+        (("incidents", "--open", "--rig", "rig-2"), ["No open incidents of rig 'rig-2' in"]),
+        (("components", "rig-001"), ["No changes of components of rig 'rig-001'", "did you mean rig-1?"]),
+    ],
+)
+def test_nothing_found_says_what_was_asked_for(store: Path, words: tuple[str, ...], said: list[str]) -> None:
+    """In people's words: since when, how new the newest is, and which name may have been meant."""
+    documents = SqliteDocuments(store / "documents.sqlite", timeout_s=60.0)
+    documents.write([Upsert("status", "run-1", 1, {"group": "g", "updated_us": 1})])
+    documents.close()
+    text = invoke(*words, "--set", f"data_dir={store}", "--set", "observe.timezone=Asia/Kolkata")
+
+    assert [one for one in said if one not in text] == [], text
+    assert "_changes" not in text
+    assert "None" not in text
 
 
 def test_csv_is_for_spreadsheets(store: Path) -> None:

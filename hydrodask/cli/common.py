@@ -95,14 +95,22 @@ def check_rig_option(rig: str | None, effective: Settings) -> None:
         raise UsageError(f"--rig has value {str(rig)[:60]!r}: {error}") from error
 
 
-def none_found(what: str, effective: Settings, wanted: Mapping[str, object]) -> None:
+_CALLED = {"component_changes": "changes of components"}
+"""Collections that people know by another name."""
+
+
+def none_found(
+    what: str, effective: Settings, wanted: Mapping[str, object], *, since: str = "", hint: str = ""
+) -> None:
     """Say that there are no documents of a kind, and where that is: it may be the wrong place, or name."""
     where = escape(str(effective.documents_url))
-    only = "".join(f" of {name} {escape(repr(value))}" for name, value in wanted.items())
-    text = f"No {what}{only} in {where}; those of a run with a profile show with the same --profile."
+    named = {name: value for name, value in wanted.items() if name != "status"}
+    only = "".join(f" of {name} {escape(repr(value))}" for name, value in named.items())
+    kind = f"open {what}" if wanted.get("status") == "open" else _CALLED.get(what, what)
+    text = f"No {kind}{only}{since} in {where}; those of a run with a profile show with the same --profile."
     if wanted.get("sensor", WHOLE_RIG) not in (WHOLE_RIG, *SENSORS):
         text += f" Sensors are {', '.join(SENSORS)}."
-    console.print(text, highlight=False, soft_wrap=True)
+    console.print(text + escape(hint), highlight=False, soft_wrap=True)
 
 
 def nothing_ran(effective: Settings) -> str:

@@ -6,10 +6,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from hydrodask.cli import answering, looking
+from hydrodask.cli import answering, looking, naming
+from hydrodask.cli.answered import Answered
 from hydrodask.cli.common import Json, Profile, Sets, moment, settings
 from hydrodask.clock import Zone
 from hydrodask.redaction import visible
+from hydrodask.settings import Settings
+from hydrodask.store.documents import open_documents
 
 COLUMNS = (
     *("opened_at", "resolved_at", "status", "rig", "sensor", "rule", "severity", "provisional", "windows", "message"),
@@ -45,7 +48,8 @@ def incidents(
     """Show incidents, newest first: runs of windows that broke one rule.
 
     Works while `run` runs, and after it. Times are event times: the ends of the windows that showed
-    it, in `observe.timezone`, in JSON and CSV in UTC. `--since` goes by when they were opened.
+    it, in `observe.timezone`, in JSON and CSV in UTC. `--since` keeps what was resolved since then, or is open. The
+    short id under the time is for `ack`, `note` and the others, as is the `_id` of JSON and CSV. JSON has the answers.
 
     Example: `hydrodask incidents --open`, `hydrodask incidents --since 06:00 --severity critical --follow`
     """
@@ -60,17 +64,37 @@ def incidents(
         where=looking.wanted(rig=rig, sensor=sensor, rule=rule, severity=severity, status=status),
         since_us=looking.since(since, effective),
         limit=limit,
+        beside=_beside,
     )
-    look.tell(effective, _table, _line, follow=follow, as_csv=csv, as_json=json)
+
+    def table(found: list[dict[str, Any]], zone: Zone) -> Table:
+        return _table(found, zone, _answered(effective, found))
+
+    look.tell(effective, table, _line, follow=follow, as_csv=csv, as_json=json)
 
 
-def _table(found: list[dict[str, Any]], zone: Zone) -> Table:
-    table = Table("opened", "resolved", "what", title=f"Incidents (event time, {zone.name})", show_lines=True)
+def _answered(effective: Settings, found: list[dict[str, Any]]) -> Answered:
+    documents = open_documents(effective)
+    try:
+        return Answered(documents, found)
+    finally:
+        documents.close()
+
+
+def _beside(effective: Settings, found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return incidents with what was said to them, for machines."""
+    known = _answered(effective, found)
+    return [known.beside(one) for one in found]
+
+
+def _table(found: list[dict[str, Any]], zone: Zone, known: Answered) -> Table:
+    table = Table("opened, id", "resolved", "what", title=f"Incidents (event time, {zone.name})", show_lines=True)
     for one in found:
-        resolved = moment(one["resolved_at"] or "", zone) or ("provisional" if one["provisional"] else "open")
+        resolved = moment(one["resolved_at"] or "", zone) or ("provisional" if one["provisional"] else known.state(one))
         head = f"{one['rig']}/{one['sensor']} {one['rule']}, {one['severity']}, windows: {one['windows']}"
+        opened = f"{moment(one['opened_at'], zone)}\n{naming.short(str(one['_id']))}"
         # As Text, because rig names come from outside and may look like markup.
-        table.add_row(*map(Text, (moment(one["opened_at"], zone), resolved, f"{head}\n{one['message']}")))
+        table.add_row(*map(Text, (opened, resolved, "\n".join((head, one["message"], *known.lines(one, zone))))))
     return table
 
 
@@ -80,4 +104,5 @@ def _line(one: dict[str, Any], zone: Zone) -> str:
         word = "withdrawn, it came to nothing"
     sure = " (provisional)" if one["provisional"] else ""
     where = f"{one['severity']} {one['rig']}/{one['sensor']} {one['rule']}"
-    return visible(f"{moment(one['resolved_at'] or one['opened_at'], zone)} {word}: {where}: {one['message']}{sure}")
+    at = moment(one["resolved_at"] or one["opened_at"], zone)
+    return visible(f"{at} {word}: {where}: {one['message']}{sure}, id {naming.short(str(one['_id']))}")

@@ -11,7 +11,7 @@ import typer
 from rich.console import RenderableType
 
 from hydrodask import clock
-from hydrodask.cli import completion
+from hydrodask.cli import completion, naming
 from hydrodask.cli.common import check_ran, compact_json, console, errors, none_found, print_json
 from hydrodask.clock import US_PER_S, Zone, parse_iso
 from hydrodask.episodes import SEVERITIES
@@ -73,15 +73,21 @@ class Look:
     where: Mapping[str, object]
     since_us: int | None
     limit: int | None
+    beside: Callable[[Settings, list[Document]], list[Document]] | None = None
+    """What adds to documents that are printed as JSON."""
 
     def find(self, effective: Settings, limit: int) -> list[Document]:
-        """Return what is stored, the newest first; those that are too old are left out."""
+        """Return what is stored, the newest first; those that were over before `since_us` are left out."""
         documents = open_documents(effective)
         try:
             found = documents.find(self.collection, self.where, limit=limit, newest_first=self.newest)
         finally:
             documents.close()
-        return [one for one in found if self.since_us is None or parse_iso(str(one[self.newest])) >= self.since_us]
+        return [one for one in found if self.since_us is None or self._reaches(one, self.since_us)]
+
+    def _reaches(self, one: Document, since_us: int) -> bool:
+        """Say whether something was so since a time: what is open is so now, however long ago it began."""
+        return one.get("status") == "open" or parse_iso(str(one.get("resolved_at") or one[self.newest])) >= since_us
 
     def some(self, effective: Settings, *, every: bool) -> list[Document]:
         """Return as many as are wanted, or `every` one where nobody said how many; say so when there are more."""
@@ -115,13 +121,31 @@ class Look:
             writer.writerow(self.columns)
             writer.writerows(cells(one, self.columns) for one in found)
         elif as_json:
-            print_json(found)
+            print_json(self.completed(effective, found))
         elif found:
             console.print(table(found, Zone(effective.observe.timezone)))
         if not found:
             check_ran(effective, self.collection)
         if not (found or as_csv or as_json):
-            none_found(self.collection, effective, self.where)
+            self._say_nothing(effective)
+
+    def completed(self, effective: Settings, found: list[Document]) -> list[Document]:
+        """Return documents with what is beside them."""
+        return found if self.beside is None else self.beside(effective, found)
+
+    def _say_nothing(self, effective: Settings) -> None:
+        """Say that there is nothing, since when, how new the newest is, and which rig or rule may have been meant."""
+        zone, documents = Zone(effective.observe.timezone), open_documents(effective)
+        try:
+            hint = naming.hint(effective, documents, self.where)
+            newest = documents.find(self.collection, self.where, limit=1, newest_first=self.newest)
+            newest = newest or documents.find(self.collection, {}, limit=1, newest_first=self.newest)
+        finally:
+            documents.close()
+        since = "" if self.since_us is None else f" since {zone.full(self.since_us)}"
+        if newest:
+            hint = f" The newest one there is: {zone.full(parse_iso(str(newest[0][self.newest])))}.{hint}"
+        none_found(self.collection, effective, self.where, since=since, hint=hint)
 
     def _follow(
         self, effective: Settings, line: Callable[[Document, Zone], str], *, as_json: bool, as_csv: bool
@@ -157,7 +181,7 @@ class News:
     def without_end(self, effective: Settings) -> Iterator[Document]:
         """Give what there is, then what comes."""
         while True:
-            yield from self.read(effective)
+            yield from self._look.completed(effective, self.read(effective))
             clock.sleep_s(POLL_S)
 
     def read(self, effective: Settings) -> list[Document]:

@@ -1,5 +1,6 @@
 """`hydrodask notify test`: does a message arrive? And `hydrodask notify`: what people were told, and what waits."""
 
+import re
 import secrets
 from typing import Annotated
 
@@ -9,7 +10,7 @@ from rich.text import Text
 
 from hydrodask import clock
 from hydrodask.cli.common import Json, Profile, Sets, console, errors, moment, print_json, settings
-from hydrodask.clock import Zone
+from hydrodask.clock import Zone, parse_iso
 from hydrodask.errors import RetryableError, UnreachableError, UsageError
 from hydrodask.notify import text
 from hydrodask.notify.cause import MESSAGES
@@ -17,6 +18,9 @@ from hydrodask.notify.senders import open_channels
 from hydrodask.store.documents import open_documents
 
 LIMIT_MAX = 2_000
+
+_ISO = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+"""A time in what is stored as words: people read it in `observe.timezone`."""
 
 group = typer.Typer(help="Show what people were told of; test that messages arrive.")
 
@@ -59,9 +63,11 @@ def notify(
     for one in found:
         first = one["rigs"][0]
         what = first["message"] + (f" and {len(one['rigs']) - 1} more" if len(one["rigs"]) > 1 else "")
-        state = one["kept_back"] or ("over" if one["done_us"] else "")
-        told = ", ".join(f"{name}{' (over)' if said['over'] else ''}" for name, said in one["told"].items())
-        waits = "\n".join(f"{w['channel']}: {w['error'] or 'on its way'}" for w in one["waiting"])
+        state = _ISO.sub(lambda at: zone.full(parse_iso(at[0])), one["kept_back"]) or ("over" if one["done_us"] else "")
+        waiting = {str(w["channel"]): f"{w['channel']}: {w['error'] or 'on its way'}" for w in one["waiting"]}
+        arrived = {name: said for name, said in one["told"].items() if name not in waiting}  # what waits was not told
+        told = ", ".join(f"{name}{' (over)' if said['over'] else ''}" for name, said in arrived.items())
+        waits = "\n".join(waiting.values())
         head = f"{first['rig']} {first['severity']}{f', {state}' if state else ''}"
         table.add_row(*map(Text, (moment(first["since"], zone), f"{head}\n{what}", told or "nobody", waits)))
     console.print(table)

@@ -37,7 +37,7 @@ from hydrodask.observe.styled import Row, fit, width_of
 from hydrodask.observe.terminal import HeldLogs, LiveView, Trends
 from hydrodask.reports import Component, FlowReport, Overview
 from hydrodask.settings import Settings
-from hydrodask.settings.model import Health
+from hydrodask.settings.model import Health, Observe
 from tests.conftest import needs
 from tests.delivery import ROOT, until
 
@@ -484,8 +484,8 @@ def test_an_incident_that_resolves_is_told_once(documents: ExampleDocuments) -> 
 
     news = watch.poll()
 
-    assert "\n".join(map(str, news)) == (
-        "incident resolved at 2026-01-01T00:04:00Z: critical rig-1/CE cooler_failing: "
+    assert "\n".join(one.said(Zone("Asia/Kolkata")) for one in news) == (
+        "incident resolved at 2026-01-01 05:34:00 IST: critical rig-1/CE cooler_failing: "
         "cooling efficiency 21.3 %, below 23.5 %: the cooler is failing"
     )
     assert watch.poll() == []
@@ -585,7 +585,7 @@ def test_lines_say_how_things_are_every_five_polls(lines: Lines, written: list[s
     for _ in range(6):
         lines.tick()
 
-    assert written[0].startswith("incident opened at 2026-01-01T00:02:30Z: critical rig-1/CE")
+    assert written[0].startswith("incident opened at 2026-01-01 00:02:30 UTC: critical rig-1/CE")
     assert written[1].startswith("hydraulic-PS1/0 stalled: no record read")
     assert written[2].startswith("hydraulic-PS2/0 waiting: the lake refuses")
     assert written[3] == (
@@ -594,6 +594,14 @@ def test_lines_say_how_things_are_every_five_polls(lines: Lines, written: list[s
     )
     assert written[4] == "00:04:10 found 21 partitions"
     assert written[5:] == written[3:4]
+
+
+def test_lines_have_times_in_the_zone_that_is_shown(documents: ExampleDocuments, written: list[str]) -> None:
+    """As all that a terminal shows."""
+    settings = Settings(observe=Observe(timezone="Asia/Kolkata"))
+    Lines(example_overview, documents, settings, write=written.append, now_us=lambda: NOW_US).tick()
+
+    assert written[0].startswith("incident opened at 2026-01-01 05:32:30 IST: critical rig-1/CE")
 
 
 def test_a_reader_who_went_away_ends_the_lines_only(documents: ExampleDocuments) -> None:

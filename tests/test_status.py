@@ -99,8 +99,8 @@ def test_places_hide_passwords() -> None:
     ("age_s", "state", "running", "says"),
     [
         (9, "running", True, "running, started 2026-01-01 00:00:00 UTC"),
-        (11, "running", False, "not running since 2026-01-01T00:05:00Z: it ended without"),
-        (1, "stopped", False, "not running: stopped at 2026-01-01T00:05:00Z"),
+        (11, "running", False, "not running since 2026-01-01 00:05:00 UTC: it ended without"),
+        (1, "stopped", False, "not running: stopped at 2026-01-01 00:05:00 UTC"),
     ],
 )
 def test_liveness(age_s: int, state: str, says: str, *, running: bool) -> None:
@@ -148,7 +148,8 @@ def test_status_after_a_run(tmp_path: Path) -> None:
     code, out = status(tmp_path)
 
     assert code == 0
-    assert "not running: stopped at 2026-01-01T00:05:00Z" in out
+    assert "not running: stopped at 2026-01-01 00:05:00 UTC" in out
+    assert "stopped at 2026-01-01 05:35:00 IST" in status(tmp_path, "--set", "observe.timezone=Asia/Kolkata")[1]
 
 
 def test_status_names_what_deserves_a_look(tmp_path: Path) -> None:

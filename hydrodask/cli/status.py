@@ -8,6 +8,7 @@ from rich.table import Table
 
 from hydrodask import clock
 from hydrodask.cli.common import Json, Profile, Sets, console, nothing_ran, print_json, settings
+from hydrodask.clock import Zone
 from hydrodask.observe.figures import FINE
 from hydrodask.observe.news import OPEN_MAX
 from hydrodask.observe.status import liveness, newest_status, places_of
@@ -51,7 +52,7 @@ def status(
     if found is None:
         _nothing(nothing_ran(effective), json=json)
         raise typer.Exit(1)
-    running, sentence = liveness(found, clock.now_us())
+    running, sentence = liveness(found, clock.now_us(), Zone(effective.observe.timezone))
     found["places"] = places | found.get("places", {})
     found["drift_max"] = effective.learn.drift_max
     if json:

@@ -13,6 +13,7 @@ from typing import Self
 
 from hydrodask import clock, logs
 from hydrodask.background import Aside
+from hydrodask.clock import Zone
 from hydrodask.observe.beginning import beginning
 from hydrodask.observe.figures import Figures, Newest
 from hydrodask.observe.news import Finder, Watch
@@ -52,7 +53,7 @@ class Lines:
         kernels: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self._newest = Newest(overview, settings.topics.prefix, settings.observe.rigs_max)
-        self._watch = Watch(documents)
+        self._watch, self._zone = Watch(documents), Zone(settings.observe.timezone)
         self._write = write or (logs.say if logs.are_json() else to_stdout)
         self._now_us = now_us
         self._ticks = 0
@@ -87,7 +88,7 @@ class Lines:
     def tick(self) -> None:
         """Write what is new, and the figures if it is time."""
         for news in self._watch.poll():
-            self._write(plain(news))
+            self._write(plain(news.said(self._zone)))
         for text in self._changes():
             self._write(plain(text))
         if self._ticks % LINE_EVERY == 0:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hydrodask.clock import Zone, parse_iso
 from hydrodask.errors import HydrodaskError
 
 LIMIT = 20
@@ -47,13 +48,13 @@ class News:
     kind: str
     incident: Document
 
-    def __str__(self) -> str:
-        one = self.incident
-        what = f"{one['severity']} {one['rig']}/{one['sensor']} {one['rule']}: {one['message']}"
-        if self.kind == "resolved":
-            return f"incident resolved at {one['resolved_at']}: {what}"
+    def said(self, zone: Zone) -> str:
+        """Return it as a line, with its time as people read it."""
+        one, over = self.incident, self.kind == "resolved"
+        at = zone.full(parse_iso(str(one["resolved_at" if over else "opened_at"])))
         doubt = " (provisional)" if self.kind == "opened" and one["provisional"] else ""
-        return f"incident {self.kind} at {one['opened_at']}: {what}{doubt}"
+        what = f"{one['severity']} {one['rig']}/{one['sensor']} {one['rule']}: {one['message']}"
+        return f"incident {self.kind} at {at}: {what}{doubt}"
 
 
 class Watch:

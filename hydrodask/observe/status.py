@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any
 
 from hydrodask import clock
-from hydrodask.clock import US_PER_S, iso
+from hydrodask.clock import US_PER_S, Zone, iso, parse_iso
 from hydrodask.observe.attention import look_first
 from hydrodask.observe.figures import Figures, latency_s, part_delay_s, part_lag_s
 from hydrodask.observe.furthest import furthest
@@ -116,15 +116,16 @@ def outdated(documents: Finder, group: str) -> list[Remove]:
     return [Remove(COLLECTION, one["_id"], one["revision"] + 1) for one in found[RUNS_KEPT:]]
 
 
-def liveness(document: Mapping[str, Any], now_us: int) -> tuple[bool, str]:
-    """Return whether the run is running, and a sentence that says so."""
+def liveness(document: Mapping[str, Any], now_us: int, zone: Zone | None = None) -> tuple[bool, str]:
+    """Return whether the run is running, and a sentence that says so, with times in `zone` (else UTC)."""
+    zone = zone or Zone()
     age_s = (now_us - int(document["updated_us"])) / US_PER_S
-    state, seen = str(document["state"]), document["updated_at"]
+    state, seen = str(document["state"]), zone.full(int(document["updated_us"]))
     if state in ENDED:
         return False, f"not running: {state} at {seen}"
     if age_s > STALE_S:
         return False, f"not running since {seen}: it ended without saying so, and was {state}"
-    return True, f"{state}, started {str(document['started_at'])[:19].replace('T', ' ')} UTC"
+    return True, f"{state}, started {zone.full(parse_iso(str(document['started_at'])))}"
 
 
 def _finite(value: float | None) -> float | None:

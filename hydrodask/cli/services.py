@@ -11,11 +11,12 @@ from hydrodask.cli import completion
 from hydrodask.cli.common import Json, Profile, Sets, console, errors, print_json, settings, telling
 from hydrodask.errors import UsageError, meant
 from hydrodask.redaction import visible
-from hydrodask.services.service import Service, State
+from hydrodask.services.service import State
 from hydrodask.settings import Settings
 
 if TYPE_CHECKING:
     from hydrodask.services import Options
+    from hydrodask.services.server import ServerService
 
 NAMES = completion.SERVICES
 """As `hydrodask.services.SERVICES`, which is imported only when a command runs."""
@@ -71,6 +72,7 @@ def up(
 ) -> None:
     """Install and start services, and wait until each answers; what runs already stays.
 
+    Without names it starts all of them, says so first, and needs the memory for it.
     Kafka and HDFS need Java 17 and, the first time, Maven; MongoDB x86-64; Prometheus,
     Pushgateway and Alertmanager Debian 12. Data, logs, passwords and process ids go below
     DATA_DIR/services, pinned and verified files into the user's cache. Servers listen on loopback
@@ -95,7 +97,10 @@ def up(
         scrape_s=watch.scrape_every,
     )
     started: list[State] = []
-    for service in _services(names, effective, chosen):
+    wanted = _services(names, effective, chosen)
+    if not names:
+        errors.print(_all_of(wanted), highlight=False, markup=False, soft_wrap=True)
+    for service in wanted:
         with telling(service.name) as say:
             service.install(say)
             service.start(say)
@@ -107,6 +112,16 @@ def up(
                 console.print(f"use it with --set {' --set '.join(service.sets())}", highlight=False)
     if as_json:
         print_json([asdict(state) for state in started])
+
+
+def _all_of(services: "list[ServerService]") -> str:
+    """Return what it means that nobody has named any."""
+    listed = ", ".join(f"{one.name} on {one.address}" for one in services)
+    processes = sum(len(one.state().servers) for one in services)
+    return (
+        f"no service is named, so all {len(services)} start, {processes} processes in all: {listed}; "
+        "to start fewer name them, for example `hydrodask services up kafka mongodb`"
+    )
 
 
 @group.command()
@@ -165,7 +180,7 @@ def logs(
                     typer.echo(visible(line), nl=False)
 
 
-def _services(names: list[str] | None, effective: Settings, chosen: "Options | None" = None) -> list[Service]:
+def _services(names: list[str] | None, effective: Settings, chosen: "Options | None" = None) -> "list[ServerService]":
     """Return the named services, or all; raises UsageError for a name that there is not."""
     from hydrodask.services import SERVICES, Options
 

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from hydrodask.answers import ANSWERS
 from hydrodask.cli.main import app
 from hydrodask.cli.naming import short
+from hydrodask.cli.services import _all_of, _services
 from hydrodask.observe.example import incident
 from hydrodask.records import Upsert
 from hydrodask.settings import Settings
@@ -178,3 +179,31 @@ def test_a_wrong_value_is_named_as_it_was_typed(place: Place, words: list[str], 
     assert said in text
     assert "of an answer" not in text
     assert place.answers() == []
+
+
+def test_a_label_of_a_rig_that_nobody_knows_is_stored_with_a_warning(place: Place) -> None:
+    """Its cycles may be imported later; a wrong value is named as it was typed."""
+    times = ["--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T00:10:00Z"]
+
+    assert "did you mean rig-1?" in place.run("label", "rig-001", "cooler=20", *times)
+    assert "nothing is known" not in place.run("label", "rig-1", "cooler=20", *times)
+    assert len(place.answers()) == 2
+    assert "No labels of rig 'rig-11'" in place.run("label", "rig-11")
+    text = place.run("label", "rig-1", "cooler=20", *times[:2], "--to", "2025-01-01T00:00:00Z", fails=True)
+    assert "--to has value '2025-01-01T00:00:00Z'; want a time after its start" in text
+    assert "--by has value ' '" in place.run("label", "rig-1", "cooler=20", *times, "--by", " ", fails=True)
+
+
+def test_where_there_are_no_models_that_place_is_named(place: Place) -> None:
+    """It may be the wrong one; a target that is misspelt is guessed."""
+    assert "No models in sqlite:" in place.run("models")
+    assert "did you mean cooler?" in place.run("models", "add", "a.onnx", "--target", "coler", fails=True)
+
+
+def test_services_without_names_says_what_it_starts(tmp_path: Path) -> None:
+    """All seven, where they listen, and how to start fewer."""
+    said = _all_of(_services(None, Settings(data_dir=tmp_path)))
+
+    assert said.startswith("no service is named, so all 7 start")
+    assert "mongodb on 127.0.0.1:27017" in said
+    assert "`hydrodask services up kafka mongodb`" in said

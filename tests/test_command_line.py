@@ -125,7 +125,7 @@ def test_incidents_are_chosen(store: Path, options: list[str], rigs: list[str]) 
     [
         (
             ("incidents", "--rule", "pump_leakage", "--since", "2026-01-02"),
-            ["No incidents of rule 'pump_leakage' since 2026-01-02 05:30:00 IST in sqlite", "2026-01-01 05:32:30 IST"],
+            ["No incidents of rule 'pump_leakage' since 2026-01-02 00:00:00 IST in sqlite", "2026-01-01 05:32:30 IST"],
         ),
         (("incidents", "--rig", "rig-001"), ["Nothing is known of rig 'rig-001'; did you mean rig-1?"]),
         (("anomalies", "--rule", "coler_failing"), ["No anomalies of rule", "did you mean cooler_failing?"]),

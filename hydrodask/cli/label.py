@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hydrodask.cli.common import Json, Profile, Sets, console, given_time, moment, print_json, settings
+from hydrodask.cli.common import Json, Profile, Sets, console, errors, given_time, moment, print_json, settings
 
 FILE_ROWS_MAX = 2_000
 """Rows of a file of labels: more of them are a folder's `profile`, for `hydrodask import`."""
@@ -45,7 +45,8 @@ def label(
 
     A component at a time is enough. The next training takes the cycles whose middle lies in between. Of labels that
     contradict each other the newest counts; `unknown` takes back what was said, by the stream, too. Times without an
-    offset are in `observe.timezone`, as all times that are shown; in the file, too.
+    offset are in `observe.timezone`, as all times that are shown; in the file, too. Of a rig of which nothing is known
+    labels are stored, with a warning: its cycles may be imported later.
 
     Example: `hydrodask label rig-1 cooler=20 --from 2026-11-24T22:05:00Z --to 2026-11-24T22:15:00Z`
     """
@@ -53,6 +54,7 @@ def label(
 
     from hydrodask import clock
     from hydrodask.answers import NAME_MAX, Answer
+    from hydrodask.cli import naming
     from hydrodask.clock import Zone
     from hydrodask.errors import UsageError
     from hydrodask.learn import told
@@ -71,16 +73,25 @@ def label(
                 "a label says of which cycles it is, and what; want RIG, states such as cooler=20, --from and --to"
             )
         rows = [{"rig": rig, "states": told.states_of(states)} | _span(start, end, zone)]
-    who, now_us = by or getpass.getuser(), clock.now_us()
-    given = [Answer.made(row | {"kind": "label", "text": note}, by=who, now_us=now_us) for row in rows]
+    who, now_us = getpass.getuser() if by is None else by, clock.now_us()
+    with naming.as_typed(text="--note", rig="RIG", end="--to"):
+        given = [Answer.made(row | {"kind": "label", "text": note}, by=who, now_us=now_us) for row in rows]
     if file is not None:
         given = [replace(one, source=file.name[-NAME_MAX:]) for one in given]
     documents = open_documents(effective)
     try:
         documents.write([one.change() for one in given])
         known = given or [one for one in told.answers(documents) if rig in (None, one.rig)]
+        doubt = naming.strangers(effective, documents, {one.rig for one in given} or {rig or ""} - {""})
     finally:
         documents.close()
+    if doubt:
+        errors.print(doubt, highlight=False, markup=False, soft_wrap=True)
+    if not (known or json):
+        of = f" of rig {rig!r}" if rig else ""
+        where = f"No labels{of} in {effective.documents_url}."
+        console.print(where, highlight=False, markup=False, soft_wrap=True)
+        return
     _show(known, zone, json=json, stored=bool(given))
 
 

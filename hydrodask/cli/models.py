@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
+from hydrodask.redaction import redacted
 
 group = typer.Typer(invoke_without_command=True)
 
@@ -45,7 +46,14 @@ def models(context: typer.Context, *, json: Json = False, profile: Profile = Non
         style = "bold" if "champion" in one.aliases else ""
         aliases = ", ".join(one.aliases)
         table.add_row(one.target, str(one.version), one.kind, aliases, *shown, style=style)
-    console.print(table if found else "No models; `hydrodask train` makes them.")
+    if found:
+        console.print(table)
+        return
+    where = (
+        f"No models in {redacted(str(chosen.mlflow_uri))}; those of a run with a profile show with the same --profile."
+    )
+    text = f"{where} `hydrodask train` makes them."
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @group.command()
@@ -70,12 +78,12 @@ def add(
 
     Example: `hydrodask models add valve.onnx --target valve --columns features.txt`
     """
-    from hydrodask.errors import UsageError
+    from hydrodask.errors import UsageError, meant
     from hydrodask.learn.targets import TARGETS
     from hydrodask.learn.train import own
 
     if target not in TARGETS:
-        raise UsageError(f"there is no target {target!r}; known: {', '.join(TARGETS)}")
+        raise UsageError(f"there is no target {target!r}; known: {', '.join(TARGETS)}{meant(target, TARGETS)}")
     try:
         names = [] if columns is None else columns.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:

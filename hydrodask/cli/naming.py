@@ -129,6 +129,17 @@ def all_rigs(effective: Settings, documents: Documents) -> set[str]:
     return found
 
 
+def strangers(effective: Settings, documents: Documents, named: set[str]) -> str:
+    """Return a warning that nothing is known of some rigs, if others are known; else nothing."""
+    unknown = sorted(named - rigs(documents)) if named else []
+    there = all_rigs(effective, documents) if unknown else set()
+    unknown = [name for name in unknown if name not in there]
+    if not unknown or not there:
+        return ""
+    more = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
+    return f"nothing is known of rig {unknown[0]!r}{more}{guess(unknown[0], there)}"
+
+
 def guess(name: str, known: Iterable[str]) -> str:
     """Return what may have been meant by a name that there is not, else some that there are.
 

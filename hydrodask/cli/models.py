@@ -8,7 +8,6 @@ import typer
 from rich.table import Table
 
 from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
-from hydrodask.redaction import redacted
 
 group = typer.Typer(invoke_without_command=True)
 
@@ -49,9 +48,7 @@ def models(context: typer.Context, *, json: Json = False, profile: Profile = Non
     if found:
         console.print(table)
         return
-    where = (
-        f"No models in {redacted(str(chosen.mlflow_uri))}; those of a run with a profile show with the same --profile."
-    )
+    where = f"No models in {chosen.mlflow_uri}; those of a run with a profile show with the same --profile."
     text = f"{where} `hydrodask train` makes them."
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 

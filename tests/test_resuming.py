@@ -20,7 +20,7 @@ from hydrodask.reports import Overview, PartitionReport
 from hydrodask.run.resuming import resumed
 from hydrodask.run.source import SourceThread
 from hydrodask.settings import Settings
-from hydrodask.settings.model import Kafka, Source
+from hydrodask.settings.model import Kafka, Observe, Source
 from hydrodask.testing import messages_of
 from tests.delivery import until
 from tests.running import Life
@@ -31,17 +31,17 @@ HOUR_US, DAY_US = 3600 * US_PER_S, 24 * 3600 * US_PER_S
 
 CASES: dict[str, tuple[str, str | None, int | None, int, str]] = {
     "nothing is there": ("1", None, None, 0, ""),
-    "fast": ("60", None, None, -DAY_US, "begins 1 d 0 h ago, at 2026-05-31T12:00:00Z; at real time once"),
+    "fast": ("60", None, None, -DAY_US, "begins 1 d 0 h ago, at 2026-05-31 17:30:00 IST; at real time once"),
     "fast after fast": ("60", None, -DAY_US + 600_500_000, -DAY_US + 601_000_000, "goes on where records of rig-1 end"),
     "fast after a while": (
         "60",
         None,
         -3 * DAY_US,
         -3 * DAY_US + US_PER_S,
-        "end at 2026-05-29T12:00:00Z, 2 d 23 h ago",
+        "end at 2026-05-29 17:30:00 IST, 2 d 23 h ago",
     ),
     "fast after real time": ("max", None, -US_PER_S, 0, "at real time once it has caught up with the clock"),
-    "real time after fast": ("1", None, -DAY_US, 0, "begins now, at 2026-06-01T12:00:00Z; records of rig-1 end at"),
+    "real time after fast": ("1", None, -DAY_US, 0, "begins now, at 2026-06-01 17:30:00 IST; records of rig-1 end at"),
     "the next second": ("1", None, 400_000, US_PER_S, "the clock has to come there first, 1.0 s"),
     "a clock that was wrong": ("1", None, 2 * HOUR_US, 0, "2 h 0 min ahead of the clock: what is simulated before"),
     "a chosen beginning": ("60", "2026-06-01T10:00:00Z", -HOUR_US, -2 * HOUR_US, "source.start, --start: leave it out"),
@@ -52,9 +52,10 @@ CASES: dict[str, tuple[str, str | None, int | None, int, str]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_simulated_rig_goes_on_after_what_is_known_of_it(case: str) -> None:
-    """Not before it, where all would be late; what could surprise is a sentence."""
+    """Not before it, where all would be late; what could surprise is a sentence, in the zone that is shown."""
     speed, start, newest_us, begins_us, words = CASES[case]
-    settings = Settings(source=Source(faults=None, speed=speed, start=start))
+    observe = Observe(timezone="Asia/Kolkata")
+    settings = Settings(source=Source(faults=None, speed=speed, start=start), observe=observe)
     known = {"another": NOW_US} | ({} if newest_us is None else {"rig-1": NOW_US + newest_us})
     feed = open_feed(settings, NOW_US)
     assert feed is not None

@@ -80,7 +80,7 @@ def train(
         _show(flow.run(effective, request, say=_say), json=json)
         return
     for due_us in flow.moments(schedule, clock.now_us()):
-        _say(f"next training at {clock.iso(due_us)}")
+        _say(f"next training at {Zone(effective.observe.timezone).full(due_us)}")
         while (left_us := due_us - clock.now_us()) > 0:
             clock.sleep_s(min(left_us / 1e6, 60.0))
         _show(flow.run(effective, request, say=_say), json=json)

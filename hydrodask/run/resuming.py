@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from hydrodask.clock import US_PER_S, iso
+from hydrodask.clock import US_PER_S, Zone
 from hydrodask.errors import FatalError, HydrodaskError
 from hydrodask.ingest.feed import NOTHING, Feed, Simulated, open_simulator, parse_speed
 from hydrodask.ingest.newest import newest_in_topics
@@ -48,7 +48,8 @@ def _named(rigs: Iterable[str]) -> str:
 
 def _sentence(feed: Feed, settings: Settings, now_us: int, known: Mapping[str, int]) -> str:
     """Return where event time begins, if anybody could take it for something else."""
-    begins, behind = iso(feed.start_us), span((now_us - feed.start_us) / US_PER_S)
+    zone = Zone(settings.observe.timezone)
+    begins, behind = zone.full(feed.start_us), span((now_us - feed.start_us) / US_PER_S)
     live = parse_speed(settings.source.speed) == 1.0
     caught_up = "" if live else "; at real time once it has caught up with the clock"
     starts = f"simulated event time begins {'now' if live else f'{behind} ago'}, at {begins}"
@@ -56,7 +57,7 @@ def _sentence(feed: Feed, settings: Settings, now_us: int, known: Mapping[str, i
     if not known:
         return "" if live or chosen else starts + caught_up
     rig, end_us = max(known.items(), key=lambda one: one[1])
-    ended, after_us = f"records of {rig} end at {iso(end_us)}", feed.start_us - end_us
+    ended, after_us = f"records of {rig} end at {zone.full(end_us)}", feed.start_us - end_us
     if chosen:
         late = f"event time begins at {begins}, and {ended}: what comes before that is late, and in no window"
         other = "leave it out to go on there" if isinstance(feed, Simulated) else "it sets another beginning"

@@ -17,9 +17,12 @@ from hydrodask.ingest.recording import Recording
 from hydrodask.learn.data.archive import Archive, Imported, Place, import_archive
 from hydrodask.learn.data.catalogue import Catalogue, catalogue
 from hydrodask.learn.features import CLASSIC, columns, compute
+from hydrodask.learn.score.batch import figures
 from hydrodask.learn.targets import TARGETS
 from hydrodask.settings import Settings
 from hydrodask.store.lake import Lake
+from hydrodask.store.profiles import LABELS
+from hydrodask.store.schemas import labels_table
 from tests.learned import Streamed, streamed, write_archive, write_text
 
 START_US = parse_iso("2026-01-01T00:00:00Z")
@@ -307,6 +310,103 @@ def test_cycles_out_of_order_are_refused(tmp_path: Path, numbers: list[int]) -> 
 
     with pytest.raises(ConfigError, match=r"TS1\.parquet: cycles are not in rising order, .*sort the rows"):
         Archive(folder)
+
+
+def with_labels(folder: Path, cycle: list[int], states: list[tuple[float | None, ...]]) -> Path:
+    """Write labels of these cycles into a Parquet folder."""
+    columns = {name: pa.array(list(each)) for name, each in zip(LABELS, zip(*states, strict=True), strict=True)}
+    pq.write_table(pa.table({"cycle": pa.array(cycle), **columns}), folder / "profile.parquet")
+    return folder
+
+
+WORN: list[tuple[float | None, ...]] = [(100, 73, 0, 130, 0), (100, 80, 0, 130, 0), (100, 90, 0, 130, 0)]
+
+
+def test_labels_in_another_order_find_their_cycles(tmp_path: Path) -> None:
+    """Spark writes rows in any order; of a state that is null only the others are stored."""
+    folder = as_parquet(write_archive(tmp_path / "text"), tmp_path / "parquet")
+    states = [WORN[2], WORN[0], (None, 80, 0, 130, None)]
+    done = brought_in(with_labels(folder, [4, 0, 2], states), tmp_path / "lake")
+    found = catalogue(str(tmp_path / "lake"))
+
+    assert done.labels == 3
+    assert found.cycle.tolist() == [0, 2, 4]
+    assert found.target("valve").tolist() == [73, 80, 90]
+    assert np.isnan(found.labels).tolist() == [[False] * 5, [True, False, False, False, True], [False] * 5]
+    rows = pa.concat_tables([pq.ParquetFile(path).read() for path in (tmp_path / "lake" / "labels").glob("*.parquet")])
+    assert rows.sort_by("cycle")["stable"].to_pylist() == [0, None, 0]
+    assert rows.schema.equals(labels_table([], [], partition=0, offsets=[]).schema)
+
+
+@pytest.mark.parametrize(
+    ("cycle", "states", "says"),
+    [
+        ([0, 2, 6], WORN, r"profile\.parquet does not hold the same 3 cycles as .*TS1\.parquet"),
+        ([0, 2, 2], WORN, r"profile\.parquet does not hold the same 3 cycles as .*TS1\.parquet"),
+        ([4, 0, 2], [*WORN[:2], (100, 55, 0, 130, 0)], "cycle 2 has valve 55; want one of 73, 80, 90, 100, or nothing"),
+    ],
+    ids=["another cycle", "one twice", "no such state"],
+)
+def test_labels_that_nobody_could_learn_are_refused(
+    tmp_path: Path, cycle: list[int], states: list[tuple[float | None, ...]], says: str
+) -> None:
+    """They would be those of other cycles, or stop the training of the component."""
+    folder = as_parquet(write_archive(tmp_path / "text"), tmp_path / "parquet")
+
+    with pytest.raises(ConfigError, match=says):
+        Archive(with_labels(folder, cycle, states))
+
+
+def test_figures_are_those_of_labels_in_any_order(tmp_path: Path) -> None:
+    """What is scored is held against its own label, and not at all where there is none."""
+    folder = as_parquet(write_archive(tmp_path / "text"), tmp_path / "parquet")
+    labels = Archive(with_labels(folder, [4, 2, 0], [WORN[0], (None, None, 0, 130, 0), WORN[2]])).labels
+    said = {"valve_class": np.ma.masked_array([90, 90, 73]), "pump_class": np.ma.masked_array([0, 0, 0])}
+
+    found = figures(said, labels)
+
+    assert found["valve"] == {"answered": 1.0, "macro_f1_answered": 1.0, "macro_f1_unknown_wrong": 1.0}
+    assert found["pump"]["macro_f1_answered"] == 1.0
+
+
+def lists(folder: Path, sensor: str, rows: list[list[float] | None], cycle: list[int | None]) -> None:
+    """Write a sensor's lists, which may have different lengths."""
+    table = {"cycle": pa.array(cycle, pa.int64()), "samples": pa.array(rows, pa.list_(pa.float64()))}
+    pq.write_table(pa.table(table), folder / f"{sensor}.parquet")
+
+
+def test_a_list_that_is_null_is_a_cycle_that_was_not_measured(tmp_path: Path) -> None:
+    """Of that sensor; its neighbours keep their own samples, in lists of fixed and of any length."""
+    folder = as_parquet(write_archive(tmp_path / "text"), tmp_path / "parquet")
+    lists(folder, "CE", [[1.0] * 60, None, [3.0] * 60], [0, 2, 4])
+    fixed = pa.array([None, [5.0] * 60, [6.0] * 60], pa.list_(pa.float64(), 60))
+    pq.write_table(pa.table({"cycle": [0, 2, 4], "samples": fixed}), folder / "TS1.parquet")
+    archive = Archive(folder)
+
+    assert archive.values("CE")[[0, 2], 59].tolist() == [1.0, 3.0]
+    assert archive.values("TS1")[1:, 0].tolist() == [5.0, 6.0]
+    assert np.isnan(archive.values("CE")[1]).all()
+    assert np.isnan(archive.values("TS1")[0]).all()
+    import_archive(archive, Lake(str(tmp_path / "lake")), PLACE)
+    assert stored(tmp_path / "lake", "CE")["cycle"].to_pylist() == [0, 4]
+
+
+@pytest.mark.parametrize(
+    ("rows", "cycle", "says"),
+    [
+        ([[1.0] * 60, [2.0] * 59, [3.0] * 61], [0, 2, 4], "CE.parquet .*cycle 0 has 60 values, cycle 2 has 59"),
+        ([[1.0] * 60] * 3, [0, None, 4], "CE.parquet .*row 2 has no number of a cycle"),
+    ],
+)
+def test_lists_that_would_move_into_their_neighbours_are_refused(
+    tmp_path: Path, rows: list[list[float] | None], cycle: list[int | None], says: str
+) -> None:
+    """59 and 61 values are 120, as two cycles have; and without its number nobody knows which cycle it is."""
+    folder = as_parquet(write_archive(tmp_path / "text"), tmp_path / "parquet")
+    lists(folder, "CE", rows, cycle)
+
+    with pytest.raises(ConfigError, match=says):
+        Archive(folder).values("CE")
 
 
 def test_names_of_features_are_columns() -> None:

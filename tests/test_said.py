@@ -49,7 +49,7 @@ def test_a_header_of_column_numbers_is_no_cycle(tmp_path: Path, first: int) -> N
     assert (recording.cycles, recording.chunk(0)[0].value.tolist()) == (3, plain)
     assert recording.labels(0)[0].cooler == 100
     assert [len(read_matrix(folder / f"{name}.txt")[1]) for name in ("PS1", "CE", "TS1")] == [3, 3, 3]
-    assert read_labels(folder / "profile.txt")[0].tolist() == [100, 90, 1, 115, 0]
+    assert read_labels(folder / "profile.txt")[1][0].tolist() == [100, 90, 1, 115, 0]
     assert len(Archive(folder)) == 3
 
 

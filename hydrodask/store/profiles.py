@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from hydrodask.channels import CYCLE_S
 from hydrodask.errors import ConfigError, IntegrityError, sentence
 from hydrodask.records import Float64, Int64
 from hydrodask.store.files import Files
@@ -67,32 +68,35 @@ def label_keys(files: Files) -> tuple[Keys, Float64]:
 def read_matrix(path: Path) -> tuple[Int64 | None, Float64]:
     """Return the numbers of cycles, if the file has them, and the samples, one cycle a row.
 
-    Takes Parquet with `cycle` and `samples`, or text with tabs between values, each exactly `float(text)`. Raises
-    ConfigError when the file is neither.
+    Takes Parquet with `cycle` and `samples`, or text with tabs between values, each exactly `float(text)`. A list that
+    is null is a cycle of which nothing was measured. Raises ConfigError when the file is neither.
     """
     try:
         if path.suffix == ".parquet":
-            table = pq.read_table(path)
-            samples = table.column("samples").combine_chunks()
-            values = _floats(samples.flatten()).reshape(len(samples), -1)
-            return table.column("cycle").to_numpy().astype(np.int64), _measured(values, path)
+            table = _table(path)
+            cycle = _numbers(table)
+            return cycle, _measured(_lists(table.column("samples").combine_chunks(), cycle), path)
         return None, _measured(_text(path), path)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise ConfigError(f"could not read {path} as cycles, one a row: {sentence(error)}") from error
 
 
-def read_labels(path: Path) -> Float64:
-    """Return shape (n, 5) of `profile.parquet` or `profile.txt`. Raises ConfigError."""
+def read_labels(path: Path) -> tuple[Int64 | None, Float64]:
+    """Return the numbers of cycles, if the file has them, and shape (n, 5) of `profile.parquet` or `profile.txt`.
+
+    What is null, or NaN, nobody knows. Raises ConfigError.
+    """
     try:
         if path.suffix == ".parquet":
             table = pq.read_table(path)
-            return _finite(np.stack([_floats(table.column(name)) for name in LABELS], axis=1), path)
-        values = _finite(_text(path), path)
+            columns = [_floats(table.column(name)) for name in LABELS]
+            return _numbers(table), _measured(np.stack(columns, axis=1), path)
+        values = _measured(_text(path), path)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise ConfigError(f"could not read {path} as labels, one cycle a row: {sentence(error)}") from error
     if values.shape[1] != len(LABELS):
         raise ConfigError(f"{path} has {values.shape[1]} columns; want {len(LABELS)}: {', '.join(LABELS)}")
-    return values
+    return None, values
 
 
 def write_table(path: Path, columns: dict[str, object]) -> int:
@@ -116,18 +120,49 @@ def _text(path: Path) -> Float64:
     return np.array(rows, np.float64)
 
 
+def _table(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except pa.ArrowInvalid:
+        # Arrow writes a null among lists of one fixed length, and can't read it back as such: as lists of any length.
+        data = path.read_bytes()
+        at = max(len(data) - 8 - int.from_bytes(data[-8:-4], "little"), 0)
+        footer = data[at:].replace(b"ARROW:schema", b"other:schema")
+        return pq.ParquetFile(pa.BufferReader(data[:at] + footer)).read()
+
+
+def _numbers(table: pa.Table) -> Int64:
+    """Return the numbers of cycles of a table. Raises ValueError when a row has none."""
+    column = table.column("cycle")
+    if column.null_count:
+        raise ValueError(f"row {pc.index(pc.is_null(column), True).as_py() + 1} has no number of a cycle")
+    return np.asarray(pc.cast(column, pa.int64()).to_numpy())
+
+
+def _lists(samples: pa.Array, cycle: Int64) -> Float64:
+    """Return lists as rows, NaN for a list that is null. Raises ValueError when they differ in length.
+
+    End to end a list of 59 would take its last value from the next one, and nobody would see it.
+    """
+    length = pc.list_value_length(samples)
+    lengths = length.drop_null().to_numpy(zero_copy_only=False)
+    if not len(samples):
+        raise ValueError("there are no cycles in it")
+    wide = int(lengths[0]) if len(lengths) else CYCLE_S
+    there = np.asarray(samples.is_valid().to_numpy(zero_copy_only=False))
+    if (other := lengths != wide).any():
+        one, another = cycle[there][0], cycle[there][other][0]
+        raise ValueError(f"cycle {one} has {wide} values, cycle {another} has {lengths[other][0]}")
+    values = np.full((len(samples), wide), np.nan)
+    values[there] = _floats(samples.drop_null().flatten()).reshape(-1, wide)
+    return values
+
+
 def _measured(values: Float64, path: Path) -> Float64:
-    """Return samples, of which NaN is one that is missing. Raises ConfigError for an infinite one."""
+    """Return samples or labels, of which NaN is one that is missing. Raises ConfigError for an infinite one."""
     if np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values).any(axis=1))[0])
         raise ConfigError(f"could not use {path}: row {row + 1} has a value that is infinite")
-    return np.ascontiguousarray(values)
-
-
-def _finite(values: Float64, path: Path) -> Float64:
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
-        raise ConfigError(f"could not use {path}: row {row + 1} has a value that is no finite number")
     return np.ascontiguousarray(values)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from hydrodask.channels import CHANNELS, CYCLE_S
-from hydrodask.records import Int32, LabelRecord, Late, PartitionId, Profiles, Samples, Windows
+from hydrodask.records import Float64, Int32, Int64, LabelRecord, Late, PartitionId, Profiles, Samples, Windows
 from hydrodask.reports import Band, Scored
 from hydrodask.rigs import RIGS
 
@@ -136,6 +136,18 @@ def labels_table(
     columns["partition"] = np.full(len(labels), partition, np.int32)
     columns["revision"] = pa.array(offsets, pa.int64())
     return pa.table(columns)
+
+
+def states_table(rig: str, cycle: Int64, times_us: Int64, states: Float64, *, revision: Int64) -> pa.Table:
+    """Return rows of `labels` that no record brought, of one rig: `states` (n, 5) as in `labels`, null where NaN."""
+    table = labels_table([], [], partition=0, offsets=[])
+    values = [pa.array(column, pa.float64(), from_pandas=True) for column in states.T]
+    keys = [pa.array([rig] * len(cycle)), pa.array(cycle), pa.array(times_us).cast(TIME)]
+    place = [pa.array(np.zeros(len(cycle), np.int32)), pa.array(revision)]
+    columns = [*keys, *values, *place]
+    return pa.table(
+        [one.cast(field.type) for one, field in zip(columns, table.schema, strict=True)], schema=table.schema
+    )
 
 
 def bands_table(bands: Sequence[Band], *, partition: int) -> pa.Table:

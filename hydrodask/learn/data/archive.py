@@ -3,7 +3,8 @@
 Text (`PS1.txt`, one row a cycle, `profile.txt`), or Parquet (`PS1.parquet` with `cycle` and `samples`,
 `profile.parquet`). Samples at their native rate go through the stream's own kernel, so profiles are equal to the last
 bit; of a sensor of which there are only the means of seconds (`PS1_1hz_mean.parquet`), m2, min and max are missing.
-A value that is NaN, or null, is a sample that was not measured.
+A value that is NaN, or null, is a sample that was not measured, or a state that nobody knows. Parquet names its cycles,
+and labels find theirs by that number.
 """
 
 import hashlib
@@ -14,14 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from hydrodask.channels import CHANNELS, CYCLE_S, SENSORS, Channel
-from hydrodask.clock import US_PER_S, iso
+from hydrodask.clock import US_PER_S
 from hydrodask.errors import ConfigError
-from hydrodask.records import Float64, Int64, LabelRecord, Profiles, Samples
+from hydrodask.learn.targets import TARGETS
+from hydrodask.records import Float64, Int64, Profiles, Samples
 from hydrodask.rigs import RIGS
 from hydrodask.store.lake import Lake
 from hydrodask.store.merge import IMPORTED, Folder, Merged
-from hydrodask.store.profiles import read_labels, read_matrix
-from hydrodask.store.schemas import labels_table, profiles_tables
+from hydrodask.store.profiles import LABELS, read_labels, read_matrix
+from hydrodask.store.schemas import profiles_tables, states_table
 from hydrodask.window import CycleProfiles
 
 CYCLES_PER_FILE = 200
@@ -69,9 +71,7 @@ class Archive:
                 f"{self.paths['TS1']}: cycles are not in rising order, each once; sort the rows of every file by cycle"
             )
         profile = [p for p in (folder / "profile.parquet", folder / "profile.txt") if p.is_file()]
-        self.labels: Float64 | None = read_labels(profile[0]) if profile else None
-        if self.labels is not None and len(self.labels) != len(self.cycle):
-            raise ConfigError(f"{profile[0]} has {len(self.labels)} rows, {self.paths['TS1']} has {len(self.cycle)}")
+        self.labels: Float64 | None = self._labels(profile[0]) if profile else None
 
     def __len__(self) -> int:
         return len(self.cycle)
@@ -118,6 +118,25 @@ class Archive:
             digest.update(self.labels.tobytes())
         return digest.hexdigest()[:12]
 
+    def _labels(self, path: Path) -> Float64:
+        """Return the labels of the cycles, in their order. Raises ConfigError when they are of other cycles."""
+        numbers, labels = read_labels(path)
+        if len(labels) != len(self):
+            raise ConfigError(f"{path} has {len(labels)} rows, {self.paths['TS1']} has {len(self)}")
+        if numbers is not None:
+            order = np.argsort(numbers, kind="stable")
+            if (numbers[order] != self.cycle).any():
+                raise ConfigError(f"{path} does not hold the same {len(self)} cycles as {self.paths['TS1']}")
+            labels = labels[order]
+        for name, states in zip(LABELS, labels.T, strict=True):
+            known = TARGETS[name].classes
+            if len(odd := np.flatnonzero(np.isfinite(states) & ~np.isin(states, known))):
+                raise ConfigError(
+                    f"could not use {path}: cycle {self.cycle[odd[0]]} has {name} {states[odd[0]]:g}; want one of "
+                    f"{', '.join(map(str, known))}, or nothing where it is not known"
+                )
+        return labels
+
     def _find(self, sensor: str) -> Path:
         names = (f"{sensor}.parquet", f"{sensor}_1hz_mean.parquet", f"{sensor}.txt")
         for name in names:
@@ -135,7 +154,8 @@ def import_archive(
     from other files: each is in the lake once. Labels come last, so that no half import is trained on. Raises
     ConfigError and RetryableError.
     """
-    done = Imported(rig=place.rig, cycles=len(archive), labels=0 if archive.labels is None else len(archive))
+    told = np.zeros(0) if archive.labels is None else np.isfinite(archive.labels).any(axis=1)
+    done = Imported(rig=place.rig, cycles=len(archive), labels=int(told.sum()))
     profiles: dict[str, list[Profiles]] = {}
     for sensor in SENSORS:
         profiles[sensor] = list(archive.profiles(sensor, place))
@@ -150,7 +170,7 @@ def import_archive(
         done.samples += sum(int(part.count.sum()) for part in parts)
         done.means_only += [sensor] if all(np.isnan(part.m2).all() for part in parts) else []
         progress(sensor)
-    if archive.labels is not None:
+    if done.labels:
         folder = Folder(lake, "labels", start="timestamp")
         done += folder.merge(source, _labels(archive, place), each=1, rows_max=len(archive))
     return done
@@ -197,10 +217,8 @@ def _of_means(channel: Channel, cycle: Int64, means: Float64, first: int, place:
 
 
 def _labels(archive: Archive, place: Place) -> object:
+    """Return rows of `labels/`; of a cycle of which no state is known there is none."""
     assert archive.labels is not None  # noqa: S101 - the caller has looked
-    times_us = (place.start_us + archive.cycle * CYCLE_US).tolist()
-    rows = [
-        LabelRecord(place.rig, cycle, iso(time_us), row[0], row[1], row[2], row[3], int(row[4]))
-        for cycle, time_us, row in zip(archive.cycle.tolist(), times_us, archive.labels.tolist(), strict=True)
-    ]
-    return labels_table(rows, times_us, partition=0, offsets=range(len(rows)))
+    rows = np.flatnonzero(np.isfinite(archive.labels).any(axis=1))
+    times_us = place.start_us + archive.cycle[rows] * CYCLE_US
+    return states_table(place.rig, archive.cycle[rows], times_us, archive.labels[rows], revision=rows)

@@ -75,14 +75,18 @@ def score_folder(
 
 
 def figures(columns: Mapping[str, Any], labels: Float64 | None) -> dict[str, dict[str, float]]:
-    """Return for each target the share of answered cycles, macro-F1 over these, and macro-F1 with unknown as wrong."""
+    """Return for each target the share of answered cycles, macro-F1 over these, and macro-F1 with unknown as wrong.
+
+    Of the cycles that have a label of it, if any has.
+    """
     found = {}
     for place, target in enumerate(LABELS) if labels is not None else ():
         said = columns.get(f"{target}_class")
-        if said is None or labels is None or not len(labels):
+        there = np.zeros(0, np.int64) if labels is None else np.flatnonzero(np.isfinite(labels[:, place]))
+        if said is None or labels is None or not len(there):
             continue
-        truth, known = labels[:, place].astype(np.int64), ~np.ma.getmaskarray(said)
-        answers = np.where(known, np.ma.getdata(said), NONE)
+        truth, known = labels[there, place].astype(np.int64), ~np.ma.getmaskarray(said)[there]
+        answers = np.where(known, np.ma.getdata(said)[there], NONE)
         found[target] = {
             "answered": float(known.mean()),
             "macro_f1_answered": _macro_f1(truth[known], answers[known]),

@@ -23,7 +23,7 @@ from hydrodask.ingest.simulator import FaultPlan, Fleet
 from hydrodask.learn.registry import Registry
 from hydrodask.learn.score import champions
 from hydrodask.learn.score.joining import CycleJoiner, Joined
-from hydrodask.learn.score.verdicts import ComponentStates, Verdict
+from hydrodask.learn.score.verdicts import ComponentStates, Unknown, Verdict
 from hydrodask.learn.shelf import shelf as shelf_of
 from hydrodask.learn.targets import TARGETS
 from hydrodask.protocol import snapshot
@@ -132,6 +132,51 @@ def test_from_bad_to_worse_is_another_incident() -> None:
     found = verdicts([90, 90, 80, 80])
 
     assert [(c.body["worst"], c.body["status"]) for c in found] == [(90, "open"), (90, "resolved"), (80, "open")]
+
+
+NOVEL, LOST = "novel", "lost"
+
+
+def incidents(shown: list[int | str]) -> list[tuple[str, object, object, object, str, str]]:
+    """Return how often each incident of a valve was written as what, when it shows these states, or is unknown."""
+    tracks, found = ComponentStates(confirm=2), []
+    for cycle, state in enumerate(shown):
+        where = ("rig-1", "valve", cycle, START_US + cycle * 60 * US)
+        if isinstance(state, str):
+            unknown = Unknown(*where, "TS1 in second 3 is 9 °C high", "hydrodask-valve", 3, novel=state == NOVEL)
+            changes = tracks.unknown(unknown, cycle)
+        else:
+            changes = tracks.update(Verdict(*where, state, 0.9, "hydrodask-valve", 3), cycle)
+        found += [change.body for change in changes if isinstance(change, Upsert) and change.collection == "incidents"]
+        again = ComponentStates(confirm=2)
+        again.restore(snapshot.decode(snapshot.encode(tracks.snapshot())))
+        tracks = again
+    names = ("status", "worst", "severity", "windows")
+    return [(*(b[name] for name in names), str(b["first_window"])[14:16], str(b["last_window"])[14:16]) for b in found]
+
+
+def test_a_fault_that_is_not_known_any_more_is_not_over() -> None:
+    """A worn valve's cycles become novel: its incident stays as it was, and goes on, or ends, when a state is known."""
+    worn = incidents([100, 100, 73, 73, NOVEL, NOVEL, NOVEL])
+
+    assert worn == [("open", 73, "critical", 2, "02", "03")]
+    assert incidents([73, 73, NOVEL, NOVEL, 73, 73, 73]) == [
+        ("open", 73, "critical", 2, "00", "01"), ("open", 73, "critical", 4, "00", "05"),
+        ("open", 73, "critical", 5, "00", "06"),
+    ]  # fmt: skip
+    assert [one[:3] for one in incidents([73, 73, NOVEL, NOVEL, 80, 80])] == [
+        ("open", 73, "critical"), ("resolved", 73, "critical"), ("open", 80, "warning")
+    ]  # fmt: skip
+    assert [one[:2] for one in incidents([73, 73, NOVEL, NOVEL, 100, 100])] == [("open", 73), ("resolved", 73)]
+    assert [one[:4] for one in incidents([NOVEL, NOVEL, NOVEL, 73, 73])] == [
+        ("open", None, "warning", 2), ("open", None, "warning", 3), ("resolved", None, "warning", 3),
+        ("open", 73, "critical", 2),
+    ]  # fmt: skip
+
+
+def test_an_incident_begins_with_its_first_cycle() -> None:
+    """Also when one in between was not measured, which does not count and ends nothing."""
+    assert incidents([100, 100, 73, LOST, LOST, 73]) == [("open", 73, "critical", 2, "02", "05")]
 
 
 def test_unstable_conditions_are_no_incident() -> None:

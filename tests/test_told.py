@@ -161,6 +161,24 @@ def test_what_no_model_could_learn_is_refused(states: Any) -> None:
         told.about({"kind": "found", "incident": "x", "states": states}, incident())
 
 
+def test_an_answer_that_teaches_nothing_says_so(tmp_path: Path) -> None:
+    """A component that is unknown is in no state, whether that was a false alarm or not; nor is an unusual cycle."""
+    of = ["--set", f"data_dir={tmp_path}", "--by", "anna"]
+    documents = open_documents(Settings(data_dir=tmp_path))
+    documents.write([Upsert("incidents", "i1", 1, incident(worst=None))])
+    unusual = incident() | {"rule": "unusual_cycles", "sensor": "*", "worst": 7.0}
+    documents.write([Upsert("incidents", "i2", 1, unusual), Upsert("incidents", "i3", 1, incident())])
+
+    for kind in ("right", "false-alarm"):
+        for name in ("i1", "i2"):
+            said = CliRunner().invoke(app, ["incidents", kind, name, *of]).output
+            assert "training learns nothing of it" in said
+            assert "`hydrodask incidents found ID valve=100`" in said
+        assert "for training: rig-1 valve=" in CliRunner().invoke(app, ["incidents", kind, "i3", *of]).output
+    assert [dict(one.states) for one in told.answers(documents)] == [{"valve": 80}, {"valve": 100}]
+    documents.close()
+
+
 def test_labels_by_command_and_by_file(tmp_path: Path) -> None:
     """Both are stored as answers with who and when, and shown; an incident is answered by id; mistakes are said."""
     folder = tmp_path / "data"

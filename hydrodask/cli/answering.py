@@ -28,6 +28,8 @@ States = Annotated[
 By = Annotated[str | None, typer.Option("--by", help="Who answers; else the user of this machine.", show_default=False)]
 Long = Annotated[str, typer.Option("--for", help="How long, for example 30m or 8h; 0 ends it now.")]
 
+_TEACH = "that names no state of a component, as `hydrodask incidents found ID valve=100` does"
+
 
 def add_to(group: typer.Typer) -> None:
     """Add the commands."""
@@ -185,6 +187,8 @@ def _answer(fields: dict[str, object], by: str | None, profile: str | None, sets
     finally:
         documents.close()
     learned = f"; for training: {answer.rig} {told.words(answer.states)}" if answer.states else ""
+    if answer.kind in JUDGING and not answer.states:
+        learned = f"; training learns nothing of it: {_TEACH}"
     _say(f"{answer.kind.replace('_', ' ')} of {answer.incident}, by {answer.by}{learned}")
 
 

@@ -70,7 +70,7 @@ def about(fields: Mapping[str, Any], incident: Mapping[str, Any] | None) -> dict
     """Return the fields of an answer, with the states that it tells of and their time, if it tells of any.
 
     To be right about a component is to say that it was in the state of the incident, a false alarm that it was in the
-    nominal one; what was `found` says so itself. Raises UsageError for states that there are not.
+    nominal one, if it names a state; what was `found` says so itself. Raises UsageError for states that there are not.
     """
     made, kind = dict(fields), fields.get("kind")
     states = checked(fields.get("states") or {})
@@ -88,11 +88,11 @@ def about(fields: Mapping[str, Any], incident: Mapping[str, Any] | None) -> dict
 
 def _of_incident(kind: str, incident: Mapping[str, Any]) -> States:
     target = TARGETS.get(str(incident.get("sensor")))
-    if incident.get("rule") != RULE or target is None or kind == "found":
+    worst = incident.get("worst")
+    # An incident of a component that is unknown names no state: that it is one, or none, says nothing of the component.
+    if incident.get("rule") != RULE or target is None or worst is None or kind == "found":
         return {}
-    if kind == "false_alarm":
-        return {target.name: target.nominal}
-    return {} if incident.get("worst") is None else {target.name: int(incident["worst"])}
+    return {target.name: target.nominal if kind == "false_alarm" else int(worst)}
 
 
 def words(states: States) -> str:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from hydrodask.channels import CYCLE_S
-from hydrodask.clock import US_PER_S, iso
+from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.learn.score.severity import Severity, told
 from hydrodask.learn.targets import TARGETS, Target
 from hydrodask.records import Upsert
@@ -169,7 +169,8 @@ def incident_of(track: Track, verdict: Verdict | Unknown, target: Target, before
         "status": "open",
         "opened_at": verdict.end,
         "resolved_at": None,
-        "first_window": iso(verdict.start_us - (track.run - 1) * CYCLE_S * US_PER_S),
+        # Not by their number: a cycle of the run that was not measured does not count.
+        "first_window": iso(parse_iso(track.since) - CYCLE_S * US_PER_S),
         "last_window": iso(verdict.start_us),
         "windows": track.run,
         "worst": state,

@@ -3,9 +3,9 @@
 A component's settled state is the one that `confirm` cycles in a row have shown. An incident opens when the settled
 state is not the nominal one, and is resolved when it is again; a change from one bad state to another ends one incident
 and opens the next. A cycle that is like nothing trained on is unknown, and that is a state of its own: settled it is an
-incident. A cycle of which too little was measured, or that no model could be asked of, is unknown, too, and neither
-goes on with a run of cycles nor ends one: whoever cuts a cable breaks no component. Times are ends of cycles: event
-time.
+incident, unless one of a bad state is open, which stays: what is not known any more is not repaired. A cycle of which
+too little was measured, or that no model could be asked of, is unknown, too, and neither goes on with a run of cycles
+nor ends one: whoever cuts a cable breaks no component. Times are ends of cycles: event time.
 """
 
 from collections.abc import Mapping
@@ -82,7 +82,7 @@ class ComponentStates:
         if track.run >= self._confirm and track.settled != state:
             before, track.settled, track.changed = track.settled, state, track.since
             return self._change(track, one, before, revision)
-        if track.body is not None and track.settled == state:
+        if track.body is not None and track.settled == state and known(state) == track.body["worst"]:
             track.body["windows"] += 1
             track.body["last_window"] = iso(one.start_us)
             return [Upsert("incidents", track.incident, revision, dict(track.body))]
@@ -132,9 +132,18 @@ class ComponentStates:
         return {key: state for key, state in found.items() if state is not None}
 
     def _change(self, track: Track, verdict: Verdict | Unknown, before: int | None, revision: int) -> list[Change]:
-        """Resolve the incident that is open, and open one unless the new state is the nominal one."""
+        """Resolve the incident that is open, and open one unless the new state is the nominal one.
+
+        One of a bad state stays while nothing is known, and goes on when that state is seen again.
+        """
         target = TARGETS[verdict.target]
         changes: list[Change] = [change_of(track, verdict, before, revision)]
+        worst = None if track.body is None else track.body["worst"]
+        if track.body is not None and worst is not None and track.settled in (UNKNOWN, worst):
+            if track.settled == worst:
+                track.body |= {"windows": track.body["windows"] + track.run, "last_window": iso(verdict.start_us)}
+                changes.append(Upsert("incidents", track.incident, revision, dict(track.body)))
+            return changes
         if track.body is not None:
             resolved = track.body | {"status": "resolved", "resolved_at": verdict.end}
             changes.append(Upsert("incidents", track.incident, revision, resolved))

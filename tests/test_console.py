@@ -41,6 +41,7 @@ from hydrodask.console.thinning import thin
 from hydrodask.console.visitors import POLICY, Access
 from hydrodask.errors import ConfigError
 from hydrodask.records import Upsert
+from hydrodask.reports import Overview
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Console as ConsoleSettings
 from hydrodask.store import browse, fiveminutes, summing
@@ -650,6 +651,51 @@ def test_the_live_tail_goes_on_where_files_end() -> None:
     assert live.newest("a") == {"CE": (110, 2.0, 0.0, 2.0)}
     assert live.changed("a") > before > 0
     assert live.changed("b") < live.changed("a")
+
+
+def test_a_stream_that_stalls_is_not_live() -> None:
+    """For how long nothing new came of a rig is said, by the wall clock, whatever event time rows have.
+
+    A row that was made long ago is as old when it is read; the same row again is nothing new.
+    """
+    live, row = Live(60.0, slide_s=10.0), (100, 1.0, 0.0, 2.0)
+    with clock.replaced_by(hand := Hand()):
+        live.take([("a", "CE", row), ("b", "CE", row), ("old", "CE", row)], old_s={"old": 190.0})
+        assert [live.why_not(rig) for rig in ("a", "b", "old")] == ["", "", "no new rows for 3 min 10 s"]
+        hand.sleep_s(29.0)
+        live.take([("a", "CE", row), ("b", "CE", (110, *row[1:]))])
+        hand.sleep_s(7.0)
+
+        assert [live.why_not(rig) for rig in ("a", "b")] == ["no new rows for 35 s", ""]
+
+
+class Hand(clock.SystemClock):
+    """A clock that stands still until somebody moves it."""
+
+    def __init__(self) -> None:
+        self.at_s = 1_000.0
+
+    def monotonic_s(self) -> float:
+        return self.at_s
+
+    def sleep_s(self, seconds: float) -> None:
+        self.at_s += seconds
+
+
+def test_a_page_hears_that_a_stream_has_stalled(plant: Plant) -> None:
+    """Although no value has changed: it is a revision of its own."""
+    with clock.replaced_by(hand := Hand()):
+        console = Console(plant.settings, lambda: Overview("run", plant.end_us))
+        live = console._curves.sight.live
+        live.take([("rig-0001", "CE", (plant.end_us + US_PER_S, 1.0, 0.0, 2.0))])
+        first = ask(console, "/api/live?rig=rig-0001")[2]
+        same = ask(console, f"/api/live?rig=rig-0001&after={first['revision']}")[0]
+        hand.sleep_s(60.0)
+        status, _, said = ask(console, f"/api/live?rig=rig-0001&after={first['revision']}")
+        console.close()
+
+    assert (first["stopped"], same) == ("", 304)
+    assert (status, said["stopped"]) == (200, "no new rows for 1 min 0 s")
 
 
 def test_what_is_not_ours_is_what_its_makers_published() -> None:

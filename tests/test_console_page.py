@@ -1,6 +1,7 @@
 """The operator's page in Debian's Chromium: pictures, accessibility, hostile names, answers, live values."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -309,6 +310,87 @@ def test_what_one_answers_shows_at_once_and_to_others(browser: Any, page: Consol
     assert "400" in mine.said.pop()
     mine.close()
     other.close()
+
+
+def test_a_mute_and_a_maintenance_end_on_the_page(browser: Any, page: Console) -> None:
+    """By a button in the fleet's list and one in the rig's header; meanwhile the rig is counted as what it is."""
+    tab = Tab(browser, page)
+    shown = tab.open("#/")
+    before = _count(shown)
+    shown = tab.open("#/rig/rig-0005/1h")
+    shown.click(".head button:has-text('Maintenance')")
+    shown.fill("#answer-by", "anna")
+    shown.click("#answer button[type=submit]")
+    shown.wait_for_selector(".head .kept:has-text('in maintenance until')")
+    assert shown.locator(".head button:has-text('Maintenance')").count() == 0
+    shown.keyboard.press("f")
+    shown.wait_for_selector(".count:has-text('1in maintenance')")
+    kept = _count(shown)
+    shown.click("aside .episode.quiet:has-text('maintenance: rig-0005') button:has-text('End')")
+    shown.wait_for_selector("aside h2:has-text('Nothing is muted')")
+    ended = _count(shown)
+    shown = tab.open("#/rig/rig-0005/1h")
+    assert shown.locator(".head button:has-text('Maintenance')").count() == 1
+    shown.click(".episode .acts button:has-text('Mute')")
+    shown.click("#answer button[type=submit]")
+    shown.wait_for_selector(".head .kept:has-text('muted: rig-0005')")
+    shown.click(".head .kept button:has-text('End')")
+    shown.wait_for_selector(".head .kept", state="detached")
+    tab.close()
+
+    assert kept == before | {"warning": before["warning"] - 1, "in maintenance": 1}
+    assert ended == before
+
+
+def _count(shown: Any) -> dict[str, int]:
+    """Return how many rigs the fleet's page says are in which state."""
+    told = shown.locator(".count span:has(> b)").all_inner_texts()
+    return {text: int(number) for number, text in (re.findall(r"(\d+)\s*(.+)", one)[0] for one in told)}
+
+
+def test_a_server_that_is_gone_is_said_and_one_that_is_back_is_not(browser: Any, plant: Plant, run: Run) -> None:
+    """The page says that it has stopped and since when; once it is answered again, it says nothing of that."""
+    console = Console(plant.settings, run)
+    tab = Tab(browser, console)
+    shown = tab.open("#/rig/rig-0001/15m")
+    shown.wait_for_selector("#live:not(.off)")
+    console.close()
+    shown.wait_for_selector("#live.off:has-text('stopped: the server does not answer')")
+    assert shown.inner_text("#notice").startswith("The server does not answer since ")
+    chosen = plant.settings.console.model_copy(update={"address": f"127.0.0.1:{console.port}"})
+    back = Console(plant.settings.model_copy(update={"console": chosen}), Run(plant.end_us, plant.rigs))
+    shown.wait_for_selector("#live:not(.off):has-text('live')")
+    shown.wait_for_selector("#notice", state="hidden")
+    shown.wait_for_selector("html[data-ready='rig']")
+    assert {one.partition(" ")[0] for one in tab.said} <= {"Failed"}  # the browser's own lines on what was refused
+    tab.said.clear()
+    tab.close()
+    back.close()
+
+
+def test_a_rig_that_there_is_not_is_said_and_offers_nothing(browser: Any, page: Console) -> None:
+    """What is found by a part of its name is shown if it is one rig; of an unknown rig there is nothing to look at."""
+    tab = Tab(browser, page)
+    shown = tab.open("#/")
+    for text, said in (("9999", "no such rig: 9999"), ("rig-000", "9 rigs have rig-000 in their names")):
+        shown.fill("#find", text)
+        shown.press("#find", "Enter")
+        shown.wait_for_selector(f"#notice:has-text('{said}')")
+        assert shown.evaluate("location.hash") == "#/"
+    shown.fill("#find", "0002")
+    shown.press("#find", "Enter")
+    shown.wait_for_selector("html[data-ready='rig']")
+    assert (shown.evaluate("location.hash"), shown.inner_text("h1")) == ("#/rig/rig-0002", "rig-0002")
+    assert shown.locator("#notice").is_hidden()
+    shown = tab.open("#/rig/0002/1h")
+    shown.wait_for_selector("html[data-ready='unknown']")
+    assert shown.inner_text("h1") == "No such rig: 0002"
+    assert shown.locator("#page .card, #page button, #ranges:visible").count() == 0
+    shown.keyboard.press("m")
+    assert shown.locator("dialog[open]").count() == 0
+    shown.click("#page .tile:has-text('rig-0002')")
+    shown.wait_for_selector("html[data-ready='rig']")
+    tab.close()
 
 
 def test_new_values_come_by_themselves(browser: Any, page: Console, run: Run) -> None:

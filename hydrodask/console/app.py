@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from typing import Any
+from zlib import crc32
 
 import anyio.to_thread
 import msgspec
@@ -181,7 +182,8 @@ async def _live(rooms: Rooms, request: Request) -> Response:
     name, after = request.query_params.get("rig", ""), request.query_params.get("after", "")
     known = await _read(rooms, rooms.sight.known)
     live = rooms.sight.live
-    revision = f"{live.changed(name)}.{known.revision}"
+    stopped = known.trouble or live.why_not(name)
+    revision = f"{live.changed(name)}.{known.revision}.{crc32(stopped.encode())}"
     if revision == after:
         return Response(status_code=304)
     values = {sensor: [at / US_PER_S, *rest] for sensor, (at, *rest) in live.newest(name).items()}
@@ -193,7 +195,7 @@ async def _live(rooms: Rooms, request: Request) -> Response:
             "values": values,
             "behind_s": behind,
             "source": live.source,
-            "stopped": live.stopped or known.trouble or live.without(name),
+            "stopped": stopped,
         }
     )
 

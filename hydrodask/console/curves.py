@@ -69,6 +69,7 @@ class Curves:
             view["usual"] = _usual(usual.get(view["sensor"]), pixels)
         return {
             "rig": rig,
+            "known": rig in self.sight.rigs(),
             "from": start // US_PER_S,
             "to": end // US_PER_S,
             "now": newest_us // US_PER_S,
@@ -87,7 +88,8 @@ class Curves:
         """Return a rig's episodes and strips between two times: what changes while one looks."""
         episodes = self.sight.episodes(rig, start_us, end_us)
         told = self.sight.history.scores(rig, start_us, end_us)
-        return {"episodes": episodes, "strips": strips_of(self.sight.components(rig), episodes, told)}
+        strips = strips_of(self.sight.components(rig), episodes, told)
+        return {"episodes": episodes, "strips": strips, "quiet": self.sight.quiet(rig)}
 
     def zoom(self, rig: str, sensor: str, start_us: int, end_us: int, pixels: int) -> dict[str, Any]:
         """Return one curve between two times: raw samples if that is short, else windows or five-minute rows."""

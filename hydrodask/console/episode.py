@@ -90,8 +90,8 @@ def said_view(answer: Answer | None) -> dict[str, str] | None:
     }
 
 
-def quieting_view(answers: Answers, real_us: int) -> list[dict[str, str]]:
-    """Return what is muted or in maintenance now."""
+def quieting_view(holding: Sequence[Answer]) -> list[dict[str, str]]:
+    """Return mutes and maintenance."""
     return [
         {
             "kind": one.kind,
@@ -103,7 +103,7 @@ def quieting_view(answers: Answers, real_us: int) -> list[dict[str, str]]:
             "by": one.by,
             "text": one.text,
         }
-        for one in answers.quieting(real_us)
+        for one in holding
     ]
 
 

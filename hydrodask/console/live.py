@@ -6,13 +6,15 @@ until a younger one takes its place. Kept for as long as files may lag behind, w
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from hydrodask import clock
 from hydrodask.background import Aside
 from hydrodask.channels import CHANNELS
 from hydrodask.observe.figures import Figures
+from hydrodask.observe.wording import span
 from hydrodask.reports import Overview, Reading
 
 LOOK_S = 0.5
@@ -20,6 +22,9 @@ POINTS_MAX = 90
 """Points of a sensor that are kept: 15 minutes of windows that slide by 10 s."""
 
 RIGS_MAX = 1_000
+QUIET_S = 15.0
+"""So long nothing new may come of a rig before the page says so, or three slides of windows, if that is longer."""
+
 FULL = 0.5
 """A window of which less is there says nothing yet."""
 
@@ -39,14 +44,28 @@ class Live:
     health: dict[tuple[str, str], float] = field(default_factory=dict)
     stopped: str = ""
     """Why nothing comes any more."""
+    slide_s: float = 10.0
+    """How far apart windows are that come."""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._points: dict[str, dict[str, deque[Point]]] = {}
         self._changed: dict[str, int] = {}
+        self._came_s: dict[str, float] = {}
+        """By rig when the newest of what has changed was made, on the clock that never goes back."""
 
-    def take(self, rows: Iterable[tuple[str, str, Point]], *, behind_s: float | None = None) -> None:
-        """Take points of rigs and sensors in; one of a window that is known replaces the older one."""
+    def take(
+        self,
+        rows: Iterable[tuple[str, str, Point]],
+        *,
+        behind_s: float | None = None,
+        old_s: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """Take points of rigs and sensors in; one of a window that is known replaces the older one.
+
+        `old_s` says how long ago the newest of a rig was made, by the system's clock: event time may be of years ago.
+        """
+        now_s = clock.monotonic_s()
         with self._lock:
             self.revision += 1
             self.behind_s = behind_s
@@ -63,6 +82,7 @@ class Live:
                 else:
                     continue
                 self._changed[rig] = self.revision
+                self._came_s[rig] = now_s - old_s.get(rig, 0.0)
 
     def changed(self, rig: str) -> int:
         """Return the revision at which something of a rig has changed last; 0: nothing is known of it."""
@@ -79,6 +99,20 @@ class Live:
             if rig in self._points or not self._points:
                 return ""
             return f"no live values of this rig, only of {len(self._points):,} others"
+
+    def why_not(self, rig: str) -> str:
+        """Return why what is shown of a rig is not live; nothing while new values come, or where none ever did."""
+        return self.stopped or self.without(rig) or self._quiet(rig)
+
+    def _quiet(self, rig: str) -> str:
+        """Return for how long nothing new has come of a rig, if that is long; in steps, as it is said once a step."""
+        came_s = self._came_s.get(rig)
+        for_s = 0.0 if came_s is None else clock.monotonic_s() - came_s
+        return (
+            f"no new rows for {span(for_s // 5 * 5)}".replace(".0 s", " s")
+            if for_s >= max(QUIET_S, 3 * self.slide_s)
+            else ""
+        )
 
     def tail(self, rig: str, sensor: str, after_us: int) -> list[Point]:
         """Return the points of windows that end after a time, in order."""

@@ -161,7 +161,7 @@ class Sight:
             "running": running,
             "says": says,
             "trouble": known.trouble,
-            "muted": quieting_view(known.answers, real_us),
+            "muted": quieting_view(known.answers.quieting(real_us)),
             "alerts": None if fires is None else fires.view(),
         }
         self._fleet = (stamp, view)
@@ -230,6 +230,11 @@ class Sight:
         ours = [one for one in episodes(mine) if one.open or (one.span[0] <= end_us and one.span[1] >= start_us)]
         return [episode_view(one, known.answers, real_us) for one in ours]
 
+    def quiet(self, rig: str) -> list[dict[str, str]]:
+        """Return what of a rig is muted or in maintenance now."""
+        holding = self.known().answers.quieting(clock.now_us())
+        return quieting_view([one for one in holding if one.rig in ("", rig)])
+
     def components(self, rig: str) -> list[dict[str, Any]]:
         """Return what the models say of a rig's components now."""
         try:
@@ -240,8 +245,8 @@ class Sight:
     def status_line(self, rig: str) -> dict[str, Any]:
         """Return whether the run is there, where live values come from, and why this rig has none."""
         status, live = self.known().status, self.live
-        run, stopped = status.get("run_id", ""), live.stopped or live.without(rig)
-        return {"source": live.source, "behind_s": live.behind_s, "stopped": stopped, "run": run}
+        run = status.get("run_id", "")
+        return {"source": live.source, "behind_s": live.behind_s, "stopped": live.why_not(rig), "run": run}
 
 
 def _cut(incidents: Sequence[Document], now_us: int) -> str:
@@ -254,6 +259,12 @@ def _cut(incidents: Sequence[Document], now_us: int) -> str:
 
 
 def _counts(tiles: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return how many rigs of all are in which state, with a tile or without."""
-    by = {name: sum(one["severity"] == name for one in tiles) for name in ("critical", "warning")}
-    return {**by, "quiet": len(tiles) - sum(by.values()), "maintenance": sum(bool(one["maintenance"]) for one in tiles)}
+    """Return how many rigs of all are in which state, with a tile or without: each is in one.
+
+    One that is muted or in maintenance is none that is well, whatever is open about it.
+    """
+    by = dict.fromkeys(("critical", "warning", "muted", "maintenance", "quiet"), 0)
+    for one in tiles:
+        kept = "maintenance" if one["maintenance"] else one["severity"] or ("muted" if one["muted"] else "quiet")
+        by[kept] += 1
+    return by

@@ -57,14 +57,16 @@ class FromTopic:
             self._live.stopped = ""
             while not self._stop.is_set():
                 found = reader.consume(BATCH_MAX, WAIT_S)
-                rows, newest_ms = [], 0
+                rows, newest_ms = [], dict[str, int]()
                 for message in found:
                     if message.error() is None and (value := message.value()):
-                        newest_ms = max(newest_ms, message.timestamp()[1])
-                        rows += self._points(bytes(value))
+                        points, at_ms = self._points(bytes(value)), message.timestamp()[1]
+                        newest_ms |= {rig: max(at_ms, newest_ms.get(rig, 0)) for rig, _, _ in points}
+                        rows += points
                 if rows:
-                    behind_s = max(0.0, clock.now_us() / US_PER_S - newest_ms / 1e3)
-                    self._live.take(rows, behind_s=behind_s)
+                    now_s = clock.now_us() / US_PER_S
+                    old_s = {rig: max(0.0, now_s - at_ms / 1e3) for rig, at_ms in newest_ms.items()}
+                    self._live.take(rows, behind_s=min(old_s.values()), old_s=old_s)
         finally:
             reader.close()
 

@@ -78,7 +78,7 @@ class Console:
         _check_tls(tls)
         self._socket = _bound(host, port, str(chosen.address))
         self._documents = open_documents(settings)
-        live, watch = Live(settings.window.length), settings.observe
+        live, watch = Live(settings.window.length, slide_s=settings.window.slide), settings.observe
         firing = None if watch.alertmanager is None else Firing(watch)
         fires = None if firing is None else lambda: firing.now
         sight = Sight(self._documents, History(Lake(settings.lake_url)), live, watch.health, fires)

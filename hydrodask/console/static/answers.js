@@ -1,5 +1,5 @@
 // Dialogs in which people answer; who they are stays in this browser, unless they have logged in.
-import { $, el, post } from "./dom.js";
+import { $, el, notice, post } from "./dom.js";
 
 const LONG = [["30 minutes", 1800], ["2 hours", 7200], ["8 hours", 28800], ["1 day", 86400], ["1 week", 604800]];
 export const me = { name: "", may_answer: true, locked: false };
@@ -73,8 +73,18 @@ export function ask(kind, { rig, episode = null }, done) {
   (by.value ? text : by).focus();
 }
 
-export async function unquiet(one, done) {
-  const by = me.name || kept() || "somebody";
-  await post("/api/answers", { kind: one.kind, rig: one.rig, sensor: one.sensor, rule: one.rule, for_s: 0, by, id: unique() });
-  done();
+// A button that ends a mute or a maintenance now; `done` is called once it has ended.
+export function unquiet(one, done) {
+  if (!me.may_answer) return "";
+  const what = `${one.kind === "mute" ? "the mute of" : "the maintenance of"} ${one.what}`;
+  const end = async (event) => {
+    const button = event.target, by = me.name || kept() || "somebody";
+    button.disabled = true;
+    try {
+      await post("/api/answers", { kind: one.kind, rig: one.rig, sensor: one.sensor, rule: one.rule, for_s: 0, by, id: unique() });
+      notice("", "answer");
+      done();
+    } catch (error) { notice(`${what} has not ended: ${error.message}`, "answer"); button.disabled = false; }
+  };
+  return el("button", { class: "end", text: "End", "aria-label": `end ${what}`, onclick: end });
 }

@@ -44,25 +44,43 @@ export function figure(value) {
   return size >= 100 ? value.toFixed(1) : size >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-export async function get(path, params = {}) {
+// Whether the server answers, and who wants to know when that changes: each request says so, whoever made it.
+export const server = { gone: false, changed: () => {} };
+function heard(gone) { if (server.gone !== gone) { server.gone = gone; server.changed(gone); } }
+
+async function asked(path, options, wait_ms) {
+  let answer;
+  try { answer = await fetch(path, { ...options, signal: AbortSignal.timeout(wait_ms) }); } catch (error) {
+    heard(true);
+    throw new Error("the server does not answer", { cause: error });
+  }
+  heard(false);
+  if (answer.status === 401) { location.href = `/login${location.hash}`; throw new Error("log in first"); } // and back to where one was
+  return answer;
+}
+
+export async function get(path, params = {}, wait_ms = 120000) {
   const query = new URLSearchParams(params).toString();
-  const answer = await fetch(query ? `${path}?${query}` : path, { headers: { Accept: "application/json" } });
+  const answer = await asked(query ? `${path}?${query}` : path, { headers: { Accept: "application/json" } }, wait_ms);
   if (answer.status === 304) return null;
-  if (answer.status === 401) { location.href = "/login"; throw new Error("log in first"); }
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.error ?? `the server says ${answer.status}`);
   return body;
 }
 
 export async function post(path, body) {
-  const answer = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  const answer = await asked(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }, 120000);
   const said = await answer.json();
   if (!answer.ok) throw new Error(said.error ?? `the server says ${answer.status}`);
   return said;
 }
 
-export function notice(text) {
-  const box = $("notice");
-  box.hidden = !text;
-  if (box.textContent !== (text ?? "")) box.textContent = text ?? "";
+const notices = new Map();
+
+// Say `text` about something until it is said that nothing is wrong with it any more: each about its own.
+export function notice(text, about = "page") {
+  if (text) notices.set(about, text); else notices.delete(about);
+  const box = $("notice"), said = [...new Set(notices.values())].join(" · ");
+  box.hidden = !said;
+  if (box.textContent !== said) box.textContent = said;
 }

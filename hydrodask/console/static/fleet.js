@@ -1,6 +1,7 @@
 // Tiles of rigs, worst first: as a strip over a rig's page, and as a page of their own.
 import { between, el, mark } from "./dom.js";
 import { strips } from "./draw.js";
+import { unquiet } from "./answers.js";
 
 export const link = (rig, rest = "") => `#/rig/${encodeURIComponent(rig)}${rest}`;
 
@@ -65,15 +66,15 @@ function alerts(said) {
     el("div", { class: "episodes alerts" }, ...said.alerts.map((one) => alert(one, Date.now() / 1000))), said.more ? el("p", { class: "dim", text: `${said.more} more` }) : ""];
 }
 
-export function page(box, fleet) {
-  const { critical, warning, quiet: calm, maintenance: kept } = fleet.counts; // of all rigs, with a tile or without
+export function page(box, fleet, again) {
+  const { critical, warning, quiet: calm, muted, maintenance: kept } = fleet.counts; // of all rigs, with a tile or without
   const count = (n, text, severity = "") => el("span", {}, severity ? mark(severity) : "", " ", el("b", { text: String(n) }), text);
   const quiet = fleet.muted.map((one) => el("div", { class: "episode quiet" }, el("h3", { text: `${one.kind === "mute" ? "muted" : "maintenance"}: ${one.what}` }),
-    el("div", { class: "when", text: `until ${one.until.slice(0, 16).replace("T", " ")} UTC, ${one.by}` }), one.text ? el("div", { class: "said", text: one.text }) : ""));
+    el("div", { class: "when", text: `until ${one.until.slice(0, 16).replace("T", " ")} UTC, ${one.by}` }), one.text ? el("div", { class: "said", text: one.text }) : "", unquiet(one, again)));
   box.replaceChildren(el("div", { class: "fleet" },
     el("section", { "aria-label": "rigs" },
       el("div", { class: "count" }, el("h1", { class: "title", text: "Fleet" }), count(critical, "critical", "critical"),
-        count(warning, "warning", "warning"), count(calm, "well"), kept ? count(kept, "in maintenance") : ""),
+        count(warning, "warning", "warning"), count(calm, "well"), muted ? count(muted, "muted") : "", kept ? count(kept, "in maintenance") : ""),
       el("div", { class: "tiles" }, ...fleet.rigs.map((one) => { const made = tile(one, false); made.append(el("canvas", { "aria-hidden": "true" })); return made; })),
       fleet.more ? el("p", { class: "dim more", text: `The ${fleet.rigs.length} worst of ${fleet.names.length} rigs. The other ${fleet.more} are no worse off; find one by its name.` }) : "",
       fleet.cut ? el("p", { class: "dim", text: fleet.cut }) : "",

@@ -1,5 +1,5 @@
 // The page: where we are is in the address, what is shown comes from the API, and the newest values come each half second.
-import { $, el, get, hms, notice } from "./dom.js";
+import { $, el, get, hms, notice, server } from "./dom.js";
 import * as fleets from "./fleet.js";
 import { RigPage } from "./rig.js";
 import { ask, me } from "./answers.js";
@@ -7,7 +7,8 @@ import { ask, me } from "./answers.js";
 const POLL_MS = 500, FLEET_MS = 3000, AGAIN_MS = 60000, REST_MS = 500;
 const RANGES = [["15m", "15 min"], ["1h", "hour"], ["1d", "day"], ["1w", "week"]];
 const SECONDS = { "15m": 900, "1h": 3600, "1d": 86400, "1w": 604800 };
-const state = { rig: null, range: "1h", end: null, revision: "", documents: -1, fleet: null, loaded: 0, asked: 0 };
+const LIVE_WAIT_MS = 15000;
+const state = { rig: null, range: "1h", end: null, revision: "", documents: -1, fleet: null, loaded: 0, asked: 0, drawn: "", unknown: false };
 const ready = (what) => { document.documentElement.dataset.ready = what; };
 let rigPage = null;
 
@@ -23,6 +24,8 @@ async function open(early = null) {
   const asked = place();
   state.rig = asked.rig; state.range = SECONDS[asked.range] ? asked.range : "1h"; state.revision = ""; state.asked++;
   document.documentElement.removeAttribute("data-ready");
+  state.drawn = ""; state.unknown = false;
+  notice("", "curves"); notice("", "find");
   buttons();
   $("strip").hidden = !state.rig;
   if (!state.rig) {
@@ -49,30 +52,58 @@ function curves(rig, range, end = null) {
 async function load(early = null) {
   const number = state.asked;
   let view;
-  try { view = await (early ?? curves(state.rig, state.range, state.end)); } catch (error) { notice(error.message); return; }
+  try { view = await (early ?? curves(state.rig, state.range, state.end)); } catch (error) { if (!server.gone) notice(error.message, "curves"); return; }
   if (number !== state.asked) return; // somebody has gone on meanwhile
+  if (!view.known) { await unknown(); return; }
   state.loaded = performance.now();
   state.documents = view.documents;
   lively({ ...view, newest: view.now });
   rigPage.follow = state.end === null;
   rigPage.show(view);
   if (view.pending) { // the server goes on with it
-    notice(`Curves are not whole yet: ${view.pending} files are still to be summed. \`hydrodask compact\` makes this quick.`);
+    notice(`Curves are not whole yet: ${view.pending} files are still to be summed. \`hydrodask compact\` makes this quick.`, "curves");
     setTimeout(() => { if (number === state.asked) load(); }, REST_MS);
     return;
   }
-  notice(view.troubles.length ? `could not read ${view.troubles[0]}` : "");
+  notice(view.troubles.length ? `could not read ${view.troubles[0]}` : "", "curves");
   ready("rig");
 }
 
+// A rig of which nothing is known: nothing of it can be shown or answered. It may come to be known, and then it is shown.
+async function unknown() {
+  state.unknown = true;
+  if (!state.fleet) await loadFleet();
+  rigPage.unknown(state.rig, state.fleet ? alike(state.rig) : []);
+  buttons();
+  lively({ behind_s: null, source: "", stopped: "" });
+  ready("unknown");
+}
+
+// Rigs whose names have a text in them.
+const alike = (text) => state.fleet.names.filter((name) => name.toLowerCase().includes(text.toLowerCase()));
+
+async function find(text) {
+  if (!state.fleet) await loadFleet();
+  if (!state.fleet) return;
+  const found = state.fleet.names.includes(text) ? [text] : alike(text);
+  if (found.length === 1) { location.hash = fleets.link(found[0]); $("find").value = ""; notice("", "find"); return; }
+  const some = found.slice(0, 5).join(", ");
+  notice(found.length ? `${found.length} rigs have ${text} in their names: ${some}${found.length > 5 ? " …" : ""}` : `no such rig: ${text}`, "find");
+}
+
 async function loadFleet() {
-  try { state.fleet = await get("/api/fleet"); } catch (error) { notice(error.message); return; }
+  try { state.fleet = await get("/api/fleet"); } catch (error) { if (!server.gone) notice(error.message, "fleet"); return; }
   const { fleet } = state;
+  if (state.unknown && fleet.names.includes(state.rig)) { open(); return; }
   $("names").replaceChildren(...fleet.names.slice(0, 2000).map((value) => el("option", { value })));
-  if (fleet.trouble) notice(fleet.trouble);
+  notice(fleet.trouble, "fleet");
   $("strip").hidden = !state.rig;
   if (state.rig) fleets.strip($("strip"), fleet, state.rig);
-  else { document.title = "hydrodask"; fleets.page($("page"), fleet); lively({ behind_s: null, source: fleet.running ? "run" : "", stopped: "" }); }
+  else {
+    const now = JSON.stringify(fleet);
+    if (now !== state.drawn) { fleets.page($("page"), fleet, loadFleet); state.drawn = now; } // else who has a button under the finger would lose it
+    document.title = "hydrodask"; lively({ behind_s: null, source: fleet.running ? "run" : "", stopped: "" });
+  }
 }
 
 function lively(said) {
@@ -86,7 +117,7 @@ function lively(said) {
 async function poll() {
   if (document.hidden || !state.rig || !rigPage.view) return;
   const rig = state.rig;
-  const said = await get("/api/live", { rig, after: state.revision });
+  const said = await get("/api/live", { rig, after: state.revision }, LIVE_WAIT_MS);
   if (said === null || rig !== state.rig) return;
   state.revision = said.revision;
   const newest = Math.max(0, ...Object.values(said.values).map((one) => one[0]));
@@ -104,16 +135,24 @@ async function poll() {
 
 function every(ms, call) {
   const again = async () => {
-    try { await call(); } catch (error) { notice(`the server does not answer: ${error.message}`); }
+    try { await call(); notice("", call.name); } catch (error) { if (!server.gone) notice(error.message, call.name); }
     setTimeout(again, document.hidden ? 2000 : ms);
   };
   setTimeout(again, ms);
 }
 
+// What is shown stays, and says that it is old; once there is an answer again, all of it is asked for anew.
+server.changed = (gone) => {
+  notice(gone ? `The server does not answer since ${hms(Date.now() / 1000)} UTC. What is shown is of before.` : "", "server");
+  if (gone) { lively({ stopped: "stopped: the server does not answer" }); return; }
+  state.revision = "";
+  if (state.rig && !state.unknown && rigPage) { state.asked++; load(); }
+};
+
 function buttons() {
   $("ranges").replaceChildren(...RANGES.map(([name, text]) => el("button", { "aria-pressed": String(name === state.range), text: innerWidth < 760 ? name : text, onclick: () => range(name) })));
   $("now").setAttribute("aria-pressed", String(state.end === null));
-  for (const id of ["ranges", "steps"]) $(id).hidden = !state.rig;
+  for (const id of ["ranges", "steps"]) $(id).hidden = !state.rig || state.unknown;
 }
 
 const range = (name) => { state.range = name; if (state.rig) { history.replaceState(null, "", hashOf()); buttons(); state.asked++; load(); } };
@@ -146,6 +185,7 @@ const again = async () => { state.revision = ""; const { from, to } = rigPage.vi
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select") || document.querySelector("dialog[open]")) return;
+  if (state.unknown && !["/", "f", "d", "?"].includes(event.key)) return;
   const answer = { a: "ack", n: "note", c: "cause", m: "mute" }[event.key];
   if (answer && state.rig && me.may_answer && rigPage.current) { event.preventDefault(); ask(answer, { rig: state.rig, episode: rigPage.current }, again); return; }
   const act = { 1: () => range("15m"), 2: () => range("1h"), 3: () => range("1d"), 4: () => range("1w"), "[": () => shift(-1), "]": () => shift(1), 0: toNow,
@@ -159,7 +199,7 @@ async function begin() {
   $("now").addEventListener("click", toNow);
   $("theme").addEventListener("click", theme);
   $("help").addEventListener("click", help);
-  $("find").addEventListener("change", (event) => { const name = event.target.value.trim(); if (name) { location.hash = fleets.link(name); event.target.value = ""; } });
+  $("find").addEventListener("change", (event) => { const name = event.target.value.trim(); if (name) find(name); else notice("", "find"); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => rigPage?.recolour());
   const asked = place(), early = asked.rig ? curves(asked.rig, SECONDS[asked.range] ? asked.range : "1h") : null;
   early?.catch(() => {}); // `load` says why

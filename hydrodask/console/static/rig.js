@@ -14,7 +14,7 @@ export class RigPage {
   }
 
   build(rig) {
-    this.rig = rig;
+    this.rig = rig; this.view = null;
     this.close();
     this.title = el("h1", { class: "title", text: rig });
     this.sub = el("span", { class: "dim" });
@@ -28,6 +28,17 @@ export class RigPage {
     this.grid.addEventListener("keydown", (event) => this.move(event));
     this.observer = new ResizeObserver(() => { for (const one of this.cards.values()) one.chart?.resize(); this.drawStrips(); });
     this.observer.observe(this.grid);
+  }
+
+  // Say that there is no such rig, and offer those that may be meant.
+  unknown(rig, near) {
+    this.close();
+    this.rig = rig; this.view = null;
+    const some = near.slice(0, 20).map((name) => el("a", { class: "tile", href: `#/rig/${encodeURIComponent(name)}` }, el("div", { class: "name", text: name })));
+    this.box.replaceChildren(el("section", { class: "unknown", "aria-label": "no such rig" }, el("h1", { class: "title", text: `No such rig: ${rig}` }),
+      el("p", { class: "dim", text: "Nothing is known of it: no value in the lake, no live value, no incident." }),
+      some.length ? el("p", { text: "Perhaps one of these:" }) : "", some.length ? el("div", { class: "tiles" }, ...some) : "",
+      el("p", {}, el("a", { class: "out", href: "#/", text: "all rigs" }))));
   }
 
   close() {
@@ -94,8 +105,9 @@ export class RigPage {
     const range = `${hm(view.from)}–${hm(view.to)} UTC, ${day(view.to)}`;
     const gap = view.source && !view.stopped ? "" : view.files_end ? `; curves end at ${hms(view.files_end)}, where the lake does` : "; the lake has no windows of it yet";
     this.sub.textContent = `${open ? `${open} open` : "nothing open"} · ${range}${gap}`;
-    this.kept.replaceChildren();
-    if (me.may_answer) this.kept.append(el("button", { class: "plain", text: "Maintenance…", onclick: () => ask("maintenance", { rig: this.rig }, this.again) }));
+    this.kept.replaceChildren(...view.quiet.map((one) => el("span", { class: "kept" },
+      `${one.kind === "mute" ? `muted: ${one.what}` : "in maintenance"} until ${one.until.slice(0, 16).replace("T", " ")} UTC, ${one.by} `, unquiet(one, this.again))));
+    if (me.may_answer && !view.quiet.some((one) => one.kind === "maintenance")) this.kept.append(el("button", { class: "plain", text: "Maintenance…", onclick: () => ask("maintenance", { rig: this.rig }, this.again) }));
     const count = view.episodes.reduce((sum, one) => sum + one.count, 0);
     this.listTitle.textContent = view.episodes.length ? `${many(view.episodes.length, "episode")}, ${many(count, "incident")}` : "no episodes in this range";
     this.list.replaceChildren(...view.episodes.map((one, i) => this.episode(one, i)));

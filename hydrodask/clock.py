@@ -4,11 +4,12 @@ Event time comes from records and is never compared with these, except where the
 against its broker timestamp, which is part of the record). Everything else takes time as an argument.
 """
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo, available_timezones
@@ -142,6 +143,32 @@ class Zone:
         '2026-01-01 01:00:00 CET'
         """
         return f"{self.text(time_us)} {self.label(time_us)}"
+
+    def labels(self, time_us: int) -> dict[int, str]:
+        """Return how the zone is called at which minutes before UTC in the year round a time: in summer, and in winter.
+
+        >>> Zone("Europe/Berlin").labels(1_767_225_600_000_000)
+        {60: 'CET', 120: 'CEST'}
+        """
+        times = [time_us + days * 86_400 * US_PER_S for days in range(0, 366, 30)]
+        return {self._offset_minutes(at_us): self.label(at_us) for at_us in times}
+
+    def named(self, time_us: int) -> str:
+        """Return a name that browsers know: for `local` the zone that is set here, or its distance from UTC."""
+        if self.name != LOCAL:
+            return self.name
+        link = os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]
+        name = os.environ.get("TZ", link).removeprefix(":")
+        if name in available_timezones() and all(
+            Zone(name)._offset_minutes(at_us) == self._offset_minutes(at_us)  # noqa: SLF001 - of another of us
+            for at_us in (time_us, time_us + 183 * 86_400 * US_PER_S)
+        ):
+            return name
+        sign, minutes = "-" if self._offset_minutes(time_us) < 0 else "+", abs(self._offset_minutes(time_us))
+        return f"{sign}{minutes // 60:02}:{minutes % 60:02}" if minutes else "UTC"
+
+    def _offset_minutes(self, time_us: int) -> int:
+        return round((self._at(time_us).utcoffset() or timedelta()).total_seconds() / 60)
 
     def parse(self, text: str) -> int:
         """Return ISO 8601 as microseconds since the epoch; without an offset it is in this zone. Raises ValueError."""

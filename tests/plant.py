@@ -13,12 +13,13 @@ import numpy as np
 from hydrodask.channels import CHANNELS, CYCLE_S
 from hydrodask.clock import US_PER_S, iso
 from hydrodask.detect import Criteria, Detector
+from hydrodask.detect.usual.telling import NAME as CYCLE
 from hydrodask.ingest.simulator import FaultPlan
 from hydrodask.ingest.simulator.rig import Rig
 from hydrodask.ingest.simulator.shapes import load_shapes
 from hydrodask.learn.score.verdicts import ComponentStates, Verdict
 from hydrodask.learn.targets import TARGETS
-from hydrodask.records import Change, Float64, Samples, WindowRecord, Windows
+from hydrodask.records import Change, Float64, Samples, Upsert, WindowRecord, Windows
 from hydrodask.reports import Band, Scored
 from hydrodask.rigs import RIGS
 from hydrodask.settings import Settings, load
@@ -129,6 +130,11 @@ def _judge(plant: Plant, states: ComponentStates, rig: str, number: int, truth: 
         said = Verdict(rig, name, number, start_us, state, 0.97, f"hydrodask-{name}", 1)
         plant.changes += states.update(said, number)
         plant.scores.append(states.scored(said, number))
+    start_us = START_US + number * CYCLE_S * US_PER_S
+    verdict = "learning" if number < 5 else "usual"
+    plant.scores.append(Scored(rig, CYCLE, number, start_us, verdict, "", number))
+    body: dict[str, object] = {"rig": rig, "component": CYCLE, "state": verdict, "nominal": verdict == "usual"}
+    plant.changes.append(Upsert("components", f"{rig}/{CYCLE}", start_us, body))
 
 
 def _keep_raw(plant: Plant, sensor: str, rig: str, curve: Float64) -> None:

@@ -36,16 +36,19 @@ from hydrodask.clock import US_PER_S
 from hydrodask.console import Console
 from hydrodask.console.live import Live
 from hydrodask.console.sight import INCIDENTS_MAX, Sight
-from hydrodask.console.strips import state_of, worst_of
+from hydrodask.console.strips import state_of, strips_of, worst_of
 from hydrodask.console.thinning import thin
 from hydrodask.console.visitors import POLICY, Access
 from hydrodask.errors import ConfigError
+from hydrodask.learn.score.story import Track, Verdict, incident_of
+from hydrodask.learn.targets import TARGETS
 from hydrodask.records import Upsert
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Console as ConsoleSettings
 from hydrodask.store import browse, fiveminutes, summing
 from hydrodask.store.browse import Browser
+from hydrodask.store.curve import Stretch
 from hydrodask.store.documents import open_documents
 from hydrodask.store.history import History
 from hydrodask.store.lake import Lake
@@ -495,11 +498,24 @@ def test_health_of_a_tile_has_a_level_and_a_memory(page: Console) -> None:
 
 def test_a_component_that_is_unknown_says_so_and_why() -> None:
     """In its line the reason that its document has, and on its strip no number where an incident has none."""
-    gone = {"state": None, "unknown_because": "not measured: PS2"}
+    gone, cooler = {"state": None, "unknown_because": "not measured: PS2"}, TARGETS["cooler"]
 
-    assert state_of(gone, 100, " %") == "not measured: PS2"
-    assert state_of({"state": None, "unknown_because": None}, 100, " %") == "unknown"
-    assert [worst_of({"worst": worst}, " %") for worst in (None, 0, 3)] == ["unknown", "0 %", "3 %"]
+    assert state_of(gone, cooler) == "not measured: PS2"
+    assert state_of({"state": None, "unknown_because": None}, cooler) == "unknown"
+    assert [worst_of({"worst": worst}, cooler) for worst in (None, 0, 3)] == ["unknown", "0 %", "3 %"]
+
+
+def test_states_have_the_names_of_their_declaration() -> None:
+    """On strips, in what is said of now, and in messages: no number that only a model knows."""
+    pump = TARGETS["pump"]
+    verdict = Verdict("rig", "pump", 7, START_US, 2, 0.9, "hydrodask-pump", 1)
+    told = {"pump": [Stretch(START_US, START_US + US_PER_S, "fault", "critical", 2)]}
+    strips = {one["name"]: one for one in strips_of([{"component": "pump", "state": 1}], [], told)}
+
+    assert (strips["pump"]["text"], strips["pump"]["spans"][0]["text"]) == ("weak leakage", "severe leakage")
+    assert worst_of({"worst": 2}, pump) == "severe leakage"
+    message = incident_of(Track(settled=2), verdict, pump, 1)["message"]
+    assert message == "pump has severe leakage (was weak leakage), says hydrodask-pump 1"
 
 
 def test_raw_samples_show_in_a_zoom_and_no_extreme_of_100_hz_is_lost(page: Console, plant: Plant) -> None:
@@ -542,7 +558,9 @@ def test_every_answer_has_a_strict_policy_and_nobody_else_may_ask(page: Console)
     assert all(case[1]["content-security-policy"] == POLICY for case in cases.values())
     assert ask(page, "/", token="")[0] == 303
     assert ask(page, "/login", token="")[0] == 200
-    assert ask(page, "/api/me", token=LOOK)[2] == {"name": "eva", "may_answer": False, "locked": True}
+    assert ask(page, "/api/me", token=LOOK)[2] == {
+        "name": "eva", "may_answer": False, "locked": True, "zone": "UTC", "zone_labels": {"0": "UTC"}
+    }  # fmt: skip
 
 
 def test_who_asks_nothing_is_let_go(page: Console) -> None:

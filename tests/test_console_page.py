@@ -158,7 +158,8 @@ def test_page_shows_fleet_rig_incident_and_phone(browser: Any, page: Console, tm
     assert shown.locator(".card .uplot").count() == len(SENSORS)
     assert shown.locator(".card:has-text('CE') .what").first.text_content() == "■ cooler failing"
     assert shown.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    assert shown.evaluate("document.querySelector('.cards').getBoundingClientRect().bottom <= innerHeight + 20")
+    assert shown.evaluate("document.querySelector('.cards').getBoundingClientRect().bottom <= innerHeight")
+    assert "load cycle" in shown.inner_text(".strips")
     tab.picture("rig", tmp_path)
     shown.click(".episode:has-text('cooler failing') .chips button:has-text('CE')")
     shown.wait_for_selector("#zoom .uplot")
@@ -180,6 +181,11 @@ def test_page_shows_fleet_rig_incident_and_phone(browser: Any, page: Console, tm
             "document.querySelector('#strip [aria-current]').getBoundingClientRect().right <= innerWidth"
         )
         tab.picture(name, tmp_path)
+        if name == "phone":
+            assert shown.locator("#find").is_visible()
+            assert shown.locator("#help").is_visible()
+            shown.click("header a:has-text('Fleet')")
+            shown.wait_for_selector("html[data-ready='fleet']")
         tab.close()
 
 
@@ -188,7 +194,8 @@ async () => {
   const written = [], fill = CanvasRenderingContext2D.prototype.fillText;
   CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
     const box = this.measureText(text), axis = this.canvas.height - 17 * devicePixelRatio;
-    written.push([text, y - box.actualBoundingBoxAscent, y + box.actualBoundingBoxDescent - axis]);
+    const right = this.canvas.width - x - box.width;
+    written.push([text, y - box.actualBoundingBoxAscent, y + box.actualBoundingBoxDescent - axis, right]);
     return fill.call(this, text, x, y);
   };
   const { Chart } = await import("/static/draw.js"), at = [0, 1800, 3600], limits = [[23.5, false], [37, true]];
@@ -202,11 +209,11 @@ async () => {
   return written.filter(([text]) => text.startsWith("■"));
 }
 """
-"""Draws a curve, and returns its limits' labels: where each begins, and how far it reaches below the axis."""
+"""Draws a curve, and returns its limits' labels: where each begins, how far under the axis and from the edge it is."""
 
 
 def test_labels_of_limits_stand_between_axis_and_edge(browser: Any, tmp_path: Path) -> None:
-    """However near to the axis, or to the upper edge, their limit is."""
+    """However near to the axis, or to the upper edge, their limit is; at the right, where they hide least."""
     console = Console(load(sets=[f"data_dir={tmp_path}", "console.address=127.0.0.1:0"], environ={})[0])
     tab = Tab(browser, console)
     shown = tab.open("#/")
@@ -214,6 +221,7 @@ def test_labels_of_limits_stand_between_axis_and_edge(browser: Any, tmp_path: Pa
 
     assert [text for text, *_ in labels] == ["■ < 23.5", "■ > 37"]
     assert [label for label in labels if label[1] < 0 or label[2] > 0] == []
+    assert [label for label in labels if not 0 <= label[3] < 15] == []
     tab.close()
     console.close()
 
@@ -391,6 +399,114 @@ def test_a_rig_that_there_is_not_is_said_and_offers_nothing(browser: Any, page: 
     shown.click("#page .tile:has-text('rig-0002')")
     shown.wait_for_selector("html[data-ready='rig']")
     tab.close()
+
+
+PAINTED = """
+async () => {
+  const written = [], fill = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    written.push([text, x]);
+    return fill.call(this, text, x, y);
+  };
+  const { strips } = await import("/static/draw.js"), canvas = document.createElement("canvas");
+  canvas.style.cssText = "width: 400px; height: 14px";
+  document.body.append(canvas);
+  const spans = [{ from: 50, to: 60, severity: "warning", text: "20 %" }];
+  const long = { text: "a rather long state", spans: [{ ...spans[0], to: 95 }] };
+  for (const one of [{ text: "100 %", spans }, { text: "100 %", spans: [] }, long]) strips([[canvas, one]], 0, 100);
+  CanvasRenderingContext2D.prototype.fillText = fill;
+  return written;
+}
+"""
+"""Draws strips of 100 s on 400 px, and returns what is written on them, and where."""
+
+
+def test_a_state_stands_where_it_is_so(browser: Any, page: Console) -> None:
+    """What is now stands behind what was last, or not at all where there is no room; never before it."""
+    tab = Tab(browser, page)
+    written = tab.open("#/").evaluate(PAINTED)
+    tab.close()
+
+    assert [(text, x) for text, x in written if text == "100 %"] == [("100 %", 244), ("100 %", 4)]
+    assert [text for text, _ in written if "rather" in text] == []
+
+
+def test_a_component_without_a_curve_says_what_changed(browser: Any, page: Console) -> None:
+    """Its chip opens what its incidents say."""
+    tab = Tab(browser, page)
+    shown = tab.open("#/rig/rig-0003/1h")
+    shown.click(".episode .chips button:text-is('pump')")
+    shown.wait_for_selector("#zoom[open]:has-text('What changed')")
+    assert "pump has severe leakage (was weak leakage)" in shown.inner_text("#zoom .why")
+    assert "now severe leakage" in shown.inner_text("#zoom")
+    shown.keyboard.press("Escape")
+    shown.click(".card >> nth=0")
+    shown.wait_for_selector("#zoom .uplot")
+    tab.close()
+
+
+def test_a_link_to_an_episode_opens_the_time_round_it(browser: Any, page: Console, plant: Plant) -> None:
+    """However long ago it was; of one that there is not it is said."""
+    documents = open_documents(plant.settings)
+    [old] = documents.find("incidents", {"rig": "rig-0002", "rule": "component_state", "worst": 3}, limit=1)
+    documents.close()
+    tab = Tab(browser, page)
+    shown = tab.open("#/")
+    shown.evaluate("(id) => { location.hash = `#/rig/rig-0002/15m/${encodeURIComponent(id)}`; }", old["_id"])
+    shown.wait_for_selector(".episode[aria-current]:has-text('cooler')")
+    assert shown.locator("#now[aria-pressed='false']").count() == 1
+    assert "2026-11-30, 04:" in shown.inner_text(".head")
+    shown.evaluate("location.hash = '#/rig/rig-0002/15m/nothing'")
+    shown.wait_for_selector("#notice:has-text('There is no such episode')")
+    tab.close()
+
+
+def test_times_are_those_of_the_zone_that_is_set_and_name_their_days(browser: Any, plant: Plant) -> None:
+    """As in messages, with the zone's name; a range says both of its days, and what was on another day says which."""
+    watch = plant.settings.observe.model_copy(update={"timezone": "Asia/Kolkata"})
+    console = Console(plant.settings.model_copy(update={"observe": watch}))
+    tab = Tab(browser, console, timezone_id="America/New_York")
+    tab.page.clock.set_fixed_time("2026-12-02T12:00:00Z")
+    shown = tab.open("#/rig/rig-0002/1d")
+    shown.wait_for_selector("html[data-ready='rig']")
+    head, when = shown.inner_text(".head"), shown.locator(".episode .when").last.inner_text()
+    fleet = tab.open("#/")
+    told = fleet.locator("aside .episode .when").first.inner_text()
+    tab.close()
+    console.close()
+
+    assert "2026-11-29 10:50 – 2026-11-30 10:50 IST" in head
+    assert "curves end at 10:47:30 IST" in head
+    assert re.match(r"11-30 \d\d:\d\d–\d\d:\d\d IST", when)
+    assert re.match(r"since 11-30 1\d:\d\d IST", told)
+
+
+def test_whoever_logs_in_comes_to_where_he_wanted_to_go(browser: Any, plant: Plant) -> None:
+    """Also when the cookie ends while he looks; a button logs out; a wrong token is said to be one."""
+    token = "answer-0123456789abcdef"  # noqa: S105 - of this test
+    file = plant.settings.data_dir / "who"
+    file.write_text(f"anna answer {token}\n")
+    file.chmod(0o600)
+    chosen = plant.settings.console.model_copy(update={"token_file": Path("who")})
+    console = Console(plant.settings.model_copy(update={"console": chosen}))
+    tab = Tab(browser, console)
+    shown = tab.page
+    shown.goto(f"{tab.base}/#/rig/rig-0002/1h")
+    shown.fill("#token", "nonsense")
+    shown.click("button[type=submit]")
+    shown.wait_for_selector("#said:text-is('that is no token of anybody\\'s here')")
+    for leave in (lambda: shown.click("#logout"), tab.context.clear_cookies):
+        shown.fill("#token", token)
+        shown.click("button[type=submit]")
+        shown.wait_for_selector("html[data-ready='rig']")
+        assert shown.evaluate("location.pathname + location.hash") == "/#/rig/rig-0002/1h"
+        leave()
+        shown.wait_for_selector("#token")
+        assert shown.evaluate("location.pathname + location.hash") == "/login#/rig/rig-0002/1h"
+    assert {one.partition(" ")[0] for one in tab.said} == {"Failed"}  # the browser's own lines on refusals
+    tab.said.clear()
+    tab.close()
+    console.close()
 
 
 def test_new_values_come_by_themselves(browser: Any, page: Console, run: Run) -> None:

@@ -42,10 +42,8 @@ def sensor_units() -> list[Json]:
 
 def state_texts(target: Target) -> list[Json]:
     """Return the mappings of a component's states to text and colour."""
-    unit = f" {target.unit}" if target.unit else ""
-    told = {0: "no leakage", 1: "weak leakage", 2: "severe leakage"} if target.name == "pump" else {}
     colors = {target.nominal: GOOD, worst_of(target): ACT}
-    return named({state: (told.get(state, f"{state}{unit}"), colors.get(state, LOOK)) for state in target.classes})
+    return named({state: (target.said(state), colors.get(state, LOOK)) for state in target.classes})
 
 
 def wear(where: str) -> str:

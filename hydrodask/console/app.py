@@ -77,7 +77,10 @@ class Pages:
 
     async def me(self, request: Request) -> Response:
         visitor: Visitor = request.scope["visitor"]
-        return as_json({"name": visitor.name, "may_answer": visitor.may_answer, "locked": self._rooms.access.locked})
+        zone, now_us = self._rooms.sight.zone, clock.now_us()
+        times = {"zone": zone.named(now_us), "zone_labels": {str(k): v for k, v in zone.labels(now_us).items()}}
+        who = {"name": visitor.name, "may_answer": visitor.may_answer, "locked": self._rooms.access.locked}
+        return as_json(who | times)
 
     async def sensors(self, _request: Request) -> Response:
         return as_json({"sensors": self._rooms.curves.sensors(), "ranges": list(RANGES_S)})
@@ -103,6 +106,11 @@ class Pages:
             await _read(self._rooms, self._rooms.curves.story, request.query_params.get("rig", ""), start_us, end_us)
         )
 
+    async def episode(self, request: Request) -> Response:
+        asked = request.query_params
+        sight = self._rooms.sight
+        return as_json({"episode": await _read(self._rooms, sight.episode, asked.get("rig", ""), asked.get("id", ""))})
+
     async def zoom(self, request: Request) -> Response:
         asked = request.query_params
         name, sensor = asked.get("rig", ""), asked.get("sensor", "")
@@ -122,7 +130,7 @@ class Pages:
         body = await _body(request)
         entered = self._rooms.access.login(str(body.get("token", "")))
         if entered is None:
-            return said(403, "that is no token of anybody's here, or there were too many wrong ones: wait a minute")
+            return said(403, "that is no token of anybody's here")
         response = as_json({"name": entered[1].name})
         response.set_cookie(
             COOKIE, entered[0], max_age=int(SESSION_S), httponly=True, samesite="strict", secure=self._rooms.secure
@@ -152,6 +160,7 @@ def made(rooms: Rooms) -> ASGIApp:
         ("/api/live", pages.live, "GET"),
         ("/api/rig", pages.rig, "GET"),
         ("/api/story", pages.story, "GET"),
+        ("/api/episode", pages.episode, "GET"),
         ("/api/zoom", pages.zoom, "GET"),
         ("/api/answers", pages.answers, "GET POST"),
         ("/api/login", pages.login, "POST"),

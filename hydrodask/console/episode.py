@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydrodask.answers import Answer, Answers
-from hydrodask.clock import US_PER_S
+from hydrodask.clock import US_PER_S, Zone, parse_iso
 from hydrodask.episodes import FOREVER_US, Document, Episode, span_of, text_of, words
 
 NOTES_MAX = 50
@@ -107,10 +107,11 @@ def quieting_view(holding: Sequence[Answer]) -> list[dict[str, str]]:
     ]
 
 
-def line_of(worst: Episode | None, lately: Sequence[Episode], kept: Answer | None) -> str:
+def line_of(worst: Episode | None, lately: Sequence[Episode], kept: Answer | None, zone: Zone) -> str:
     """Return the line of a tile: the worst that is so now, else what there was in the last day."""
     if kept is not None:
-        return f"in maintenance until {kept.until[11:16]} UTC, {kept.by}"
+        until_us = parse_iso(kept.until)
+        return f"in maintenance until {zone.clock(until_us)[:5]} {zone.label(until_us)}, {kept.by}"
     if worst is not None:
         return text_of(worst.name) or words(str(worst.name["rule"]))
     if not lately:

@@ -10,7 +10,7 @@ from typing import Any
 
 from hydrodask import clock
 from hydrodask.answers import ANSWERS, ANSWERS_MAX, Answers
-from hydrodask.clock import US_PER_S
+from hydrodask.clock import US_PER_S, Zone
 from hydrodask.console.episode import episode_view, line_of, open_view, quieting_view, span_view
 from hydrodask.console.firing import Fires
 from hydrodask.console.live import Live
@@ -79,6 +79,8 @@ class Sight:
     """Where the colours of health change."""
     firing: Callable[[], Fires] | None = None
     """What of an Alertmanager's alerts fires, if there is one to ask."""
+    zone: Zone = field(default_factory=Zone)
+    """The zone of times in texts."""
     _known: Known = field(default_factory=lambda: Known([], Answers([]), {}, 0))
     _looked_s: float = float("-inf")
     _rigs: dict[str, int] = field(default_factory=dict)
@@ -154,7 +156,7 @@ class Sight:
             "names": sorted(rigs, key=natural),
             "more": len(tiles) - len(shown),
             "counts": _counts(tiles),
-            "cut": _cut(known.incidents, now_us),
+            "cut": _cut(known.incidents, now_us, self.zone),
             "open": sum(tile["open"] for tile in tiles),
             "episodes": [open_view(one, known.answers, real_us) for one in self._open(by_rig, known, real_us)],
             "now": now_us // US_PER_S,
@@ -185,7 +187,7 @@ class Sight:
             "level": level(health, self.limits),
             **{name: min(health, worst_health(incidents, now_us - us, now_us)) for name, us in _MEMORY.items()},
             "severity": severity,
-            "line": line_of(worst, lately, kept),
+            "line": line_of(worst, lately, kept, self.zone),
             "open": len(still),
             "lately": len(lately),
             "acknowledged": acked,
@@ -235,6 +237,12 @@ class Sight:
         holding = self.known().answers.quieting(clock.now_us())
         return quieting_view([one for one in holding if one.rig in ("", rig)])
 
+    def episode(self, rig: str, name: str) -> dict[str, Any] | None:
+        """Return the episode of a rig that an incident belongs to, however long ago it was; None: there is none."""
+        mine = self._newest("incidents", {"rig": rig}, INCIDENTS_MAX, "opened_at")
+        ours = (one for one in episodes(mine) if any(each["_id"] == name for each in one.incidents))
+        return next((episode_view(one, self.known().answers, clock.now_us()) for one in ours), None)
+
     def components(self, rig: str) -> list[dict[str, Any]]:
         """Return what the models say of a rig's components now."""
         try:
@@ -249,13 +257,13 @@ class Sight:
         return {"source": live.source, "behind_s": live.behind_s, "stopped": live.why_not(rig), "run": run}
 
 
-def _cut(incidents: Sequence[Document], now_us: int) -> str:
+def _cut(incidents: Sequence[Document], now_us: int, zone: Zone) -> str:
     """Return what of the last day is not looked at, as `_look` gives incidents: the newest first, then open ones."""
     oldest_us = span_of(incidents[INCIDENTS_MAX - 1])[0] if len(incidents) >= INCIDENTS_MAX else 0
     if oldest_us < now_us - DAY_US:
         return ""
-    since = clock.iso(oldest_us)[:16].replace("T", " ")
-    return f"Tiles tell of the newest {INCIDENTS_MAX:,} incidents, since {since} UTC, and of as many that are open."
+    since = f"{zone.text(oldest_us)[:16]} {zone.label(oldest_us)}"
+    return f"Tiles tell of the newest {INCIDENTS_MAX:,} incidents, since {since}, and of as many that are open."
 
 
 def _counts(tiles: Sequence[Mapping[str, Any]]) -> dict[str, int]:

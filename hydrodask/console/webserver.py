@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hydrodask.background import Aside
+from hydrodask.clock import Zone
 from hydrodask.console.ahead import Ahead
 from hydrodask.console.app import Rooms, made
 from hydrodask.console.curves import Curves
@@ -81,7 +82,9 @@ class Console:
         live, watch = Live(settings.window.length, slide_s=settings.window.slide), settings.observe
         firing = None if watch.alertmanager is None else Firing(watch)
         fires = None if firing is None else lambda: firing.now
-        sight = Sight(self._documents, History(Lake(settings.lake_url)), live, watch.health, fires)
+        sight = Sight(
+            self._documents, History(Lake(settings.lake_url)), live, watch.health, fires, Zone(watch.timezone)
+        )
         self._curves = Curves(sight, settings, load_rules(settings.detect.rules))
         rooms = Rooms(sight, self._curves, access, Hosts(host, watch.hosts), secure=bool(tls))
         beside: list[Source] = [] if firing is None else [firing]

@@ -13,7 +13,8 @@ from hydrodask.learn.features import columns
 class Target:
     """One thing to predict. `classes` are the labels in rising order, `nominal` the one of a healthy rig.
 
-    `ordered` says whether the distance between classes means something. `unit` follows a class where people read it.
+    `ordered` says whether the distance between classes means something. `unit` follows a class where people read it;
+    `names` say it of classes that are no measure. Page, messages, incidents and Grafana say it so.
     `columns` are the features of forests and logistic regression; what committees look at is in `train/plans.py`.
     """
 
@@ -24,6 +25,15 @@ class Target:
     unit: str
     meaning: str
     columns: tuple[str, ...]
+    names: tuple[tuple[int, str], ...] = ()
+
+    def said(self, state: int) -> str:
+        """Return a class as people say it.
+
+        >>> TARGETS["cooler"].said(3), TARGETS["pump"].said(2)
+        ('3 %', 'severe leakage')
+        """
+        return dict(self.names).get(state) or f"{state} {self.unit}".rstrip()
 
     @property
     def component(self) -> bool:
@@ -48,6 +58,7 @@ TARGETS: dict[str, Target] = {
             "pump", (0, 1, 2), 0, True, "", "internal leakage of the pump: 0 none, 1 weak, 2 severe",
             columns("mean", ("EPS1", "FS1", "SE", "PS1", "TS1"), 0, 19)
             + columns("low", ("FS1",), 0, 19) + columns("high", ("FS1",), 0, 19),
+            names=((0, "no leakage"), (1, "weak leakage"), (2, "severe leakage")),
         ),
         Target(
             "accumulator", (90, 100, 115, 130), 130, True, "bar",

@@ -1,4 +1,4 @@
-// Elements out of data: text is always text. Times are seconds since the epoch, shown in UTC.
+// Elements out of data: text is always text. Times are seconds since the epoch, shown in the zone that the server names.
 export const $ = (id) => document.getElementById(id);
 
 export function el(tag, props = {}, ...children) {
@@ -18,17 +18,50 @@ export const MARKS = { critical: "■", warning: "▲", unknown: "?", "": "●" 
 export const mark = (severity) => el("span", { class: `mark ${severity}`, "aria-hidden": "true", text: MARKS[severity] ?? "●" });
 
 const two = (n) => String(n).padStart(2, "0");
-export const hm = (s) => { const d = new Date(s * 1000); return `${two(d.getUTCHours())}:${two(d.getUTCMinutes())}`; };
-export const hms = (s) => `${hm(s)}:${two(new Date(s * 1000).getUTCSeconds())}`;
-export const day = (s) => new Date(s * 1000).toISOString().slice(0, 10);
-export const sameDay = (a, b) => day(a) === day(b);
-export const secs = (iso) => Date.parse(iso) / 1000;
+let zone = { parts: null, labels: {}, offsets: new Map() };
 
-export function between(from, to, now) {
-  const start = sameDay(from, now) ? hm(from) : `${day(from).slice(5)} ${hm(from)}`;
-  if (to === null) return `since ${start} UTC`;
-  return `${start}–${sameDay(from, to) ? hm(to) : `${day(to).slice(5)} ${hm(to)}`} UTC`;
+// Show times in a zone: its name, and what people call it at which distance from UTC (minutes).
+export function showTimesIn(name, labels) {
+  const fields = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  zone = { parts: name === "UTC" ? null : new Intl.DateTimeFormat("en-US", { ...fields, timeZone: name }), labels, offsets: new Map() };
 }
+
+// How far the zone is before UTC at a time, in seconds; it changes at a quarter of an hour, if at all.
+function offset(s) {
+  if (!zone.parts) return 0;
+  const quarter = Math.floor(s / 900) * 900;
+  if (!zone.offsets.has(quarter)) {
+    if (zone.offsets.size > 5000) zone.offsets.clear();
+    const of = Object.fromEntries(zone.parts.formatToParts(quarter * 1000).map(({ type, value }) => [type, Number(value)]));
+    zone.offsets.set(quarter, Date.UTC(of.year, of.month - 1, of.day, of.hour, of.minute) / 1000 - quarter);
+  }
+  return zone.offsets.get(quarter);
+}
+
+export const local = (s) => s + offset(s);
+export function zoneAt(s) {
+  const minutes = Math.round(offset(s) / 60), size = Math.abs(minutes);
+  return zone.labels[minutes] ?? `UTC${minutes < 0 ? "-" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}`;
+}
+const clock = (s) => new Date(local(s) * 1000).toISOString();
+export const hm = (s) => clock(s).slice(11, 16);
+export const hms = (s) => clock(s).slice(11, 19);
+export const day = (s) => clock(s).slice(0, 10);
+export const sameDay = (a, b) => day(a) === day(b);
+const secs = (iso) => Date.parse(iso) / 1000;
+const viewer = () => Date.now() / 1000;
+
+// A time as the viewer needs it: with its day, unless that is today, and with its year, unless that is this one.
+const moment = (s) => (sameDay(s, viewer()) ? hm(s) : `${day(s).slice(day(s).slice(0, 4) === day(viewer()).slice(0, 4) ? 5 : 0)} ${hm(s)}`);
+export const at = (iso) => `${moment(secs(iso))} ${zoneAt(secs(iso))}`;
+
+export function between(from, to) {
+  if (to === null) return `since ${moment(from)} ${zoneAt(from)}`;
+  return `${moment(from)}–${sameDay(from, to) ? hm(to) : moment(to)} ${zoneAt(to)}`;
+}
+
+// A range of time with its days, whatever day it is.
+export const range = (from, to) => (sameDay(from, to) ? `${day(to)}, ${hm(from)}–${hm(to)} ${zoneAt(to)}` : `${day(from)} ${hm(from)} – ${day(to)} ${hm(to)} ${zoneAt(to)}`);
 
 export function long(seconds) {
   if (seconds < 60) return `${Math.round(seconds)} s`;

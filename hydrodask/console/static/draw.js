@@ -1,5 +1,5 @@
 // Curves and strips on canvases. Colours come from the style sheet, so that a theme changes them too.
-import { day, hm, hms, figure, MARKS } from "./dom.js";
+import { day, hm, hms, figure, local, MARKS } from "./dom.js";
 
 const REACH_MAX = 1.0; // limits further away than this share of the curve's own height are left out
 
@@ -105,8 +105,9 @@ function above(u, model, p) {
     const inside = one.above ? y - 3 * dpr : y + 11 * dpr;
     const at = Math.min(Math.max(inside, u.bbox.top + 10 * dpr), u.bbox.top + u.bbox.height - 2 * dpr);
     c.setLineDash([]); c.lineJoin = "round"; c.lineWidth = 3 * dpr; c.strokeStyle = p.card;
-    const left = taken.reduce((x, [end, y_]) => (Math.abs(y_ - at) < 12 * dpr ? Math.max(x, end + 8 * dpr) : x), u.bbox.left + 4 * dpr);
-    taken.push([left + c.measureText(text).width, at]);
+    const right = taken.reduce((x, [begin, y_]) => (Math.abs(y_ - at) < 12 * dpr ? Math.min(x, begin - 8 * dpr) : x), u.bbox.left + u.bbox.width - 4 * dpr);
+    const left = right - c.measureText(text).width;
+    taken.push([left, at]);
     c.strokeText(text, left, at);
     c.fillStyle = p[`${one.severity}-text`];
     c.fillText(text, left, at);
@@ -121,7 +122,7 @@ function above(u, model, p) {
 
 const timeTicks = (u, ticks) => {
   const step = ticks.length > 1 ? ticks[1] - ticks[0] : 0;
-  return ticks.map((s) => (step >= 86400 || (step >= 21600 && s % 86400 === 0) ? day(s).slice(5) : step && step < 60 ? hms(s) : hm(s)));
+  return ticks.map((s) => (step >= 86400 || (step >= 21600 && local(s) % 86400 === 0) ? day(s).slice(5) : step && step < 60 ? hms(s) : hm(s)));
 };
 
 export const sizeOf = (box) => ({ width: Math.max(120, box.clientWidth), height: box.clientHeight || 84 });
@@ -141,7 +142,7 @@ export class Chart {
     this.plot = new uPlot({
       ...size,
       legend: { show: false }, padding: [6, 4, 0, 0],
-      tzDate: (s) => uPlot.tzDate(new Date(s * 1000), "Etc/UTC"),
+      tzDate: (s) => uPlot.tzDate(new Date(local(s) * 1000), "Etc/UTC"),
       cursor: {
         y: false, points: { size: 5, width: 0, fill: p.curve, stroke: p.curve },
         drag: { x: this.big, y: false, setScale: false },
@@ -186,24 +187,24 @@ function strip(canvas, one, from, to, [wide, high]) {
   canvas.width = wide * dpr; canvas.height = high * dpr;
   const c = canvas.getContext("2d");
   c.scale(dpr, dpr);
-  c.fillStyle = one.unknown ? p.grid : p.good; c.fillRect(0, 0, wide, high);
+  c.fillStyle = p.good; c.fillRect(0, 0, wide, high);
   c.font = "11px system-ui, sans-serif"; c.textBaseline = "middle";
   const x = (s) => ((s - from) / (to - from)) * wide;
   const spans = one.spans.filter((s) => (s.to ?? to) >= from && s.from <= to)
     .sort((a, b) => ORDER.indexOf(a.severity) - ORDER.indexOf(b.severity) || a.from - b.from);
   const named = high > 11;
-  let free = wide;
+  const end = Math.max(0, ...spans.map((s) => Math.min(wide, Math.max(x(s.from) + 3, x(s.to ?? to))))); // what is now begins after what was last
+  if (one.unknown) { c.fillStyle = p.grid; c.fillRect(end, 0, wide - end, high); }
   for (const span of spans) {
     const left = Math.max(0, x(span.from)), right = Math.min(wide, x(span.to ?? to));
     c.fillStyle = p[span.severity]; c.fillRect(left, 0, Math.max(3, right - left), high);
-    free = Math.min(free, left);
   }
   for (const span of spans) {
     const left = Math.max(0, x(span.from)), right = Math.min(wide, x(span.to ?? to));
     const text = `${MARKS[span.severity]} ${span.text}`;
     if (named && c.measureText(text).width + 8 <= right - left) { c.fillStyle = p[`on-${span.severity}`]; c.fillText(text, left + 4, high / 2 + 0.5); }
   }
-  if (one.text && c.measureText(one.text).width + 8 <= free) { c.fillStyle = one.unknown ? p.dim : p["good-text"]; c.fillText(one.text, 4, high / 2 + 0.5); }
+  if (one.text && c.measureText(one.text).width + 8 <= wide - end) { c.fillStyle = one.unknown ? p.dim : p["good-text"]; c.fillText(one.text, end + 4, high / 2 + 0.5); }
 }
 
 export const inWords = (model, value, unit) => {

@@ -1,5 +1,5 @@
 // Tiles of rigs, worst first: as a strip over a rig's page, and as a page of their own.
-import { between, el, mark } from "./dom.js";
+import { at, between, el, mark } from "./dom.js";
 import { strips } from "./draw.js";
 import { unquiet } from "./answers.js";
 
@@ -43,34 +43,34 @@ export function strip(box, fleet, rig) {
   } else box.scrollLeft = there;
 }
 
-function episode(one, now) {
+function episode(one) {
   return el("a", { class: `episode ${one.severity} ${one.muted ? "quiet" : ""}`, href: link(one.rig, `/1h/${encodeURIComponent(one.id)}`) },
     el("h3", {}, el("span", { class: `sev ${one.severity}` }, mark(one.severity), ` ${one.rig} `), one.name, one.acknowledged ? el("span", { class: "pin", text: "acknowledged" }) : "",
       one.muted ? el("span", { class: "pin", text: "muted" }) : ""),
-    el("div", { text: one.message }), el("div", { class: "when", text: between(one.from, one.to, now) }));
+    el("div", { text: one.message }), el("div", { class: "when", text: between(one.from, one.to) }));
 }
 
 // What fires in Prometheus, as Alertmanager has it: a link only where it leads to a web server, all else is text.
-function alert(one, now) {
+function alert(one) {
   const where = one.runbook ? (one.link ? el("a", { href: one.runbook, target: "_blank", rel: "noopener noreferrer", class: "out", text: "runbook" }) : el("span", { class: "dim", text: one.runbook })) : "";
   return el("div", { class: `episode ${one.severity}${one.severity ? "" : " quiet"}` },
     el("h3", {}, el("span", { class: `sev ${one.severity}` }, mark(one.severity), " "), one.name, one.rig ? el("a", { class: "pin", href: link(one.rig), text: one.rig }) : ""),
     el("div", { text: one.text }), one.do ? el("div", { class: "said", text: one.do }) : "",
-    el("div", { class: "when" }, between(one.since, null, now), where ? " · " : "", where));
+    el("div", { class: "when" }, between(one.since, null), where ? " · " : "", where));
 }
 
 function alerts(said) {
   if (!said) return [];
   if (said.trouble) return [el("h2", { text: "Alerts of Prometheus" }), el("p", { class: "dim", text: `Nobody knows: Alertmanager at ${said.where}: ${said.trouble}` })];
   return [el("h2", { text: said.alerts.length ? "Alerts of Prometheus" : "No alert of Prometheus fires" }),
-    el("div", { class: "episodes alerts" }, ...said.alerts.map((one) => alert(one, Date.now() / 1000))), said.more ? el("p", { class: "dim", text: `${said.more} more` }) : ""];
+    el("div", { class: "episodes alerts" }, ...said.alerts.map((one) => alert(one))), said.more ? el("p", { class: "dim", text: `${said.more} more` }) : ""];
 }
 
 export function page(box, fleet, again) {
   const { critical, warning, quiet: calm, muted, maintenance: kept } = fleet.counts; // of all rigs, with a tile or without
   const count = (n, text, severity = "") => el("span", {}, severity ? mark(severity) : "", " ", el("b", { text: String(n) }), text);
   const quiet = fleet.muted.map((one) => el("div", { class: "episode quiet" }, el("h3", { text: `${one.kind === "mute" ? "muted" : "maintenance"}: ${one.what}` }),
-    el("div", { class: "when", text: `until ${one.until.slice(0, 16).replace("T", " ")} UTC, ${one.by}` }), one.text ? el("div", { class: "said", text: one.text }) : "", unquiet(one, again)));
+    el("div", { class: "when", text: `until ${at(one.until)}, ${one.by}` }), one.text ? el("div", { class: "said", text: one.text }) : "", unquiet(one, again)));
   box.replaceChildren(el("div", { class: "fleet" },
     el("section", { "aria-label": "rigs" },
       el("div", { class: "count" }, el("h1", { class: "title", text: "Fleet" }), count(critical, "critical", "critical"),
@@ -80,7 +80,7 @@ export function page(box, fleet, again) {
       fleet.cut ? el("p", { class: "dim", text: fleet.cut }) : "",
       fleet.names.length ? "" : el("p", { class: "dim", text: "No rig is known yet: nothing in the lake, and no live value." })),
     el("aside", { "aria-label": "what is open" }, el("h2", { text: fleet.episodes.length ? "Open now" : "Nothing is open" }),
-      el("div", { class: "episodes" }, ...fleet.episodes.map((one) => episode(one, fleet.now))),
+      el("div", { class: "episodes" }, ...fleet.episodes.map((one) => episode(one))),
       fleet.open > fleet.episodes.length ? el("p", { class: "dim", text: `${fleet.open - fleet.episodes.length} more` }) : "",
       ...alerts(fleet.alerts),
       el("h2", { text: quiet.length ? "Muted, or in maintenance" : "Nothing is muted" }), el("div", { class: "episodes" }, ...quiet),

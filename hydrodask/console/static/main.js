@@ -1,5 +1,5 @@
 // The page: where we are is in the address, what is shown comes from the API, and the newest values come each half second.
-import { $, el, get, hms, notice, server } from "./dom.js";
+import { $, el, get, hms, notice, post, server, showTimesIn, zoneAt } from "./dom.js";
 import * as fleets from "./fleet.js";
 import { RigPage } from "./rig.js";
 import { ask, me } from "./answers.js";
@@ -40,7 +40,27 @@ async function open(early = null) {
   if (state.fleet) fleets.strip($("strip"), state.fleet, state.rig);
   await load(early);
   if (!state.fleet) await loadFleet();
-  if (asked.episode) rigPage.choose(asked.episode);
+  if (asked.episode) await go(asked.episode);
+}
+
+// Mark an episode, in the range of time round it if it is in none that is shown.
+async function go(id) {
+  const number = state.asked, shown = () => rigPage.view?.episodes.some((one) => one.id === id || one.incidents.some((each) => each.id === id));
+  if (state.unknown || !rigPage.view) return;
+  if (!shown()) {
+    let found;
+    try { ({ episode: found } = await get("/api/episode", { rig: state.rig, id })); } catch (error) { notice(error.message, "find"); return; }
+    if (number !== state.asked) return;
+    if (!found) { notice("There is no such episode any more.", "find"); return; }
+    const end = found.to ?? rigPage.view.now, span = (end - found.from) * 1.2;
+    state.range = RANGES.map(([name]) => name).find((name) => SECONDS[name] >= Math.max(span, SECONDS[state.range])) ?? "1w";
+    state.end = Math.min(rigPage.view.now, Math.max((found.from + end + SECONDS[state.range]) / 2, end));
+    if (state.end >= rigPage.view.now) state.end = null;
+    buttons(); state.asked++;
+    await load();
+  }
+  const mine = rigPage.view.episodes.find((one) => one.id === id || one.incidents.some((each) => each.id === id));
+  if (mine) rigPage.choose(mine.id);
 }
 
 function curves(rig, range, end = null) {
@@ -110,7 +130,7 @@ function lively(said) {
   const box = $("live"), off = said.stopped || !said.source;
   const behind = said.behind_s === null || said.behind_s === undefined ? "" : ` · ${said.behind_s.toFixed(1)} s behind`;
   box.className = off ? "off" : "";
-  const words = said.stopped || (said.source ? `live${state.rig ? ` · ${hms(said.newest ?? Date.now() / 1000)} UTC` : ""}${behind}` : "files and documents only");
+  const words = said.stopped || (said.source ? `live${state.rig ? ` · ${hms(said.newest ?? Date.now() / 1000)} ${zoneAt(said.newest ?? Date.now() / 1000)}` : ""}${behind}` : "files and documents only");
   box.replaceChildren(el("span", { class: "dot", "aria-hidden": "true", text: off ? "○ " : "● " }), words);
 }
 
@@ -143,7 +163,7 @@ function every(ms, call) {
 
 // What is shown stays, and says that it is old; once there is an answer again, all of it is asked for anew.
 server.changed = (gone) => {
-  notice(gone ? `The server does not answer since ${hms(Date.now() / 1000)} UTC. What is shown is of before.` : "", "server");
+  notice(gone ? `The server does not answer since ${hms(Date.now() / 1000)} ${zoneAt(Date.now() / 1000)}. What is shown is of before.` : "", "server");
   if (gone) { lively({ stopped: "stopped: the server does not answer" }); return; }
   state.revision = "";
   if (state.rig && !state.unknown && rigPage) { state.asked++; load(); }
@@ -151,6 +171,7 @@ server.changed = (gone) => {
 
 function buttons() {
   $("ranges").replaceChildren(...RANGES.map(([name, text]) => el("button", { "aria-pressed": String(name === state.range), text: innerWidth < 760 ? name : text, onclick: () => range(name) })));
+  $("up").hidden = !state.rig;
   $("now").setAttribute("aria-pressed", String(state.end === null));
   for (const id of ["ranges", "steps"]) $(id).hidden = !state.rig || state.unknown;
 }
@@ -181,6 +202,10 @@ function help() {
   $("keys").showModal();
 }
 
+async function logout() {
+  try { await post("/api/logout", {}); location.href = `/login${location.hash}`; } catch (error) { notice(error.message, "answer"); }
+}
+
 const again = async () => { state.revision = ""; const { from, to } = rigPage.view; rigPage.story(await get("/api/story", { rig: state.rig, from, to })); await loadFleet(); };
 
 document.addEventListener("keydown", (event) => {
@@ -205,6 +230,9 @@ async function begin() {
   early?.catch(() => {}); // `load` says why
   const [who, sensors] = await Promise.all([get("/api/me"), get("/api/sensors")]);
   Object.assign(me, who);
+  showTimesIn(who.zone, who.zone_labels);
+  $("logout").hidden = !me.locked;
+  $("logout").addEventListener("click", logout);
   rigPage = new RigPage($("page"), sensors.sensors, { again, go: (hash) => { location.hash = hash; } });
   addEventListener("hashchange", () => { const asked = place(); if (asked.rig !== state.rig || !asked.rig || asked.episode || asked.range !== state.range) { state.end = null; open(); } });
   await open(early);

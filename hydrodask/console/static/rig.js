@@ -1,5 +1,5 @@
 // One rig: strips, 17 curves and its episodes; the newest values come in between.
-import { $, between, day, el, figure, get, hm, hms, long, mark, MARKS } from "./dom.js";
+import { $, at, between, el, figure, get, hms, long, mark, MARKS, range, zoneAt } from "./dom.js";
 import { Chart, forgetColours, inWords, sizeOf, strips } from "./draw.js";
 import { ask, me, unquiet } from "./answers.js";
 
@@ -102,11 +102,10 @@ export class RigPage {
 
   tell() {
     const { view } = this, open = view.episodes.filter((one) => one.open).length;
-    const range = `${hm(view.from)}–${hm(view.to)} UTC, ${day(view.to)}`;
-    const gap = view.source && !view.stopped ? "" : view.files_end ? `; curves end at ${hms(view.files_end)}, where the lake does` : "; the lake has no windows of it yet";
-    this.sub.textContent = `${open ? `${open} open` : "nothing open"} · ${range}${gap}`;
+    const gap = view.source && !view.stopped ? "" : view.files_end ? `; curves end at ${hms(view.files_end)} ${zoneAt(view.files_end)}, where the lake does` : "; the lake has no windows of it yet";
+    this.sub.textContent = `${open ? `${open} open` : "nothing open"} · ${range(view.from, view.to)}${gap}`;
     this.kept.replaceChildren(...view.quiet.map((one) => el("span", { class: "kept" },
-      `${one.kind === "mute" ? `muted: ${one.what}` : "in maintenance"} until ${one.until.slice(0, 16).replace("T", " ")} UTC, ${one.by} `, unquiet(one, this.again))));
+      `${one.kind === "mute" ? `muted: ${one.what}` : "in maintenance"} until ${at(one.until)}, ${one.by} `, unquiet(one, this.again))));
     if (me.may_answer && !view.quiet.some((one) => one.kind === "maintenance")) this.kept.append(el("button", { class: "plain", text: "Maintenance…", onclick: () => ask("maintenance", { rig: this.rig }, this.again) }));
     const count = view.episodes.reduce((sum, one) => sum + one.count, 0);
     this.listTitle.textContent = view.episodes.length ? `${many(view.episodes.length, "episode")}, ${many(count, "incident")}` : "no episodes in this range";
@@ -115,7 +114,7 @@ export class RigPage {
       this.list.append(el("button", { class: "more-episodes", text: `${view.episodes.length - 3} more`, onclick: (e) => { this.list.classList.add("all"); e.target.remove(); } }));
     }
     this.strips.replaceChildren(...view.strips.map((one) => {
-      const said = one.spans.map((s) => `${s.severity}: ${s.text}, ${between(s.from, s.to, view.to)}`).join("; ") || one.text || "nothing";
+      const said = one.spans.map((s) => `${s.severity}: ${s.text}, ${between(s.from, s.to)}`).join("; ") || one.text || "nothing";
       const canvas = el("canvas", { role: "img", "aria-label": `${one.name}: ${said}`, title: said });
       canvas.addEventListener("click", (event) => this.onStrip(one, event));
       return el("div", { class: "row" }, el("span", { class: "dim", text: one.name }), canvas);
@@ -125,7 +124,8 @@ export class RigPage {
 
   drawStrips() {
     if (!this.view) return;
-    strips([...this.strips.querySelectorAll("canvas")].map((canvas, i) => [canvas, this.view.strips[i]]), this.view.from, this.view.to);
+    const now = this.view.to >= this.view.now; // a range that ended before has nothing of what is now
+    strips([...this.strips.querySelectorAll("canvas")].map((canvas, i) => [canvas, now ? this.view.strips[i] : { ...this.view.strips[i], text: "", unknown: false }]), this.view.from, this.view.to);
   }
 
   onStrip(one, event) {
@@ -190,18 +190,18 @@ export class RigPage {
       one.open ? el("span", { class: "pin open", text: one.provisional ? "provisional" : "open" }) : "", one.muted ? el("span", { class: "pin", text: "muted" }) : "",
       one.ack ? el("span", { class: "pin", text: "acknowledged" }) : "");
     const took = one.to === null ? "" : ` · ${long(one.to - one.from)}`;
-    const chips = el("div", { class: "chips" }, ...one.sensors.map((sensor) => el("button", { text: sensor, "aria-label": `show ${sensor} of this episode`, onclick: () => this.zoom(sensor, one) })));
+    const chips = el("div", { class: "chips" }, ...one.sensors.map((sensor) => el("button", { text: sensor === "*" ? "rig" : sensor, "aria-label": `show ${sensor} of this episode`, onclick: () => this.zoom(sensor, one) })));
     const said = [];
     if (one.cause) said.push(`cause: ${one.cause.text} (${one.cause.by})`);
-    if (one.ack) said.push(`acknowledged by ${one.ack.by}, ${one.ack.at.slice(5, 16).replace("T", " ")}`);
+    if (one.ack) said.push(`acknowledged by ${one.ack.by}, ${at(one.ack.at)}`);
     if (one.judged) said.push(`${JUDGED[one.judged.kind]}, ${one.judged.by}${one.judged.text ? `: ${one.judged.text}` : ""}${one.judged.states ? ` (training data: ${one.judged.states})` : ""}`);
-    for (const note of one.notes) said.push(`${note.by}, ${note.at.slice(11, 16)}: ${note.text}`);
-    if (one.muted) said.push(`muted until ${one.muted.until.slice(5, 16).replace("T", " ")} UTC by ${one.muted.by}`);
+    for (const note of one.notes) said.push(`${note.by}, ${at(note.at)}: ${note.text}`);
+    if (one.muted) said.push(`muted until ${at(one.muted.until)} by ${one.muted.by}`);
     const acts = me.may_answer ? el("div", { class: "acts" }, ...this.acts(one)) : "";
     return el("section", { class: `episode ${one.severity} ${one.muted ? "quiet" : ""} ${i > 2 ? "later" : ""}`, "data-id": one.id, "aria-label": one.name,
       "aria-current": this.chosen === one.id ? "true" : null },
       head, el("div", { text: one.message }),
-      el("div", { class: "when", text: `${between(one.from, one.to, this.view.to)}${took} · ${many(one.count, "incident")}` }),
+      el("div", { class: "when", text: `${between(one.from, one.to)}${took} · ${many(one.count, "incident")}` }),
       chips, ...said.map((text) => el("div", { class: "said", text })), acts);
   }
 
@@ -228,7 +228,7 @@ export class RigPage {
   // One curve in large: the episode with some time round it, or the page's range; dragging goes closer.
   async zoom(sensor, episode = null) {
     const place = this.cards.get(sensor);
-    if (!place) return; // a component: it has a strip, and no curve
+    if (!place) { this.changed(sensor, episode); return; }
     let from = this.view.from, to = this.view.to;
     if (episode) {
       const end = episode.to ?? this.view.to, room = Math.max(300, (end - episode.from) * 0.6);
@@ -236,6 +236,22 @@ export class RigPage {
       this.choose(episode.id);
     }
     await this.zoomed(place, from, to, episode);
+  }
+
+  // What changed, of what has no curve: a component, a load cycle, the rig as a whole.
+  changed(name, episode) {
+    if (!episode) return;
+    this.choose(episode.id);
+    const box = $("zoom"), what = name === "*" ? "the whole rig" : name, strip = this.view.strips.find((one) => one.name === name);
+    this.zoomChart?.destroy(); this.zoomChart = null; delete box.dataset.of;
+    const first = [...episode.incidents].sort((a, b) => (b.sensor === name) - (a.sensor === name)).slice(0, 12);
+    box.replaceChildren(
+      el("h2", { id: "zoom-title" }, el("span", { text: what }), el("span", { class: "dim", text: `${episode.name} · ${this.rig}` })),
+      el("button", { class: "plain close", text: "✕", "aria-label": "close", onclick: () => box.close() }),
+      el("div", { class: "dim", text: `${between(episode.from, episode.to)}${strip?.text ? ` · now ${strip.text}` : ""}` }),
+      el("div", { class: "acts" }, ...this.acts(episode)),
+      el("h3", { class: "dim", text: "What changed" }), el("div", { class: "why" }, ...first.map(why)));
+    if (!box.open) box.showModal();
   }
 
   async zoomed(place, from, to, episode, before = []) {
@@ -246,22 +262,19 @@ export class RigPage {
     const plot = el("div", { class: "plot" });
     const value = el("span", { class: "dim" });
     const worst = episode?.incidents.filter((each) => each.sensor === one.sensor) ?? incidents.filter((each) => each.from <= to && (each.to ?? to) >= from);
-    const why = (episode ? episode.incidents : worst).slice(0, 12).map((each) => el("div", {},
-      el("b", { text: `${each.sensor} ` }), mark(each.severity), ` ${each.name}`, el("div", { text: each.message }),
-      ...each.why.map(([name, share]) => el("div", { class: "dim", text: `${name} ${share}` })),
-      el("div", { class: "dim", text: between(each.from, each.to, this.view.to) })));
+    const told = (episode ? episode.incidents : worst).slice(0, 12).map(why);
     const out = el("button", { text: "back", disabled: !before.length, onclick: () => { const last = before.at(-1); this.zoomed(place, ...last, episode, before.slice(0, -1)); } });
     box.replaceChildren(
       el("h2", { id: "zoom-title" }, el("span", { text: one.sensor }), el("span", { class: "dim", text: `${one.quantity}, ${one.unit} · ${this.rig}` }), value),
       el("button", { class: "plain close", text: "✕", "aria-label": "close", onclick: () => box.close() }),
-      el("div", { class: "dim", text: `${between(from, to, this.view.to)} · ${data.of}${data.at.length ? "" : " · nothing there"} · drag to go closer` }), plot,
+      el("div", { class: "dim", text: `${between(from, to)} · ${data.of}${data.at.length ? "" : " · nothing there"} · drag to go closer` }), plot,
       el("div", { class: "acts" }, out, ...(episode ? this.acts(episode) : [])),
-      why.length ? el("h3", { class: "dim", text: episode ? "What changed" : "Incidents here" }) : "", el("div", { class: "why" }, ...why));
+      told.length ? el("h3", { class: "dim", text: episode ? "What changed" : "Incidents here" }) : "", el("div", { class: "why" }, ...told));
     if (!box.open) box.showModal();
     this.zoomChart?.destroy();
     this.zoomChart = new Chart(plot, model, {
       big: true,
-      hover: (i) => { value.textContent = i === null || i === undefined || model.mean[i] === undefined ? "" : `${figure(model.mean[i])} ${one.unit} at ${hms(model.at[i])}`; },
+      hover: (i) => { value.textContent = i === null || i === undefined || model.mean[i] === undefined ? "" : `${figure(model.mean[i])} ${one.unit} at ${hms(model.at[i])} ${zoneAt(model.at[i])}`; },
       pick: (a, b) => this.zoomed(place, a, b, episode, [...before, [from, to]]),
     });
     box.dataset.of = data.of;
@@ -269,6 +282,10 @@ export class RigPage {
 
   recolour() { forgetColours(); for (const one of this.cards.values()) one.chart?.make(); this.zoomChart?.make?.(); this.drawStrips(); }
 }
+
+// What an incident says, and what made a detector say so.
+const why = (each) => el("div", {}, el("b", { text: `${each.sensor === "*" ? "rig" : each.sensor} ` }), mark(each.severity), ` ${each.name}`, el("div", { text: each.message }),
+  ...each.why.map(([name, share]) => el("div", { class: "dim", text: `${name} ${share}` })), el("div", { class: "dim", text: between(each.from, each.to) }));
 
 function legend() {
   const rows = [["mean", "mean of a window"], ["reach", "lowest to highest (where a rule watches it)"], ["usual", "usual range (baseline)"], ["limit", "limit of a rule: ▲ warning, ■ critical"], ["incident", "incident"]];

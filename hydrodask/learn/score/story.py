@@ -152,14 +152,14 @@ def unknown_of(track: Track, silence: Unknown) -> Upsert:
 
 def incident_of(track: Track, verdict: Verdict | Unknown, target: Target, before: int | None) -> dict[str, Any]:
     """Return the body of the incident that opens with a settled state."""
-    was = "" if known(before) is None else f" (was {before}{_unit(target)})"
+    was = "" if before is None or known(before) is None else f" (was {target.said(before)})"
     who = f"says {verdict.model} {verdict.version}"
     if isinstance(verdict, Unknown):
         state, says = None, f"{target.name} is unknown{was}, {who}: {verdict.why}"
     else:
         state = verdict.state
         why = f": {'; '.join(verdict.because)}" if verdict.because else ""
-        says = f"{target.name} is at {state}{_unit(target)}{was}, {who}{why}"
+        says = f"{target.name} {'has' if target.names else 'is at'} {target.said(state)}{was}, {who}{why}"
     return {
         "rig": verdict.rig,
         "sensor": verdict.target,
@@ -184,10 +184,6 @@ def incident_of(track: Track, verdict: Verdict | Unknown, target: Target, before
 def worst_of(target: Target) -> int:
     """Return the class that is furthest from the nominal one."""
     return max(target.classes, key=lambda state: abs(state - target.nominal))
-
-
-def _unit(target: Target) -> str:
-    return f" {target.unit}" if target.unit else ""
 
 
 def change_of(track: Track, one: Verdict | Unknown, before: int | None, revision: int) -> Upsert:

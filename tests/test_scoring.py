@@ -137,7 +137,7 @@ def test_from_bad_to_worse_is_another_incident() -> None:
 NOVEL, LOST = "novel", "lost"
 
 
-def incidents(shown: list[int | str]) -> list[tuple[str, object, object, object, str, str]]:
+def incidents(shown: list[int | str]) -> list[tuple[object, ...]]:
     """Return how often each incident of a valve was written as what, when it shows these states, or is unknown."""
     tracks, found = ComponentStates(confirm=2), []
     for cycle, state in enumerate(shown):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from hydrodask import clock
@@ -135,7 +135,7 @@ def check_ends(given: Answer, documents: Documents, now_us: int) -> None:
 
 def answers(
     which: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="To this incident and its episode.", show_default=False)
+        str | None, typer.Argument(metavar="ID", help="To this incident and its episode.", show_default=False)
     ] = None,
     *,
     holding: Annotated[
@@ -186,7 +186,9 @@ def answers(
 
 
 def _show(given: Sequence[Answer], holds: Sequence[Answer], zone: Zone) -> None:
-    table = Table("of", "what", title=f"Answers (when they were given, {zone.name})", show_lines=True)
+    table = Table(
+        Column("of", overflow="fold"), "what", title=f"Answers (when they were given, {zone.name})", show_lines=True
+    )
     for one in given:
         states = " ".join(f"{name}={'unknown' if state is None else state}" for name, state in one.states.items())
         parts = [sentence(one, zone), states]

@@ -243,6 +243,9 @@ def test_images_come_from_a_mirror_by_digest(texts: dict[str, str]) -> None:
             assert re.fullmatch(r"registry\.plant\.example:5000/mirror/[\w/]+@sha256:[0-9a-f]{64}", one["image"]), name
 
 
+OUTSIDE = ["kafka.external.enabled=true", "kafka.external.hosts={k.example}"]
+
+
 @pytest.mark.parametrize(
     ("sets", "said"),
     [
@@ -252,12 +255,87 @@ def test_images_come_from_a_mirror_by_digest(texts: dict[str, str]) -> None:
         (["dask.address=tcp://host:8786"], "/dask/address"),
         (["kafka.enabled=false"], "kafka.bootstrap: want the brokers of your own"),
         (["images.kafka.digest=latest"], "/images/kafka/digest"),
+        (["images.kafka.tag=4"], "/images/kafka/tag"),
+        (["kafka.enabled=false", "kafka.bootstrap=k.example:9093"], "kafka.secret: want the Secret"),
+        (["mongodb.enabled=false", "mongodb.url=mongodb://m.example"], "mongodb.secret: want the Secret"),
+        (["dask.address=tls://d.example:8786"], "dask.secret: want the Secret"),
+        (["jobs.recording.enabled=true"], "jobs.recording.volume: want a volume"),
+        (["kafka.nodes=3", "kafka.external.enabled=true", "kafka.external.hosts={a,b}"], "hosts: want 3, one a node"),
+        ([*OUTSIDE, "kafka.external.type=NodePort"], "kafka.external.nodePorts: want 1, one a node"),
+        (["training.schedule=at night"], "/training/schedule"),
+        (["driver.graceSeconds=0"], "/driver/graceSeconds"),
+        (["hdfs.replication=0"], "/hdfs/replication"),
+        (["driver.resources.limits.memory=1 GB"], "/driver/resources/limits/memory"),
+        (["lake.claim.size=20"], "/lake/claim/size"),
+        (["grafana.prometheus=http://me:secret@p.example"], "/grafana/prometheus"),
+        (["prometheus.alertmanagers={http://am.example}"], "/prometheus/alertmanagers/0"),
+        (["files.a/b=text"], "/files"),
+        (["files.platform\\.yaml=text"], "/files"),
+        (["files.rules\\.yaml=text"], "files: rules.yaml is there already"),
+        (["settings.kafka.client.sasl\\.password=secret"], "settings: a password in clear"),
+        (["settings.documents.url=mongodb://me:secret@m.example/"], "settings: a URL with a password in clear"),
+        (["settings.notify.channels[0].url=https://:secret@n.example/"], "settings: a URL with a password in clear"),
     ],
 )
 def test_wrong_values_are_refused(helms: dict[str, Path], sets: list[str], said: str) -> None:
     """A misspelt key, a password in a URL, two brokers: the schema says where."""
     with pytest.raises(ValueError, match=re.escape(said)):
         charted.rendered(helms["helm 4"], sets=sets)
+
+
+def test_right_values_are_taken(helms: dict[str, Path]) -> None:
+    """What looks like a fault and is none: files of passwords, users in URLs, quantities as numbers, a new file."""
+    sets = [
+        "settings.kafka.password_file=/x",
+        "settings.documents.url=mongodb://me@m.example/",
+        "files.my-a\\.yaml=a: 1",
+    ]
+    sets += [
+        "driver.resources.limits.cpu=2",
+        "driver.resources.limits.memory=1500Mi",
+        "training.schedule=*/5 2 * * MON-FRI",
+    ]
+
+    assert objects(charted.rendered(helms["helm 4"], sets=sets))
+
+
+def test_node_ports_are_what_clients_are_told(helms: dict[str, Path]) -> None:
+    """Kubernetes would choose others than those that brokers advertise."""
+    sets = [*OUTSIDE, "kafka.external.type=NodePort", "kafka.external.nodePorts={30093}"]
+    found = objects(charted.rendered(helms["helm 4"], sets=sets))
+
+    [port] = of_kind(found, "Service")["plant-hydrodask-kafka-0-external"]["spec"]["ports"]
+    assert port["nodePort"] == 30093
+    assert "external=k.example:30093" in of_kind(found, "ConfigMap")["plant-hydrodask-kafka"]["data"]["prepare.sh"]
+
+
+def test_without_mlflow_nobody_trains(helms: dict[str, Path]) -> None:
+    """There is nowhere to put a model; with an address of yours there is."""
+    assert not of_kind(objects(charted.rendered(helms["helm 4"], sets=["mlflow.enabled=false"])), "CronJob")
+    own = ["mlflow.enabled=false", "mlflow.url=https://mlflow.example"]
+    assert of_kind(objects(charted.rendered(helms["helm 4"], sets=own)), "CronJob")
+
+
+def test_tag_and_digest_are_of_one_image(helms: dict[str, Path]) -> None:
+    """A digest decides: that of `images.hydrodask` must not win over a nearer tag, nor be of another repository."""
+    digest, other = f"sha256:{'1' * 64}", f"sha256:{'2' * 64}"
+    base = ["images.hydrodask.registry=r.example", f"images.hydrodask.digest={digest}", "images.hydrodask.tag=1.0"]
+
+    def images(*sets: str) -> tuple[str, str]:
+        by_name = dict(pods(objects(charted.rendered(helms["helm 4"], sets=[*base, *sets]))))
+        worker = by_name["DaskCluster plant-hydrodask worker"]["containers"][0]
+        waits = by_name["StatefulSet plant-hydrodask-mongodb"]["containers"]
+        tools = next(one["image"] for one in waits if "hydrodask" in one["image"])
+        return str(worker["image"]), str(tools)
+
+    of_base = f"r.example/hydrodask@{digest}"
+    assert images() == (of_base, of_base)
+    assert images("dask.image.tag=2.0", "images.tools.tag=0.9") == (
+        "r.example/hydrodask:2.0",
+        "r.example/hydrodask:0.9",
+    )
+    assert images(f"dask.image.digest={other}") == (f"r.example/hydrodask@{other}", of_base)
+    assert images("dask.image.repository=hydrodask-stream") == ("r.example/hydrodask-stream:1.0", of_base)
 
 
 def test_keys_are_what_servers_take(texts: dict[str, str]) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from hydrodask.cli.cluster import upgrade
 from hydrodask.cli.main import app
 from tests import kubelike
-from tests.kubelike import Cluster
+from tests.kubelike import RELEASE, Cluster
 
 OLD, NEXT = "r.example/hydrodask:1", "r.example/hydrodask:2"
 A, B, SCHEDULER = "hydrodask-default-worker-a", "hydrodask-default-worker-b", "hydrodask-scheduler"
@@ -72,3 +73,17 @@ def test_all_that_were_rolled_get_the_old_image_back(
     assert set(images(cluster).values()) == {OLD}, said
     assert said.endswith(f"the DaskCluster, {', '.join(rolled)} have {OLD} again")
     assert [one for one in cluster.done() if one[1] == OLD] == [[name, OLD] for name in rolled]
+
+
+def test_pods_of_others_keep_the_image_that_they_have(cluster: Cluster) -> None:
+    """Not the workers', which may be another one, without what makes users; without a version that of the release."""
+    hydrodask = {"registry": "r.example", "repository": "hydrodask", "tag": "", "digest": ""}
+    images = {"hydrodask": hydrodask, "tools": {}}
+    values = {"images": images, "dask": {"image": {"repository": "hydrodask-stream"}}}
+    (cluster.folder / "helm-list---all.json").write_text(json.dumps([{"app_version": "0.9"}]))
+
+    assert upgrade._tools(RELEASE, values) == hydrodask | {"tag": "0.9"}
+    images["hydrodask"] = hydrodask | {"tag": "1"}
+    assert upgrade._tools(RELEASE, values) == hydrodask | {"tag": "1"}
+    images["tools"] = {"tag": "0.8"}
+    assert upgrade._tools(RELEASE, values) == {"tag": "0.8"}, "what is there already"

@@ -55,7 +55,7 @@ def upgrade(
         steps |= {one[0]: partial(_set, release, *one, before) for one, before in rolled.items()}
         raise HydrodaskError(f"{image} was not taken: {error}; {tools.given_back(steps, old)}") from error
     tools.say("driver")
-    _driver(release, parts, old, within)
+    _driver(release, parts, within)
     flowing.until_it_flows(release, len(found), within, "the driver does not work", troubled)
     console.print(f"{old} → {image}", highlight=False)
     _advise(values, kept)
@@ -151,13 +151,23 @@ def _named(pod: Object, deployment: str) -> bool:
     return str(pod["metadata"]["name"]).startswith(f"{deployment}-")
 
 
-def _driver(release: Release, parts: dict[str, str], old: str, within: int) -> None:
+def _tools(release: Release, values: Object) -> dict[str, str]:
+    """Return the image that pods of others have with values: workers' own may have no command of ours to wait with."""
+    given, found = values["images"].get("tools") or {}, dict(values["images"]["hydrodask"])
+    if given.get("tag") or given.get("digest"):
+        return {key: str(value) for key, value in given.items()}
+    if not (found.get("tag") or found.get("digest")):
+        [listed] = json.loads(release.helm("list", "--all", "--filter", f"^{release.name}$", "--output", "json"))
+        found["tag"] = listed["app_version"]
+    return found | {key: str(value) for key, value in given.items() if value}
+
+
+def _driver(release: Release, parts: dict[str, str], within: int) -> None:
     """Let helm change the rest; what only waits or makes users in pods of Kafka, HDFS, MongoDB keeps its image."""
     values = json.loads(release.helm("get", "values", release.name, "--all", "--output", "json"))
     first = values["images"].get("registry", "")
-    before = values["images"].get("tools") or _below(first, parsed(old))
     sets = {f"images.hydrodask.{key}": value for key, value in _below(first, parts).items()}
-    sets |= {f"images.tools.{key}": value for key, value in before.items()}
+    sets |= {f"images.tools.{key}": value for key, value in _tools(release, values).items()}
     if values["dask"].get("image"):
         sets |= {f"dask.image.{key}": value for key, value in _below(first, parts).items()}
     arguments = [part for key, value in sets.items() for part in ("--set-string", f"{key}={value}")]

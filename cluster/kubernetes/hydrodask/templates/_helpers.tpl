@@ -57,9 +57,21 @@ labels:
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end -}}
 {{- end -}}
 
+{{/*
+An image over another, as JSON: (list OVER BASE). Tag and digest are of one of them: a digest decides, so that of the one
+beneath would win over a new tag; and a digest is of one repository only.
+*/}}
+{{- define "hydrodask.over" -}}
+{{- $over := index . 0 | default dict -}}{{- $base := index . 1 -}}
+{{- $from := or $over.tag $over.digest | empty | ternary $base $over -}}
+{{- $other := and (ne ($over.repository | default $base.repository) $base.repository) (empty $over.digest) -}}
+{{- dict "registry" ($over.registry | default $base.registry) "repository" ($over.repository | default $base.repository)
+  "tag" ($from.tag | default "") "digest" ($other | ternary "" ($from.digest | default "")) | toJson -}}
+{{- end -}}
+
 {{/* hydrodask's image in pods of others. */}}
 {{- define "hydrodask.tools" -}}
-{{ include "hydrodask.image" (list . (merge (deepCopy .Values.images.tools) .Values.images.hydrodask)) }}
+{{ include "hydrodask.image" (list . (include "hydrodask.over" (list .Values.images.tools .Values.images.hydrodask) | fromJson)) }}
 {{- end -}}
 
 {{/* What every pod of ours has: (list $ PART UID), PART with the keys of `scheduling`. */}}

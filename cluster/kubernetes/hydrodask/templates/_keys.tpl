@@ -19,7 +19,7 @@ time: make the Secrets there yourself, with these names and keys; what is there 
 {{/*
 A certificate with its key and the authority that has signed it, as JSON: (list NAMESPACE NAME COMMON-NAME HOSTS).
 The authority's own key is forgotten: it signs nothing else, so nobody can come in with another certificate of it.
-For new ones delete the Secret and upgrade. Other hosts than those of the one that is there make a new one, too.
+For new ones take tls.key out of the Secret and upgrade. Other hosts than those of the one that is there make a new one, too.
 */}}
 {{- define "hydrodask.certificate" -}}
 {{- $secret := lookup "v1" "Secret" (index . 0) (index . 1) | default dict -}}

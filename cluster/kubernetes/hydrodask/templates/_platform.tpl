@@ -107,6 +107,9 @@ observe:
 
 {{/* Secrets of the platform, by the folder that their keys go to; the same paths in driver and workers. */}}
 {{- define "hydrodask.secrets" -}}
+{{- if .Values.dask.address }}{{ $_ := required "dask.secret: want the Secret with ca.crt, tls.crt, tls.key for dask.address" .Values.dask.secret }}{{ end -}}
+{{- if not .Values.kafka.enabled }}{{ $_ := include "hydrodask.kafka.bootstrap" . }}{{ $_ := required "kafka.secret: want the Secret with password and ca.crt, as kafka.enabled is false" .Values.kafka.secret }}{{ end -}}
+{{- if not .Values.mongodb.enabled }}{{ $_ := include "hydrodask.mongodb.url" . }}{{ $_ := required "mongodb.secret: want the Secret with password, as mongodb.enabled is false" .Values.mongodb.secret }}{{ end -}}
 {{- $name := include "hydrodask.name" . -}}
 dask: {{ ne .Values.dask.address "" | ternary .Values.dask.secret (printf "%s-dask" $name) }}
 kafka: {{ .Values.kafka.enabled | ternary (printf "%s-kafka-platform" $name) (.Values.kafka.secret | default "") }}

@@ -10,6 +10,7 @@ from hydrodask.cli import completion, looking
 from hydrodask.cli.common import Profile, Sets, check_rig_option, console, need_lake, settings, telling
 from hydrodask.clock import US_PER_S, Zone
 from hydrodask.errors import UsageError, meant
+from hydrodask.observe.wording import natural
 from hydrodask.settings import Settings
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def _of_fleet(sheets: "Sheets", since_us: int | None) -> tuple[str, str]:
 def _of_rig(sheets: "Sheets", rig: str, day: str | None, since_us: int | None) -> tuple[str, str]:
     sight, zone = sheets.curves.sight, sheets.zone
     if rig not in sight.rigs():
-        known = list(sight.rigs())
+        known = sorted(sight.rigs(), key=natural)
         raise UsageError(f"nothing is known of a rig {rig!r}{meant(rig, known) or f'; known: {_some(known)}'}")
     start_us = since_us if since_us is not None else _midnight(day or zone.text(sight.now_us(rig) - 1)[:10], zone)
     end_us = sheets.now_us if since_us is not None else _midnight(zone.text(start_us + DAY_US + DAY_US // 8)[:10], zone)

@@ -11,15 +11,23 @@ from html import escape
 from typing import Any
 
 from hydrodask.channels import CHANNELS, SENSORS
-from hydrodask.clock import US_PER_S, Zone
+from hydrodask.clock import US_PER_S, Zone, parse_iso
 from hydrodask.console import svg
 from hydrodask.console.curves import COARSE_S, Curves
+from hydrodask.errors import UsageError
 from hydrodask.observe.wording import natural, span
+from hydrodask.release import version
 from hydrodask.store.fiveminutes import BUCKET_US
 
 PIXELS = 300
 LISTED_MAX = 200
 """Episodes of a report that are listed."""
+
+DAYS_OF = ("CE", "PS1")
+DAYS_MAX = 14
+TICKS_S = (60, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400)
+TICKS_MAX = 6
+"""Times on the axis of a curve."""
 
 STYLE = """
 :root { color-scheme: light; }
@@ -28,7 +36,8 @@ h1 { font-size: 20px; margin: 0 0 2px; } h2 { font-size: 15px; margin: 22px 0 6p
 .dim, text.dim { color: #5b6775; fill: #5b6775; } text { font: 9px system-ui, sans-serif; }
 table { border-collapse: collapse; width: 100%; } th { text-align: left; font-weight: 600; color: #5b6775; }
 th, td { padding: 3px 10px 3px 0; border-bottom: 1px solid #e2e7ec; vertical-align: top; }
-.critical { color: #b4232a; font-weight: 600; } .warning { color: #8a5a00; font-weight: 600; } .over { color: #5b6775; }
+.critical { color: CRITICAL; fill: CRITICAL; font-weight: 600; } .over { color: #5b6775; }
+.warning { color: WARNING; fill: WARNING; font-weight: 600; }
 .cards { display: grid; grid-template-columns: repeat(3, 1fr); gap: 10px 14px; }
 figure { margin: 0; break-inside: avoid; }
 figcaption { display: flex; justify-content: space-between; font-size: 12px; } .plot { fill: #f4f6f8; }
@@ -36,7 +45,7 @@ figcaption { display: flex; justify-content: space-between; font-size: 12px; } .
 .strip { width: 100%; height: 14px; display: block; } td.wide { width: 60%; } .quote { margin: 2px 0 0 12px; }
 @media (max-width: 700px) { .cards { grid-template-columns: 1fr; } }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
-"""
+""".replace("CRITICAL", svg.COLOURS["critical-text"]).replace("WARNING", svg.COLOURS["warning-text"])
 _HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'"
 
@@ -63,6 +72,8 @@ class Sheets:
         last = last if last - first < COARSE_S * US_PER_S else end_us
         view = self.curves.rig(rig, max(1, (last - first) // US_PER_S), last, PIXELS)
         episodes = [one for one in view["episodes"] if one["from"] * US_PER_S < end_us]
+        if not ends and not episodes:
+            raise UsageError(f"nothing is known of {rig} {self._said(start_us, end_us)}{self._days(rig)}")
         body = [
             self._head(f"{rig}: report of a day", start_us, end_us),
             f"<p>{escape(_summary(episodes))}</p>",
@@ -112,7 +123,33 @@ class Sheets:
     def _head(self, title: str, start_us: int, end_us: int) -> str:
         span_ = self._between(start_us // US_PER_S, end_us // US_PER_S)
         made = f"made {self.zone.text(self.now_us)} {self.zone.label(self.now_us)}"
-        return f'<h1>{escape(title)}</h1><p class="dim">{escape(span_)} · {escape(made)} · hydrodask</p>'
+        said = f"{span_} · {made} · hydrodask {version()}"
+        return f'<h1>{escape(title)}</h1><p class="dim">{escape(said)}</p>'
+
+    def _at(self, iso: str) -> str:
+        at_us = parse_iso(iso)
+        return f"{self.zone.text(at_us)[:16]} {self.zone.label(at_us)}"
+
+    def _said(self, start_us: int, end_us: int) -> str:
+        return f"between {self._between(start_us // US_PER_S, end_us // US_PER_S)}"
+
+    def _days(self, rig: str) -> str:
+        """Return on which days there are values of a rig, in words: the newest few."""
+        history, end_us = self.curves.sight.history, self.now_us + 10**9 * US_PER_S
+        times = [at for sensor in DAYS_OF for at in history.coarse(rig, sensor, 0, end_us).at_us.tolist()]
+        days = sorted({self.zone.text(at_us)[:10] for at_us in times})
+        more = f", and {len(days) - DAYS_MAX} earlier ones" if len(days) > DAYS_MAX else ""
+        return f"; there are values of {', '.join(days[-DAYS_MAX:])}{more}" if days else ""
+
+    def _ticks(self, start_s: int, end_s: int) -> list[tuple[int, str]]:
+        """Return times for an axis, round ones in the zone, with their texts; none so near an edge that it is cut."""
+        step_s = next((step for step in TICKS_S if (end_s - start_s) / step <= TICKS_MAX), TICKS_S[-1])
+        ahead_s = (parse_iso(self.zone.text(start_s * US_PER_S)) // US_PER_S) - start_s
+        first = start_s + -(start_s + ahead_s) % step_s
+        edge_s = (end_s - start_s) * 0.04
+        times = (at for at in range(first, end_s + 1, step_s) if start_s <= at <= end_s - edge_s)
+        texts = ((at, self.zone.text(at * US_PER_S)) for at in times)
+        return [(at, text[5:10] if step_s >= TICKS_S[-1] else text[11:16]) for at, text in texts]
 
     def _between(self, start_s: int, end_s: int) -> str:
         start, end = self.zone.text(start_s * US_PER_S)[:16], self.zone.text(end_s * US_PER_S)[:16]
@@ -140,7 +177,9 @@ class Sheets:
         said.append(f"<br>{escape(one['message'])}{escape(more)}")
         for answer in (one["ack"], one["cause"], *one["notes"], one["muted"]):
             if answer is not None:
-                text = f"{answer['kind']} by {answer['by']}" + (f": {answer['text']}" if answer["text"] else "")
+                text = f"{answer['kind']} by {answer['by']}, {self._at(answer['at'])}"
+                text += f", until {self._at(answer['until'])}" if answer["until"] else ""
+                text += f": {answer['text']}" if answer["text"] else ""
                 said.append(f'<p class="quote">→ {escape(text)}</p>')
         return "".join(said)
 
@@ -153,7 +192,11 @@ class Sheets:
     def _strips(self, view: Mapping[str, Any]) -> str:
         ends = view["from"], view["to"]
         rows = (
-            (escape(one["name"]), escape(one["text"]), svg.strip(one["spans"], ends, f"{one['name']} {one['text']}"))
+            (
+                escape(one["name"]),
+                escape(one["text"]),
+                svg.strip(_known(one["spans"], view), ends, f"{one['name']} {one['text']}"),
+            )
             for one in view["strips"]
         )
         return table(("", "now", self._between(*ends)), rows, wide=2)
@@ -169,7 +212,9 @@ class Sheets:
         known = [value for value in one["mean"] if value is not None]
         now = f"{known[-1]:.4g} {channel.unit}" if known else "no values"
         title = f"{one['sensor']}, {channel.quantity}, {now}"
-        drawn = svg.curve(one, self.curves.limits(one["sensor"]), spans, (view["from"], view["to"]), title)
+        ends = view["from"], view["to"]
+        limits = self.curves.limits(one["sensor"])
+        drawn = svg.curve(one, limits, _known(spans, view), ends, title, ticks=self._ticks(*ends))
         caption = f"<b>{one['sensor']}</b> {escape(channel.quantity)}<span>{escape(now)}</span>"
         return f"<figure><figcaption>{caption}</figcaption>{drawn}</figure>"
 
@@ -204,6 +249,12 @@ def alike(found: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
         key = one["id"] if own else (one.get("rig"), one["name"], one["severity"])
         groups.setdefault(key, []).append(one)
     return list(groups.values())
+
+
+def _known(spans: Iterable[Mapping[str, Any]], view: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return spans; of what is open nothing is known after the newest values, so it ends there."""
+    now = min(view["to"], max(view["now"], view["from"]))
+    return [one | {"to": max(now, one["from"])} if one["to"] is None else one for one in spans]  # type: ignore[operator]
 
 
 def _quality(coarse: Mapping[str, Any], buckets: int, troubles: Sequence[str]) -> str:

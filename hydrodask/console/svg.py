@@ -1,7 +1,9 @@
 """Curves and strips as SVG, with presentation attributes alone: a strict policy allows no style of an element."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from importlib import resources
 from typing import Any
 
 WIDTH, HEIGHT = 340, 96
@@ -10,7 +12,14 @@ STRIP_HEIGHT = 14
 REACH = 0.5
 """A limit is drawn if it is within this share of the curve's spread above or below it."""
 
-COLOURS = {"critical": "#b4232a", "warning": "#e69f00", "": "#7b8794"}
+_SHEET = (resources.files("hydrodask.console") / "static" / "app.css").read_text(encoding="utf-8")
+COLOURS = {
+    name: re.findall(rf"--{name}: (#[0-9a-f]+);", _SHEET)[0]
+    for name in ("critical", "warning", "critical-text", "warning-text")
+} | {"": "#7b8794"}
+"""Those of the page in light: its style sheet has each once."""
+
+MARKS = {"critical": "■", "warning": "▲"}
 
 Span = Mapping[str, Any]
 """`from` and `to` in seconds, `to` None while it is open; `severity`, and perhaps `text`."""
@@ -34,8 +43,13 @@ def curve(
     spans: Iterable[Span],
     ends: tuple[int, int],
     title: str,
+    *,
+    ticks: Sequence[tuple[int, str]] = (),
 ) -> str:
-    """Return one sensor's curve with its usual range, its limits and incidents; `title` says in words what it is."""
+    """Return one sensor's curve with its usual range, its limits and incidents; `title` says in words what it is.
+
+    `ticks` are times in seconds with their texts, for the axis.
+    """
     known = [value for value in view["mean"] if value is not None]
     if not known:
         nothing = f'<text x="{WIDTH / 2}" y="{HEIGHT / 2}" text-anchor="middle" class="dim">no values</text>'
@@ -53,18 +67,28 @@ def curve(
         there = [f"{across(at)},{up(min(max(b, low), high))}" for at, _, b in pairs]
         back = [f"{across(at)},{up(min(max(a, low), high))}" for at, a, _ in reversed(pairs)]
         parts.append(f'<polygon points="{" ".join(there + back)}" class="usual"/>')
-    for limit in limits:
-        if low <= limit["value"] <= high:
-            y, colour = up(limit["value"]), COLOURS[limit["severity"]]
-            parts.append(
-                f'<line x1="{LEFT}" x2="{WIDTH - 4}" y1="{y}" y2="{y}" stroke="{colour}" stroke-dasharray="4 3"/>'
-            )
     parts += [f'<polyline points="{line}" class="curve"/>' for line in _lines(view, across, up)]
+    parts += [_limit(one, up(one["value"])) for one in limits if low <= one["value"] <= high]
+    parts += [
+        f'<text x="{across(at)}" y="{HEIGHT - 3}" text-anchor="middle" class="dim tick">{escape(text)}</text>'
+        for at, text in ticks
+    ]
     parts += [
         f'<text x="{LEFT - 4}" y="{y}" text-anchor="end" class="dim">{value:.4g}</text>'
         for y, value in ((11, high), (HEIGHT - BOTTOM, low))
     ]
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
+
+
+def _limit(limit: Mapping[str, Any], y: float) -> str:
+    """Return a limit's line, and at its right end what it is."""
+    severity = str(limit["severity"])
+    text = f"{MARKS.get(severity, '')} {'>' if limit['above'] else '<'} {limit['value']:g}"
+    at = min(max(y - 2 if limit["above"] else y + 9, 10), HEIGHT - BOTTOM - 3)
+    line = f'<line x1="{LEFT}" x2="{WIDTH - 4}" y1="{y}" y2="{y}" stroke="{COLOURS[severity]}" stroke-dasharray="4 3"/>'
+    return (
+        f'{line}<text x="{WIDTH - 7}" y="{at}" text-anchor="end" class="{escape(severity)} limit">{escape(text)}</text>'
+    )
 
 
 def strip(spans: Iterable[Span], ends: tuple[int, int], title: str) -> str:

@@ -11,7 +11,13 @@ __all__ = ["FLOWS", "Flow"]
 FLOWS: tuple[Flow, ...] = (
     Flow("monitor", read_by("monitor"), monitor.build, ("raw", "windows", "cycles", "late"), ("analytics", "cycles")),
     Flow("labels", read_by("labels"), labels.build, ("labels",)),
-    Flow("alert", read_by("alert"), alert.build, collections=("anomalies", "incidents")),
-    Flow("score", read_by("score"), score.build, collections=("components", "incidents")),
+    Flow("alert", read_by("alert"), alert.build, ("bands",), collections=("anomalies", "incidents")),
+    Flow(
+        "score",
+        read_by("score"),
+        score.build,
+        ("scores",),
+        collections=("components", "component_changes", "incidents"),
+    ),
 )
-"""The streaming flows."""
+"""The streaming flows, and all that each writes, but for the dead letters of all."""

@@ -62,11 +62,6 @@ class Flow:
         if not callable(self.build):
             raise ConfigError(f"flow {self.name!r} has build {self.build!r}; want the function that wires its graph")
 
-    @property
-    def own(self) -> bool:
-        """Whether it is one of the platform's own, which are the only ones that write dead letters."""
-        return self.name in OWN_FLOWS
-
 
 def read_by(flow: str) -> tuple[str, ...]:
     """Return what a flow of the platform's own reads.

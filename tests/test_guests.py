@@ -1,5 +1,6 @@
 """Flows from outside: declared once, refused when they clash, hosted beside ours, alone with their mistakes."""
 
+import ast
 import json
 import shlex
 import sys
@@ -12,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hydrodask import clock
+from hydrodask.audit import refill
 from hydrodask.audit.mending import DERIVED, RECORDS
 from hydrodask.audit.verify import verify
 from hydrodask.channels import SENSORS
@@ -21,13 +23,15 @@ from hydrodask.flow import NO_FLOWS, OWN_COLLECTIONS, OWN_FLOWS, OWN_FOLDERS, OW
 from hydrodask.flows import FLOWS
 from hydrodask.ingest.topics import OUTPUTS, create
 from hydrodask.kafka import producer
+from hydrodask.nodes.graph import Inlet
 from hydrodask.observe.outside import flow_series
 from hydrodask.reports import FlowReport
-from hydrodask.settings import load
+from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka
 from hydrodask.store import fiveminutes
 from hydrodask.store.documents import COLLECTIONS, declare, open_documents
 from hydrodask.store.schemas import FOLDERS
+from hydrodask.testing import context
 from tests.audited import fine
 from tests.delivery import (
     NEVER_QUICK,
@@ -44,7 +48,9 @@ from tests.delivery import (
     until,
 )
 from tests.running import folder
+from tests.test_tidy import imported
 from tests.their_flows import EVERY, FAILS, OVER_BAR
+from tests.tutorial import blocks
 
 ROOT = Path(__file__).resolve().parents[1]
 SPIKES = ROOT / "examples" / "spikes"
@@ -128,8 +134,31 @@ def test_the_platform_s_names_are_known() -> None:
     assert OWN_COLLECTIONS == COLLECTIONS
     assert (*SENSORS, *OUTPUTS) == OWN_TOPICS
     assert {flow.name for flow in FLOWS} <= set(OWN_FLOWS)
-    assert [name for name in (*OWN_FLOWS, *NO_FLOWS) if not Flow(name, ("PS1",), build).own] == ["marks"]
+    assert not {*OWN_FLOWS} & {*NO_FLOWS}
     assert {topic: flow.name for flow in FLOWS for topic in flow.topics} == READ_BY
+
+
+def test_the_platform_s_flows_declare_all_that_they_write() -> None:
+    """Each the folders that its nodes store in; together all that there are, but for what no flow writes."""
+    for flow in FLOWS:
+        ctx = context(Settings().topic(flow.topics[0]), flow=flow.name)
+        flow.build(Inlet(ctx), ctx)
+        assert set(ctx.files) == set(flow.folders), flow.name
+
+    declared = {flow.name: flow.folders for flow in FLOWS}
+    assert sorted(FOLDERS) == sorted(folder for folders in declared.values() for folder in folders)
+    assert {one for flow in FLOWS for one in flow.collections} == {*COLLECTIONS} - {"status", "answers", "messages"}
+    assert [(flow, folder) for flow, folder in refill.FROM_LOG if folder not in declared[flow]] == []
+
+
+def test_who_writes_a_flow_imports_one_place() -> None:
+    """`hydrodask.nodes` has all that the example and the tutorial need; modules below it may move."""
+    sources = [path.read_text(encoding="utf-8") for path in SPIKES.rglob("*.py")]
+    sources += [block.text for block in blocks(ROOT / "docs/tutorial/own-flow.md") if block.language == "python"]
+    named_in = {name for source in sources for name in imported(ast.parse(source)) if name.startswith("hydrodask")}
+
+    assert len(sources) > 4
+    assert named_in == {"hydrodask", "hydrodask.nodes", "hydrodask.testing"}
 
 
 def test_a_flow_from_outside_has_metrics() -> None:

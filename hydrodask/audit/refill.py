@@ -20,6 +20,9 @@ from hydrodask.store.schemas import bands_table, samples_table
 
 Say = Callable[[str], None]
 
+FROM_LOG = (("monitor", "raw"), ("labels", "labels"), ("alert", "bands"))
+"""The flows, and those of their folders, whose rows follow from the records that they read, and from nothing else."""
+
 
 def refill(settings: Settings, *, write: bool, say: Say = lambda _said: None) -> list[Report]:
     """Compare raw/, labels/ and bands/ with the log; with `write` put files of its rows in place, as `backfill` does.
@@ -34,7 +37,7 @@ def refill(settings: Settings, *, write: bool, say: Say = lambda _said: None) ->
         audit = Audit(settings, log, say)
         audit.gather()
         reports = []
-        for flow, folder in (("monitor", "raw"), ("labels", "labels"), ("alert", "bands")):
+        for flow, folder in FROM_LOG:
             for part in audit.parts[flow]:
                 say(f"{part.name}: {folder}/")
                 reports.append(_refill(part, folder, write=write))

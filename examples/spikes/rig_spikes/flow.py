@@ -1,11 +1,6 @@
 """The flow: what it reads, its graph, what it writes. `flows: [rig_spikes.flow:FLOW]` puts it beside hydrodask's."""
 
-from hydrodask.flow import Flow
-from hydrodask.nodes.context import Context
-from hydrodask.nodes.graph import Edge
-from hydrodask.nodes.judging import WriteDocuments
-from hydrodask.nodes.sensors import Decode
-from hydrodask.records import Messages
+from hydrodask.nodes import Context, Decode, Edge, Flow, Messages, WriteDocuments
 from rig_spikes.node import Spikes
 
 OVER_BAR = 2.0

@@ -2,10 +2,7 @@
 
 from typing import Any
 
-from hydrodask.clock import iso
-from hydrodask.nodes.node import Node
-from hydrodask.records import Change, Samples, Upsert
-from hydrodask.rigs import RIGS
+from hydrodask.nodes import RIGS, Change, Node, Samples, Upsert, iso
 
 
 class Spikes(Node[Samples, list[Change]]):

@@ -6,9 +6,7 @@ import numpy as np
 from rig_spikes.flow import FLOW
 from rig_spikes.node import Spikes
 
-from hydrodask.clock import iso
-from hydrodask.records import Samples
-from hydrodask.rigs import RIGS
+from hydrodask.nodes import RIGS, Samples, iso
 from hydrodask.testing import check_node, simulate
 
 FIRST_US = 1_767_229_200_000_000

@@ -2,7 +2,9 @@
 
 The map, in the order in which a record meets the rooms:
 
-records, channels, reports   what moves: records and rows, the 17 sensors, what workers tell people (read first)
+records     what moves: records and rows (read first)
+channels    the 17 sensors
+reports     what workers tell people
 ingest      the outside world → Messages: reader, publisher, recording, rig simulator, embedded broker, topics
 decode      Messages → samples, rejects
 window      samples → sliding windows, cycle profiles

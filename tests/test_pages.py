@@ -22,7 +22,7 @@ from hydrodask.settings import CONF, Settings
 from hydrodask.settings.load import flatten, read_yaml
 from hydrodask.store.documents.base import COLLECTIONS
 from hydrodask.store.schemas import FOLDERS, empty
-from tests.tutorial import follow
+from tests.tutorial import blocks, follow
 
 TUTORIAL = site.ROOT / "docs" / "tutorial"
 
@@ -127,6 +127,16 @@ def test_each_file_that_a_page_names_is_there() -> None:
     ]
 
     assert missing == []
+
+
+def test_the_tutorial_leaves_out_no_program() -> None:
+    """A block of Python has a title, so it is a file, and a command of its page runs it or needs it."""
+    for page in TUTORIAL.glob("*.md"):
+        found, told = blocks(page), page.read_text(encoding="utf-8")
+        programs = [block.title for block in found if block.language == "python"]
+
+        assert None not in programs, page.name
+        assert [name for name in programs if f"python {name}" not in told and page.stem != "own-flow"] == []
 
 
 @pytest.mark.cluster

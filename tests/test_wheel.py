@@ -1,6 +1,7 @@
 """What is installed from the wheel is whole: commands find their files without a checkout."""
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -15,6 +16,7 @@ from hydrodask.settings.model import Kafka
 from tests.delivery import sets_of
 
 ROOT = Path(__file__).resolve().parents[1]
+SPIKES = ROOT / "examples" / "spikes"
 NOT_IN_IT = ("hydrodask/cluster/images/",)
 
 
@@ -103,6 +105,24 @@ def test_a_folder_with_flows_of_its_own_works(installed: Path, tmp_path: Path) -
 
     assert "configuration is fine" in said
     assert where.strip() == "4"
+
+
+def test_a_project_of_its_own_is_tested_and_typed_against_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """`examples/spikes` beside what is installed, and away from the checkout: its tests pass, and mypy is strict."""
+    project = tmp_path / "spikes"
+    shutil.copytree(SPIKES, project, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+    pip = [sys.executable, "-m", "pip", "--python", str(installed / "python"), "install", "--no-deps", "--no-index"]
+    subprocess.run([*pip, "--no-build-isolation", str(project)], check=True, capture_output=True)
+    typed = run(installed, "python", "-m", "mypy", "--strict", "rig_spikes", cwd=project)
+    shutil.rmtree(project / "rig_spikes")  # the one that is installed
+
+    where = "import hydrodask, rig_spikes; print(hydrodask.__file__, rig_spikes.__file__)"
+    there = run(installed, "python", "-c", where, cwd=project).split()
+    tested = run(installed, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests", cwd=project)
+
+    assert all(Path(path).is_relative_to(installed.parent) for path in there)
+    assert "3 passed" in tested
+    assert "Success: no issues found in 3 source files" in typed
 
 
 def names(wheel: Path) -> set[str]:

@@ -177,6 +177,21 @@ class Zone:
             moment = moment.astimezone() if self._zone is None else moment.replace(tzinfo=self._zone)
         return parse_iso(moment.isoformat())
 
+    def once(self, text: str) -> bool:
+        """Return whether ISO 8601 is one moment: without an offset it is two, or none, where clocks are put back or on.
+
+        >>> zone = Zone("Europe/Berlin")
+        >>> zone.once("2026-10-25T02:30"), zone.once("2026-03-29T02:30"), zone.once("2026-10-25T03:30")
+        (False, False, True)
+        """
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is not None:
+            return True
+        both = (moment.replace(fold=fold) for fold in (0, 1))
+        zone = self._zone
+        offsets = {(m.astimezone() if zone is None else m.replace(tzinfo=zone)).utcoffset() for m in both}
+        return len(offsets) == 1
+
     def today(self, time: str, now_us: int) -> int:
         """Return the newest moment not after `now_us` at a time of day such as `06:00`. Raises ValueError.
 

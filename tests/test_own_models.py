@@ -1,5 +1,6 @@
 """A model of one's own: an ONNX file is tried, registered and scores; what can't score is refused with a reason."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hydrodask.learn.features import compute
 from hydrodask.learn.registry import Registry
 from hydrodask.learn.score.asking import score
 from hydrodask.learn.score.champions import Champions
+from hydrodask.learn.score.inference import Model
 from hydrodask.learn.targets import TARGETS
 from hydrodask.learn.train import own
 from hydrodask.settings import Settings
@@ -95,6 +97,61 @@ def constant(values: list[float], *, width: int = 3) -> bytes:
     return bytes(made.SerializeToString())
 
 
+def made_of(
+    nodes: list[Any], *, classes: list[Any] | None = None, names: list[Any] | None = None, more: tuple[Any, ...] = ()
+) -> bytes:
+    """Return a model of three features `x` and weights `w` that gives `p`."""
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [3, 4], [0.001 * n for n in range(12)])
+    shapes = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None, k]) for n, k in (("x", 3), ("p", 4))]
+    graph = helper.make_graph(nodes, "g", shapes[:1], shapes[1:], [weights, *more])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    for key, value in (("classes", classes), ("columns", names)):
+        if value is not None:
+            made.metadata_props.add(key=f"hydrodask.{key}", value=json.dumps(value))
+    return bytes(made.SerializeToString())
+
+
+NODE = helper.make_node
+SCORES = [NODE("MatMul", ["x", "w"], ["y"]), NODE("Softmax", ["y"], ["p"], axis=1)]
+
+
+def beside_others() -> bytes:
+    """Return a model that holds each cycle against the mean of those that it is asked of with it."""
+    mean = [NODE("ReduceMean", ["x"], ["m"], axes=[0], keepdims=1), NODE("Sub", ["x", "m"], ["c"])]
+    return made_of([*mean, NODE("MatMul", ["c", "w"], ["y"]), NODE("Softmax", ["y"], ["p"], axis=1)])
+
+
+def drawn() -> bytes:
+    """Return a model that draws what it says."""
+    draw = [NODE("RandomNormalLike", ["y"], ["z"])]
+    return made_of([SCORES[0], *draw, NODE("Softmax", ["z"], ["p"], axis=1)])
+
+
+def branched() -> bytes:
+    """Return a model whose branches read its input from around them."""
+
+    def branch(name: str) -> Any:
+        shape = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 4])]
+        return helper.make_graph([NODE("MatMul", ["x", "w"], [name])], name, [], shape)
+
+    yes = helper.make_tensor("yes", TensorProto.BOOL, [], [True])
+    fork = NODE("If", ["yes"], ["y"], then_branch=branch("a"), else_branch=branch("b"))
+    return made_of([fork, SCORES[1]], more=(yes,))
+
+
+def test_a_model_with_branches_is_taken(tmp_path: Path) -> None:
+    """They read the features that we give, as all that is around them does."""
+    (tmp_path / "branched.onnx").write_bytes(branched())
+    settings = Settings(data_dir=tmp_path)  # with an empty lake: it is asked of made-up cycles
+
+    added = own.add(settings, tmp_path / "branched.onnx", TARGETS["valve"], NAMES)
+
+    stored = Registry(settings).stored(added.version)
+    said = Model.tried(stored, name="branched", version=1).probabilities(np.array([[1.0, 2.0, 3.0]]))
+    want = np.exp(np.array([[1.0, 2.0, 3.0]]) @ (0.001 * np.arange(12).reshape(3, 4)))
+    assert np.allclose(said, want / want.sum(), atol=1e-6)
+
+
 def text() -> bytes:
     """Return a model that takes text."""
     shapes = [helper.make_tensor_value_info(n, TensorProto.STRING, [None, 3]) for n in ("x", "y")]
@@ -114,9 +171,22 @@ def text() -> bytes:
         (constant([0.25] * 4), ("PS2.mean.08", "PS2.mean.09", "PS9.mean.01"), "'PS9.mean.01' is no feature"),
         (constant([0.5] * 2), NAMES, "it gives 2 probabilities, and valve has 4 states"),
         (constant([0.5] * 4), NAMES, "its probabilities are not finite or do not add up to 1"),
+        (constant([-1.0, 1.0, 0.5, 0.5]), NAMES, "some of its probabilities are negative"),
+        (beside_others(), NAMES, "depends on the cycles beside it: alone [0.25, 0.25, 0.25, 0.25]"),
+        (drawn(), NAMES, "asked twice of the same cycles it says two things"),
+        (made_of(SCORES, classes=[100, 90, 80, 73]), NAMES, "want whole numbers in rising order, each once"),
+        (made_of(SCORES, classes=[73, 80, 80, 100]), NAMES, "want whole numbers in rising order, each once"),
+        (made_of(SCORES, classes=["73", 80.9, 90, 100]), NAMES, "want whole numbers in rising order, each once"),
+        (made_of(SCORES, names=[0, 1, 2]), (), "0 is no feature; they are called PS2.mean.09"),
+        (made_of(SCORES), (*NAMES[:2], "PS1.mean.-1"), "'PS1.mean.-1' is no feature"),
+        (made_of(SCORES), (*NAMES[:2], "PS1.mean.60"), "'PS1.mean.60' is no feature"),
+        (made_of(SCORES), (*NAMES[:2], "PS1.average.1"), "'PS1.average.1' is no feature"),
         (constant([float("nan")] * 4), NAMES, "its probabilities are not finite or do not add up to 1"),
     ],
-    ids=["no model", "text", "few names", "no names", "strange name", "states", "sum", "NaN"],
+    ids=["no model", "text", "few names", "no names", "strange name", "states", "sum", "negative",
+         "beside others", "drawn", "unsorted", "twice",
+         "no numbers", "numbers", "second -1", "second 60",
+         "second of a cycle", "NaN"],
 )  # fmt: skip
 def test_what_can_t_score_is_refused(
     settings: Settings, tmp_path: Path, data: bytes, names: tuple[str, ...], says: str

@@ -22,6 +22,7 @@ from hydrodask.learn.train.validation import folds
 from hydrodask.records import Upsert
 from hydrodask.settings import Settings, Url
 from hydrodask.store.documents import open_documents
+from tests.learned import write_lake
 
 START_US = parse_iso("2026-01-01T00:00:00Z")
 MINUTE_US = 60_000_000
@@ -177,6 +178,56 @@ def test_an_answer_that_teaches_nothing_says_so(tmp_path: Path) -> None:
         assert "for training: rig-1 valve=" in CliRunner().invoke(app, ["incidents", kind, "i3", *of]).output
     assert [dict(one.states) for one in told.answers(documents)] == [{"valve": 80}, {"valve": 100}]
     documents.close()
+
+
+def test_a_label_says_of_how_many_cycles_it_is(tmp_path: Path) -> None:
+    """By their middles, as training takes them; 0 of a rig, a span or a year that has none, and none is hidden."""
+    folder, file = tmp_path / "data", tmp_path / "labels.csv"
+    write_lake(folder, np.ones((5, 1020)), np.tile(NOMINAL, (5, 1)))
+    file.write_text(f"rig,from,to,valve\nrig-1,{at(0)},{at(2)},73\nrig-2,{at(0)},{at(9)},73\n", encoding="utf-8")
+
+    def said(*words: str) -> str:
+        done = CliRunner().invoke(app, ["label", *words, "--by", "anna", "--set", f"data_dir={folder}"])
+        return " ".join(done.output.split())
+
+    def span(start: float, end: float) -> list[str]:
+        return ["cooler=20", "--from", at(start), "--to", at(end)]
+
+    assert "`hydrodask train` takes its 3 cycles" in said("rig-1", *span(0.6, 4))
+    assert "`hydrodask train` takes its 1 cycle" in said("rig-1", *span(4, 5))
+    for none in (said("rig-7", *span(0, 9)), said("rig-1", *span(1, 1.3)), said("rig-1", *span(9e6, 9.1e6))):
+        assert "stored, by anna" in none
+        assert "0 cycles of the lake are in it" in none
+    assert "2 labels stored" in (both := said("--file", str(file)))
+    assert "`hydrodask train` takes its 2 cycles; 1 of these labels has none" in both
+    assert "0 cycles of the lake are in it" in CliRunner().invoke(
+        app, ["label", "rig-1", *span(0, 9), "--by", "anna", "--set", f"data_dir={tmp_path / 'empty'}"]
+    ).output.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["rig-1", "cooler=20", "cooler=3", "--from", at(0), "--to", at(1)], "cooler is given twice"),
+        (["rig-1", "cooler=3", "--from", "2026-10-25T02:30", "--to", "2026-10-25T04:00"], "--from .*two moments"),
+        (["rig-1", "cooler=3", "--from", "2026-03-29T01:30", "--to", "2026-03-29 02:30"], "--to .*two moments"),
+        (["--file", "twice.csv"], "two columns 'pump'"),
+        (["--file", "clocks.csv"], "line 2: --from .*two moments"),
+    ],
+)
+def test_a_label_that_says_two_things_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], says: str
+) -> None:
+    """Two states of one component, and a time that Berlin's clocks show twice, or never; with an offset it is one."""
+    monkeypatch.chdir(tmp_path)
+    Path("twice.csv").write_text(f"rig,from,to,pump, pump\nrig-1,{at(0)},{at(2)},1,2\n", encoding="utf-8")
+    Path("clocks.csv").write_text("rig,from,to,pump\nrig-1,2026-10-25T02:30,2026-10-25T04:30,1\n", encoding="utf-8")
+    of = ["--set", f"data_dir={tmp_path}", "--set", "observe.timezone=Europe/Berlin"]
+
+    with pytest.raises(UsageError, match=says):
+        raise CliRunner().invoke(app, ["label", *words, *of]).exception or AssertionError
+    fine = ["rig-1", "cooler=3", "--from", "2026-10-25T02:30+02:00", "--to", "2026-10-25T02:30+01:00"]
+    assert "stored" in CliRunner().invoke(app, ["label", *fine, *of]).output
 
 
 def test_labels_by_command_and_by_file(tmp_path: Path) -> None:

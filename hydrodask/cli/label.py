@@ -92,7 +92,7 @@ def label(
         where = f"No labels{of} in {effective.documents_url}."
         console.print(where, highlight=False, markup=False, soft_wrap=True)
         return
-    _show(known, zone, json=json, stored=bool(given))
+    _show(known, zone, json=json, takes=_takes(effective.lake_url, given) if given and not json else "")
 
 
 def _rows(file: Path, rig: str | None, zone: Any) -> list[dict[str, Any]]:
@@ -103,13 +103,16 @@ def _rows(file: Path, rig: str | None, zone: Any) -> list[dict[str, Any]]:
 
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            table = list(csv.DictReader(lines))
+            reader = csv.DictReader(lines)
+            names, table = [str(name).strip() for name in reader.fieldnames or ()], list(reader)
     except (OSError, UnicodeError, csv.Error) as error:
         raise UsageError(f"could not read {file} as CSV: {error}") from error
     if not 0 < len(table) <= FILE_ROWS_MAX:
         raise UsageError(
             f"{file} has {len(table):,} rows; want 1..{FILE_ROWS_MAX:,}, or `hydrodask import` of a folder"
         )
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"{file} has two columns {twice[0]!r}; want each once")
     found = []
     for number, row in enumerate(table, 2):
         given = {str(name).strip(): str(value or "").strip() for name, value in row.items()}
@@ -134,23 +137,49 @@ def _row(given: dict[str, str], rig: str | None, zone: Any) -> dict[str, Any]:
 
 def _span(start: str, end: str, zone: Any) -> dict[str, str]:
     from hydrodask.clock import iso
+    from hydrodask.errors import UsageError
 
-    return {"start": iso(given_time("--from", start, zone)), "end": iso(given_time("--to", end, zone))}
+    found = {}
+    for name, option, text in (("start", "--from", start), ("end", "--to", end)):
+        found[name] = iso(given_time(option, text, zone))
+        if not zone.once(text):
+            raise UsageError(
+                f"{option} has value {text!r}, and the clocks of {zone.name} are changed then: it is two moments, or "
+                "none; add an offset, for example +01:00"
+            )
+    return found
 
 
-def _show(known: Any, zone: Any, *, json: bool, stored: bool) -> None:
+def _takes(lake: Any, given: Any) -> str:
+    """Say how many cycles of the lake labels are of."""
+    from hydrodask.errors import HydrodaskError
+    from hydrodask.learn.data.labelling import counted
+
+    try:
+        counts = counted(lake, given).tolist()
+    except HydrodaskError as error:  # it is stored all the same
+        return f"`hydrodask train` takes its cycles, which could not be counted: {error}"
+    if not any(counts):
+        return "0 cycles of the lake are in it: `hydrodask train` learns nothing of it unless some come"
+    none = (
+        f"; {counts.count(0):,} of these labels {'has' if counts.count(0) == 1 else 'have'} none" if 0 in counts else ""
+    )
+    return f"`hydrodask train` takes its {sum(counts):,} cycle{'s' if sum(counts) > 1 else ''}{none}"
+
+
+def _show(known: Any, zone: Any, *, json: bool, takes: str) -> None:
     from hydrodask.clock import parse_iso
     from hydrodask.learn import told
 
     if json:
         print_json([one.change("printed-" + one.at[:4]).body for one in known])
         return
-    if stored:
+    if takes:
         rigs = sorted({one.rig for one in known})
         what = f"{told.words(known[0].states)} of {rigs[0]}" if len(known) == 1 else f"{len(known):,} labels"
         start, end = min(one.start for one in known), max(one.end for one in known)
         span = f"from {moment(start, zone)} to {moment(end, zone)} {zone.label(parse_iso(end))}"
-        text = f"{what} stored, by {known[0].by}, {span}; `hydrodask train` takes them"
+        text = f"{what} stored, by {known[0].by}, {span}; {takes}"
         console.print(escape(text), highlight=False, soft_wrap=True)
         return
     table = Table("from", "to", "rig", "states", "by", "as", title="What people said of components (event time)")

@@ -222,6 +222,12 @@ _KINDS = {
     "shape": _shape,
 }
 
+CYCLE_KINDS = ("average", "deviation")
+"""Kinds of which a sensor has one a cycle."""
+
+SECOND_KINDS = tuple(kind for kind in _KINDS if kind not in CYCLE_KINDS)
+"""Kinds of which it has one a second."""
+
 
 def batches(cycles: Cycles, size: int) -> Iterator[Cycles]:
     """Give the cycles in batches of at most `size`."""

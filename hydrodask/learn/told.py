@@ -49,6 +49,8 @@ def states_of(pairs: Iterable[str]) -> dict[str, int | None]:
         known = {str(one): one for one in target.classes} | {UNKNOWN: None}
         if value.strip() not in known:
             raise UsageError(f"{name} has no state {value!r}; want one of {', '.join(known)}")
+        if name in found:
+            raise UsageError(f"{name} is given twice; want one state of each component")
         found[name] = known[value.strip()]
     return found
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hydrodask.answers import Answer
+from hydrodask.channels import SENSORS
 from hydrodask.clock import parse_iso
 from hydrodask.learn.data.catalogue import Catalogue
 from hydrodask.learn.told import CYCLE_US, ORIGINS, origin
 from hydrodask.records import Bool, Float64, Int64
-from hydrodask.store.profiles import LABELS
+from hydrodask.settings import Url
+from hydrodask.store.files import Files
+from hydrodask.store.profiles import LABELS, profile_keys, profile_paths
 
 NONE = "none"
 """What is said of labels when people gave none."""
@@ -76,6 +79,27 @@ def told(cycles: Catalogue, given: Sequence[Answer]) -> Told:
             labels[here, place] = np.nan if state is None else float(state)
             origin[here, place] = -1 if state is None else number
     return Told(replace(cycles, labels=labels), origin, given)
+
+
+def counted(url: Url, given: Sequence[Answer]) -> Int64:
+    """Return of how many cycles of the lake each answer tells. Raises RetryableError and IntegrityError.
+
+    Of the first sensor whose cycles are in all of their times; without any, of the one that has most.
+    """
+    files, most = Files(url), np.zeros(len(given), np.int64)
+    for sensor in SENSORS:
+        parts = [profile_keys(files, path) for path in profile_paths(files, sensor)]
+        rig, cycle, start_us = (
+            np.concatenate([getattr(part, name) for part in parts]) if parts else np.zeros(0, kind)
+            for name, kind in (("rig", object), ("cycle", np.int64), ("start_us", np.int64))
+        )
+        middle_us = start_us + CYCLE_US // 2
+        for number, one in enumerate(given):
+            here = (rig == one.rig) & (middle_us >= parse_iso(one.start)) & (middle_us < parse_iso(one.end))
+            most[number] = max(most[number], len(np.unique(np.stack([cycle[here], start_us[here]]), axis=1).T))
+        if most.all():
+            break
+    return most
 
 
 def filled(cycles: Catalogue) -> Catalogue:

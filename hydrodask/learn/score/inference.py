@@ -23,6 +23,9 @@ OWN = "own"
 SUM_MARGIN = 1e-3
 """How far from 1 the sum of probabilities may be: models compute in single precision."""
 
+BELOW_MARGIN = 1e-6
+"""How far below 0 a probability may be: the second of two may be computed as 1 less the first."""
+
 
 @dataclass
 class Model:
@@ -106,6 +109,8 @@ class Model:
         said = np.asarray(self.session.run(["probabilities"], {"features": features})[0], np.float64)
         if said.shape != (len(features), len(self.classes)):
             raise ValueError(f"its output has shape {said.shape}, want {(len(features), len(self.classes))}")
+        if (said < -BELOW_MARGIN).any():
+            raise ValueError("some of its probabilities are negative")
         if not (np.isfinite(said).all() and (np.abs(said.sum(axis=1) - 1.0) < SUM_MARGIN).all()):
             raise ValueError("its probabilities are not finite or do not add up to 1")
         return said

@@ -137,8 +137,7 @@ def adopted(data: bytes, metadata: Mapping[str, str]) -> bytes:
     graph = made.graph
     given, said = _input(graph), _output(graph)
     inner = f"{given.name}.given"
-    for node in graph.node:
-        node.input[:] = [inner if name == given.name else name for name in node.input]
+    _rename(graph, given.name, inner)
     graph.node.insert(0, helper.make_node("Cast", ["features"], [inner], to=given.type.tensor_type.elem_type))
     kind, name = said.type.tensor_type.elem_type, said.name
     if name != "probabilities":
@@ -150,6 +149,15 @@ def adopted(data: bytes, metadata: Mapping[str, str]) -> bytes:
     for key, value in metadata.items():
         made.metadata_props.add(key=key, value=value)
     return bytes(made.SerializeToString())
+
+
+def _rename(graph: Any, name: str, other: str) -> None:
+    """Let all who read a value read another one: branches and bodies of loops see the values around them."""
+    for node in graph.node:
+        node.input[:] = [other if one == name else one for one in node.input]
+        for attribute in node.attribute:
+            for inside in (attribute.g, *attribute.graphs):
+                _rename(inside, name, other)
 
 
 def _parsed(data: bytes) -> onnx.ModelProto:

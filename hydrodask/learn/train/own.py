@@ -12,11 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from hydrodask.channels import SENSORS
+from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.errors import FatalError, UsageError, sentence
 from hydrodask.learn import drift
 from hydrodask.learn.data.catalogue import Catalogue, catalogue
-from hydrodask.learn.features import SEGMENTS, VERSION, Cycles, columns, compute, sensors_of
+from hydrodask.learn.features import (
+    CYCLE_KINDS,
+    SECOND_KINDS,
+    SEGMENTS,
+    VERSION,
+    Cycles,
+    columns,
+    compute,
+    sensors_of,
+)
 from hydrodask.learn.registry import Version
 from hydrodask.learn.score.asking import score
 from hydrodask.learn.score.committee import SECONDS
@@ -30,6 +39,12 @@ from hydrodask.settings import Settings
 
 TRIED_ON = 2_000
 """Cycles of the lake on which a model is tried, and by which it is known what is usual: at most."""
+
+ASKED = 16
+"""Cycles of which a model is asked together, again, and one by one."""
+
+SAME = 1e-4
+"""How far apart probabilities of one cycle may be: sums of single precision depend on how many rows there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +72,7 @@ def add(settings: Settings, path: Path, target: Target, names: Sequence[str] = (
             about["reference"] = drift.Reference.of(watched).as_json()
         stored = export.adopted(data, export.describe(**about))
         model = Model.tried(stored, name=path.name, version=0)
+        _check_steady(model, found)
         said = None if found is None else score({target.name: model}, found)[target.name]
     except (ValueError, FatalError) as error:
         raise UsageError(f"could not add {path} for {target.name}: {error}") from error
@@ -78,7 +94,9 @@ def _figures(cycles: Catalogue, right: float | None) -> dict[str, float]:
 def _about(facts: export.Facts, target: Target, names: Sequence[str]) -> dict[str, Any]:
     """Return the metadata that a scorer needs. Raises ValueError when columns or states do not fit the file."""
     chosen = tuple(names or facts.said("columns") or _usual(facts.width, target))
-    classes = [int(c) for c in facts.said("classes") or target.classes]
+    classes = facts.said("classes") or list(target.classes)
+    if not all(type(c) is int for c in classes) or classes != sorted(set(classes)):
+        raise ValueError(f"its metadata hydrodask.classes is {classes}; want whole numbers in rising order, each once")
     if facts.width is not None and len(chosen) != facts.width:
         raise ValueError(f"it takes {facts.width} features, and {len(chosen)} are named")
     if strange := [c for c in classes if c not in target.classes]:
@@ -106,14 +124,41 @@ def _usual(width: int | None, target: Target) -> Sequence[str]:
     )
 
 
-def _check(name: str) -> None:
+def _check(name: object) -> None:
     """Raise ValueError unless a name is that of a feature."""
-    try:
-        _ = compute(_NOWHERE, (name,))
-    except (ValueError, KeyError, IndexError) as error:
-        raise ValueError(f"{name!r} is no feature; they are called {_EXAMPLE}, PS2.average, …") from error
+    sensor, _, rest = name.partition(".") if isinstance(name, str) else ("", "", "")
+    kind, dot, second = rest.partition(".")
+    of_cycle = kind in CYCLE_KINDS and not dot
+    of_second = kind in SECOND_KINDS and second.isascii() and second.isdigit() and int(second) < SEGMENTS
+    if sensor not in SENSORS or not (of_cycle or of_second):
+        raise ValueError(f"{name!r} is no feature; they are called {_EXAMPLE}, PS2.average, …")
 
 
-_ONE = np.zeros(1, np.int64)
-_NOWHERE = Cycles(np.array([""], object), _ONE, _ONE, np.zeros((1, len(SENSORS), 3, SEGMENTS)))
+def _check_steady(model: Model, found: Cycles | None) -> None:
+    """Raise ValueError unless a model says of a cycle the same whenever it is asked, whatever it is asked of beside it.
+
+    A stream asks of one cycle at a time, a batch of many, and a replay asks again.
+    """
+    rng = np.random.default_rng(0)
+    span = [(CHANNELS[s].low, CHANNELS[s].high) for s in SENSORS]
+    curves = np.stack([low + (high - low) * rng.random((ASKED, 3, SEGMENTS)) for low, high in span], axis=1)
+    none = np.zeros(ASKED, np.int64)
+    features = compute(Cycles(np.full(ASKED, "", object), none, none, curves), model.columns)
+    if found is not None:
+        here = compute(found, model.columns)
+        here = here[np.isfinite(here).all(axis=1)][:ASKED]
+        features = here if len(here) > 1 else features
+    together = model.probabilities(features)
+    if (model.probabilities(features) != together).any():
+        raise ValueError("asked twice of the same cycles it says two things: something in it is drawn by chance")
+    alone = np.concatenate([model.probabilities(features[row : row + 1]) for row in range(len(features))])
+    off = np.abs(alone - together).max(axis=1)
+    if (off > SAME).any():
+        row = int(off.argmax())
+        raise ValueError(
+            f"what it says of a cycle depends on the cycles beside it: alone {np.round(alone[row], 3).tolist()}, "
+            f"among {len(features)} {np.round(together[row], 3).tolist()}"
+        )
+
+
 _EXAMPLE = columns("mean", ("PS2",), 9, 10)[0]

@@ -10,9 +10,10 @@ from benchmarks.exam import Exam, broken, gaps, with_broken, with_gap
 from hydrodask.channels import SENSORS
 from hydrodask.errors import FatalError
 from hydrodask.learn.registry import Version, worse
-from hydrodask.learn.score import asking
+from hydrodask.learn.score import asking, saying
 from hydrodask.learn.score.committee import Committee
 from hydrodask.learn.score.gaussian import CELLS, marginal
+from hydrodask.learn.score.novelty import Gate
 from hydrodask.learn.train import nested
 from hydrodask.learn.train.plans import candidates
 from hydrodask.learn.train.validation import folds, macro_f1
@@ -198,3 +199,19 @@ def test_figures_of_other_cycles_are_not_compared() -> None:
     assert "was judged on other cycles" in worse(replace(champion, judged_on="d2"), champion)
     less = replace(champion, figures=figures | {"leave-cooler.macro_f1": 0.68})
     assert "has not seen is 0.680, the champion's 0.800" in worse(less, champion)
+
+
+def test_what_is_novel_is_named_by_how_novel_it_is() -> None:
+    """The worst first, in units of what is usual; one that varies much, and no more than it may, is not named."""
+    limits = np.ones(17)
+    limits[SENSORS.index("PS1")] = 100.0
+    plain = np.ones(1020)
+    gate = Gate(0 * plain, plain, np.zeros((1020, 1)), np.ones(1), plain, limits, limits)
+    seconds = np.zeros((17, 60))
+    for sensor, off in (("PS1", 50.0), ("PS3", 3.0), ("CE", -9.0)):
+        seconds[SENSORS.index(sensor), 7] = off
+    sensors = gate.novel(seconds.reshape(1, -1))[0]
+
+    assert [SENSORS[n] for n in np.flatnonzero(sensors)] == ["PS1", "PS3", "CE"]  # as figures that are told go by
+    said = saying.novel(gate, seconds.ravel(), sensors)
+    assert said == saying.NOVEL + "CE in second 7 is 9 % low, PS3 in second 7 is 3 bar high"

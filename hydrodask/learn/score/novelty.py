@@ -125,6 +125,11 @@ class Gate:
         """Return how novel each sensor is, shape (n, 17), more than 1 is: by its rest, and beside all others."""
         return self.excess(rest), (self.alone(seconds) / self.alone_max).max(axis=2)
 
+    def strangeness(self, seconds: Float64, sensor: int) -> float:
+        """Return how novel one sensor of a cycle is, shape (1020,), beside what else was measured: more than 1 is."""
+        by_rest, beside = self._strange(self.rest(seconds[None]), seconds[None])
+        return float(max(by_rest[0, sensor], beside[0, sensor]))
+
     def novel(self, seconds: Float64) -> Bool:
         """Return shape (n, 17): which sensors of each cycle are like nothing trained on.
 

@@ -39,19 +39,24 @@ def missing(seconds: Float64, cells: Int64) -> str:
 
 
 def novel(gate: "Gate", seconds: Float64, sensors: Bool) -> str:
-    """Say which sensors are like nothing trained on, and where each is furthest off."""
+    """Say which sensors are like nothing trained on, and where each is furthest off: the most novel one first.
+
+    Left out are those that would not be novel beside the others: they were only suspected, for they vary most.
+    """
     if sensors.all():
         return NOVEL + "all sensors together"
     kept = np.where(np.repeat(sensors, CYCLE_S), np.nan, seconds)
     found = []
-    for number in np.flatnonzero(sensors):
+    for number in np.flatnonzero(sensors).tolist():
         here = slice(number * CYCLE_S, (number + 1) * CYCLE_S)
         one = kept.copy()
         one[here] = seconds[here]
-        second, off = gate.worst(one, int(number))
+        second, off = gate.worst(one, number)
         unit = CHANNELS[SENSORS[number]].unit
-        found.append(f"{SENSORS[number]} in second {second} is {abs(off):.3g} {unit} {'high' if off > 0 else 'low'}")
-    return NOVEL + listed(found)
+        says = f"{SENSORS[number]} in second {second} is {abs(off):.3g} {unit} {'high' if off > 0 else 'low'}"
+        found.append((gate.strangeness(one, number), says))
+    found.sort(key=lambda each: -each[0])  # equal ones stay in the order of sensors
+    return NOVEL + listed([says for excess, says in found if excess > 1.0] or [says for _, says in found])
 
 
 def far(views: Sequence[View], seconds: Float64, target: str) -> str:

@@ -254,7 +254,7 @@ def test_labels_of_no_rig_are_dead_letters(name: str) -> None:
     }
 
     with pytest.raises(ValueError, match="rig is empty or has unprintable characters"):
-        decode_label(json.dumps(label | {"rig": name}).encode(), Settings())
+        decode_label(json.dumps(label | {"rig": name}).encode(), None, Settings())
 
 
 @pytest.mark.parametrize("name", ["../x", "a b", "<b>", "a\x1b", "$ne", "a/b"])

@@ -1,13 +1,16 @@
 """Labels obey the rules of samples, in the present layout and in the older platform's; the audit agrees."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from hydrodask.audit.letters import Letter, why_again
+from hydrodask.blobs import Blobs
 from hydrodask.clock import parse_iso
 from hydrodask.settings import Settings
+from hydrodask.settings.model import Rig
 from hydrodask.testing import messages_of
 from tests.running import Life
 
@@ -16,11 +19,15 @@ OLDER = {"label_cooler": 20, "label_valve": 100, "label_pump": 0, "label_accumul
 LABEL = {"cycle": 3, "timestamp": "2026-01-01", "cooler": 1, "valve": 1, "pump": 0, "accumulator": 1, "stable": 0}
 
 
-def stored(*labels: dict[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+def stored(
+    *labels: dict[str, Any], settings: Settings = SETTINGS, keys: Sequence[bytes | None] = ()
+) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the rows that labels become, and the reasons of those that are dead letters."""
-    life = Life(SETTINGS, topic="hydraulic-labels", flow="labels")
+    life = Life(settings, topic="hydraulic-labels", flow="labels")
     values: list[bytes | None] = [json.dumps(label).encode() for label in labels]
-    life.feed(messages_of(values, topic="hydraulic-labels", stamp_ms=0))
+    messages = messages_of(values, topic="hydraulic-labels", stamp_ms=0)
+    messages.keys = Blobs.of(keys) if keys else messages.keys
+    life.feed(messages)
     life.end()
     reasons = [dict(letter.headers)["reason"] for letter in life.published]
     rows: list[dict[str, Any]] = life.table("labels").to_pylist()
@@ -81,3 +88,28 @@ def test_label_is_a_dead_letter(changed: dict[str, Any], reason: str) -> None:
     value = json.dumps(LABEL | changed).encode()
     letter = Letter(0, 0, 0, ("hydraulic-labels", 0), 0, "", None, value, None, None)
     assert why_again(letter, SETTINGS) == reasons[0]
+
+
+def test_the_key_names_the_rig_of_a_label_as_it_does_of_samples() -> None:
+    """With `rig.from_key`: a name of its own counts more, no key is the default rig, and no name is a dead letter."""
+    settings = Settings(rig=Rig(from_key=True))
+    labels = (LABEL, LABEL | OLDER, LABEL | {"rig": "named"}, LABEL, LABEL)
+    keys = (b"press-7", b"press-8", b"press-7", None, b"\xff")
+    rows, reasons = stored(*labels, settings=settings, keys=keys)
+
+    assert [row["rig"] for row in rows] == ["press-7", "press-8", "named", "rig-1"]
+    assert ["the key is no rig's name" in reason for reason in reasons] == [True]
+    assert [row["rig"] for row in stored(LABEL, keys=[b"press-7"])[0]] == ["rig-1"]  # without the setting
+    letter = Letter(0, 0, 0, ("hydraulic-labels", 0), 0, "", b"\xff", json.dumps(LABEL).encode(), None, None)
+    assert why_again(letter, settings) == reasons[0]
+
+
+@pytest.mark.parametrize(
+    "more", [{"label_source": "bob"}, {"note": "label_cooler"}, {"note": '"label_cooler":'}], ids=str
+)
+def test_the_layout_is_told_by_a_field_and_not_by_text(more: dict[str, Any]) -> None:
+    """A label with another field, or with that name in a text, stays what it is."""
+    rows, reasons = stored(LABEL | more)
+
+    assert not reasons
+    assert rows[0]["cooler"] == 1

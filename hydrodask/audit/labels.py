@@ -99,7 +99,7 @@ def expected(part: Part, messages: Messages) -> tuple[pa.Table, list[Reject]]:
             continue
         offset = int(messages.offsets[place])
         try:
-            label = decode_label(value, part.settings)
+            label = decode_label(value, messages.keys[place], part.settings)
         except ValueError as error:
             rejects.append(Reject(*part.source, offset, messages.keys[place], value, str(error)))
             continue

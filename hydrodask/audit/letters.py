@@ -102,7 +102,7 @@ def why_again(letter: Letter, settings: Settings) -> str | None:
     if name not in structs:
         return f"no flow reads its topic {letter.source[0]!r}"
     try:
-        decoder_of(structs[name], settings)(letter.value)
+        decoder_of(structs[name], settings)(letter.value, letter.key)
     except ValueError as error:
         return str(error)
     return None

@@ -19,7 +19,7 @@ from hydrodask.nodes.judging import decoder_of
 from hydrodask.records import CycleRecord, PartitionId, RefusedRecord, Reject, WindowRecord
 from hydrodask.settings import Settings
 
-_decode_cycle = decoder_of(CycleRecord, Settings())
+_of_cycle = decoder_of(CycleRecord, Settings())
 
 Row = tuple[int, bytes | None, bytes]
 """Offset, key and value."""
@@ -80,13 +80,13 @@ class Refused:
 def check_outputs(topic: Topic, result: Result, refused: Refused) -> set[int]:
     """Compare the rows on a topic of ours with those that have to be there; return which are missing."""
     found = _Rows()
-    decode = decode_row if result.check == "analytics" else _decode_cycle
+    rows_are_cycles = result.check != "analytics"
     for place, source in enumerate(topic.sources):
         low, high = topic.log.bounds(source)
         cut = low > topic.log.base(source)
         for offset, key, value in _rows(topic.log, source, low, high):
             try:
-                row = decode(value)
+                row = _of_cycle(value, key) if rows_are_cycles else decode_row(value)
             except ValueError as error:
                 if refused.take(Reject(*source, offset + topic.log.base(source), key, value, str(error))):
                     result.count(refused=1)

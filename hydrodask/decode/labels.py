@@ -9,7 +9,7 @@ import msgspec
 
 from hydrodask import clock
 from hydrodask.decode.decoder import EARLIEST_US, LATEST_US, TIME_REASON
-from hydrodask.decode.general import check_rig, inspect, reason_of
+from hydrodask.decode.general import check_rig, inspect, reason_of, rig_of
 from hydrodask.records import Int64Field, LabelRecord
 from hydrodask.settings import Settings
 
@@ -45,26 +45,34 @@ class _OlderRow(_Place, rename=lambda name: OLDER + name, kw_only=True):
     stable: Int64Field | float
 
 
+class _Layout(msgspec.Struct):
+    """What tells the older layout: a field of that name, and not the text somewhere in the record."""
+
+    label_cooler: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_layout = msgspec.json.Decoder(_Layout).decode
 _decode = msgspec.json.Decoder(_Row).decode
 _decode_older = msgspec.json.Decoder(_OlderRow).decode
 
 
-def decode_label(value: bytes, settings: Settings) -> LabelRecord:
-    """Return the label in a record. Raises ValueError with the reason when it is none.
+def decode_label(value: bytes, key: bytes | None, settings: Settings) -> LabelRecord:
+    """Return the label in a record; its `key` names the rig where samples' do. Raises ValueError with the reason.
 
     >>> text = b'{"cycle": 1, "label_cooler": 3, "label_valve": 100, "label_pump": 0, "label_accumulator": 130, '
-    >>> label = decode_label(text + b'"label_stable": 0.0, "timestamp": 1767225660.0}', Settings())
+    >>> label = decode_label(text + b'"label_stable": 0.0, "timestamp": 1767225660.0}', None, Settings())
     >>> label.rig, label.timestamp, label.cooler, label.stable
     ('rig-1', '2026-01-01T00:01:00Z', 3.0, 0)
     """
     try:
         inspect(value, settings.limits.record_bytes)
-        row = _decode_older(value) if b'"label_' in value else _decode(value)
+        older = _layout(value).label_cooler is not msgspec.UNSET
+        row = _decode_older(value) if older else _decode(value)
     except (ValueError, RecursionError) as error:
         raise ValueError(reason_of(error) if isinstance(error, ValueError) else "nested too deeply") from error
     check_rig(row.rig, settings.limits.rig_bytes)
     return LabelRecord(
-        settings.rig.default_id if row.rig is None else row.rig,
+        _by_key(key, settings) if row.rig is None else row.rig,
         _whole("cycle", row.cycle),
         clock.iso(_time_us(row.timestamp)),
         row.cooler,
@@ -73,6 +81,16 @@ def decode_label(value: bytes, settings: Settings) -> LabelRecord:
         row.accumulator,
         _whole("stable", row.stable),
     )
+
+
+def _by_key(key: bytes | None, settings: Settings) -> str:
+    """Return the rig of a label that names none, as samples have it."""
+    if not key or not settings.rig.from_key:
+        return settings.rig.default_id
+    rig = rig_of(key, settings.limits.rig_bytes)
+    if rig is None:
+        raise ValueError(f"the key is no rig's name: {key!r:.60}")
+    return rig
 
 
 def _whole(name: str, number: Any) -> int:

@@ -45,13 +45,13 @@ class DecodeJson(Node[Messages, list[tuple[int, Row]]]):
 
     def __init__(self, ctx: Context, struct: type[Row]) -> None:
         self.ctx = ctx
-        self._decode: Callable[[bytes], Row] = decoder_of(struct, ctx.settings)
+        self._decode: Callable[[bytes, bytes | None], Row] = decoder_of(struct, ctx.settings)
 
     def take(self, batch: Messages) -> list[tuple[int, Row]] | None:
         return rows_of(batch, self._decode, self.ctx) or None
 
 
-def rows_of(messages: Messages, decode: Callable[[bytes], Row], ctx: Context) -> list[tuple[int, Row]]:
+def rows_of(messages: Messages, decode: Callable[[bytes, bytes | None], Row], ctx: Context) -> list[tuple[int, Row]]:
     """Return what can be decoded of a batch, tombstones left out, and send the rest to the dead letters."""
     rows: list[tuple[int, Row]] = []
     rejects = []
@@ -60,7 +60,7 @@ def rows_of(messages: Messages, decode: Callable[[bytes], Row], ctx: Context) ->
             continue
         offset = int(messages.offsets[place])
         try:
-            rows.append((offset, decode(value)))
+            rows.append((offset, decode(value, messages.keys[place])))
         except ValueError as error:
             where = (messages.topic, messages.partition, offset)
             rejects.append(Reject(*where, messages.keys[place], value, str(error)))
@@ -69,14 +69,14 @@ def rows_of(messages: Messages, decode: Callable[[bytes], Row], ctx: Context) ->
     return rows
 
 
-def decoder_of(struct: type[msgspec.Struct], settings: Settings) -> Callable[[bytes], Any]:
-    """Return what makes a row of a record. It raises ValueError with the reason when the record is none."""
+def decoder_of(struct: type[msgspec.Struct], settings: Settings) -> Callable[[bytes, bytes | None], Any]:
+    """Return what makes a row of a record and its key. It raises ValueError with the reason when the record is none."""
     if struct is LabelRecord:
         return partial(decode_label, settings=settings)
     return partial(_row, msgspec.json.Decoder(struct).decode, _TIMES[struct])
 
 
-def _row(decode: Callable[[bytes], Any], time: str, value: bytes) -> Any:
+def _row(decode: Callable[[bytes], Any], time: str, value: bytes, _key: bytes | None) -> Any:
     """Return a row of ours. Raises ValueError with the reason, also when its time is none."""
     try:
         row = decode(value)
@@ -99,7 +99,7 @@ class DecodeRows(Node[Messages, list[Arrival]]):
         self.ctx = ctx
 
     def take(self, batch: Messages) -> list[Arrival] | None:
-        return arrivals(batch, rows_of(batch, decode_row, self.ctx)) or None
+        return arrivals(batch, rows_of(batch, lambda value, _key: decode_row(value), self.ctx)) or None
 
 
 class StoreLabels(Node[list[tuple[int, LabelRecord]], None]):

@@ -117,6 +117,41 @@ def test_a_cycle_is_there_once_whatever_it_came_in(tmp_path: Path, means_only: t
     assert stored(tmp_path / "lake", "PS1").equals(before)
 
 
+@pytest.mark.parametrize(("bar", "unlike"), [(0.0, 0), (1e-5, 0), (25.0, 2)])
+def test_means_that_differ_and_are_not_taken_are_said(tmp_path: Path, bar: float, unlike: int) -> None:
+    """A mended folder of means beside the samples: with how to bring them; nothing of means that only are rounded."""
+    text = write_archive(tmp_path / "text")
+    brought_in(text, tmp_path / "lake")
+    before = stored(tmp_path / "lake", "PS1")
+    rows = np.loadtxt(text / "PS1.txt", ndmin=2)
+    rows[1:] += bar
+    write_text(text / "PS1.txt", rows.reshape(3, 60, -1).mean(axis=2))
+
+    done = brought_in(text, tmp_path / "lake")
+
+    assert (done.files, done.known, done.unlike, len(done.left)) == (0, 18, unlike, unlike // 2)
+    assert all("PS1: the means of 2 cycles differ" in one and "PS1.txt" in one for one in done.left)
+    assert stored(tmp_path / "lake", "PS1").equals(before)
+
+
+def test_the_same_cycles_under_another_rig_are_said(tmp_path: Path) -> None:
+    """A copied folder has another name, and so another rig; one of its cycles is mended, and one sensor of all."""
+    folder = write_archive(tmp_path / "a1")
+    first = brought_in(folder, tmp_path / "lake", Place("a1", START_US))
+    rows = np.loadtxt(folder / "CE.txt", ndmin=2) + 1.0
+    write_text(folder / "CE.txt", rows)
+    rows = np.loadtxt(folder / "TS1.txt", ndmin=2)
+    rows[0, 0] += 1.0
+    write_text(folder / "TS1.txt", rows)
+
+    copied = brought_in(folder, tmp_path / "lake", Place("a1-mended", START_US))
+    other = brought_in(write_archive(tmp_path / "b", seed=1), tmp_path / "lake", Place("b", START_US))
+
+    assert (first.elsewhere, copied.elsewhere, other.elsewhere) == ({}, {"a1": 2}, {})
+    made = [path.name for path in (tmp_path / "lake").rglob("*.parquet") if path.name.startswith(copied.files_named)]
+    assert len(made) == 18  # what there is to move away
+
+
 def test_samples_take_the_place_of_means(tmp_path: Path) -> None:
     """Who has all samples later brings what was missing, in the same rows."""
     text = write_archive(tmp_path / "text")

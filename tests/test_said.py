@@ -1,5 +1,6 @@
 """What comes in and can't be right is said: column numbers, other units, dead letters by reason, unread topics."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hydrodask import kafka
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import parse_iso
+from hydrodask.ingest.encode import encode
 from hydrodask.ingest.recording import Recording
 from hydrodask.learn.data.archive import Archive, Place, import_archive
 from hydrodask.nodes.reasons import KINDS_MAX, OTHERS, Reasons
@@ -19,13 +21,14 @@ from hydrodask.observe.screen import picture
 from hydrodask.observe.status import status_document
 from hydrodask.records import Messages
 from hydrodask.settings import Settings
-from hydrodask.settings.model import Kafka, Source
+from hydrodask.settings.model import Kafka, Source, Window
 from hydrodask.store.lake import Lake
 from hydrodask.store.profiles import read_labels, read_matrix
 from hydrodask.testing import messages_of
 from tests.learned import write_archive, write_text
 from tests.running import Life, run_to_idle
 
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 START_US = parse_iso("2026-01-01T00:00:00Z")
 STAMP_MS = 1_900_000_000_000
 
@@ -33,15 +36,20 @@ STAMP_MS = 1_900_000_000_000
 # A header of column numbers -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("place", [0, 2, 3], ids=["first", "between", "last"])
+@pytest.mark.parametrize("form", ["{:d}", "{:.1f}", "{:.6e}"])
 @pytest.mark.parametrize("first", [0, 1])
-def test_a_header_of_column_numbers_is_no_cycle(tmp_path: Path, first: int) -> None:
-    """Tables saved with one, in some files or all: the cycles are those below it, in every reader."""
+def test_a_header_of_column_numbers_is_no_cycle(tmp_path: Path, first: int, form: str, place: int) -> None:
+    """Tables saved with one, or put together, in some files or all: the cycles are the other rows, in every reader."""
     folder = write_archive(tmp_path / "archive")
     plain = Recording(folder, start_us=START_US).chunk(0)[0].value.tolist()
     for name in ("PS1", "CE", "profile"):
-        lines = (folder / f"{name}.txt").read_text()
-        columns = range(first, first + len(lines.split("\n", 1)[0].split()))
-        (folder / f"{name}.txt").write_text("\t".join(map(str, columns)) + "\n" + lines)
+        lines = (folder / f"{name}.txt").read_text().splitlines()
+        columns = (
+            number if form == "{:d}" else float(number) for number in range(first, first + len(lines[0].split()))
+        )
+        lines.insert(place, "\t".join(map(form.format, columns)))
+        (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
 
     recording = Recording(folder, start_us=START_US)
     recording.check()
@@ -64,6 +72,10 @@ OTHER_UNITS = {
     "TS2 in K": ("TS2", 1.0, 273.15),
     "EPS1 in kW": ("EPS1", 0.001, 0.0),
     "CP in W": ("CP", 1000.0, 0.0),
+    "SE as a fraction": ("SE", 0.01, 0.0),
+    "PS2 in MPa": ("PS2", 0.1, 0.0),
+    "PS3 in MPa": ("PS3", 0.1, 0.0),
+    "FS1 in l/s": ("FS1", 1 / 60, 0.0),
 }
 """Case → sensor, factor, offset."""
 
@@ -106,6 +118,44 @@ def test_the_table_s_own_range_is_no_news(sensor: str) -> None:
     life.feed(minutes(sensor))
 
     assert notes_about_range(life) == []
+
+
+@pytest.mark.parametrize("sensor", ["PS2", "PS3", "PS4", "FS1", "SE"])
+@pytest.mark.parametrize("share", [0.0, 0.0005], ids=["zero", "noise"])
+def test_a_rig_that_stands_still_is_no_news(sensor: str, share: float) -> None:
+    """These sensors show 0 then, or noise, of which no unit can be told."""
+    life = Life(Settings(), topic=f"hydraulic-{sensor}")
+    life.feed(minutes(sensor, share))
+
+    assert notes_about_range(life) == []
+
+
+@pytest.mark.parametrize("folder", ["recording", "uci"])
+def test_real_cycles_are_no_news(folder: str) -> None:
+    """No sensor of the real recording and the archive is in doubt, as an import sees them."""
+    if not (DATA / folder).is_dir() and os.environ.get("CI") != "true":
+        pytest.skip(f"the real data is not in {DATA}")
+    archive = Archive(DATA / folder)
+    for sensor in ("PS2", "PS3", "PS4", "FS1", "SE", "TS1", "CE"):
+        archive.values(sensor)
+
+    assert archive.doubts() == []
+
+
+def test_real_windows_are_no_news() -> None:
+    """As a run sees them, from the first second on, also by windows that are shorter than a cycle."""
+    if not DATA.is_dir() and os.environ.get("CI") != "true":
+        pytest.skip(f"the real data is not in {DATA}")
+    recording = Recording(DATA / "recording", start_us=START_US)
+    for length in (60.0, 10.0):
+        settings = Settings(window=Window(length=length, slide=5.0))
+        for sensor in ("PS3", "PS4", "FS1", "SE"):
+            life = Life(settings, topic=f"hydraulic-{sensor}")
+            chunks = [one for second in range(300) for one in recording.chunk(second) if one.sensor == sensor]
+            values = [line.encode() if isinstance(line, str) else line for chunk in chunks for line in encode(chunk)]
+            life.feed(messages_of(values, topic=f"hydraulic-{sensor}", stamp_ms=STAMP_MS))
+
+            assert notes_about_range(life) == []
 
 
 def test_import_says_which_sensors_are_in_another_unit(tmp_path: Path) -> None:

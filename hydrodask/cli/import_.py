@@ -77,7 +77,13 @@ def import_(
             progress=lambda sensor: bar.update(task, advance=1, description=sensor),
         )
     moved = f"{done.moved} of these cycles were imported with another start before, and are there with both"
-    for doubt in (*done.doubts, *([moved] if done.moved else [])):
+    twice = (
+        f"{count} of these cycles are in the lake as those of rig {other}, too: without --rig a folder's name is the "
+        f"rig. If they are {other}'s, move the files {done.files_named}-… out of cycles/ and labels/, and import again "
+        f"with --rig {other}"
+        for other, count in done.elsewhere.items()
+    )
+    for doubt in (*done.doubts, *done.left, *twice, *([moved] if done.moved else [])):
         errors.print(f"[yellow]{escape(doubt)}[/]", highlight=False, soft_wrap=True)
     if json:
         print_json(asdict(done))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hydrodask.channels import CHANNELS, CYCLE_S, Channel
+from hydrodask.channels import CHANNELS, CYCLE_S, Channel, is_header
 from hydrodask.clock import US_PER_S, iso
 from hydrodask.errors import ConfigError
 from hydrodask.ingest.chunk import Chunk
@@ -147,8 +147,9 @@ class _Table:
             raise ConfigError(f"recording: {self.path} is empty; want one row a cycle")
 
     def _add(self, at: int, line: bytes) -> None:
-        columns = len(line.split())
-        if at == 0 and columns == self.columns and _is_header(line):
+        texts = line.split()
+        columns = len(texts)
+        if columns == self.columns and is_header(texts):
             return
         if columns != self.columns:
             raise self._problem(len(self), f"has {columns} columns; want {self.columns}")
@@ -158,16 +159,6 @@ class _Table:
 
     def _problem(self, number: int, what: str) -> ConfigError:
         return ConfigError(f"recording: {self.path} row {number + 1} {what}")
-
-
-def _is_header(line: bytes) -> bool:
-    """Say whether a first line is the numbers of the columns, as tables are saved with: no cycle looks like that.
-
-    >>> _is_header(b"0 1 2 3 4"), _is_header(b"1 2 3"), _is_header(b"3 100 0 130 0")
-    (True, True, False)
-    """
-    texts = line.split()
-    return any(texts == [b"%d" % column for column in range(first, first + len(texts))] for first in (0, 1))
 
 
 def _finite(text: bytes) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hydrodask.channels import CHANNELS, CYCLE_S
+from hydrodask.channels import CHANNELS, CYCLE_S, WHOLE
 from hydrodask.decode import Census
 from hydrodask.logs import spot
 from hydrodask.nodes.context import Context
@@ -65,12 +65,14 @@ class Ranges:
     def __init__(self, ctx: Context) -> None:
         self._ctx = ctx
         self._channel = CHANNELS.get(ctx.sensor)
+        self._length_s = ctx.settings.window.length
 
     def look(self, final: Windows) -> None:
         """Look at windows that are final."""
         if self._channel is None or not len(final):
             return
-        far = np.flatnonzero(self._channel.far(final.low, final.mean, final.high))
+        whole = (self._length_s >= CYCLE_S) & (final.count >= WHOLE * CYCLE_S * final.rate_hz)
+        far = np.flatnonzero(self._channel.far(final.low, final.mean, final.high, whole=whole))
         if len(far):
             at = int(far[0])
             say(self._ctx, f"{RIGS.name(int(final.rig[at]))}: {self._channel.doubt(final.low[at], final.high[at])}")

@@ -4,20 +4,26 @@ What is known of a cycle is its rig, number and start. Rows that an import has b
 differ, in the file where they are; rows of the stream stay as they are.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hydrodask.errors import IntegrityError, sentence
-from hydrodask.records import PartitionId
+from hydrodask.records import Float64, PartitionId
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import Named, readable
 
 IMPORTED = "import-"
 """What the topic of files that an import made begins with."""
+
+ROUNDED = 1e-4
+"""Means that differ by less, of themselves and absolutely, are the same, written with fewer digits."""
 
 _KEPT = ("partition", "revision")
 """Columns that say where a row is, and nothing of its cycle."""
@@ -29,6 +35,7 @@ class Merged:
 
     `streamed` counts rows that differ from what the stream has stored, which stays; `moved` those whose cycle another
     import has brought with another start. Of several folders with the same cycles the largest count of those holds.
+    `unlike` counts rows of means alone that are not taken, though they differ: beside them is all of the samples.
     """
 
     files: int = 0
@@ -36,6 +43,7 @@ class Merged:
     replaced: int = 0
     streamed: int = 0
     moved: int = 0
+    unlike: int = 0
     file_bytes: int = 0
 
     def __iadd__(self, other: "Merged") -> Self:
@@ -44,6 +52,7 @@ class Merged:
         self.replaced += other.replaced
         self.streamed = max(self.streamed, other.streamed)
         self.moved = max(self.moved, other.moved)
+        self.unlike += other.unlike
         self.file_bytes += other.file_bytes
         return self
 
@@ -85,7 +94,10 @@ class Folder:
             return
         old = self._read(file)
         ours, theirs = table.take(list(both.values())), old.take(list(both))
-        if _says_no_more(ours, theirs):
+        if _is_less(ours, theirs):
+            done.known += 1
+            done.unlike += _unlike(ours, theirs)
+        elif _is_equal(ours, theirs):
             done.known += 1
         elif not file.topic.startswith(IMPORTED):
             done.streamed += len(both)
@@ -93,6 +105,16 @@ class Folder:
             done.file_bytes += self._replace(file, old, ours, list(both))
             done.replaced += 1
             done.files += 1
+
+    def elsewhere(self, table: pa.Table) -> Counter[str]:
+        """Return which other rigs have cycles with the very means of `table`, and how many of them."""
+        rigs, ours = set(table["rig"].to_pylist()), set(_curves(table)) - {b""}
+        found: Counter[str] = Counter()
+        for file in self._files:
+            there = self._read(file, ["rig", "mean"])
+            named = zip(there["rig"].to_pylist(), _curves(there), strict=True)
+            found.update(rig for rig, curve in named if rig not in rigs and curve in ours)
+        return found
 
     def _replace(self, file: Named, old: pa.Table, rows: pa.Table, places: list[int]) -> int:
         """Write a file anew with other `rows` in some places; return its size."""
@@ -120,11 +142,32 @@ class Folder:
         return list(zip(table["rig"].to_pylist(), table["cycle"].to_pylist(), start_us.to_pylist(), strict=True))
 
 
-def _says_no_more(ours: pa.Table, theirs: pa.Table) -> bool:
-    """Say whether rows tell nothing that others do not: they are equal, or means alone beside all statistics."""
+def _is_less(ours: pa.Table, theirs: pa.Table) -> bool:
+    """Say whether rows are means alone beside all statistics."""
+    return "m2" in ours.column_names and _missing(ours["m2"]) and not _missing(theirs["m2"])
+
+
+def _unlike(ours: pa.Table, theirs: pa.Table) -> int:
+    """Return of how many rows the means differ."""
+    mine, other = (np.stack(list(_means(table))) for table in (ours, theirs))
+    same = np.isclose(mine, other, rtol=ROUNDED, atol=ROUNDED, equal_nan=True)
+    return int((~same.all(axis=1)).sum())
+
+
+def _means(table: pa.Table) -> Iterator[Float64]:
+    """Give the means of each row, NaN where there are none."""
+    for row in table["mean"].to_pylist():
+        yield np.array(row, np.float64)
+
+
+def _curves(table: pa.Table) -> list[bytes]:
+    """Return the means of each row as bytes; nothing for a flat one, which says nothing of where it is from."""
+    return [row.tobytes() if len(np.unique(row)) > 1 else b"" for row in _means(table)]
+
+
+def _is_equal(ours: pa.Table, theirs: pa.Table) -> bool:
+    """Say whether rows tell the same."""
     names = [name for name in ours.column_names if name not in _KEPT and name in theirs.column_names]
-    if "m2" in names and _missing(ours["m2"]) and not _missing(theirs["m2"]):
-        return True
     return bool(ours.select(names).equals(theirs.select(names)))
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from hydrodask.channels import CYCLE_S
+from hydrodask.channels import CYCLE_S, is_header
 from hydrodask.errors import ConfigError, IntegrityError, sentence
 from hydrodask.records import Float64, Int64
 from hydrodask.store.files import Files
@@ -110,11 +110,10 @@ def _text(path: Path) -> Float64:
     rows = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            rows += [list(map(float, line.split()))] if line.strip() else []
+            texts = line.split()
+            rows += [list(map(float, texts))] if texts and not is_header(texts) else []
         except ValueError as error:
             raise ValueError(f"row {number}: {error}") from error
-    if len(rows) > 1 and any(rows[0] == list(range(first, first + len(rows[0]))) for first in (0, 1)):
-        del rows[0]  # the numbers of the columns, as tables are saved with: no cycle looks like that
     if len({len(row) for row in rows}) != 1:
         raise ValueError("its rows have different numbers of values, or there are none")
     return np.array(rows, np.float64)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hydrodask.channels import CHANNELS, CYCLE_S, SENSORS, Channel
+from hydrodask.channels import CHANNELS, CYCLE_S, SENSORS, WHOLE, Channel
 from hydrodask.clock import US_PER_S
 from hydrodask.errors import ConfigError
 from hydrodask.learn.targets import TARGETS
@@ -28,6 +28,9 @@ from hydrodask.window import CycleProfiles
 
 CYCLES_PER_FILE = 200
 """Cycles that one file of the lake holds, and that are in memory as samples at a time."""
+
+TELLING = ("TS1", "CE")
+"""Sensors by whose cycles those of another rig are known: at 1 Hz a second's mean is its sample, in every layout."""
 
 CYCLE_US = CYCLE_S * US_PER_S
 
@@ -43,6 +46,12 @@ class Imported(Merged):
     means_only: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     """A sentence for each sensor whose values are far outside what the table of sensors knows."""
+    left: list[str] = field(default_factory=list)
+    """A sentence for each sensor of which means are not taken, and what to do."""
+    elsewhere: dict[str, int] = field(default_factory=dict)
+    """Other rigs that have these cycles, and how many of them."""
+    files_named: str = ""
+    """What the names of the files of this import begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,7 @@ class Archive:
             raise ConfigError(f"{self.paths[sensor]} has {values.shape[1]} values a cycle; want {want}")
         some = values[np.isfinite(values).any(axis=1)]  # a missing sample is NaN
         lowest, mean, highest = np.nanmin(some, axis=1), np.nanmean(some, axis=1), np.nanmax(some, axis=1)
-        if CHANNELS[sensor].far(lowest, mean, highest).any():
+        if CHANNELS[sensor].far(lowest, mean, highest, whole=np.isfinite(some).mean(axis=1) >= WHOLE).any():
             self._far[sensor] = (float(lowest.min()), float(highest.max()))
         return values
 
@@ -163,10 +172,15 @@ def import_archive(
     done.doubts = archive.doubts()
     name = hashlib.sha256(f"{archive.fingerprint()} {place.rig} {place.start_us}".encode()).hexdigest()[:12]
     source = (f"{IMPORTED}{name}", 0)
+    done.files_named = source[0]
     for sensor, parts in profiles.items():
         folder = Folder(lake, f"cycles/sensor={sensor}", start="cycle_start")
-        each = CHANNELS[sensor].samples_per_cycle
-        done += folder.merge(source, profiles_tables(parts, partition=0), each=each, rows_max=CYCLES_PER_FILE)
+        each, table = CHANNELS[sensor].samples_per_cycle, profiles_tables(parts, partition=0)
+        if sensor in TELLING:
+            done.elsewhere |= {rig: max(n, done.elsewhere.get(rig, 0)) for rig, n in folder.elsewhere(table).items()}
+        merged = folder.merge(source, table, each=each, rows_max=CYCLES_PER_FILE)
+        done.left += [_left(sensor, merged.unlike)] if merged.unlike else []
+        done += merged
         done.samples += sum(int(part.count.sum()) for part in parts)
         done.means_only += [sensor] if all(np.isnan(part.m2).all() for part in parts) else []
         progress(sensor)
@@ -174,6 +188,15 @@ def import_archive(
         folder = Folder(lake, "labels", start="timestamp")
         done += folder.merge(source, _labels(archive, place), each=1, rows_max=len(archive))
     return done
+
+
+def _left(sensor: str, count: int) -> str:
+    """Return the sentence about means that are not taken."""
+    return (
+        f"{sensor}: the means of {count} cycles differ from those of the samples that are there, and are not taken; "
+        f"import the samples ({sensor}.txt or {sensor}.parquet), or move cycles/sensor={sensor} out of the lake and "
+        "import again"
+    )
 
 
 def _samples(channel: Channel, cycle: Int64, values: Float64, first: int, place: Place) -> Samples:

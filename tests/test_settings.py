@@ -16,7 +16,7 @@ from hydrodask.errors import ConfigError
 from hydrodask.ingest.simulator import FaultPlan
 from hydrodask.settings import CONF, Settings, load
 from hydrodask.settings.load import flatten, read_yaml
-from hydrodask.settings.model import Documents, Kafka, Step
+from hydrodask.settings.model import Documents, Kafka, Step, Topics
 from hydrodask.settings.relations import within_step
 
 PROFILES = sorted(path.stem for path in (CONF / "profiles").glob("*.yaml"))
@@ -165,6 +165,21 @@ def test_names_that_kubernetes_makes_of_services_are_no_settings(service: str) -
             {},
             ["detect.silent_after (120 s)", "window.slide (300 s)"],
         ),
+        (
+            ["detect.silent_after=1s", "step.commit_every=10m"],
+            {},
+            ["detect.silent_after (1 s)", "commit_every (600 s)"],
+        ),
+        (["topics.each={PS1: {retention.ms: 60000}}"], {}, ["topics.each.PS1.retention.ms (60 s)", "630 s"]),
+        (["topics.each={PS1: {retention.ms: 1h}}"], {}, ["topics.each.PS1.retention.ms", "'1h'", "whole number"]),
+        (["topics.each={cycles: {min.insync.replicas: 2}}"], {}, ["topics.each.cycles", "(2)", "replication (1)"]),
+        (
+            ["topics.each={TS1: {replication: 1}}", "topics.replication=3", "topics.min_insync=2"],
+            {},
+            ["topics.each.TS1", "topics.min_insync (2)", "replication (1)"],
+        ),
+        (["topics.each={cycles: {min.insync.replicas: x}}"], {}, ["topics.each.cycles.min.insync.replicas", "'x'"]),
+        (["topics.each={analytics: {cleanup.policy: compact}}"], {}, ["analytics.cleanup.policy (compact)", "delete"]),
         (["step.time_max=800ms"], {}, ["step.time_max (0.8 s)", "twice step.trigger (0.5 s)", "--set"]),
         (["documents.keep_removed=90s"], {}, ["documents.keep_removed (90 s)", "step.time_max (60 s)"]),
         (["topics.retention=10m"], {}, ["topics.retention (600 s)", "lake.roll_age", "630 s"]),
@@ -183,6 +198,18 @@ def test_mistake_names_key_and_value(sets: list[str], environ: dict[str, str], w
         load(sets=sets, environ=environ)
 
     assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_a_topic_may_differ_where_it_does_no_harm() -> None:
+    """Endless retention, enough replicas of its own, labels compacted, short-lived dead letters: all as told."""
+    each = {
+        "PS1": {"retention.ms": -1},
+        "TS1": {"replication": 3, "min.insync.replicas": "2"},
+        "labels": {"cleanup.policy": "compact"},
+        "dead-letter": {"retention.ms": 60_000},
+    }
+
+    assert Settings(topics=Topics(each=each)).topics.each == each
 
 
 @given(

@@ -1,7 +1,10 @@
 """Names, specifications, and what `topics` says of a broker."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import typer
@@ -10,6 +13,7 @@ from typer.testing import CliRunner
 from hydrodask import kafka
 from hydrodask.cli import topics as command
 from hydrodask.errors import ConfigError, UnreachableError
+from hydrodask.ingest.concerns import told
 from hydrodask.ingest.embedded import EmbeddedBroker
 from hydrodask.ingest.topics import all_topics, create, list_topics
 from hydrodask.settings import Settings
@@ -44,16 +48,35 @@ def test_all_topics_follow_the_settings() -> None:
 
 def test_single_topics_may_differ() -> None:
     """What `topics.each` says of a topic goes before what holds for all; a name that is none of ours is said."""
-    each = {"labels": {"partitions": 2, "cleanup.policy": "compact", "retention.ms": 5, "preallocate": True}}
+    each = {"labels": {"partitions": 2, "cleanup.policy": "compact", "retention.ms": 900_000, "preallocate": True}}
 
     topics = {t.name: t for t in all_topics(Settings(topics=Topics(each=each)))}
 
     assert (topics["hydraulic-labels"].partitions, topics["hydraulic-PS1"].partitions) == (2, 1)
-    wanted = {"cleanup.policy": "compact", "retention.ms": "5", "preallocate": "true", "min.insync.replicas": "1"}
+    wanted = {"cleanup.policy": "compact", "retention.ms": "900000", "preallocate": "true", "min.insync.replicas": "1"}
     assert topics["hydraulic-labels"].config == wanted | {"message.timestamp.type": "LogAppendTime"}
     assert topics["hydraulic-dead-letter"].config["retention.ms"] == str(30 * 86_400_000)
     with pytest.raises(ConfigError, match=r"topics\.each names lables; want some of PS1"):
         all_topics(Settings(topics=Topics(each={"lables": {}})))
+
+
+def test_topics_that_may_not_be_asked_are_a_concern() -> None:
+    """A user without the right, and a broker that does not say: what these topics lose is unknown, and that is said."""
+    code = kafka.KafkaError
+    requests: dict[str, Future[Mapping[str, Any]]] = {name: Future() for name in "abcd"}
+    for name in "ab":
+        requests[name].set_exception(kafka.KafkaException(code(code.TOPIC_AUTHORIZATION_FAILED)))
+    requests["c"].set_exception(kafka.KafkaException(code(code._TIMED_OUT)))
+    requests["d"].set_result({"cleanup.policy": SimpleNamespace(value="compact")})
+
+    found, untold = told(requests, 0.0)
+
+    assert found == {"d": {"cleanup.policy": "compact"}}
+    assert list(untold.values()) == [["a", "b"], ["c"]]
+    (refused, advice), (silent, _) = untold
+    assert "its configuration may not be asked by this user" in refused
+    assert "topics grant" in advice
+    assert "could not be asked (_TIMED_OUT)" in silent
 
 
 def test_list_shows_what_is_there(broker: EmbeddedBroker) -> None:
@@ -103,3 +126,16 @@ def test_list_command_prints_json(broker: EmbeddedBroker) -> None:
 
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)[0]["name"] == "hydraulic-PS1"
+
+
+@pytest.mark.parametrize("asked", ["create", "grant"])
+def test_nothing_is_made_on_a_broker_that_nobody_named(asked: str) -> None:
+    """Who listens at the default's address may be anybody's."""
+    app = typer.Typer()
+    command.add_to(app)
+
+    result = CliRunner().invoke(app, ["topics", asked, "--set", "kafka.timeout=1s"], prog_name="hydrodask")
+
+    assert isinstance(result.exception, ConfigError)
+    assert "no broker is named" in str(result.exception)
+    assert "--bootstrap HOST:PORT" in str(result.exception)

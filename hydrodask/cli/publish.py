@@ -55,15 +55,22 @@ def with_options(settings: Settings, bootstrap: str | None, **source: object) ->
     return settings.model_copy(update=changed | {"kafka": settings.kafka.model_copy(update=kafka)})
 
 
-def to_named_broker(profile: str | None, sets: list[str] | None, bootstrap: str | None, **source: object) -> Settings:
-    """Return the settings as `with_options` does, for who publishes.
+def to_named_broker(
+    profile: str | None,
+    sets: list[str] | None,
+    bootstrap: str | None,
+    *,
+    refused: str = "records are not published to",
+    **source: object,
+) -> Settings:
+    """Return the settings as `with_options` does, for who changes what is on a broker.
 
     Raises ConfigError when nobody has named a broker: who listens at the default's address may be anybody's.
     """
     settings, origins = load(profile=profile, sets=sets or ())
     if not bootstrap and not broker_is_named(settings, origins):
         raise ConfigError(
-            f"no broker is named, and records are not published to whoever listens at {settings.kafka.bootstrap}: "
+            f"no broker is named, and {refused} whoever listens at {settings.kafka.bootstrap}: "
             "give --bootstrap HOST:PORT, a --profile that names one, or kafka.bootstrap by --set or "
             "HYDRODASK_KAFKA__BOOTSTRAP"
         )

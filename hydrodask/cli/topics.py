@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from hydrodask.cli.common import Json, Profile, Sets, console, print_json, settings
-from hydrodask.cli.publish import Bootstrap, with_options
+from hydrodask.cli.publish import Bootstrap, to_named_broker, with_options
 from hydrodask.errors import UsageError
 from hydrodask.ingest import topics
 from hydrodask.ingest.topics import TopicInfo
@@ -34,7 +34,7 @@ def create(
 
     Example: `hydrodask topics create --profile local-services --set topics.partitions=4`
     """
-    effective = with_options(settings(profile, sets), bootstrap)
+    effective = to_named_broker(profile, sets, bootstrap, refused="topics are not made at")
     created = topics.create(effective)
     names = [topic.name for topic in topics.all_topics(effective)]
     existing = [name for name in names if name not in created]
@@ -62,7 +62,7 @@ def grant(
     from hydrodask import kafka
     from hydrodask.doors import access
 
-    effective = with_options(settings(profile, sets), bootstrap)
+    effective = to_named_broker(profile, sets, bootstrap, refused="rights are not given at")
     admin = kafka.admin(effective.kafka)
     kafka.connect(admin, effective.kafka)
     added, beyond = access.grant(admin, effective)

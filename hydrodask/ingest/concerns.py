@@ -1,11 +1,13 @@
 """Topics that lose records by their own configuration: compacted, deleted by old stamps, short of replicas.
 
 Takes what a broker says of the platform's topics, gives `Concern`s, each with its topics and what to do. Changes
-nothing. What a user may not ask is left out.
+nothing. What a user may not ask is a concern, too: nobody knows.
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 from hydrodask import clock, kafka
 from hydrodask.channels import SENSORS
@@ -45,8 +47,7 @@ def concerns(settings: Settings) -> list[Concern]:
     admin = kafka.admin(patient)
     known = kafka.connect(admin, patient).topics
     specs = [spec for spec in all_topics(settings) if spec.name in known and known[spec.name].error is None]
-    configs = _configs(admin, [spec.name for spec in specs], patient.timeout)
-    grouped: dict[Said, list[str]] = {}
+    configs, grouped = _configs(admin, [spec.name for spec in specs], patient.timeout)
     client = kafka.consumer(patient)
     try:
         for spec in specs:
@@ -106,20 +107,42 @@ def _replicas(spec: TopicSpec, replicas: list[tuple[int, int]], config: Config) 
         )
 
 
-def _configs(admin: kafka.AdminClient, names: list[str], timeout_s: float) -> dict[str, Config]:
-    """Return the configuration of each topic that we may see."""
+def _configs(
+    admin: kafka.AdminClient, names: list[str], timeout_s: float
+) -> tuple[dict[str, Config], dict[Said, list[str]]]:
+    """Return what `told` does of topics."""
     if not names:
-        return {}
+        return {}, {}
     resources = [kafka.ConfigResource(kafka.ConfigResource.Type.TOPIC, name) for name in names]
-    found: dict[str, Config] = {}
     requests = admin.describe_configs(resources, request_timeout=timeout_s)
-    for resource, request in requests.items():
+    return told({resource.name: request for resource, request in requests.items()}, timeout_s)
+
+
+def told(
+    requests: Mapping[str, Future[Mapping[str, Any]]], timeout_s: float
+) -> tuple[dict[str, Config], dict[Said, list[str]]]:
+    """Return the configuration of each topic, and what is said of those of which we do not get it."""
+    found: dict[str, Config] = {}
+    untold: dict[Said, list[str]] = {}
+    for topic, request in requests.items():
         try:
             entries = request.result(timeout_s + GRACE_S)
-        except kafka.KafkaException:
+        except (kafka.KafkaException, TimeoutError) as error:
+            untold.setdefault(_untold(error), []).append(topic)
             continue
-        found[resource.name] = {name: entry.value for name, entry in entries.items()}
-    return found
+        found[topic] = {name: entry.value for name, entry in entries.items()}
+    return found, untold
+
+
+def _untold(error: Exception) -> Said:
+    """Return what is said of a topic whose configuration we do not get."""
+    cause = error.args[0] if error.args else None
+    if isinstance(cause, kafka.KafkaError) and cause.code() == kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED:
+        what, advice = "may not be asked by this user", "let it: `hydrodask topics grant` as an administrator"
+    else:
+        named = cause.name() if isinstance(cause, kafka.KafkaError) else "no answer in time"
+        what, advice = f"could not be asked ({named})", "look at the broker's log, and ask again"
+    return f"its configuration {what}: it may be compacted, stamped by producers or too short-lived", advice
 
 
 def _expired(client: kafka.Consumer, name: str, partitions: int, config: Config, timeout_s: float) -> int:

@@ -1,6 +1,6 @@
 """Relations between settings: values that work each alone, and not together. Checked once, when settings are made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ def rigs_live(settings: "Settings") -> int:
 def broken(settings: "Settings") -> Iterator[str]:
     """Give a sentence for each relation that does not hold: keys, values, and what is wanted."""
     yield from _of_time(settings)
+    yield from _of_topics(settings)
     yield from _of_rows(settings)
     yield from _of_room(settings)
     yield from _of_logins(settings)
@@ -52,17 +53,69 @@ def _of_time(settings: "Settings") -> Iterator[str]:
             f"limits.rig_silence ({settings.limits.rig_silence:g} s) must be at least window.length + window.lateness "
             f"({window_s:g} s): a rig that is forgotten has no open windows any more"
         )
-    replayed_s = settings.lake.roll_age + step.snapshot_every + step.patience
+    replayed_s = _replayed_s(settings)
     if settings.topics.retention < replayed_s:
-        yield (
-            f"topics.retention ({settings.topics.retention:g} s) must be at least lake.roll_age + "
-            f"step.snapshot_every + step.patience ({replayed_s:g} s): a restart reads again what is not in files"
-        )
+        yield _too_short("topics.retention", f"{settings.topics.retention:g} s", replayed_s)
+
+
+def _replayed_s(settings: "Settings") -> float:
+    """Return how far back a restart may read."""
+    return settings.lake.roll_age + settings.step.snapshot_every + settings.step.patience
+
+
+def _too_short(key: str, value: str, replayed_s: float) -> str:
+    return (
+        f"{key} ({value}) must be at least lake.roll_age + "
+        f"step.snapshot_every + step.patience ({replayed_s:g} s): a restart reads again what is not in files"
+    )
+
+
+def _of_topics(settings: "Settings") -> Iterator[str]:
+    """Hold what `topics.each` says of a topic, and what holds for all where it says nothing, against the rest."""
+    for name, special in settings.topics.each.items():
+        key = f"topics.each.{name}"
+        yield from _of_replicas(settings, key, special)
+        retention_ms = _whole(special.get("retention.ms", -1))
+        if retention_ms is None:
+            yield f"{key}.retention.ms is {special['retention.ms']!r}; want a whole number, -1 for endless"
+        elif 0 <= retention_ms < _replayed_s(settings) * 1000 and name != "dead-letter":
+            yield _too_short(f"{key}.retention.ms", f"{retention_ms / 1000:g} s", _replayed_s(settings))
+        # Of labels only the newest of each rig is shown, and all are in the lake.
+        if "compact" in str(special.get("cleanup.policy", "delete")) and name != "labels":
+            yield (
+                f"{key}.cleanup.policy ({special['cleanup.policy']}) must be delete: compaction keeps only the newest "
+                "record of each key, and every key is a rig"
+            )
+
+
+def _of_replicas(settings: "Settings", key: str, special: Mapping[str, object]) -> Iterator[str]:
+    general = settings.topics
+    least = _whole(special.get("min.insync.replicas", general.min_insync))
+    replicas = _whole(special.get("replication", general.replication))
+    if least is None or least < 1:
+        yield f"{key}.min.insync.replicas is {special['min.insync.replicas']!r}; want a whole number from 1 on"
+    elif replicas is not None and least > replicas:
+        where = "min.insync.replicas" if "min.insync.replicas" in special else "topics.min_insync"
+        yield f"{key}: {where} ({least}) must be at most replication ({replicas}): it would take no records"
+
+
+def _whole(value: object) -> int | None:
+    """Return a whole number that may be written as a text; None when it is none."""
+    try:
+        return int(str(value))
+    except ValueError:
+        return None
 
 
 def _of_rows(settings: "Settings") -> Iterator[str]:
     window, silent_s = settings.window, settings.detect.silent_after
     key, each_s = ("slide", window.slide) if window.emit == "final" else ("emit_every", window.emit_every)
+    commit_s = settings.step.commit_every
+    if silent_s is not None and silent_s < 2 * commit_s:
+        yield (
+            f"detect.silent_after ({silent_s:g} s) must be at least twice step.commit_every ({commit_s:g} s), or null: "
+            "rows come no sooner than they are committed, and a rig that is well would be called silent"
+        )
     if silent_s is not None and silent_s < 2 * each_s:
         yield (
             f"detect.silent_after ({silent_s:g} s) must be at least twice window.{key} ({each_s:g} s) with "

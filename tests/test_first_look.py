@@ -219,13 +219,14 @@ def test_score_looks_at_its_output_first(tmp_path: Path, output: str) -> None:
     assert not (tmp_path / "data").exists()
 
 
-@pytest.mark.parametrize("command", ["verify", "compact", "backfill"])
+@pytest.mark.parametrize("command", ["verify", "compact", "backfill", "backfill --documents --write"])
 def test_where_no_lake_is_nothing_is_fine(tmp_path: Path, command: str) -> None:
     """A wrong data_dir must not pass for a lake in which all is well."""
-    done = hydrodask(command, *data_in(tmp_path))
+    done = hydrodask(*command.split(), *data_in(tmp_path))
 
     assert done.returncode == 2, done.stdout + done.stderr
     assert f"there is no lake at {tmp_path}/data/lake" in done.stderr
+    assert not (tmp_path / "data").exists() or command in {"verify", "compact"}
 
 
 def test_run_publishes_its_source_to_no_broker_that_nobody_named(tmp_path: Path) -> None:

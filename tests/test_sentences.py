@@ -6,10 +6,12 @@ import sys
 
 import pytest
 
+from hydrodask.audit.log import Log
 from hydrodask.cli.speaking import complain, wants_debug
-from hydrodask.errors import ConfigError, FatalError, sentence
+from hydrodask.errors import ConfigError, FatalError, UnreachableError, sentence
 from hydrodask.kafka import KafkaError, KafkaException
 from hydrodask.logs import Text
+from hydrodask.settings.model import Kafka
 from tests.delivery import ROOT
 
 MONGO = (
@@ -97,3 +99,15 @@ def test_debug_is_a_flag_of_every_command() -> None:
         done = subprocess.run(given, cwd=ROOT, capture_output=True, check=False, text=True)
         assert done.returncode == 3, done.stderr
         assert min(done.stderr.count("Traceback"), 1) == traces, done.stderr
+
+
+def test_a_broker_that_is_away_is_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    """Commands read logs through clients that try again and again: none of these tries is a line of the log."""
+    log = Log(Kafka(bootstrap="127.0.0.1:1", embedded=False, timeout=3.0))
+    with pytest.raises(UnreachableError, match=r"could not list the topics of 127\.0\.0\.1:1"):
+        log.sources(["hydraulic-dead-letter"])
+    for _ in range(3):
+        log._reader.poll(0.1)
+    log.close()
+
+    assert [record.getMessage() for record in caplog.records] == []

@@ -1,5 +1,6 @@
 """Read partitions of topics from one offset to another, read committed, and what a group has committed."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -12,6 +13,7 @@ from hydrodask.ingest.identity import Identities
 from hydrodask.ingest.mark import parse
 from hydrodask.kafka import (
     OFFSET_INVALID,
+    Consumer,
     KafkaError,
     KafkaException,
     Message,
@@ -28,6 +30,9 @@ BATCH = 10_000
 POLL_S = 0.05
 """A batch is given on when it is full, or after this time."""
 
+_UNHEARD = logging.getLogger(f"{__name__}.client")
+_UNHEARD.addFilter(lambda _record: False)
+
 STUCK_S = 75.0
 """A transaction that nobody ends blocks readers until the broker aborts it, after a minute as a rule."""
 
@@ -38,10 +43,10 @@ class Log:
     def __init__(self, kafka: Kafka) -> None:
         self._kafka = kafka
         self._stuck_s = max(STUCK_S, kafka.timeout)
-        self._reader = consumer(kafka)
+        self._reader = quiet(kafka)
         # Asked where a log ends, a read-committed client names the last stable offset, which an open transaction holds.
-        self._asker = consumer(kafka, **{"isolation.level": "read_uncommitted"})
-        self._commits = Commits(kafka)
+        self._asker = quiet(kafka, **{"isolation.level": "read_uncommitted"})
+        self._commits = Commits(kafka, connect=quiet)
         self.identities = Identities(kafka)
         self._logs: dict[PartitionId, Incarnation] = {}
 
@@ -165,6 +170,11 @@ class Log:
             elif not problem.retriable() and problem.code() != KafkaError._TRANSPORT:
                 raise translate(problem, f"read {source[0]}-{source[1]}")
         return kept
+
+
+def quiet(kafka: Kafka, **overrides: object) -> Consumer:
+    """Return a consumer whose client keeps what is wrong and logs nothing: a command's own sentence says it, once."""
+    return consumer(kafka, logger=_UNHEARD, **overrides)
 
 
 def as_messages(source: PartitionId, batch: list[Message]) -> Messages:

@@ -13,12 +13,11 @@ from hydrodask.audit.finding import Results
 from hydrodask.audit.kept import check_records
 from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import Log, quiet
 from hydrodask.audit.mending import TOPICS_OF
 from hydrodask.audit.outputs import Refused, Topic, check_dead, check_outputs
 from hydrodask.audit.verify import Audit
 from hydrodask.errors import ConfigError, FatalError
-from hydrodask.kafka import consumer
 from hydrodask.protocol import spread
 from hydrodask.records import Outgoing
 from hydrodask.settings import Settings
@@ -65,7 +64,7 @@ class _Sender:
     def __init__(self, settings: Settings) -> None:
         kept = spread.load(settings, Files(settings.snapshots_url))
         self._transactions = Transactions(settings.kafka, "backfill", spread=kept)
-        self._consumer = consumer(settings.kafka)
+        self._consumer = quiet(settings.kafka)
         self._waiting: list[Outgoing] = []
         self.counts: dict[str, int] = {}
 

@@ -63,6 +63,8 @@ def backfill(
     kinds = [name for name, asked in (("publishes", topics), ("collections", documents)) if asked]
     for said in (said for kind in kinds for said in left_alone(effective, kind)):
         errors.print(f"[yellow]left alone:[/] {escape(said)}", highlight=False, soft_wrap=True)
+    if documents:
+        need_lake(effective)  # before a folder of that name is made
     alone = DataDir(effective.data_dir, "maintenance-lock") if write else contextlib.nullcontext()
     if topics or documents:
         with alone:

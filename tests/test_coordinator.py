@@ -518,6 +518,25 @@ def test_retryable_error_of_a_step_is_waited_out() -> None:
     assert (cluster.fenced, {o.generation for o in cluster.orders}) == ([], {1})
 
 
+def test_workers_are_told_while_one_of_them_reads_nothing() -> None:
+    """Two share the sensors, and one fails in every step: the other knows it soon, and that it is over."""
+    cluster = FakeCluster(["w1", "w2"])
+
+    def told() -> bool:
+        return next(order.deaf for order in reversed(cluster.orders) if order.worker == "w2")
+
+    async def story(_one: Coordinator) -> None:
+        await until(lambda: cluster.complete("w1", "w2"))
+        await asyncio.sleep(15.0)
+        assert not any(order.deaf for order in cluster.orders)
+        cluster.failing["w1"] = RetryableError("the lake says wait", backoff_s=1.0)
+        await until(told)
+        del cluster.failing["w1"]
+        await until(lambda: not told())
+
+    play(cluster, story)
+
+
 def test_retryable_error_that_stays_ends_the_run() -> None:
     """Patience has an end here too."""
     cluster = FakeCluster(["w1"], failing={"w1": RetryableError("broker says wait", backoff_s=1.0)})

@@ -86,6 +86,27 @@ def test_a_partition_that_stands_still_with_something_to_read_is_stalled() -> No
     assert seen(221.0, position=6, end=7) == stalled
 
 
+def test_who_is_not_read_is_known() -> None:
+    """A sensors' partition that waits, stalls, or that nobody has: ten seconds later, until it goes on."""
+    tracker, sources = StatusTracker("run", 0), {("hydraulic-PS1", 0): "monitor", ("hydraulic-labels", 0): "labels"}
+
+    def seen(now_s: float, **said: int | str) -> bool:
+        if said:
+            tracker.take(report(0, part(**said)), now_s)  # type: ignore[arg-type]
+        return tracker.deaf(sources, now_s)
+
+    assert [seen(100.0), seen(110.0), seen(111.0)] == [False, False, True], "nobody has it"
+    assert [seen(112.0, position=5, end=5), seen(120.0), seen(123.0)] == [False, False, True], "its worker is gone"
+    assert [seen(124.0, position=5, end=5), seen(135.0, position=5, end=5)] == [False, False]
+    assert [seen(140.0, position=5, end=9, state="waiting"), seen(146.0, position=5, end=9, state="waiting")] == [
+        False,
+        True,
+    ]
+    assert not seen(150.0, position=6, end=9)
+    assert [seen(now_s, position=6, end=9) for now_s in (180.0, 181.0, 190.0, 191.5)] == [False, False, False, True]
+    assert not tracker.deaf({("hydraulic-labels", 0): "labels"}, 500.0)
+
+
 def test_what_others_say_is_shown_and_costs_nothing_when_it_is_the_same() -> None:
     """Workers, state, progress, flows and channels."""
     tracker = StatusTracker("run", 0)

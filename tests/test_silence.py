@@ -11,7 +11,7 @@ import pytest
 from hydrodask import clock
 from hydrodask.clock import US_PER_S, iso
 from hydrodask.detect import Criteria
-from hydrodask.detect.arrivals import SETTLED, Arrival
+from hydrodask.detect.arrivals import DEAF, HEARING, SETTLED, Arrival
 from hydrodask.detect.incidents import INCIDENTS
 from hydrodask.detect.silence import PAUSE_MS, QUIET_MS
 from hydrodask.errors import ConfigError
@@ -342,10 +342,10 @@ def standing(life: Life) -> list[object]:
     return [body["rule"] for body in bodies if body["rule"] in STANDING]
 
 
-def asked(life: Life) -> list[Outgoing]:
+def asked(life: Life, *, deaf: bool = False) -> list[Outgoing]:
     """Return what the partition wants to publish now."""
     life.published.clear()
-    life.commit()
+    life.commit(deaf=deaf)
     return list(life.published)
 
 
@@ -384,6 +384,46 @@ def test_a_partition_says_to_itself_that_all_is_read(life: Life) -> None:
 
     assert asked(life) == []
     assert standing(life) == ["sensor_silent", "sensor_silent"]
+
+
+def test_what_is_not_read_is_nobodys_silence() -> None:
+    """A rig and a sensor of which nothing is read for ten minutes are there: rows of others make no time pass then."""
+    one, hundred = detector(), range(200, 800)
+    others = [*stream(hundred, rig="rig-2"), *stream(hundred, ("TS1", "TS2"), rig="rig-3")]
+    changes = feed(one, [*stream(range(200)), *stream(range(200), rig="rig-2"), *stream(range(200), rig="rig-3")])
+    changes += feed(one, [Arrival(0, STAMP_MS + 205_000, None, hearing=False)], 10_000)
+    changes += feed(one, others[: len(others) // 2], 11_000)
+    kept = detector()
+    kept.restore(one.snapshot())
+    changes += feed(kept, [*others[len(others) // 2 :], Arrival(0, STAMP_MS + 800_000, None, hearing=True)], 20_000)
+    changes += feed(kept, stream(range(800, 820), rig="rig-2"), 30_000)
+    assert said(changes) == []
+
+    changes += feed(kept, stream(range(820, 1000), rig="rig-2"), 40_000)
+    silent = {(str(body["rig"]), str(body["rule"])) for body in of("incidents", changes)}
+    assert {("rig-1", "rig_silent"), ("rig-3", "rig_silent")} <= silent  # who stays away is said later
+
+
+def test_a_partition_is_told_what_the_driver_knows(life: Life, hands: Hands) -> None:
+    """Once, and again if it has not come back; while time stands still nobody is asked for it."""
+    rows = encoded(stream(range(5)))
+    life.feed(messages_of(rows, topic="hydraulic-analytics", stamp_ms=STAMP_MS))
+    keys, offset = [], len(rows)
+    for number in range(80):
+        hands.now_s += 5.0
+        for one in asked(life, deaf=number < 60):
+            told = messages_of(
+                [None], topic="hydraulic-analytics", first=offset, stamp_ms=STAMP_MS + round(hands.now_s * 1000)
+            )
+            told.keys = type(told.keys).of([one.key])
+            keys.append(one.key)
+            if len(keys) != 1:  # the first one does not come back at once
+                life.feed(told)
+                offset += 1
+
+    assert keys[:4] == [DEAF, DEAF, HEARING, None]
+    assert set(keys[4:]) == {None}
+    assert standing(life) == []
 
 
 def test_pauses_fit_each_other() -> None:

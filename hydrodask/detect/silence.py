@@ -5,7 +5,9 @@ for a while. A *rig* is silent once none of its rows has come for `after`. Both 
 the partition, so a replay finds the same.
 
 Time that passes is that of the broker's timestamps, each step of it cut to `PAUSE_MS`: what a pause of the platform
-itself lasted is nobody's silence. Somebody has to make time pass when no rig sends anything: `pending` says so.
+itself lasted is nobody's silence. Nor does time pass while records in the partition say that not all that rigs send is
+read: a store that refuses what some worker reads is no silence of the rigs that it reads for. Somebody has to make time
+pass when no rig sends anything: `pending` says so.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,6 +46,8 @@ class Silence:
 
     def __init__(self, criteria: Criteria) -> None:
         self.incidents = 0
+        self.deaf = False
+        """Whether not all that rigs send is read, as far as the partition has been told."""
         self._now_ms = 0
         self._newest_ms = -1
         self._looked_ms = 0
@@ -80,9 +84,10 @@ class Silence:
         """Take a record in: a window row, final or not, or only the time."""
         if self._after_us is None or one.stamp_ms < 0:
             return []
-        if self._newest_ms >= 0:
+        if self._newest_ms >= 0 and not self.deaf:
             self._now_ms += min(max(0, one.stamp_ms - self._newest_ms), PAUSE_MS)
         self._newest_ms = max(self._newest_ms, one.stamp_ms)
+        self.deaf = self.deaf if one.hearing is None else not one.hearing
         changes: list[Change] = []
         if one.row is not None and one.row.sensor in CHANNELS:
             rig, changes = self._touch(one.row.rig, one.stamp_ms, one.offset)
@@ -119,7 +124,8 @@ class Silence:
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain values; equal records give equal bytes."""
-        return {
+        deaf = {"deaf": True} if self.deaf else {}
+        return deaf | {
             "incidents": self.incidents,
             "now": [self._now_ms, self._newest_ms, self._looked_ms],
             "rigs": [[name, *rig.snapshot()] for name, rig in self._rigs.items()],
@@ -129,7 +135,7 @@ class Silence:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a snapshot."""
-        self.incidents = state["incidents"]
+        self.incidents, self.deaf = state["incidents"], state.get("deaf", False)
         self._now_ms, self._newest_ms, self._looked_ms = state["now"]
         self._rigs = {name: restored(rig) for name, *rig in state["rigs"]}
         self._gone = {name: restored(rig) for name, *rig in state["gone"]}

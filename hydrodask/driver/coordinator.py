@@ -185,17 +185,12 @@ class Coordinator:
         """Return the next order: what the seat should host and nobody else holds."""
         sources = self._assignment.grant(seat)
         return Order(
-            run_id=self.tracker.run_id,
-            generation=seat.generation,
-            slot=seat.slot,
-            worker=seat.worker,
-            settings=self._given,
-            sources=sources,
-            builds=self._builds,
+            self.tracker.run_id, seat.generation, seat.slot, seat.worker, self._given, sources, self._builds,
             mode=self._mode if seat.steps else "greet",
             run=self._run,
             newcomers=self._assignment.newcomers(sources, start=self._settings.kafka.start, begun=self._begun),
-        )
+            deaf=self.tracker.deaf(self.sources, clock.monotonic_s()),
+        )  # fmt: skip
 
     async def _drive(self, seat: Seat) -> None:
         """Keep one step in flight until the seat is stopped or lost."""

@@ -1,6 +1,7 @@
 """Sum the workers' reports into one overview for metrics, status and views."""
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,11 @@ _RATE_S = 5.0
 _NOTES_MAX = 20
 _STALLED_S = 30.0
 """A position that does not move for so long while there is something to read is stalled."""
+
+DEAF_S = 10.0
+"""A sensors' partition that nobody has read for so long keeps its rigs from being heard."""
+
+_LOOK_S = 1.0
 
 
 class StatusTracker:
@@ -33,6 +39,9 @@ class StatusTracker:
         self._recent: deque[tuple[float, int]] = deque()
         self._recent_records = 0
         self._moved: dict[PartitionId, tuple[int, float]] = {}
+        self._went_s: dict[PartitionId, float] = {}
+        """When each partition was last seen to go on."""
+        self._deaf = (float("-inf"), False)
 
     @property
     def overview(self) -> Overview:
@@ -51,6 +60,8 @@ class StatusTracker:
         for part in report.partitions:
             self._watch(part, now_s)
             self._partitions[part.topic, part.partition] = part
+            if part.state not in ("waiting", "stalled"):
+                self._went_s[part.topic, part.partition] = now_s
         self._know(
             records_per_s=self._rate(report.records, now_s),
             steps=old.steps + 1,
@@ -62,6 +73,17 @@ class StatusTracker:
                 -_NOTES_MAX:
             ],
         )
+
+    def deaf(self, sources: Mapping[PartitionId, str], now_s: float) -> bool:
+        """Say whether some of the sensors' partitions have not been read lately: they wait, stall, or nobody has them.
+
+        Looked at once a second, for a step must not cost what all partitions cost.
+        """
+        if now_s - self._deaf[0] >= _LOOK_S:
+            sensors = [source for source, flow in sources.items() if flow == "monitor"]
+            deaf = [now_s - self._went_s.setdefault(source, now_s) > DEAF_S for source in sensors]
+            self._deaf = (now_s, any(deaf))
+        return self._deaf[1]
 
     def refresh(self, workers: dict[str, int], state: str) -> None:
         """Take note of who is there."""

@@ -48,6 +48,8 @@ class Context:
     logs: int = 1
     """How many logs the topic's name has stood for."""
     quiet: bool = False
+    deaf: bool = False
+    """Whether some of the sensors' partitions have not been read lately, as the driver knows."""
     known: bool = False
     """Set while records are replayed that the restored state has."""
     counted: int = 0

@@ -10,7 +10,7 @@ from hydrodask import clock
 from hydrodask.decode import decode_label
 from hydrodask.decode.windowrows import decode_row
 from hydrodask.detect import Criteria
-from hydrodask.detect.arrivals import SETTLED, Arrival, arrivals
+from hydrodask.detect.arrivals import DEAF, HEARING, SETTLED, Arrival, arrivals
 from hydrodask.detect.detector import since_of
 from hydrodask.detect.incidents import ANOMALIES
 from hydrodask.nodes import editions
@@ -31,10 +31,10 @@ Row = TypeVar("Row", bound=msgspec.Struct)
 ASK_S = 20.0
 """Without a record for so long the detector asks what time it is: less than `silence.PAUSE_MS`."""
 
-_TIMES: dict[type[msgspec.Struct], str] = {
-    WindowRecord: "window_start",
-    CycleRecord: "cycle_start",
-}
+TELL_S = 5.0
+"""What it tells itself has come back by then."""
+
+_TIMES: dict[type[msgspec.Struct], str] = {WindowRecord: "window_start", CycleRecord: "cycle_start"}
 """The field of each kind of row that has to be a time."""
 
 
@@ -152,7 +152,8 @@ class Detect(Node[list[Arrival], list[Change]]):
 
     `bands` is the edge of the baselines that have judged.
     Time passes for it with the records that come. When none come, though there are rigs that may have stopped, it asks
-    the broker for the time: a record without a value, to its own partition.
+    the broker for the time: a record without a value, to its own partition. Another one says that sensors' partitions
+    are not read, and from there on none passes.
     """
 
     name = "detector"
@@ -165,6 +166,7 @@ class Detect(Node[list[Arrival], list[Change]]):
         self.editions = [editions.Edition(0, self.criteria)]
         self.judging = editions.Judging(self.editions)
         self.heard_s = ctx.now_s()
+        self._told_s = float("-inf")
         self.per_rig: dict[str, dict[str, int]] = {}
         self.anomalies: dict[tuple[str, str, str], int] = {}
         self.bands: SideOutput[list[Band]] = SideOutput()
@@ -190,8 +192,12 @@ class Detect(Node[list[Arrival], list[Change]]):
         return changes or None
 
     def tick(self, position: int) -> None:
-        """Ask for the time when nobody has told it for a while."""
-        if self.judging.silence.pending and self.ctx.now_s() - self.heard_s >= ASK_S:
+        """Ask for the time when nobody has told it for a while; say when time begins to stand still, and to pass."""
+        silence, deaf, now_s = self.judging.silence, self.ctx.deaf, self.ctx.now_s()
+        if silence.pending and silence.deaf != deaf and now_s - self._told_s >= TELL_S:
+            self._told_s = now_s
+            self._ask(DEAF if deaf else HEARING)
+        elif silence.pending and not deaf and now_s - self.heard_s >= ASK_S:
             self._ask(None)
 
     def settle(self) -> None:
@@ -229,12 +235,8 @@ class Detect(Node[list[Arrival], list[Change]]):
         """Return the detector's state."""
         per_rig = {rig: dict(self.per_rig[rig]) for rig in sorted(self.per_rig)}
         anomalies = [[*key, self.anomalies[key]] for key in sorted(self.anomalies)]
-        return {
-            "next_offset": self.next_offset,
-            **self.judging.snapshot(),
-            "per_rig": per_rig,
-            "anomalies": anomalies,
-        }
+        own = {"next_offset": self.next_offset, "per_rig": per_rig, "anomalies": anomalies}
+        return own | self.judging.snapshot()
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a snapshot."""

@@ -19,7 +19,8 @@ class Order:
     `flush` (commit, write every file, snapshot), `stop` (the same, then let go of everything) or `greet` (get ready,
     and show that there is somebody). `run` is the number of the run's claim on the group, 0 where there is nobody to
     dispute it (our own group on an embedded broker). `newcomers` are sources that are younger than the group: they are
-    read from where they begin, also with `kafka.start: latest`.
+    read from where they begin, also with `kafka.start: latest`. `deaf`: some of the sensors' partitions have not been
+    read lately, so who seems to send nothing may only not be heard.
     """
 
     run_id: str
@@ -32,6 +33,7 @@ class Order:
     mode: str = "run"
     run: int = 0
     newcomers: frozenset[PartitionId] = frozenset()
+    deaf: bool = False
 
     @property
     def flow(self) -> str:

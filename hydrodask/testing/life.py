@@ -72,8 +72,8 @@ class Life:
         """Run messages through the graph."""
         self.partition.process(messages)
 
-    def commit(self, *, emit: bool = True) -> None:
-        """Do what a step's commit does; `emit` whether it is time for the open windows, too."""
+    def commit(self, *, emit: bool = True, deaf: bool = False) -> None:
+        """Do what a step's commit does; `emit` whether it is time for the open windows, too; `deaf` as in an order."""
         commit(
             [self.partition],
             Failures(FOREVER_S),
@@ -82,6 +82,7 @@ class Life:
             emit_every_s=0.0,
             write=self.changes.extend,
             publish=self._publish,
+            deaf=deaf,
         )
 
     def _publish(self, outgoing: Sequence[Outgoing], moved: Mapping[Partition, Pending]) -> None:

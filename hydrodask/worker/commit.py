@@ -28,14 +28,16 @@ def commit(
     emit_every_s: float,
     write: Callable[[Sequence[Change]], None],
     publish: Callable[[Sequence[Outgoing], Mapping[Partition, Pending]], None],
+    deaf: bool = False,
 ) -> None:
     """Bring out what waits in `partitions`: nothing is noted as committed before all of it is out.
 
     `write` stores documents, which may be ahead of the offsets: they have revisions. `publish` commits records and the
     marks of these partitions, all or nothing. Either may raise RetryableError; the same commit is then tried again,
-    with what came since.
+    with what came since. `deaf` is what the order says.
     """
     for partition in filter(outlets.open_to, partitions):
+        partition.ctx.deaf = deaf
         with failures.of(partition.ctx, partition):
             partition.tick(now_s, every_s=emit_every_s)
     ready = outlets.ready({partition: partition.prepare() for partition in partitions})

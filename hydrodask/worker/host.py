@@ -239,7 +239,7 @@ class Host:
         now_s = clock.monotonic_s()
         every_s = self.settings.window.emit_every if emit_every_s is None else emit_every_s
         commit([*self.partitions.values()], self._failures, outlets=self._outlets, now_s=now_s, emit_every_s=every_s,
-               write=self._write, publish=self._publish)  # fmt: skip
+               write=self._write, publish=self._publish, deaf=self._order.deaf)  # fmt: skip
         self._committed_at_s = clock.monotonic_s()
         self._report.stage_s["commit"] = self._report.stage_s.get("commit", 0.0) + self._committed_at_s - now_s
         self._latencies.count(self._report)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from hydrodask.audit.finding import Result
 from hydrodask.audit.links import order_column, rows_of
 from hydrodask.audit.log import Log
 from hydrodask.audit.mending import Mend, aside
-from hydrodask.audit.replay import History, Intake, crossing, geometries_of, history_in, raw_samples, split
+from hydrodask.audit.replay import History, Intake, crossing, geometries_of, history_in, manners_in, raw_samples, split
 from hydrodask.audit.snapshots import Snapshot
 from hydrodask.ingest.mark import Mark
 from hydrodask.protocol import incarnation
@@ -178,11 +179,15 @@ class Part:
     @property
     def history(self) -> History:
         """Since which offset which terms were in force for rigs, as the newest snapshot says."""
-        return history_in(self.settings, self.snapshots[-1].state if self.snapshots else {})
+        return history_in(self.settings, self._known)
+
+    @property
+    def _known(self) -> dict[str, Any]:
+        return self.snapshots[-1].state if self.snapshots else {}
 
     def intake(self, start: int = 0) -> Intake:
         """Return who decodes and lets in, as it was at offset `start`: what the raw rows below it say."""
-        intake = Intake(self.settings, self.sensor, self.history)
+        intake = Intake(self.settings, self.sensor, self.history, manners_in(self._known))
         if start > self.begin:
             raw = raw_samples(self.lake, usable_part(self.chains.get("raw", [])), self.sensor)
             for samples in crossing(raw, [seam for seam in self.seams if seam.base <= start]):

@@ -11,6 +11,7 @@ import pyarrow as pa
 from hydrodask.audit.links import Link, rows_of
 from hydrodask.decode import Census, Decoder
 from hydrodask.decode.census import history_of
+from hydrodask.decode.manner import UNKNOWN, Manner, Manners, manners_of
 from hydrodask.keys import Terms
 from hydrodask.protocol import geometries
 from hydrodask.protocol.geometries import GeometryChange
@@ -38,7 +39,7 @@ class Done:
     """Of these windows."""
 
 
-def by_terms(offsets: Int64, history: list[tuple[int, Terms]]) -> Iterator[slice]:
+def by_terms(offsets: Int64, history: Sequence[tuple[int, object]]) -> Iterator[slice]:
     """Yield runs of offsets that other terms do not interrupt."""
     places = np.searchsorted(offsets, [since for since, _ in history]).tolist()
     for start, end in pairwise(sorted({0, *places, len(offsets)})):
@@ -166,6 +167,11 @@ def history_in(settings: Settings, state: dict[str, Any]) -> History:
     return [(0, Terms.of(settings.limits))] if rigs is None else history_of(rigs)
 
 
+def manners_in(state: dict[str, Any]) -> Manners:
+    """Return since which offset records were read in which manner, as a snapshot says."""
+    return manners_of(state.get("nodes", {}).get("rigs") or {})
+
+
 def in_force(there: Sequence[GeometryChange], offset: int) -> Geometry:
     """Return the geometry of windows that a record of this offset made final."""
     return next((one.geometry for one in reversed(there) if one.offset <= offset), there[0].geometry)
@@ -197,9 +203,10 @@ KEYS = {
 class Intake:
     """Decoder and census of a sensor's partition, as the flow had them at each offset."""
 
-    def __init__(self, settings: Settings, sensor: str, history: History) -> None:
-        self._history = history
-        self._decoder = Decoder.of(settings, sensor)
+    def __init__(self, settings: Settings, sensor: str, history: History, manners: Manners = UNKNOWN) -> None:
+        self._settings, self._sensor = settings, sensor
+        self._history, self._manners = history, manners
+        self._decoders: dict[Manner | None, Decoder] = {}
         self._census = Census(history[0][1])
 
     def take(self, samples: Samples) -> None:
@@ -215,9 +222,16 @@ class Intake:
 
     def decode(self, messages: Messages) -> Iterator[tuple[Samples, list[Reject]]]:
         """Yield samples and rejects."""
-        for part in by_terms(messages.offsets, self._history):
-            self._census.comply(terms_at(self._history, int(messages.offsets[part.start])))
-            yield self._decoder.decode(messages.take(part), self._census)
+        for part in by_terms(messages.offsets, [*self._history, *self._manners]):
+            first = int(messages.offsets[part.start])
+            self._census.comply(terms_at(self._history, first))
+            yield self._decoder_at(first).decode(messages.take(part), self._census)
+
+    def _decoder_at(self, offset: int) -> Decoder:
+        manner = next((manner for since, manner in reversed(self._manners) if since <= offset), None)
+        if manner not in self._decoders:
+            self._decoders[manner] = Decoder.of(self._settings, self._sensor, manner)
+        return self._decoders[manner]
 
 
 def raw_samples(lake: Lake, links: list[Link], sensor: str) -> Iterator[Samples]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from hydrodask.decode.manner import UNKNOWN, Manner, Manners, encoded, manners_of
 from hydrodask.keys import Keys, Terms
 from hydrodask.records import Int32, Int64, Samples
 from hydrodask.rigs import RIGS, RigTable
@@ -13,15 +14,16 @@ class Census:
     """Who is there: a function of the samples that were taken, which are those of `raw/`.
 
     `terms` are those of now; `history` says since which offset each were in force, so that an audit judges each record
-    by those of its time. `unsettled`: since it was last cleared somebody was refused or has gone, so that what was
-    decided earlier can't be decided again.
+    by those of its time, and `manners` in which manner records were read. `unsettled`: since it was last cleared
+    somebody was refused or has gone, so that what was decided earlier can't be decided again.
     """
 
-    def __init__(self, terms: Terms, rigs: RigTable = RIGS) -> None:
+    def __init__(self, terms: Terms, rigs: RigTable = RIGS, *, manner: Manner | None = None) -> None:
         self.next_offset = 0
         self.refused = 0
         self.unsettled = False
         self.history: list[tuple[int, Terms]] = [(0, terms)]
+        self.manners: Manners = [(0, manner)]
         self._seen = 0
         self._rigs = rigs
         self._keys = Keys(rigs, terms)
@@ -61,6 +63,10 @@ class Census:
         if len(samples):
             self.next_offset = int(samples.offset[-1]) + 1
 
+    def reach(self, offset: int) -> None:
+        """Take note that every record below `offset` was read, also those that are no samples."""
+        self._seen = max(self._seen, offset)
+
     def end(self, revision: int) -> None:
         """Know no rig any more, for the log has ended; counts stay."""
         self._keys.forget()
@@ -73,7 +79,8 @@ class Census:
     def snapshot(self) -> dict[str, Any]:
         """Return the state after `next_offset`: equal records give equal bytes."""
         history = [[since, *terms] for since, terms in self.history]
-        return self.there() | {"seen": self._seen, "refused": self.refused, "history": history}
+        state = self.there() | {"seen": self._seen, "refused": self.refused, "history": history}
+        return state if self.manners == list(UNKNOWN) else state | {"manners": encoded(self.manners)}
 
     def there(self) -> dict[str, Any]:
         """Return the part of the state that follows from the samples that were taken."""
@@ -86,6 +93,10 @@ class Census:
         self.history = history_of(state)
         if self.history[-1][1] != self._keys.terms:
             self.history.append((self._seen, self._keys.terms))
+        manner = self.manners[-1][1]
+        self.manners = manners_of(state)
+        if manner not in (None, self.manners[-1][1]):
+            self.manners = [*self.manners, (self._seen, manner)]
 
     @staticmethod
     def of_before(nodes: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from hydrodask.blobs import Blobs
 from hydrodask.clock import parse_iso
 from hydrodask.decode import canonical, flat, general
 from hydrodask.decode.census import Census
+from hydrodask.decode.manner import Manner
 from hydrodask.decode.rigcodes import find_rigs
 from hydrodask.kernels import njit
 from hydrodask.records import Bool, Bytes, Int64, Messages, Reject, Samples
@@ -63,17 +64,9 @@ class Decoder:
         self._rigs = rigs
 
     @classmethod
-    def of(cls, settings: Settings, sensor: str) -> "Decoder":
-        """Return the decoder of a sensor's topic, the same for the flow and for `verify`."""
-        return cls(
-            sensor,
-            default_rig=settings.rig.default_id,
-            future_us_max=round(settings.window.future_max * 1e6),
-            record_bytes_max=settings.limits.record_bytes,
-            rig_bytes_max=settings.limits.rig_bytes,
-            first=settings.step.decoder,
-            from_key=settings.rig.from_key,
-        )
+    def of(cls, settings: Settings, sensor: str, manner: Manner | None = None) -> "Decoder":
+        """Return the decoder of a sensor's topic, the same for the flow and for `verify`; None: as the settings say."""
+        return cls(sensor, first=settings.step.decoder, **(manner or Manner.of(settings))._asdict())
 
     def decode(self, messages: Messages, census: Census | None = None) -> tuple[Samples, list[Reject]]:
         """Return the samples and the rejects, each in offset order. Tombstones are neither.

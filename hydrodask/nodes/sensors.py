@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from hydrodask import window
 from hydrodask.decode import Census, Decoder
+from hydrodask.decode.manner import Manner
 from hydrodask.keys import Terms
 from hydrodask.nodes import outgoing
 from hydrodask.nodes.context import Context
@@ -38,7 +39,7 @@ class Decode(Node[Messages, Samples]):
     def __init__(self, ctx: Context) -> None:
         self.ctx, settings = ctx, ctx.settings
         self.decoder = Decoder.of(settings, ctx.sensor)
-        self.census = Census(Terms.of(settings.limits))
+        self.census = Census(Terms.of(settings.limits), manner=Manner.of(settings))
         self.rates = Rates(ctx, settings.observe.rigs_max)
         self.crowd = Crowd(ctx, self.census)
         self.nameless = Nameless(ctx)
@@ -51,6 +52,7 @@ class Decode(Node[Messages, Samples]):
 
     def take(self, batch: Messages) -> Samples:
         samples, rejects = self._came = self.decoder.decode(batch, self.census)
+        self.census.reach(int(batch.offsets[-1]) + 1)
         dead_letters(self.ctx, rejects)
         self.rates.look(samples)
         self.crowd.look()

@@ -22,6 +22,7 @@ STANDING = {
     "rig_silent": "critical",
     "unusable_samples": "critical",
     "two_partitions": "critical",
+    "unjudged_samples": "warning",
     UNUSUAL_CYCLES: "warning",
 }
 """Incidents that no window makes, and how bad each is. No rule of a file has one of these names."""

@@ -24,7 +24,7 @@ DIGEST_CHARACTERS = 12
 class Criteria:
     """The rules, the settings of baselines, and how much of a window of which length must be there. Raises ConfigError.
 
-    And after how long who sends nothing is silent, and a rig forgotten; None: never.
+    And after how long who sends nothing is silent, a rig forgotten, and a sensor said that is not judged; None: never.
 
     >>> Criteria((), model.Baseline(), 0.9, 60).digest == Criteria((), model.Baseline(), 0.9, 60.0).digest
     True
@@ -37,6 +37,7 @@ class Criteria:
     slide_s: float = 10.0
     silent_after_s: float | None = None
     forgotten_after_s: float | None = None
+    unjudged_after_s: float | None = None
 
     def __post_init__(self) -> None:
         fields = [name for name in STATISTICS.values() if name and name != "sample_count"]
@@ -65,7 +66,7 @@ class Criteria:
         window = settings.window
         return cls(
             load_rules(detect.rules), detect.baseline, detect.coverage_min, window.length, window.slide,
-            detect.silent_after, settings.limits.rig_silence,
+            detect.silent_after, settings.limits.rig_silence, detect.unjudged_after,
         )  # fmt: skip
 
     @classmethod
@@ -77,7 +78,7 @@ class Criteria:
         try:
             rules = tuple(Rule(**rule) for rule in tree["rules"])
             numbers = [tree[name] for name in ("coverage_min", "window_s", "slide_s", "silent_after_s")]
-            numbers.append(tree.get("forgotten_after_s"))
+            numbers += [tree.get("forgotten_after_s"), tree.get("unjudged_after_s")]
             baseline = model.Baseline(**{"floor": FLOOR_BEFORE} | tree["baseline"])
             return cls(rules, baseline, *numbers)
         except (KeyError, TypeError, ConfigError) as error:
@@ -101,6 +102,8 @@ class Criteria:
             "silent_after_s": self.silent_after_s,
             "forgotten_after_s": self.forgotten_after_s,
         }
+        if self.unjudged_after_s is not None:  # as it was before that was said
+            tree["unjudged_after_s"] = float(self.unjudged_after_s)
         return json.dumps(tree, sort_keys=True, indent=1).encode()
 
     @cached_property

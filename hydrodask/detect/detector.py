@@ -60,6 +60,8 @@ class Detector:
         self.totals = {"anomalies": 0, "incidents": 0}
         self.bands: list[Band] = []
         """The baselines by which the newest row was judged, if they are to be kept."""
+        self.coverage: float | None = None
+        """Of the newest row, if it was a final and whole window that had not been there."""
         self.since = -1
         self._judge_by(Criteria(tuple(rules), baseline, coverage_min, window_s))
 
@@ -81,7 +83,7 @@ class Detector:
 
         If it is not `whole` only what is certain is judged. Raises ValueError when `window_start` is no time.
         """
-        self.bands = []
+        self.bands, self.coverage = [], None
         if row.sensor not in CHANNELS:
             return []
         start_us = parse_iso(row.window_start)
@@ -93,6 +95,7 @@ class Detector:
             begin_anew(state)
         if not row.final:
             return self._open(state, row, start_us, revision, coverage)
+        self.coverage = coverage if whole else None
         changes = self._final(state, row, start_us, revision, coverage)
         self._count(changes)
         return changes

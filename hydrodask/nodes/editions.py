@@ -15,6 +15,7 @@ from hydrodask.detect.judge import coverage_of
 from hydrodask.detect.refusals import Refusals
 from hydrodask.detect.silence import Silence
 from hydrodask.detect.splits import Splits
+from hydrodask.detect.thin import Thin
 from hydrodask.health import BEST, less
 from hydrodask.keys import Attendance
 from hydrodask.protocol.snapshot import folder_of
@@ -85,6 +86,7 @@ class Judging:
         self.detector, self.silence = Detector.by(criteria, since=since), Silence(criteria)
         self.refusals = Refusals(criteria.digest)
         self.splits = Splits(criteria.digest, length_s=criteria.window_s)
+        self.thin = Thin(criteria)
         # A turn later than those who publish: the last windows of a rig that left them are judged before it is gone.
         self.attendance = Attendance(_silence_us(criteria), grace=1)
         self.bands: list[Band] = []
@@ -100,6 +102,7 @@ class Judging:
             whole, split = self.splits.take(row, one.offset)
             changes = self.detector.update(row, one.offset, whole=whole) + split
             self.bands = self.detector.bands
+            changes += self.thin.take(row, self.detector.coverage, one.offset)
             parting = self._parting(row)
         else:
             changes = self.refusals.take(one)
@@ -120,7 +123,7 @@ class Judging:
     def health(self) -> dict[tuple[str, str], float]:
         """Return the health of every sensor that has been seen, 0..100."""
         worth = dict.fromkeys(self.refusals.sensors(), BEST) | self.detector.health()
-        others = (self.silence, self.refusals, self.splits)
+        others = (self.silence, self.refusals, self.splits, self.thin)
         rigs = {rig for one in others for rig, _sensor, _rule in one.alarms()}
         for key in [key for key in worth if key[0] in rigs]:  # of thousands there are few
             worth[key] = less(worth[key], [s for one in others for s in one.severities(*key)])
@@ -128,17 +131,21 @@ class Judging:
 
     def alarms(self) -> list[tuple[str, str, str]]:
         """Return (rig, sensor, rule) of what is broken now, in order."""
-        return sorted([*self.detector.alarms(), *self.silence.alarms(), *self.refusals.alarms(), *self.splits.alarms()])
+        every = (self.detector, self.silence, self.refusals, self.splits, self.thin)
+        return sorted(alarm for one in every for alarm in one.alarms())
 
     def totals(self) -> dict[str, int]:
         """Return how many anomalies and incidents there were."""
         found = dict(self.detector.totals)
-        found["incidents"] += self.silence.incidents + self.refusals.incidents + self.splits.incidents
+        found["incidents"] += (
+            self.silence.incidents + self.refusals.incidents + self.splits.incidents + self.thin.incidents
+        )
         return found
 
     def snapshot(self) -> dict[str, Any]:
         """Return the state as plain values; equal records, equal bytes."""
-        return {
+        thin = self.thin.snapshot()  # of who is well there is none, as before
+        return ({"thin": thin} if any(thin.values()) else {}) | {
             "detector": self.detector.snapshot(),
             "silence": self.silence.snapshot(),
             "refusals": self.refusals.snapshot(),
@@ -149,7 +156,13 @@ class Judging:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a snapshot of a detector by the same edition; older ones say nothing of who is silent."""
         self.detector.restore(state["detector"])
-        for name, part in (("silence", self.silence), ("refusals", self.refusals), ("splits", self.splits)):
+        others: dict[str, Any] = {
+            "silence": self.silence,
+            "refusals": self.refusals,
+            "splits": self.splits,
+            "thin": self.thin,
+        }
+        for name, part in others.items():
             if name in state:
                 part.restore(state[name])
         if "attendance" in state:
@@ -170,7 +183,7 @@ class Judging:
             window = isinstance(row, WindowRecord)  # the other kind goes by the broker's clock
             self.gone = self.attendance.hear(row.rig, parse_iso(row.window_start) if window else None)
         for rig in self.gone:
-            for each in (self.silence, self.refusals, self.splits):
+            for each in (self.silence, self.refusals, self.splits, self.thin):
                 changes += each.leave(rig, one.offset)
             changes += self.detector.forget(rig, one.offset)
         return changes
@@ -183,7 +196,7 @@ class Judging:
         dropped = self.detector.adopt(criteria, since=due[-1].offset, revision=offset)
         self.refusals.digest = self.splits.digest = criteria.digest
         self.attendance.comply(_silence_us(criteria))
-        return dropped + self.silence.adopt(criteria, offset)
+        return dropped + self.silence.adopt(criteria, offset) + self.thin.adopt(criteria, offset)
 
 
 def _silence_us(criteria: Criteria) -> int:

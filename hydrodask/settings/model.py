@@ -158,6 +158,7 @@ class Detect(Section):
     rules: str = "rules.yaml"
     coverage_min: Annotated[float, Field(ge=0, le=1)] = 0.9
     silent_after: PositiveDuration | None = 120.0
+    unjudged_after: PositiveDuration | None = 300.0
     baseline: Baseline = Baseline()
     usual: Usual = Usual()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -18,10 +19,11 @@ from hydrodask.learn import told
 from hydrodask.learn.data import labelling
 from hydrodask.learn.data.catalogue import Catalogue
 from hydrodask.learn.train.plans import Look
-from hydrodask.learn.train.validation import folds
+from hydrodask.learn.train.validation import folds, groups_of
 from hydrodask.records import Upsert
 from hydrodask.settings import Settings, Url
 from hydrodask.store.documents import open_documents
+from hydrodask.store.profiles import LABELS
 from tests.learned import write_lake
 
 START_US = parse_iso("2026-01-01T00:00:00Z")
@@ -133,6 +135,69 @@ def test_a_label_of_one_component_is_enough() -> None:
         assert (levels[np.concatenate([train, test]), 0] >= 0).all()
     assert sum(len(test) for _, test in folds("grouped", known.target("valve"), levels)) == len(known)
     assert (Look(("PS1",), 0, 2, 1.0, parts=("pump", "valve")).part_of(levels) >= 0).all()
+
+
+def of_one_condition() -> Catalogue:
+    """Return 40 cycles of two conditions, whose valve was told; of one cycle the cooler, too, of some nothing."""
+    labels = np.full((40, 5), np.nan)
+    labels[:, 1] = np.where(np.arange(40) < 20, 73, 100)
+    labels[[5, 12, 25, 33], 1] = np.nan
+    labels[10, 0] = 100
+    return replace(cycles(40), labels=labels)
+
+
+def test_one_condition_is_one_group() -> None:
+    """However much is known of each of its cycles: no fold learns from some of them and is judged on others."""
+    known = labelling.filled(of_one_condition())
+    levels = labelling.levels(known)
+    first = np.flatnonzero(known.cycle < 20)
+
+    assert len(np.unique(known.labels[:, :4], axis=0)) == 4
+    assert len(np.unique(groups_of(levels))) == 2
+    for train, test in folds("grouped", known.target("valve"), levels):
+        assert not (set(train) & set(first) and set(test) & set(first))
+
+
+def test_groups_of_several_rigs_do_not_mix() -> None:
+    """Rigs that run at the same time each have conditions of their own, unless all of a combination is known."""
+    some = of_one_condition()
+    both = replace(some.take(np.repeat(np.arange(40), 2)), rig=np.tile(np.array(["a", "b"], object), 40))
+    known = labelling.filled(both)
+    groups = groups_of(labelling.levels(known))
+
+    assert known.rig[:4].tolist() == ["a", "b", "a", "b"]
+    assert len(np.unique(groups)) == 4
+    assert not set(groups[known.rig == "a"]) & set(groups[known.rig == "b"])
+    both.labels[both.cycle == 3, :4] = (100, 73, 0, 130)  # all of it is known of one cycle of each
+    assert len(np.unique(groups_of(labelling.levels(labelling.filled(both))))) == 3
+
+
+def test_complete_labels_have_the_groups_they_had(uci: Path) -> None:
+    """The archive's: every fold of every split, also of a part of it, is what equal labels make it."""
+    table = pq.read_table(uci / "profile.parquet")
+    labels = np.stack([table[name].to_numpy() for name in LABELS], axis=1).astype(np.float64)
+    found = labelling.levels(labelling.filled(replace(cycles(len(labels)), labels=labels)))
+
+    assert (found[:, :4] == labels[:, :4]).all()
+    for rows in (np.arange(len(labels)), np.flatnonzero(labels[:, 0] != 20)):
+        for split in ("grouped", "leave-cooler"):
+            for numbers in (labels[rows, 3].astype(int), labels[rows, 1].astype(int)):
+                now, before = folds(split, numbers, found[rows]), folds(split, numbers, labels[rows, :4])
+                assert [[part.tolist() for part in fold] for fold in now] == [[p.tolist() for p in f] for f in before]
+
+
+def test_what_is_not_known_is_no_state() -> None:
+    """A pump that nobody looked at shares no centre with one that leaks, whatever run its cycles are of."""
+    look = Look(("PS1",), 0, 2, 1.0, parts=("pump", "valve"))
+    levels = np.array(
+        [(100, 100, pump, 130) for pump in (0, 1, 2, -998, -999, -3)] + [(100, valve, 2, 130) for valve in (-998, 73)]
+    )
+    found = look.part_of(levels.astype(np.float64)).tolist()
+
+    assert len(set(found[:3])) == 3
+    assert len(set(found[3:6])) == 1
+    assert not set(found[3:6]) & {*found[:3], *found[6:]}
+    assert len({found[2], *found[6:]}) == 3
 
 
 def test_an_answer_names_states_and_time_itself() -> None:

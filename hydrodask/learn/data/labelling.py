@@ -19,6 +19,9 @@ NONE = "none"
 """What is said of labels when people gave none."""
 
 
+_PARTS = 4
+"""Components, whose labels are the first ones."""
+
 LAKE = "lake"
 """Origin of labels that the stream, or an import, brought."""
 
@@ -105,11 +108,45 @@ def counted(url: Url, given: Sequence[Answer]) -> Int64:
 def filled(cycles: Catalogue) -> Catalogue:
     """Return those cycles of which at least one label is known; what is not known of them has a negative label.
 
-    It is another number for each run of cycles in a row that are known in the same way: such a run is a group of its
-    own where combinations of faults are held out, for nobody knows which of them it is.
+    It is another number for each run of a rig's cycles in a row that are known in the same way, for nobody knows
+    whether two of them are of one combination of faults; see `levels`.
     """
     some = cycles.take(np.flatnonzero(np.isfinite(cycles.labels).any(axis=1)))
     labels = np.nan_to_num(some.labels, nan=-1.0)
-    other = (labels[1:] != labels[:-1]).any(axis=1) | (some.rig[1:] != some.rig[:-1])
-    run = np.concatenate([[0], np.cumsum(other)])[: len(labels)]
+    order = _in_turn(some)
+    other = (labels[order][1:] != labels[order][:-1]).any(axis=1) | (some.rig[order][1:] != some.rig[order][:-1])
+    run = np.zeros(len(labels), np.int64)
+    run[order[1:]] = np.cumsum(other)
     return replace(some, labels=np.where(np.isfinite(some.labels), labels, -1.0 - run[:, None]))
+
+
+def levels(cycles: Catalogue) -> Float64:
+    """Return the labels of the four components of filled cycles and the number of each one's group, shape (n, 5).
+
+    Cycles of one group stay on one side where combinations of faults are held out: those with equal labels, and those
+    of a rig that follow each other and contradict each other in nothing that is known of both. One condition of a rig
+    lasts for many cycles, of some of which people may say more.
+    """
+    parts = cycles.labels[:, :_PARTS]
+    group = np.unique(parts, axis=0, return_inverse=True)[1].ravel()
+    order = _in_turn(cycles)
+    one, other = order[:-1], order[1:]
+    alike = ((parts[one] == parts[other]) | (parts[one] < 0) | (parts[other] < 0)).all(axis=1)
+    alike &= cycles.rig[one] == cycles.rig[other]
+    pairs = np.unique(np.stack([group[one], group[other]], axis=1)[alike], axis=0)
+    found = _joined(int(group.max(initial=-1)) + 1, pairs[pairs[:, 0] != pairs[:, 1]])
+    return np.column_stack([parts, found[group].astype(np.float64)])
+
+
+def _joined(count: int, pairs: Int64) -> Int64:
+    """Return for each of so many groups the smallest number of those that pairs join it to, by others, too."""
+    found = np.arange(count)
+    for one, other in pairs.tolist():
+        low, high = sorted((int(found[one]), int(found[other])))
+        found[found == high] = low
+    return found
+
+
+def _in_turn(cycles: Catalogue) -> Int64:
+    """Return the rows of cycles rig by rig, each one's in order of time."""
+    return np.lexsort((cycles.start_us, cycles.rig.astype(str)))

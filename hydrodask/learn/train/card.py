@@ -4,12 +4,16 @@ from hydrodask.learn.data.labelling import LAKE
 from hydrodask.learn.features import sensors_of
 from hydrodask.learn.told import FILE
 from hydrodask.learn.train.results import Result
+from hydrodask.learn.train.validation import LEAVE_COOLER
 
 _LOW = 0.9
 """Recall below which a class is named among the limits."""
 
 _UNEVEN = 0.05
 """Spread over folds, and error of calibration, above which they are named among the limits."""
+
+_PERFECT = 0.9995
+"""Macro-F1 that is shown as 1.000."""
 
 _SAYS = {
     "random": "80/20 by chance",
@@ -100,12 +104,21 @@ def _sure(result: Result) -> str:
         "\n| split | answered | macro-F1 of these | with unknown as wrong | log-loss | calibration error "
         "| truth in the 95 % set |\n|---|---|---|---|---|---|---|\n"
     )
+    stored = ""
+    if LEAVE_COOLER in result.figures:
+        stored = (
+            f"\nOn `{LEAVE_COOLER}` temperature and limits are those it is registered with: the folds of `grouped` "
+            "set\nthem, which had cycles of each level. The gate's limits are set by all of these, also the judged one.\n"
+        )
     lows = [
         f"\nOf 20 draws of as many combinations as a fold has, from the verdicts on `{split}`, 19 have a macro-F1 "
         f"of {one.sure.macro_f1_low:.3f} or more: expect as much of others that it has not seen.\n"
         for split, one in result.figures.items() if one.sure is not None and one.sure.macro_f1_low is not None
     ]  # fmt: skip
-    return head + "\n".join(rows) + "\n" + "".join(lows)
+    if any(one.sure is not None and (one.sure.macro_f1_low or 0.0) >= _PERFECT for one in result.figures.values()):
+        rare = max(result.data.combinations // 3, 1)
+        lows.append(f"\nIt may be wrong all the same: what is rarer than one combination in {rare} nobody has seen.\n")
+    return head + "\n".join(rows) + "\n" + stored + "".join(lows)
 
 
 def _limits(result: Result) -> str:

@@ -19,7 +19,20 @@ from hydrodask.learn.train.moments import Moments
 from hydrodask.learn.train.nested import Heard, Honest, Lesson
 from hydrodask.learn.train.plans import Look, Plan, candidates, described
 from hydrodask.learn.train.redrawn import Verdicts
-from hydrodask.learn.train.validation import GROUPED, RANDOM, Figures, Fold, Sure, folds, judge, macro_f1, splits_of
+from hydrodask.learn.train.validation import (
+    GROUPED,
+    LEAVE_COOLER,
+    RANDOM,
+    Figures,
+    Fold,
+    Sure,
+    folds,
+    groups_of,
+    judge,
+    macro_f1,
+    splits_of,
+    strict_f1,
+)  # fmt: skip
 from hydrodask.records import Bool, Float64, Int64
 from hydrodask.store.profiles import LABELS
 
@@ -94,12 +107,14 @@ def train(
     figures, by_split, honest = {}, {}, {}
     for split, parts in splits.items():
         by_split[split], heard = heard[: len(parts)], heard[len(parts) :]
-        tests = [test for _, test in parts]
-        novel = keeper.novel(split, sensors_of(plan))
-        honest[split] = nested.honest(tests, by_split[split], lesson.numbers, novel)
-        figures[split] = _figures(split, target, classes, lesson, honest[split])
     grouped = by_split[GROUPED]
     factor = nested.temperature_of(grouped, [lesson.numbers[test] for _, test in splits[GROUPED]])
+    for split, parts in splits.items():
+        tests = [test for _, test in parts]
+        novel = keeper.novel(split, sensors_of(plan))
+        stored = (factor, grouped) if split == LEAVE_COOLER else None
+        honest[split] = nested.honest(tests, by_split[split], lesson.numbers, novel, stored)
+        figures[split] = _figures(split, target, classes, lesson, honest[split])
     views = nested.limited(views_of_all(plan, target, classes, moments), nested.limits_of(grouped, len(plan)))
     made = Committee(target.name, 0, KIND, target.name, classes, factor, views, keeper.gate)
     chosen: dict[str, object] = {"plan": described(plan), "temperature": round(factor, 5), "plans_tried": len(plans)}
@@ -166,7 +181,7 @@ def _count(parts: Sequence[Fold]) -> range:
 
 def verdicts(said: Honest, lesson: Lesson) -> Verdicts:
     """Return the verdicts of a split on cycles that were answered, with their combinations."""
-    rows, groups = said.rows[said.known], np.unique(lesson.levels, axis=0, return_inverse=True)[1].ravel()
+    rows, groups = said.rows[said.known], groups_of(lesson.levels)
     return Verdicts(lesson.numbers[rows], said.chances[said.known].argmax(axis=1), groups[rows])
 
 
@@ -174,7 +189,7 @@ def _lowest(split: str, lesson: Lesson, said: Honest) -> float | None:
     """Return what 19 of 20 draws of as many combinations as a fold has reach; None where none were held out."""
     if split != GROUPED or not said.known.any():
         return None
-    held = max(round(len(np.unique(lesson.levels, axis=0)) / len(said.sizes)), 1)
+    held = max(round(len(np.unique(groups_of(lesson.levels))) / len(said.sizes)), 1)
     return redrawn.lowest(verdicts(said, lesson), held)
 
 
@@ -182,9 +197,7 @@ def _figures(split: str, target: Target, classes: Int64, lesson: Lesson, said: H
     numbers = lesson.numbers
     truth, spoken = classes[numbers[said.rows]], classes[said.chances.argmax(axis=1)]
     known = said.known
-    wrong = np.where(known, spoken, classes.max() + 1)
-    labels = [c for c in classes.tolist() if (truth == c).any()]
-    strict = float(np.mean([_f1(truth, wrong, c) for c in labels]))
+    strict = strict_f1(truth, spoken, known)
     answered = numbers[said.rows][known]
     sure = Sure(
         float(known.mean()), macro_f1(truth[known], spoken[known]) if known.any() else 0.0, strict,
@@ -192,11 +205,6 @@ def _figures(split: str, target: Target, classes: Int64, lesson: Lesson, said: H
         gaussians.coverage(said.chances[known], answered), _lowest(split, lesson, said),
     )  # fmt: skip
     return judge(split, target, truth, spoken, parts=said.sizes, sure=sure)
-
-
-def _f1(truth: Int64, said: Int64, label: int) -> float:
-    right = int(((truth == label) & (said == label)).sum())
-    return 2.0 * right / max(int((truth == label).sum() + (said == label).sum()), 1)
 
 
 def without(plan: Plan, lesson: Lesson, fold: Fold) -> dict[str, float]:

@@ -16,7 +16,7 @@ from hydrodask import clock
 from hydrodask.errors import UsageError
 from hydrodask.learn import drift
 from hydrodask.learn.compute import run_all, scattered
-from hydrodask.learn.data import dataset
+from hydrodask.learn.data import dataset, labelling
 from hydrodask.learn.data.catalogue import Catalogue
 from hydrodask.learn.features import VERSION, sensors_of
 from hydrodask.learn.score.committee import SECONDS, Committee
@@ -47,7 +47,7 @@ class School:
     def __init__(self, settings: Settings, client: Any, cycles: Catalogue, search: int, say: Say) -> None:
         self.settings, self.client, self.search, self.say = settings, client, search, say
         self.every, rows = cycles, moments.sample(cycles)
-        self.cycles = cycles.take(rows)
+        self.cycles, self.levels = cycles.take(rows), labelling.levels(cycles)[rows]
         self._features: dict[tuple[str, ...], Float64] = {}
         self._keeper: committees.Keeper | None = None
         self._read = moments.read(client, cycles, rows, say) if len(rows) < len(cycles) else None
@@ -58,7 +58,7 @@ class School:
         if self._read is not None:
             self.reference = self.reference.widened(self._read.lowest, self._read.highest, watched)
             content = self._read.digest.encode()
-        self.data = _data(cycles, content, len(rows))
+        self.data = Data.of(cycles, content, len(rows))
         self.code = code_version()
 
     def features(self, names: tuple[str, ...]) -> Float64:
@@ -100,7 +100,7 @@ class School:
         names = kind.columns(target)
         features = self.features(names)
         there = usable(features) if not kind.distributed else np.isfinite(features).any(axis=1)
-        features, labels, levels = features[there], labels[there], self.cycles.labels[there, :4]
+        features, labels, levels = features[there], labels[there], self.levels[there]
         _enough(kind, target, labels)
         parameters: dict[str, object] = {"features": len(names), "seed": SEED, "cycles": len(labels)}
         if kind.distributed:
@@ -135,7 +135,7 @@ class School:
         seconds = self.features(kind.columns(target))
         there = committees.whole(seconds)
         _enough(kind, target, labels[there])
-        levels = self.cycles.labels[there, :4]
+        levels = self.levels[there]
         if self._keeper is None:
             self._keeper = committees.Keeper(self.client, seconds[there], levels, self.moments)
         lesson = Lesson(seconds[there], np.searchsorted(target.classes, labels[there]), levels)
@@ -171,7 +171,12 @@ class School:
     ) -> tuple[dict[str, Figures], dict[str, float], dict[str, Unseen]]:
         """Train and test every fold of every split, all at once on the cluster."""
         features, labels, levels, names = data
-        plan = [(split, fold) for split in splits_of(target) for fold in folds(split, labels, levels)]
+        plan = [(split, fold) for split in splits_of(target) for fold in folds(split, labels, levels) if len(fold[0])]
+        if lacking := set(splits_of(target)) - {split for split, _ in plan}:
+            raise UsageError(
+                f"could not judge {target.name} on {', '.join(sorted(lacking))}: all cycles may be of one combination "
+                "of faults, or of one level of the cooler; label cycles of others"
+            )
         far, truth = scattered(self.client, features), scattered(self.client, labels)
         first = next(place for place, (split, _) in enumerate(plan) if split == GROUPED)
         tasks = [
@@ -276,24 +281,6 @@ def code_version() -> str:
 def plain(parameters: Mapping[str, object]) -> dict[str, object]:
     """Return those of scikit-learn's parameters that are values, and not models of their own."""
     return {name: value for name, value in parameters.items() if isinstance(value, str | int | float | None)}
-
-
-def _data(cycles: Catalogue, content: bytes, chosen_on: int) -> Data:
-    """Return what is known of the cycles; `content` stands for what was measured in them."""
-    digest = hashlib.sha256()
-    for part in (cycles.cycle, cycles.start_us, cycles.labels):
-        digest.update(np.ascontiguousarray(part).tobytes())
-    digest.update(content)
-    return Data(
-        digest.hexdigest()[:16],
-        len(cycles),
-        sorted(set(cycles.rig.tolist())),
-        clock.iso(int(cycles.start_us.min())),
-        clock.iso(int(cycles.start_us.max())),
-        len(np.unique(cycles.labels[:, :4], axis=0)),
-        str(cycles.url),
-        chosen_on,
-    )
 
 
 def _line(figures: dict[str, Figures]) -> str:

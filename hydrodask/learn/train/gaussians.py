@@ -1,6 +1,5 @@
 """Train Gaussian views and the novelty gate, and set what makes them honest: temperature and limits. NumPy alone."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +9,7 @@ from hydrodask.learn.score.committee import probabilities
 from hydrodask.learn.score.gaussian import View
 from hydrodask.learn.score.novelty import Gate
 from hydrodask.learn.train.plans import Look
-from hydrodask.records import Bool, Float64, Int64
+from hydrodask.records import Float64, Int64
 
 COMPONENTS = 40
 """Principal components of the gate."""
@@ -175,15 +174,3 @@ def coverage(chances: Float64, numbers: Int64, level: float = 0.95) -> float:
     before = np.cumsum(np.take_along_axis(chances, order, axis=1), axis=1) - np.take_along_axis(chances, order, axis=1)
     place = (order == numbers[:, None]).argmax(axis=1)
     return float((before[np.arange(len(numbers)), place] < level).mean()) if len(numbers) else 0.0
-
-
-def crossed(parts: Sequence[Int64], count: int) -> list[Bool]:
-    """Return, for each fold's test rows, which of `count` rows the other folds have tested: what may set a limit."""
-    tested = np.zeros(count, np.bool_)
-    tested[np.concatenate(list(parts))] = True
-    made = []
-    for rows in parts:
-        other = tested.copy()
-        other[rows] = False
-        made.append(other)
-    return made

@@ -1,8 +1,9 @@
 """Choose a committee inside each fold, and judge it on the fold's other cycles: no figure is seen by a choice.
 
 Plans and shrinkage are chosen on a fold's training cycles alone, by the worse of two inner splits (combinations held
-out, and a level of the cooler). The held-out cycles of all folds together set temperature and limits; of the figures
-each fold's are set by the others.
+out, and a level of the cooler). The held-out cycles of all folds together set temperature and limits; in the figures
+each fold's are set by the others. Where a level of the cooler is left out they are those that the model is stored with:
+an oil temperature that comes tomorrow can set none, either.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from hydrodask.learn.score.gaussian import View
 from hydrodask.learn.train import gaussians, weighing
 from hydrodask.learn.train.gaussians import Cloud
 from hydrodask.learn.train.plans import Plan
-from hydrodask.learn.train.validation import GROUPED, Fold, folds, macro_f1
+from hydrodask.learn.train.validation import GROUPED, Fold, folds, groups_of, macro_f1
 from hydrodask.records import Bool, Float64, Int64
 
 INNER_FOLDS = 3
@@ -23,7 +24,10 @@ INNER_FOLDS = 3
 
 @dataclass(slots=True)
 class Lesson:
-    """What is learned from: cells (n, 1020) without gaps, numbers of classes (n,), labels of the parts (n, 4)."""
+    """What is learned from: cells (n, 1020) without gaps, numbers of classes (n,), labels of the parts (n, 4).
+
+    A fifth column of `levels` is the number of the group, where labels do not say it; see `validation.groups_of`.
+    """
 
     seconds: Float64
     numbers: Int64
@@ -51,7 +55,7 @@ def inner_folds(lesson: Lesson) -> list[tuple[str, Fold]]:
     """Return the splits by which a plan is chosen: combinations held out, and each level of the cooler."""
     rows = np.arange(len(lesson.numbers))
     found: list[tuple[str, Fold]] = []
-    if len(np.unique(lesson.levels, axis=0)) > 1:
+    if len(np.unique(groups_of(lesson.levels))) > 1:
         found += [(GROUPED, fold) for fold in folds(GROUPED, lesson.numbers, lesson.levels, most=INNER_FOLDS)]
     cooler = lesson.levels[:, 0]
     known = cooler >= 0
@@ -134,17 +138,22 @@ class Honest:
     """How many cycles each fold has."""
 
 
-def honest(parts: Sequence[Int64], heard: Sequence[Heard], numbers: Int64, novel: Bool) -> Honest:
+def honest(
+    parts: Sequence[Int64], heard: Sequence[Heard], numbers: Int64, novel: Bool,
+    stored: tuple[float, Sequence[Heard]] | None = None,
+) -> Honest:  # fmt: skip
     """Return the verdicts of a split; each fold's temperature and limits are set by the other folds.
 
-    `novel` says of every cycle whether the gate, trained without its combination, lets it not pass.
+    Or they are those that the model is stored with: a temperature, and what set the limits. `novel` says of every cycle
+    whether the gate, trained without its combination, lets it not pass.
     """
     chances, known = [], []
     for place, (rows, one) in enumerate(zip(parts, heard, strict=True)):
         others = [n for n in range(len(parts)) if n != place] or [place]
-        factor = temperature_of([heard[n] for n in others], [numbers[parts[n]] for n in others])
+        setting = [heard[n] for n in others]
+        factor = temperature_of(setting, [numbers[parts[n]] for n in others]) if stored is None else stored[0]
         chances.append(probabilities(one.odds * factor))
-        limits = limits_of([heard[n] for n in others], one.distances.shape[1])
+        limits = limits_of(setting if stored is None else stored[1], one.distances.shape[1])
         far = (one.distances > limits).any(axis=1) | (one.information < INFORMATION_MIN)
         known.append(~far & ~novel[rows])
     return Honest(np.concatenate(list(parts)), np.concatenate(chances), np.concatenate(known), list(map(len, parts)))

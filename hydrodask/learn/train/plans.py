@@ -17,6 +17,9 @@ STRENGTHS = (1.0, 10.0)
 _CLASS = 1_000_000_000
 """More than any part's number."""
 
+_UNKNOWN = 999
+"""Stands for what is not known of a part, whose label is negative then: no state of any."""
+
 _HYDRAULIC = ("PS1", "PS2", "PS3", "EPS1", "FS1", "SE")
 
 
@@ -55,7 +58,7 @@ class Look:
         for name in self.parts:
             column = levels[:, ("cooler", "valve", "pump", "accumulator").index(name)]
             value = (column == 100).astype(np.int64) if name == "valve" else column.astype(np.int64)
-            found = found * 1_000 + value % 1_000  # what is not known is negative
+            found = found * 1_000 + np.where(column < 0, _UNKNOWN, value)
         return found
 
 

@@ -1,17 +1,19 @@
 """What a training gives: a trained model with its figures, and what people are told of it."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from hydrodask import clock
 from hydrodask.errors import FatalError
 from hydrodask.learn.data.catalogue import Catalogue
 from hydrodask.learn.data.labelling import Origin
 from hydrodask.learn.score.committee import Committee
 from hydrodask.learn.targets import Target
-from hydrodask.learn.train.validation import GROUPED, Figures, splits_of
+from hydrodask.learn.train.validation import GROUPED, RANDOM, Figures, splits_of
 from hydrodask.records import Bool, Float64, Int64
 
 
@@ -28,6 +30,24 @@ class Data:
     source: str = ""
     chosen_on: int = 0
     """On how many of the cycles choices were made and figures measured."""
+
+    @classmethod
+    def of(cls, cycles: Catalogue, content: bytes, chosen_on: int) -> "Data":
+        """Return what is known of the cycles; `content` stands for what was measured in them."""
+        digest = hashlib.sha256()
+        for part in (cycles.cycle, cycles.start_us, cycles.labels):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        digest.update(content)
+        return cls(
+            digest.hexdigest()[:16],
+            len(cycles),
+            sorted(set(cycles.rig.tolist())),
+            clock.iso(int(cycles.start_us.min())),
+            clock.iso(int(cycles.start_us.max())),
+            len(np.unique(cycles.labels[:, :4], axis=0)),
+            str(cycles.url),
+            chosen_on,
+        )
 
 
 @dataclass(slots=True)
@@ -124,8 +144,8 @@ class Result:
 
 
 def check_registrable(result: Result) -> None:
-    """Raise FatalError unless the model was judged on every split of its target, and ONNX says what it says."""
-    missing = [split for split in splits_of(result.target) if split not in result.figures]
+    """Raise FatalError unless the model was judged on the honest splits of its target, and ONNX says what it says."""
+    missing = [split for split in splits_of(result.target) if split not in (*result.figures, RANDOM)]
     if missing:
         raise FatalError(
             f"could not register {result.kind} for {result.target.name}: it was not judged on {', '.join(missing)}; "

@@ -16,11 +16,12 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from hydrodask.learn.targets import Target
 from hydrodask.learn.train.estimators import SEED
-from hydrodask.records import Float64, Int64
+from hydrodask.records import Bool, Float64, Int64
 
 RANDOM, GROUPED, LEAVE_COOLER = "random", "grouped", "leave-cooler"
 SPLITS = (RANDOM, GROUPED, LEAVE_COOLER)
 FOLDS = 5
+_PARTS = 4
 
 Fold = tuple[Int64, Int64]
 """Rows to train on, rows to test."""
@@ -73,13 +74,16 @@ def splits_of(target: Target) -> tuple[str, ...]:
 
 
 def folds(split: str, labels: Int64, levels: Float64, *, most: int = FOLDS) -> list[Fold]:
-    """Return the folds of a split; `levels` has shape (n, 4): cooler, valve, pump, accumulator."""
+    """Return the folds of a split; `levels` are cooler, valve, pump, accumulator, maybe the group: see `groups_of`.
+
+    Cycles of one group stay together where combinations are held out.
+    """
     rows = np.arange(len(labels))
     if split == RANDOM:
         train, test = train_test_split(rows, test_size=0.2, random_state=SEED)
         return [(train, test)]
     if split == GROUPED:
-        groups = np.unique(levels, axis=0, return_inverse=True)[1].ravel()
+        groups = groups_of(levels)
         count = min(most, int(groups.max()) + 1, int(np.unique(labels, return_counts=True)[1].max()))
         if count < 2:  # a class would need as many cycles as there are folds
             return []
@@ -88,6 +92,15 @@ def folds(split: str, labels: Int64, levels: Float64, *, most: int = FOLDS) -> l
     cooler = levels[:, 0]
     known = cooler >= 0  # what may be of the level that is left out is on neither side
     return [(rows[known & (cooler != level)], rows[cooler == level]) for level in np.unique(cooler[known])]
+
+
+def groups_of(levels: Float64) -> Int64:
+    """Return a number for each cycle, equal for those that are, or may be, of one combination of faults.
+
+    `levels` has shape (n, 4), all of them known, or (n, 5): the last one is then that number, see `labelling.levels`.
+    """
+    whose = levels[:, _PARTS:] if levels.shape[1] > _PARTS else levels
+    return np.asarray(np.unique(whose, axis=0, return_inverse=True)[1].ravel(), np.int64)
 
 
 def judge(
@@ -119,6 +132,12 @@ def _spread(truth: Int64, said: Int64, parts: Sequence[int]) -> float | None:
 def macro_f1(truth: Int64, said: Int64) -> float:
     """Return the mean of the classes' F1."""
     return float(f1_score(truth, said, average="macro", zero_division=0.0))
+
+
+def strict_f1(truth: Int64, said: Int64, known: Bool) -> float:
+    """Return the mean of the F1 of the classes that there are; what is not `known` counts as wrong."""
+    wrong = np.where(known, said, max(int(truth.max()), int(said.max())) + 1)
+    return float(f1_score(truth, wrong, labels=np.unique(truth), average="macro", zero_division=0.0))
 
 
 def worst(figures: dict[str, Figures]) -> float:

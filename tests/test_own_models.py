@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from typer.testing import CliRunner
 
 from hydrodask.cli import models
-from hydrodask.errors import UsageError
+from hydrodask.errors import FatalError, UsageError
 from hydrodask.learn.data.catalogue import catalogue
 from hydrodask.learn.features import compute
 from hydrodask.learn.registry import Registry
@@ -73,7 +73,11 @@ def test_it_is_tried_registered_and_scores(settings: Settings, file: Path, tmp_p
     assert "hydrodask promote valve 1" in done.stdout
     assert "own" in CliRunner().invoke(app, ["models", *options[-2:]]).stdout
     assert Registry(settings).champions() == {}
-    Registry(settings).promote("valve", 1)
+    for reason in (None, "", "  "):
+        with pytest.raises(FatalError, match="refused to promote valve version 1: nobody knows how it does on comb"):
+            Registry(settings).promote("valve", 1, reason=reason)
+    Registry(settings).promote("valve", 1, reason=" it knows our rig ")
+    assert Registry(settings).champions()["valve"].reason == "it knows our rig"
     found = Champions(settings)
     found.refresh()
     assert found.problems == {}
@@ -82,6 +86,12 @@ def test_it_is_tried_registered_and_scores(settings: Settings, file: Path, tmp_p
     assert said.usable.all()
     assert (said.label == cycles.target("valve")).all()
     assert found.models["valve"].reference is not None
+
+    second = own.add(settings, file, TARGETS["valve"], NAMES).version.version
+    with pytest.raises(FatalError, match=r"has not seen \(version 1\); give --force with a reason"):
+        Registry(settings).promote("valve", second)
+    Registry(settings).promote("valve", 1)  # as it is now
+    assert Registry(settings).champions()["valve"].version == 1
 
 
 def constant(values: list[float], *, width: int = 3) -> bytes:

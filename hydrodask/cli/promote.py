@@ -25,12 +25,13 @@ def promote(
     version: Annotated[int, typer.Argument(metavar="VERSION", help="Which version is to score from now on.")],
     *,
     force: Annotated[
-        str | None, typer.Option(metavar="REASON", help="Do it although it is worse; the reason is kept.")
+        str | None,
+        typer.Option(metavar="REASON", help="Do it though it is worse, or not judged; the reason is kept."),
     ] = None,
     profile: Profile = None,
     sets: Sets = None,
 ) -> None:
-    """Make a version the champion; refused when it is worse on unseen combinations, unless forced.
+    """Make a version the champion; refused when it is worse on unseen combinations, or not judged, unless forced.
 
     Running scorers pick it up between two cycles.
 

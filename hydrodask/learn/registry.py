@@ -8,6 +8,7 @@ runner-up. What decides about a promotion is on the version itself, as tags.
 
 import errno
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -34,9 +35,10 @@ from hydrodask.settings import Settings, Url
 from hydrodask.settings.hidden import with_password
 
 __all__ = [
-    "CHALLENGER", "CHAMPION", "ONNX", "PLAIN", "PREFIX", "Registry", "Version", "folder", "reachable", "shortfall",
+    "CHALLENGER", "CHAMPION", "HONEST", "ONNX", "PLAIN", "PREFIX", "Registry", "Version", "folder", "judged",
+    "reachable", "shortfall",
 ]  # fmt: skip
-_HONEST = {"grouped": "unseen combinations", "leave-cooler": "a level of the cooler that it has not seen"}
+HONEST = {"grouped": "unseen combinations", "leave-cooler": "a level of the cooler that it has not seen"}
 """The splits that say something about cycles nobody has seen, and what each is about."""
 _VERSIONS_MAX = 1000
 
@@ -94,17 +96,20 @@ class Registry:
     def promote(self, target: str, number: int, *, reason: str | None = None) -> Version:
         """Make a version the champion; one that was registered by somebody else is taken as it is now.
 
-        Raises FatalError when it is worse on one of the honest splits than the one that is, unless a `reason` is given,
-        which is kept with the version; UsageError when there is no such version.
+        Raises FatalError, unless a `reason` is given, which is kept with the version, when it is worse on one of the
+        honest splits than the one that is, or was not judged on them; UsageError when there is no such version.
         """
+        reason = (reason or "").strip()
         chosen = next((v for v in self.versions() if v.target == target and v.version == number), None)
         if chosen is None:
             raise UsageError(f"there is no version {number} of {target}; see `hydrodask models`")
         before = self.champions().get(target)
-        if before is not None and not reason and (why := worse(chosen, before)):
+        again = before is not None and before.version == number  # its bytes are taken as they are now
+        if not reason and not again and (why := worse(chosen, before)):
+            which = "" if before is None else f" (version {before.version})"
             raise FatalError(
-                f"refused to promote {target} version {number}: {why} (version {before.version}); give --force with a "
-                "reason to do it all the same"
+                f"refused to promote {target} version {number}: {why}{which}; give --force with a reason to do it all "
+                "the same"
             )
         self.make_champion(chosen, reason=reason)
         return chosen
@@ -136,11 +141,22 @@ class Registry:
         return version_of(row | {"aliases": aliases or {}, "created_ms": found.creation_timestamp})
 
 
-def worse(chosen: Version, champion: Version) -> str:
-    """Say why a version may not take the champion's place; nothing when it may.
+def judged(version: Version) -> bool:
+    """Say whether it is known how a version does on cycles that it has not seen; of a model of one's own it is not."""
+    known = [version.figures[key] for split in HONEST if (key := f"{split}.macro_f1") in version.figures]
+    return bool(known) and all(map(math.isfinite, known))
 
-    Figures of other cycles can't be compared: a training judges both on the same.
+
+def worse(chosen: Version, champion: Version | None) -> str:
+    """Say why a version may not take the champion's place without a reason; nothing when it may.
+
+    Figures of other cycles can't be compared: a training judges both on the same. One that was judged may replace one
+    that was not.
     """
+    if not judged(chosen):
+        return "nobody knows how it does on combinations of faults that it has not seen"
+    if champion is None or not judged(champion):
+        return ""
     if short := shortfall(chosen.figures, champion.figures):
         return f"its macro-F1 on {short}"
     if chosen.judged_on != champion.judged_on:
@@ -151,17 +167,24 @@ def worse(chosen: Version, champion: Version) -> str:
     return ""
 
 
-def shortfall(figures: Mapping[str, float], champion: Mapping[str, float]) -> str:
+def shortfall(figures: Mapping[str, float], champion: Mapping[str, float], *, within: float = 0.0) -> str:
     """Say on which honest split a model is worse than the champion, or was not judged; nothing when on none.
+
+    With unknown counted as wrong, too, where both may say unknown. Less by up to `within` is not worse; what is no
+    number is.
 
     >>> shortfall({"grouped.macro_f1": 0.9, "leave-cooler.macro_f1": 0.4}, {"leave-cooler.macro_f1": 0.8})
     "a level of the cooler that it has not seen is 0.400, the champion's 0.800"
     """
     found = []
-    for split, what in _HONEST.items():
+    for split, what in HONEST.items():
         theirs, ours = champion.get(f"{split}.macro_f1"), figures.get(f"{split}.macro_f1")
-        if theirs is not None and (ours is None or ours < theirs):
+        if theirs is not None and (ours is None or not ours >= theirs - within):
             found.append(f"{what} is {'not known' if ours is None else f'{ours:.3f}'}, the champion's {theirs:.3f}")
+        strict = f"{split}.macro_f1_unknown_wrong"
+        if strict in champion and strict in figures and not figures[strict] >= champion[strict] - within:
+            ours, theirs = figures[strict], champion[strict]
+            found.append(f"{what}, with unknown counted as wrong, is {ours:.3f}, the champion's {theirs:.3f}")
     return "; on ".join(found)
 
 

@@ -108,7 +108,7 @@ def _sure(result: Result) -> str:
     if LEAVE_COOLER in result.figures:
         stored = (
             f"\nOn `{LEAVE_COOLER}` temperature and limits are those it is registered with: the folds of `grouped` "
-            "set\nthem, which had cycles of each level. The gate's limits are set by all of these, also the judged one.\n"
+            "set\nthem, which had cycles of each level. The gate's limits are set by all of them, the judged one too.\n"
         )
     lows = [
         f"\nOf 20 draws of as many combinations as a fold has, from the verdicts on `{split}`, 19 have a macro-F1 "

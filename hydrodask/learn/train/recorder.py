@@ -88,6 +88,16 @@ class Recorder:
                 (here / "importances.png").write_bytes(shown)
                 mlflow.log_artifacts(str(here))
 
+    def out_of_fold(self, version: Version) -> Mapping[str, Sequence[Any]] | None:
+        """Return the columns of what a version said of cycles that it had not seen; None where no table is stored."""
+        client = self.registry.client
+        with reachable(self.uri), folder() as here:
+            if OUT_OF_FOLD not in {artifact.path for artifact in client.list_artifacts(version.run_id)}:
+                return None
+            path = client.download_artifacts(version.run_id, OUT_OF_FOLD, str(here))
+            table = json.loads(Path(path).read_text(encoding="utf-8"))
+        return dict(zip(table["columns"], zip(*table["data"], strict=True), strict=True))
+
     def compare(self, target: Target, results: Sequence[Result]) -> None:
         """Record a picture of a target's models side by side, in the current run."""
         with reachable(self.uri), folder() as here:

@@ -1,6 +1,6 @@
 """Train and judge models on the lake's labelled cycles, record all of it, register the best and the runner-up."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -10,15 +10,15 @@ from hydrodask.errors import UsageError
 from hydrodask.learn.compute import training_cluster
 from hydrodask.learn.data.catalogue import catalogue
 from hydrodask.learn.data.labelling import NONE, Told, filled, told
-from hydrodask.learn.registry import CHAMPION, Registry, Version, shortfall
+from hydrodask.learn.registry import CHAMPION, Version
 from hydrodask.learn.targets import TARGETS, Target
 from hydrodask.learn.told import answers, trusted
+from hydrodask.learn.train import contest
 from hydrodask.learn.train.estimators import KINDS
 from hydrodask.learn.train.fitting import CYCLES_MIN, Say, School
 from hydrodask.learn.train.recorder import Recorder
 from hydrodask.learn.train.results import Result
 from hydrodask.learn.train.validation import SPLITS, worst
-from hydrodask.records import Int64
 from hydrodask.settings import Settings
 from hydrodask.store.documents import open_documents
 
@@ -60,7 +60,7 @@ def train(settings: Settings, request: Request, *, say: Say = lambda _text: None
 
     Raises UsageError when there is not enough to learn from for any.
     Runs, pictures and models are in MLflow when this returns; a new champion is one that is at least as good on both
-    honest splits as the one before.
+    honest splits as the one before, see `contest`.
     """
     say("reading labelled cycles")
     known = _labelled(settings, request)
@@ -147,25 +147,8 @@ def _of_target(school: School, recorder: Recorder, target: Target, kinds: Sequen
     ranked = rank(results)
     outcome = Outcome(target, results, ranked[0])
     outcome.registered = [recorder.register(r, school.example(r)) for r in ranked[:2]]
-    before = recorder.registry.champions().get(target.name)
-    _choose_champion(
-        recorder.registry, outcome, before, {} if before is None else _again(school, outcome, before, labels)
-    )
+    _choose_champion(recorder, outcome, school.say)
     return outcome
-
-
-def _again(school: School, outcome: Outcome, champion: Version, labels: Int64) -> Mapping[str, float]:
-    """Return the champion's figures on the cycles and folds that the candidate was judged on.
-
-    Those that are registered, if they are of the same cycles; else its kind is judged again. A kind that is not known
-    any more has none.
-    """
-    if champion.judged_on == school.data.fingerprint:
-        return champion.figures
-    if champion.kind not in KINDS:
-        return {}
-    same = [result for result in outcome.results if result.kind == champion.kind]
-    return (same[0] if same else school.result(outcome.target, KINDS[champion.kind], labels)).metrics()
 
 
 def rank(results: Sequence[Result]) -> list[Result]:
@@ -176,13 +159,13 @@ def rank(results: Sequence[Result]) -> list[Result]:
     return sorted(results, key=lambda r: (not KINDS[r.kind].committee, -round(worst(r.figures) / _SAME), len(r.stored)))
 
 
-def _choose_champion(
-    registry: Registry, outcome: Outcome, before: Version | None, figures: Mapping[str, float]
-) -> None:
-    """Make the best the champion unless the one before is better on one of the honest splits, on the same cycles."""
-    best = outcome.registered[0]
-    if before is not None and (short := shortfall(outcome.best.metrics(), figures)):
-        outcome.says = f"version {before.version} stays {CHAMPION}: macro-F1 on {short}"
+def _choose_champion(recorder: Recorder, outcome: Outcome, say: Say) -> None:
+    """Make the best the champion, or the challenger when the champion stays: then it is said why."""
+    best, registry = outcome.registered[0], recorder.registry
+    before = registry.champions().get(outcome.target.name)
+    outcome.says = contest.refused(outcome.best, best.version, before, recorder.out_of_fold)
+    if outcome.says:
+        say(f"{outcome.target.name}: {outcome.says}")
         registry.make_challenger(best)
         return
     registry.make_champion(best)

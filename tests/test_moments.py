@@ -97,6 +97,18 @@ def test_a_sample_has_every_combination(tmp_path: Path) -> None:
     assert len(kinds) == 10
 
 
+def test_a_sample_stays_when_cycles_come(tmp_path: Path) -> None:
+    """So that what is trained tomorrow can be held against what was judged today; and it is no run of neighbours."""
+    seconds, labels = cycles_of(2_000, seed=2)
+    write_lake(tmp_path, seconds, labels)
+    cycles = stored.catalogue(str(tmp_path / "lake"))
+    before, now = sample(cycles.take(slice(0, 1_500)), 900), sample(cycles, 900)
+
+    assert len(np.intersect1d(before, now)) > 600
+    assert 0.3 < np.mean(np.diff(now) > 1) < 0.8
+    assert abs(np.median(now) - 1_000) < 100
+
+
 @pytest.mark.cluster
 @pytest.mark.filterwarnings("ignore")
 def test_training_reads_more_than_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

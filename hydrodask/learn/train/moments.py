@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hydrodask.learn import drift
 from hydrodask.learn.compute import in_turn
@@ -24,7 +25,6 @@ from hydrodask.learn.features import MEAN, compute
 from hydrodask.learn.score.committee import seconds_of
 from hydrodask.learn.score.gaussian import CELLS
 from hydrodask.learn.train import weighing
-from hydrodask.learn.train.estimators import SEED
 from hydrodask.learn.train.gaussians import Cloud, gate_of
 from hydrodask.records import Float64, Int64
 
@@ -36,6 +36,9 @@ TASK = 10_000
 
 CHUNK = 2_000
 """Cycles in memory at a time: 16 MB of second means."""
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 by the golden ratio: products with it, modulo 2^64, look drawn."""
 
 Labels = tuple[float, ...]
 
@@ -114,15 +117,26 @@ class Read:
 
 
 def sample(cycles: Catalogue, most: int = LESSON_MAX) -> Int64:
-    """Return the rows of at most `most` cycles, in order, evenly of every combination of labels: always the same."""
+    """Return the rows of at most `most` cycles, in order, evenly of every combination of labels: always the same.
+
+    When cycles come most of the sample stays, so that a training can compare its models with those of before.
+    """
     if len(cycles) <= most:
         return np.arange(len(cycles))
     kinds = np.unique(np.nan_to_num(cycles.labels, nan=-1.0), axis=0, return_inverse=True)[1].ravel()
-    drawn = np.random.default_rng(SEED).permutation(len(cycles))
+    drawn = np.argsort(_lots(cycles), kind="stable")
     drawn = drawn[np.argsort(kinds[drawn], kind="stable")]
     sizes = np.bincount(kinds)
     rank = np.arange(len(drawn)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     return np.sort(drawn[np.argsort(rank, kind="stable")[:most]])
+
+
+def _lots(cycles: Catalogue) -> NDArray[np.uint64]:
+    """Return a number for each cycle as if by chance, by its start and number alone."""
+    found = cycles.start_us.astype(np.uint64) + cycles.cycle.astype(np.uint64) * _ODD
+    for _ in range(2):
+        found = (found ^ (found >> np.uint64(31))) * _ODD
+    return np.asarray(found ^ (found >> np.uint64(31)), np.uint64)
 
 
 def read(client: Any, cycles: Catalogue, rows: Int64, say: Callable[[str], None]) -> Read:

@@ -72,6 +72,10 @@ class Terminal:
             except OSError:  # it has ended
                 break
 
+    def _ended(self) -> bool:
+        self._take()  # or it fills up
+        return self.process.poll() is not None
+
     def frame(self) -> str:
         """Return the newest whole picture, with its colours."""
         self._take()
@@ -84,7 +88,7 @@ class Terminal:
         """Ask it to stop, and wait for that."""
         self.process.send_signal(signal.SIGINT)
         try:
-            until(lambda: self._take() or self.process.poll() is not None, "the run has ended", seconds=60.0)
+            until(self._ended, "the run has ended", seconds=60.0)
         finally:
             self.process.kill()
             self.process.wait()
@@ -132,7 +136,7 @@ def test_what_people_see_of_twelve_rigs(tmp_path: Path) -> None:
         hydro = next(url for url in urls if url.endswith("/hydro"))
         fleet = next(url for url in urls if url.removesuffix("/").rpartition("/")[2].startswith("127.0.0.1:"))
         fleet = fleet.removesuffix("/")
-        until(lambda: opened(fleet) >= FAULTY, f"incidents of {FAULTY} are open", seconds=SEEN_S)
+        until(lambda: terminal.frame() and opened(fleet) >= FAULTY, f"incidents of {FAULTY} are open", seconds=SEEN_S)
         browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         wrong: list[str] = []
         for name, url in (("run-hydro", hydro), ("run-fleet", f"{fleet}/#/")):

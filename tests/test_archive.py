@@ -373,6 +373,16 @@ def test_labels_in_another_order_find_their_cycles(tmp_path: Path) -> None:
     assert rows.schema.equals(labels_table([], [], partition=0, offsets=[]).schema)
 
 
+def test_labels_without_numbers_are_of_the_rows_in_their_order(tmp_path: Path) -> None:
+    """As in the archive's text, whose rows have none."""
+    folder = with_labels(as_parquet(write_archive(tmp_path / "text"), tmp_path / "parquet"), [0, 2, 4], WORN)
+    path = folder / "profile.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["cycle"]), path)
+    brought_in(folder, tmp_path / "lake")
+
+    assert catalogue(str(tmp_path / "lake")).target("valve").tolist() == [73, 80, 90]
+
+
 @pytest.mark.parametrize(
     ("cycle", "states", "says"),
     [

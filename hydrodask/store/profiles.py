@@ -90,7 +90,8 @@ def read_labels(path: Path) -> tuple[Int64 | None, Float64]:
         if path.suffix == ".parquet":
             table = pq.read_table(path)
             columns = [_floats(table.column(name)) for name in LABELS]
-            return _numbers(table), _measured(np.stack(columns, axis=1), path)
+            cycle = _numbers(table) if "cycle" in table.column_names else None
+            return cycle, _measured(np.stack(columns, axis=1), path)
         values = _measured(_text(path), path)
     except (pa.ArrowException, KeyError, ValueError, OSError) as error:
         raise ConfigError(f"could not read {path} as labels, one cycle a row: {sentence(error)}") from error

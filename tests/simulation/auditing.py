@@ -128,7 +128,7 @@ def visible(platform: "Platform") -> Iterator[None]:
     with (
         patch.object(files, "open_file_system", lambda url: (Seen(platform.disk), url)),
         patch.object(auditing, "consumer", connect),
-        patch.object(auditing, "Commits", lambda kafka: Commits(kafka, connect=connect)),
+        patch.object(auditing, "Commits", lambda kafka, **_ours: Commits(kafka, connect=connect)),
         patch.object(auditing, "Identities", broker.identities),
         patch.object(verifying, "open_documents", lambda _settings: platform.documents),
     ):

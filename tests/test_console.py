@@ -514,7 +514,7 @@ def test_states_have_the_names_of_their_declaration() -> None:
 
     assert (strips["pump"]["text"], strips["pump"]["spans"][0]["text"]) == ("weak leakage", "severe leakage")
     assert worst_of({"worst": 2}, pump) == "severe leakage"
-    message = incident_of(Track(settled=2), verdict, pump, 1)["message"]
+    message = incident_of(Track(settled=2, since=clock.iso(START_US + 60 * US_PER_S)), verdict, pump, 1)["message"]
     assert message == "pump has severe leakage (was weak leakage), says hydrodask-pump 1"
 
 

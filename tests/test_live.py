@@ -508,7 +508,7 @@ def test_a_provisional_incident_that_came_to_nothing_is_withdrawn(
     """It was told, so that it is gone is told too."""
     documents.collections["incidents"] = [incident("stuck", provisional=True)]
     watch = Watch(documents)
-    assert str(watch.poll()[0]).endswith("(provisional)")
+    assert watch.poll()[0].said(Zone("UTC")).endswith("(provisional)")
     documents.collections["incidents"] = []
 
     assert [news.kind for news in watch.poll()] == ["withdrawn"]

@@ -331,7 +331,8 @@ def test_attendance_forgets_by_name_as_keys_do() -> None:
 def test_the_windows_of_a_rig_that_left_are_no_sign_of_it(emit: str) -> None:
     """A name that came once is silent until it is forgotten: it is not back when its windows are final, and no more."""
     base = limited(10)
-    chosen = base.model_copy(update={"window": base.window.model_copy(update={"emit": emit})})
+    detect = base.detect.model_copy(update={"unjudged_after": None})  # a sample in ten minutes is no mean
+    chosen = base.model_copy(update={"window": base.window.model_copy(update={"emit": emit}), "detect": detect})
     judging = Judging([Edition(0, Criteria.of(chosen))])
     lives = [Life(chosen, topic=topic) for topic in (SOURCE[0], "hydraulic-CE")]
     told: list[Any] = []

@@ -11,6 +11,7 @@ it. A part that is missing says so, with the command that installs it. From a ch
 
 EXTRAS = {
     "learn": "Training, the registry of models, drift. A worker that only scores does not need it.",
+    "frame": "Rows of the lake as a Dask dataframe: `hydrodask.open().raw().frame()`.",
     "hdfs": "A lake on `hdfs://` or `webhdfs://`.",
     "s3": "A lake on `s3://`.",
     "mongo": "Documents in MongoDB.",

@@ -99,9 +99,9 @@ def _once(pairs: list[tuple[Any, Any]], what: str, *, lost: bool) -> dict[Any, A
 
 
 def _rows(platform: Platform, topic: str) -> list[dict[str, Any]]:
-    """Return what read-committed readers see of a topic, partition by partition."""
+    """Return the rows that read-committed readers see of a topic, partition by partition."""
     logs = [log for (name, _), log in sorted(platform.broker.logs.items()) if name == PREFIX + topic]
-    return [json.loads(entry.value or b"") for log in logs for _, entry in log.committed()]
+    return [json.loads(entry.value) for log in logs for _, entry in log.committed() if entry.value is not None]
 
 
 def _window(row: dict[str, Any]) -> tuple[Any, ...]:

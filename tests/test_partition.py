@@ -150,8 +150,8 @@ def test_no_open_window_is_published_again_after_a_crash() -> None:
     assert life.partition.ctx.outbox == []
 
 
-def test_open_windows_that_were_not_published_yet_are_after_a_crash() -> None:
-    """Commits may come more often than updates: those that the last one left out are not forgotten."""
+def half_told() -> tuple[Life, Life]:
+    """Return a life that has published all, and one whose last commit has left out the open windows."""
     once, life = Life(SETTINGS), Life(SETTINGS)
     once.feed(cut(0, 1800))
     once.commit()
@@ -161,6 +161,12 @@ def test_open_windows_that_were_not_published_yet_are_after_a_crash() -> None:
     life.commit()
     life.feed(cut(1500, 1800))
     life.commit(emit=False)
+    return once, life
+
+
+def test_open_windows_that_were_not_published_yet_are_after_a_crash() -> None:
+    """Commits may come more often than updates: those that the last one left out are not forgotten."""
+    once, life = half_told()
     before = len(life.published)
 
     at = life.restart()
@@ -176,15 +182,7 @@ def test_open_windows_that_were_not_published_yet_are_after_a_crash() -> None:
 
 def test_open_windows_that_were_not_published_yet_are_when_the_log_has_gone() -> None:
     """The same where retention has passed the snapshot, and raw/ gives the records back: the last ones are told."""
-    once, life = Life(SETTINGS), Life(SETTINGS)
-    once.feed(cut(0, 1800))
-    once.commit()
-    life.feed(cut(0, 1000))
-    life.end()
-    life.feed(cut(1000, 1500))
-    life.commit()
-    life.feed(cut(1500, 1800))
-    life.commit(emit=False)
+    once, life = half_told()
     life.roll()
     before, life.low = len(life.published), 1800
 

@@ -1,6 +1,5 @@
 """`hydrodask incidents ack|note|found|mute …`: what people say to incidents, kept with who and when."""
 
-import getpass
 from typing import Annotated
 
 import typer
@@ -155,7 +154,7 @@ def _quiet(
     documents = open_documents(effective)
     try:
         with naming.as_typed(text="--note", **option):
-            answer = Answer.made(fields | {"for_s": for_s}, by=_who(by), now_us=clock.now_us())
+            answer = Answer.made(fields | {"for_s": for_s}, by=naming.who(by), now_us=clock.now_us())
         if not for_s:
             check_ends(answer, documents, clock.now_us())
         elif not force and (doubt := naming.check(effective, documents, fields, option)):
@@ -182,7 +181,7 @@ def _answer(fields: dict[str, object], by: str | None, profile: str | None, sets
         if fields["kind"] == "found" and not fields["text"]:
             raise UsageError("nothing says what was found; want states such as pump=1, or --note, or both")
         with naming.as_typed(text="TEXT" if fields["kind"] in ("note", "cause") else "--note"):
-            answer = Answer.made(fields, by=_who(by), now_us=clock.now_us())
+            answer = Answer.made(fields, by=naming.who(by), now_us=clock.now_us())
         documents.write([answer.change()])
     finally:
         documents.close()
@@ -190,10 +189,6 @@ def _answer(fields: dict[str, object], by: str | None, profile: str | None, sets
     if answer.kind in JUDGING and not answer.states:
         learned = f"; training learns nothing of it: {_TEACH}"
     _say(f"{answer.kind.replace('_', ' ')} of {answer.incident}, by {answer.by}{learned}")
-
-
-def _who(by: str | None) -> str:
-    return getpass.getuser() if by is None else by
 
 
 def _say(text: str) -> None:

@@ -1,6 +1,5 @@
 """`hydrodask label`: say which state a rig's components were in, for training."""
 
-import getpass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,7 +72,7 @@ def label(
                 "a label says of which cycles it is, and what; want RIG, states such as cooler=20, --from and --to"
             )
         rows = [{"rig": rig, "states": told.states_of(states)} | _span(start, end, zone)]
-    who, now_us = getpass.getuser() if by is None else by, clock.now_us()
+    who, now_us = naming.who(by), clock.now_us()
     with naming.as_typed(text="--note", rig="RIG", end="--to"):
         given = [Answer.made(row | {"kind": "label", "text": note}, by=who, now_us=now_us) for row in rows]
     if file is not None:

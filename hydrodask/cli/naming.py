@@ -1,5 +1,6 @@
 """Names that people type: ids of incidents, rigs, sensors, rules. What was meant by one that there is not."""
 
+import getpass
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,6 +43,11 @@ def short(id_: str) -> str:
     '2c386b41'
     """
     return hashlib.sha256(id_.encode()).hexdigest()[:SHORT]
+
+
+def who(by: str | None) -> str:
+    """Return who answers: whoever `--by` names, else the user of this machine."""
+    return getpass.getuser() if by is None else by
 
 
 def the_incident(documents: Documents, given: str) -> dict[str, Any]:

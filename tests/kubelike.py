@@ -95,6 +95,8 @@ elif verb == "set":
     settle(one)
     with state.with_name("done.jsonl").open("a") as done:
         done.write(json.dumps([name, image]) + "\\n")
+elif verb == "rollout" and "rollout" in BAD:
+    sys.exit("error: timed out waiting for the condition")
 elif verb == "apply":
     ours = json.loads(sys.stdin.read())
     [one] = [one for one in objects if one["kind"] == ours["kind"]]
@@ -103,6 +105,15 @@ else:
     with state.with_name("done.jsonl").open("a") as done:
         done.write(json.dumps([verb, rest[:2]]) + "\\n")
 state.write_text(json.dumps(objects))
+"""
+
+HELM = """#!/bin/sh
+shift 2
+if [ "$1" = upgrade ]; then
+    shift; echo "$*" >> {folder}/helm-upgrades; case "$*" in *"--values -") cat >> {folder}/helm-upgrades;; esac
+else
+    cat {folder}/helm-$1-$2.json 2>&- || true
+fi
 """
 
 
@@ -191,7 +202,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image: str = "one")
     """Return a platform that runs, and let `kubectl` and `helm` be the stand-ins."""
     (tmp_path / "kubectl").write_text(f"#!{sys.executable} -IS\n{STAND_IN}")
     (tmp_path / "kubectl").chmod(0o700)
-    (tmp_path / "helm").write_text(f"#!/bin/sh\nshift 2; cat {tmp_path}/helm-$1-$2.json 2> {os.devnull} || true\n")
+    (tmp_path / "helm").write_text(HELM.format(folder=tmp_path))
     (tmp_path / "helm").chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr(flowing, "ASK_S", 0.01)  # documents of the stand-in come as often as it is asked

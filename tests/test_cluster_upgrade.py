@@ -75,6 +75,20 @@ def test_all_that_were_rolled_get_the_old_image_back(
     assert [one for one in cluster.done() if one[1] == OLD] == [[name, OLD] for name in rolled]
 
 
+def test_a_driver_that_does_not_start_gets_everything_back(cluster: Cluster) -> None:
+    """Its values, too: those that people had given, and no revision of helm's, which knows other numbers of workers."""
+    cluster.fail(bad=("rollout",))
+
+    said = str(upgraded().exception)
+
+    assert said.endswith(f"the driver, the DaskCluster, {A}, {B}, {SCHEDULER} have {OLD} again"), said
+    assert set(images(cluster).values()) == {OLD}, said
+    new, old, given = (cluster.folder / "helm-upgrades").read_text().splitlines()
+    assert "--set-string images.hydrodask.tag=2" in new
+    assert old.endswith("--reset-values --values -")
+    assert given == (cluster.folder / "helm-get-values.json").read_text()
+
+
 def test_pods_of_others_keep_the_image_that_they_have(cluster: Cluster) -> None:
     """Not the workers', which may be another one, without what makes users; without a version that of the release."""
     hydrodask = {"registry": "r.example", "repository": "hydrodask", "tag": "", "digest": ""}

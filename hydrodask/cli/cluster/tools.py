@@ -73,10 +73,10 @@ class Release:
         context = ["--kube-context", self.context] if self.context else []
         return run([_found("helm"), *context, "--namespace", self.namespace, *arguments], text=text, within_s=within_s)
 
-    def apply(self, *arguments: str) -> None:
+    def apply(self, *arguments: str, text: str | None = None) -> None:
         """Install the chart, or change what is there to it. Helm 4 asks who has set a value before; the chart wins."""
         forced = ["--force-conflicts"] if self.helm("version", "--template", "{{.Version}}").startswith("v4") else []
-        self.helm("upgrade", "--install", self.name, str(CHART), *forced, *arguments)
+        self.helm("upgrade", "--install", self.name, str(CHART), *forced, *arguments, text=text)
 
     def get(self, kind: str, selector: str | None = None, *, namespace: str | None = None) -> list[Object]:
         """Return the objects of a kind: of all namespaces unless one is named, or of ours who may see no others."""

@@ -43,20 +43,22 @@ def upgrade(
     release = Release(namespace=namespace, name=name, context=context)
     parts = parsed(image)
     values = json.loads(release.helm("get", "values", name, "--all", "--output", "json"))
+    given = release.helm("get", "values", name, "--output", "json")
     kept = _below(values["images"]["registry"], parts)
     old = image_of(the_cluster(release)["spec"]["worker"])
     troubled = flowing.before(release)
     found = release.get("deployments", release.workers, namespace=namespace)
     rolled: dict[tuple[str, str], str] = {}
+    steps: dict[str, Callable[[], object]] = {"the DaskCluster": lambda: change(release, image=old)}
     try:
         _workers_and_scheduler(release, found, image, within, rolled=rolled, troubled=troubled)
+        tools.say("driver")
+        steps = {"the driver": partial(_as_before, release, given)} | steps
+        _driver(release, parts, within)
+        flowing.until_it_flows(release, len(found), within, "the driver does not work", troubled)
     except HydrodaskError as error:
-        steps: dict[str, Callable[[], object]] = {"the DaskCluster": lambda: change(release, image=old)}
         steps |= {one[0]: partial(_set, release, *one, before) for one, before in rolled.items()}
         raise HydrodaskError(f"{image} was not taken: {error}; {tools.given_back(steps, old)}") from error
-    tools.say("driver")
-    _driver(release, parts, within)
-    flowing.until_it_flows(release, len(found), within, "the driver does not work", troubled)
     console.print(f"{old} → {image}", highlight=False)
     _advise(values, kept)
 
@@ -177,3 +179,8 @@ def _driver(release: Release, parts: dict[str, str], within: int) -> None:
         let_driver_go(release)  # an `up` that has not gone through may hold it
         wait = ["rollout", "status", f"deployment/{release.full}-driver", f"--timeout={within}s"]
         release.kubectl(*wait, *where, within_s=within + 30)
+
+
+def _as_before(release: Release, given: str) -> None:
+    """Apply the values from before. No `helm rollback`: it would bring back how many workers there were then, too."""
+    release.apply("--reset-values", "--values", "-", text=given)

@@ -1,6 +1,9 @@
 """Training on the real cycles: the figures that are promised, an honest registry, and ONNX that says the same."""
 
 import json
+import os
+import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from hydrodask.channels import SENSORS
 from hydrodask.clock import iso
 from hydrodask.errors import FatalError, RetryableError, UnreachableError, UsageError
 from hydrodask.learn import compute
-from hydrodask.learn.compute import run_all, training_cluster
+from hydrodask.learn.compute import in_turn, run_all, shared, training_cluster
 from hydrodask.learn.data import dataset
 from hydrodask.learn.data.catalogue import catalogue
 from hydrodask.learn.registry import Registry, Version, shortfall
@@ -275,6 +278,29 @@ def test_a_task_that_ends_while_it_is_looked_at_is_done(monkeypatch: pytest.Monk
     monkeypatch.setattr(compute, "LOOK_EVERY_S", 0.0)
     with Client(processes=False, dashboard_address=None) as client:
         assert run_all(client, [(pow, (2, n)) for n in range(100)]) == [2**n for n in range(100)]
+
+
+def test_a_worker_that_dies_takes_nothing_with_it(tmp_path: Path) -> None:
+    """What tasks share is there again with the next worker: a training under memory pressure is no lost one."""
+    with training_cluster(Settings(data_dir=tmp_path, learn=Learn(workers=1))) as client:
+        cycles = shared(client, np.arange(7.0))
+        assert run_all(client, [(len, (cycles,))]) == [7]
+        first = client.run(os.getpid)
+        os.kill(next(iter(first.values())), signal.SIGKILL)
+        assert run_all(client, [(len, (cycles,)), (sum, (cycles,))]) == [7, 21]
+        assert set(client.run(os.getpid).values()).isdisjoint(first.values())
+
+
+def test_what_the_cluster_has_forgotten_is_said(tmp_path: Path) -> None:
+    """A scheduler that was lost in between cancels all tasks: a sentence, and no error of Dask's own."""
+    with training_cluster(Settings(data_dir=tmp_path, learn=Learn(workers=1))) as client:
+        waiting = in_turn(client, [(sum, ([1],)), (clock.sleep_s, (60.0,))])
+        assert next(waiting) == 1
+        asked = threading.Timer(2.0, client.restart, kwargs={"timeout": 120})
+        asked.start()
+        with pytest.raises(UnreachableError, match="forgotten what it was to compute"):
+            next(waiting)
+        asked.join()
 
 
 def too_long() -> None:

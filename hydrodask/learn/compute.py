@@ -26,7 +26,7 @@ CONFIG = {
     "distributed.scheduler.worker-ttl": None,
     "distributed.deploy.lost-worker-timeout": "365 days",
     "distributed.worker.memory.terminate": 0.95,
-    "distributed.admin.large-graph-warning-threshold": "64MiB",
+    "distributed.admin.large-graph-warning-threshold": "512MiB",  # cycles are shared as tasks: see `shared`
 }
 
 GONE_S = 300.0
@@ -105,8 +105,16 @@ def _result(client: Client, future: Any) -> Any:
         try:
             return future.result(timeout=min(LOOK_EVERY_S, GONE_S))
         except TimeoutError:
-            if future.done():  # just now, or it is the task's own error
+            if future.done() and not future.cancelled():  # just now, or it is the task's own error
                 return future.result()
+        except UnboundLocalError:  # what Dask's `sync` says of a future that is cancelled while it waits
+            if not future.cancelled():
+                raise
+        if future.cancelled():
+            raise UnreachableError(
+                "the Dask cluster has forgotten what it was to compute: its scheduler was lost or started anew; "
+                "look at its log, and train again"
+            )
         now_s = clock.monotonic_s()
         there_s = now_s if workers_of(client) else there_s
         if now_s - there_s > GONE_S:
@@ -115,6 +123,14 @@ def _result(client: Client, future: Any) -> Any:
             )
 
 
-def scattered(client: Client, value: object) -> Any:
-    """Return `value` as a future that every worker has."""
-    return client.scatter(value, broadcast=True)
+def shared(client: Client, value: object) -> Any:
+    """Return `value` as a future for tasks of the workers.
+
+    It is a task's result, and not scattered: what is scattered is gone with its worker, and all that needs it is
+    cancelled. A task is done again.
+    """
+    return client.submit(_itself, value, pure=False)
+
+
+def _itself(value: object) -> object:
+    return value

@@ -8,7 +8,7 @@ import numpy as np
 
 from hydrodask.channels import CYCLE_S, SENSORS
 from hydrodask.errors import UsageError
-from hydrodask.learn.compute import in_turn, run_all, scattered
+from hydrodask.learn.compute import in_turn, run_all, shared
 from hydrodask.learn.features import VERSION
 from hydrodask.learn.score.committee import INFORMATION_MIN, SECONDS, Committee
 from hydrodask.learn.score.gaussian import View
@@ -47,7 +47,7 @@ class Keeper:
         self.rests: dict[str, Float64] = {}
         self.alone: dict[str, Float64] = {}
         plan = [(split, fold) for split in ("random", "grouped", "leave-cooler") for fold in _folds(split, levels)]
-        far = scattered(client, seconds)
+        far = shared(client, seconds)
         done = run_all(client, [(nested.gate_rests, (far, fold)) for _, fold in plan])
         for (split, (_, test)), (rest, alone) in zip(plan, done, strict=True):
             self.rests.setdefault(split, np.zeros(seconds.shape))[test] = rest
@@ -90,7 +90,7 @@ def train(
     lesson = Lesson(lesson.seconds, np.unique(lesson.numbers, return_inverse=True)[1], lesson.levels)
     plans = candidates(target.name)
     splits = whole_splits(target, classes, lesson)
-    far = scattered(client, lesson)
+    far = shared(client, lesson)
     tasks: list[Any] = [
         (nested.one_fold, (plans[:1] if split == RANDOM else plans, far, fold))  # a flattering figure needs no choice
         for split, parts in splits.items() for fold in parts

@@ -15,7 +15,7 @@ from dask_ml.wrappers import ParallelPostFit
 from hydrodask import clock
 from hydrodask.errors import UsageError
 from hydrodask.learn import drift
-from hydrodask.learn.compute import run_all, scattered
+from hydrodask.learn.compute import run_all, shared
 from hydrodask.learn.data import dataset, labelling
 from hydrodask.learn.data.catalogue import Catalogue
 from hydrodask.learn.features import VERSION, sensors_of
@@ -177,7 +177,7 @@ class School:
                 f"could not judge {target.name} on {', '.join(sorted(lacking))}: all cycles may be of one combination "
                 "of faults, or of one level of the cooler; label cycles of others"
             )
-        far, truth = scattered(self.client, features), scattered(self.client, labels)
+        far, truth = shared(self.client, features), shared(self.client, labels)
         first = next(place for place, (split, _) in enumerate(plan) if split == GROUPED)
         tasks = [
             (one_fold, (model, far, truth, fold, names if place == first else ()))

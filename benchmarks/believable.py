@@ -15,7 +15,7 @@ from benchmarks.results import save
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.ingest.simulator.faults import ComponentFault, Fault, FaultPlan
 from hydrodask.ingest.simulator.inputs import HEALTHY, LEVELS
-from hydrodask.ingest.simulator.rig import Rig
+from hydrodask.ingest.simulator.rig import SimulatedRig
 from hydrodask.ingest.simulator.shapes import load_shapes
 from hydrodask.learn.features import HIGH, LOW, MEAN, SEGMENTS, Cycles
 from hydrodask.learn.registry import Registry
@@ -41,13 +41,13 @@ def simulated(states: list[tuple[float, ...]], *, each: int, seed: int, index: i
             for name, value in zip(COMPONENTS, state, strict=True)
             if value != HEALTHY[name]
         ]
-        rig = Rig("rig", index=index, seed=seed + place, plan=FaultPlan(faults))  # else noise repeats itself
+        rig = SimulatedRig("rig", index=index, seed=seed + place, plan=FaultPlan(faults))  # else noise repeats itself
         curves[place] = profile(rig, 3 + number)
     nobody = np.full(len(curves), "rig", object)
     return Cycles(nobody, np.arange(len(curves)), np.zeros(len(curves), np.int64), curves)
 
 
-def profile(rig: Rig, number: int) -> Float64:
+def profile(rig: SimulatedRig, number: int) -> Float64:
     """Return shape (17, 3, 60) of one cycle of a rig: what the stream would make of its samples."""
     cycle = rig.cycle(number)
     shapes = load_shapes()

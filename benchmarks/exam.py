@@ -89,7 +89,7 @@ def examined(archive: Path) -> Exam:
     for fold in parts:
         rests[fold[1]], alone[fold[1]] = nested.gate_rests(some, fold)
     gate = gaussians.limited(gaussians.gate(some, weighing.weights_of(some)), rests, alone)
-    reference = drift.Reference.of(compute(as_cycles(some), drift.COLUMNS))
+    reference = drift.ReferenceDistribution.of(compute(as_cycles(some), drift.COLUMNS))
     models = {}
     for place, name in enumerate(LABELS):
         classes, numbers = np.unique(labels[~held, place], return_inverse=True)

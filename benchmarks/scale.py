@@ -19,7 +19,7 @@ from benchmarks.report import DOCS
 from benchmarks.results import save
 from hydrodask import clock
 from hydrodask.channels import SENSORS
-from hydrodask.ingest.feed import Simulated
+from hydrodask.ingest.feed import SimulatedFeed
 from hydrodask.ingest.publisher import Publisher, producer_for
 from hydrodask.ingest.simulator import Fleet
 from hydrodask.ingest.topics import create
@@ -118,7 +118,7 @@ def _fill(bootstrap: str, prefix: str, point: Point, records: int) -> int:
     seconds = max(SECONDS_MIN, records // (PER_S * point.rigs))
     fleet = Fleet(rigs=point.rigs, seed=1, start_us=START_US, faults=None, default_rig="rig-1")
     print(f"publishing {seconds * PER_S * point.rigs:,} records for {point}", flush=True)
-    feed = Limited(Simulated(fleet, START_US), seconds, point.disorder_s * 1_000_000)
+    feed = Limited(SimulatedFeed(fleet, START_US), seconds, point.disorder_s * 1_000_000)
     Publisher(producer_for(settings.kafka), settings.topic, speed=None).run(feed)
     return seconds * PER_S * point.rigs
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from hydrodask.channels import SENSORS
 from hydrodask.detect.usual.judgement import judge
-from hydrodask.detect.usual.reference import Reference
+from hydrodask.detect.usual.reference import CycleReference
 from hydrodask.detect.usual.telling import At
-from hydrodask.detect.usual.watch import Watch
+from hydrodask.detect.usual.watch import CycleWatch
 from hydrodask.learn.features import Cycles
 from hydrodask.learn.score.committee import seconds_of
 from hydrodask.records import Bool, Float64, Int64, Upsert
@@ -119,9 +119,9 @@ def _episodes(healthy: Int64, numbers: Int64) -> list[Int64]:
     ]  # fmt: skip
 
 
-def learned(means: Iterable[Float64]) -> Reference:
+def learned(means: Iterable[Float64]) -> CycleReference:
     """Return a reference that has these cycles."""
-    reference = Reference()
+    reference = CycleReference()
     for one in means:
         found = judge(reference, one)
         if found.whole:
@@ -131,7 +131,7 @@ def learned(means: Iterable[Float64]) -> Reference:
 
 def _incidents(means: Float64) -> int:
     """Return how many incidents a rig's cycles open, one a minute, its first ones learned."""
-    watch = Watch(Usual())
+    watch = CycleWatch(Usual())
     changes = [c for n, one in enumerate(means) for c in watch.take(At("rig-1", n, n * 60_000_000, n), one)]
     return len({c.id for c in changes if isinstance(c, Upsert) and c.collection == "incidents"})
 

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from cronsim import CronSim, CronSimError
 
 from hydrodask.errors import UsageError
-from hydrodask.learn.train.training import Outcome, Request, train
+from hydrodask.learn.train.training import Request, TrainingOutcome, train
 from hydrodask.settings import Settings
 
 
-def run(settings: Settings, request: Request, *, say: Callable[[str], None]) -> list[Outcome]:
+def run(settings: Settings, request: Request, *, say: Callable[[str], None]) -> list[TrainingOutcome]:
     """Train once. The entry point of the command, of a schedule, and of a CronJob."""
     return train(settings, request, say=say)
 

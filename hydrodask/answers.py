@@ -158,7 +158,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class EpisodeAnswers:
     """What was said to one episode: the newest acknowledgement, cause and judgement, and all notes, oldest first."""
 
     ack: Answer | None = None
@@ -211,18 +211,18 @@ class Answers:
         """Return every answer to any of these incidents, oldest first."""
         return sorted((one for name in incidents for one in self._to.get(name, ())), key=lambda one: one.at)
 
-    def to(self, *incidents: str) -> Said:
+    def to(self, *incidents: str) -> EpisodeAnswers:
         """Return what was said to any of these incidents."""
         given = self.given_to(*incidents)
         acks = [one for one in given if one.kind in ("ack", "unack")]
-        return Said(
+        return EpisodeAnswers(
             ack=acks[-1] if acks and acks[-1].kind == "ack" else None,
             cause=next((one for one in reversed(given) if one.kind == "cause"), None),
             notes=tuple(one for one in given if one.kind == "note" or (one.kind == "ack" and one.text)),
             judged=next((one for one in reversed(given) if one.kind in JUDGING), None),
         )
 
-    def of(self, episode: Episode) -> Said:
+    def of(self, episode: Episode) -> EpisodeAnswers:
         """Return what was said to an episode: also to one that has become part of it since."""
         return self.to(*(str(one["_id"]) for one in episode.incidents))
 

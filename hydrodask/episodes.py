@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from hydrodask.clock import US_PER_S, parse_iso
 
@@ -35,6 +35,15 @@ STATISTICS = {
 """What people call the statistics of a window's row."""
 
 _BASELINE = "baseline:"
+
+
+class DocumentFinder(Protocol):
+    """The part of a document store that finds documents."""
+
+    def find(
+        self, collection: str, where: Mapping[str, object], *, limit: int, newest_first: str | None = None
+    ) -> list[Document]:
+        """Return documents; as `hydrodask.store.documents.Documents.find`."""
 
 
 def words(rule: str) -> str:

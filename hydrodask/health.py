@@ -21,7 +21,7 @@ Key = tuple[str, str]
 """Rig, and sensor, component, or `cycle` for its load cycles."""
 
 
-class Limits(Protocol):
+class HealthLimits(Protocol):
     """Where colours change: `observe.health` of the settings."""
 
     @property
@@ -51,7 +51,7 @@ def health(severities: Iterable[str]) -> float:
     return less(BEST, severities)
 
 
-def level(worth: float | None, limits: Limits) -> Level:
+def level(worth: float | None, limits: HealthLimits) -> Level:
     """Return how a health is shown, everywhere: as nothing to look at, as a warning, or as critical."""
     if worth is None or worth >= limits.warning_below:
         return ""

@@ -34,7 +34,7 @@ class Terms(NamedTuple):
         return cls(limits.rigs, round(limits.rig_silence * 1e6))
 
 
-class Run(NamedTuple):
+class SampleRun(NamedTuple):
     """Samples `start` to `end`, each with the slot of its rig."""
 
     start: int
@@ -129,7 +129,7 @@ class Keys:
         """Take note that these rigs were heard of."""
         self._heard[slots] = self._turns
 
-    def follow(self, rig: Int32, time_us: Int64) -> Iterator[Run | Gone]:
+    def follow(self, rig: Int32, time_us: Int64) -> Iterator[SampleRun | Gone]:
         """Yield samples that were taken in runs, and between them who is gone; for every state of a partition alike."""
         start, every = 0, np.empty(len(rig), np.int64)
         while start < len(rig):
@@ -143,7 +143,7 @@ class Keys:
             if lacking:
                 every[start:end] = self.slots(rig[start:end])
                 self.hear(every[start:end])
-            yield Run(start, end, every[start:end])
+            yield SampleRun(start, end, every[start:end])
             start = end
 
     def run(self, rig: Int32, time_us: Int64, start: int, slots: Int64) -> tuple[int, int]:

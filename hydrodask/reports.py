@@ -110,7 +110,7 @@ class Component:
 
 
 @dataclass(slots=True)
-class Usual:
+class CycleReport:
     """What was said last of one rig's load cycle as a whole: `score` (NaN: could not be judged), `attention` 0..100."""
 
     state: str
@@ -165,7 +165,7 @@ class PartitionReport:
     """By rig and component."""
     unknown: list[tuple[str, str]] = field(default_factory=list)
     """Rig and component of which nothing is known."""
-    usual: dict[str, Usual] = field(default_factory=dict)
+    usual: dict[str, CycleReport] = field(default_factory=dict)
     """By rig."""
     drift: dict[str, tuple[float, float]] = field(default_factory=dict)
     """By feature: population stability index, and share of the day's cycles beyond the training data."""

@@ -24,7 +24,7 @@ from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Kafka
 from hydrodask.store import rowsum
 from hydrodask.store.lake import LOG, Lake, encode_range
-from hydrodask.store.listing import Named, named
+from hydrodask.store.listing import LakeFile, named
 from tests.delivery import Driver, publish, sets_of, settings_of, shorten
 
 MANY_FILES = (
@@ -64,16 +64,16 @@ class Stored:
         """The folder of the lake."""
         return Path(self.settings.lake_url.plain())
 
-    def files(self, folder: str) -> list[Named]:
+    def files(self, folder: str) -> list[LakeFile]:
         """Return the files below a folder of the lake, in the order of their offsets."""
         paths = [path.relative_to(self.lake).as_posix() for path in (self.lake / folder).rglob("*.parquet")]
         return sorted(file for file in map(named, paths) if file is not None)
 
-    def path(self, file: Named) -> Path:
+    def path(self, file: LakeFile) -> Path:
         """Return where a file is."""
         return self.lake / file.path
 
-    def two_files(self, folder: str) -> list[Named]:
+    def two_files(self, folder: str) -> list[LakeFile]:
         """Return the files of a folder of one partition; how many there are hangs on time, so one becomes two."""
         files = self.files(folder)
         if len(files) > 1:
@@ -94,7 +94,7 @@ class Stored:
         """Return what `verify` finds."""
         return verify(self.settings)
 
-    def rewrite(self, file: Named, change: Callable[[pa.Table], pa.Table]) -> None:
+    def rewrite(self, file: LakeFile, change: Callable[[pa.Table], pa.Table]) -> None:
         """Put other rows into a file, with a valid checksum and valid metadata: what only other evidence can show."""
         table, metadata = parse(self.path(file).read_bytes())
         first, end = (int(metadata[name]) for name in (b"hydrodask.first", b"hydrodask.end"))

@@ -14,11 +14,11 @@ import hypothesis
 import pytest
 import threadpoolctl
 
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.flow import READ_BY
 from hydrodask.services import HdfsService, KafkaService, MongoService
 from hydrodask.services.ports import free_port as find_free_port
-from hydrodask.services.server import Server, ServerService
+from hydrodask.services.server import ServerService, ServiceProcess
 from hydrodask.settings.model import Kafka
 from tests.audited import SHARED, Stored, run_embedded, run_real
 from tests.delivery import Delivered, reference, shorten
@@ -179,7 +179,7 @@ def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoService]:
 class PromptMongo(MongoService):
     """A MongoDB that looks for expired documents every second, not every minute."""
 
-    def argv(self, server: Server) -> list[str]:
+    def argv(self, server: ServiceProcess) -> list[str]:
         return [*super().argv(server), "--setParameter", "ttlMonitorSleepSecs=1"]
 
 
@@ -226,7 +226,7 @@ def stored(kafka: Kafka, recording: Path, tmp_path_factory: pytest.TempPathFacto
 
 def topics_of(store: Stored) -> dict[tuple[str, int], object]:
     """Return identity and bounds of each partition of a store's topics."""
-    log = Log(store.settings.kafka)
+    log = BrokerLog(store.settings.kafka)
     try:
         sources = log.sources(store.settings.topic(name) for name in (*READ_BY, "dead-letter"))
         identities = log.identities.of({topic for topic, _ in sources})

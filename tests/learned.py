@@ -24,7 +24,7 @@ from hydrodask.testing import messages_of
 from tests.running import Life
 
 if TYPE_CHECKING:
-    from hydrodask.learn.train.training import Outcome
+    from hydrodask.learn.train.training import TrainingOutcome
 
 START_US = parse_iso("2026-01-01T00:00:00Z")
 STAMP_MS = 1_900_000_000_000
@@ -70,7 +70,7 @@ class Trained:
     """A data directory with the real cycles in its lake and champions in its registry, and what the training gave."""
 
     settings: Settings
-    outcomes: "list[Outcome]"
+    outcomes: "list[TrainingOutcome]"
 
 
 def train_on(archive: Path, data_dir: Path) -> Trained:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hydrodask import clock
 from hydrodask.channels import CHANNELS
 from hydrodask.observe.example import NOW_US, example_overview
-from hydrodask.reports import Component, Overview, PartitionReport, Reading, Usual
+from hydrodask.reports import Component, CycleReport, Overview, PartitionReport, Reading
 
 RIGS = 3
 SINCE_S = 1_760_000_000
@@ -64,7 +64,7 @@ def _judge(part: PartitionReport, rigs: list[str], *, trouble: bool) -> None:
         mine = state | (broken if rig == rigs[0] else {})
         sure = 0.4 if mine != state else 0.97
         part.components |= {(rig, name): Component(value, sure, 7, "") for name, value in mine.items()}
-        part.usual[rig] = Usual("usual", 12.0 if trouble else 1.2, 4.5, 80 if trouble else 3)
+        part.usual[rig] = CycleReport("usual", 12.0 if trouble else 1.2, 4.5, 80 if trouble else 3)
     part.drift = {f"{name}_mean": (0.4, 0.5) if trouble else (0.02, 0.01) for name in CHANNELS}
     part.health |= {(rig, name): 100.0 for rig in rigs for name in (*state, "cycle")}
     if trouble:

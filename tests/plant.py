@@ -15,7 +15,7 @@ from hydrodask.clock import US_PER_S, iso
 from hydrodask.detect import Criteria, Detector
 from hydrodask.detect.usual.telling import NAME as CYCLE
 from hydrodask.ingest.simulator import FaultPlan
-from hydrodask.ingest.simulator.rig import Rig
+from hydrodask.ingest.simulator.rig import SimulatedRig
 from hydrodask.ingest.simulator.shapes import load_shapes
 from hydrodask.learn.score.verdicts import ComponentStates, Verdict
 from hydrodask.learn.targets import TARGETS
@@ -72,7 +72,7 @@ def made(folder: Path, *, rigs: int = 12, minutes: int = 80, sets: tuple[str, ..
     rows: list[tuple[str, Windows]] = []
     states = ComponentStates(confirm=2)
     for index, name in enumerate(names):
-        rig = Rig(name, index=index, seed=7, plan=plan)
+        rig = SimulatedRig(name, index=index, seed=7, plan=plan)
         values: dict[str, list[Float64]] = {sensor: [] for sensor in CHANNELS}
         for number in range(minutes):
             cycle = rig.cycle(number)

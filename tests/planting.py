@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from hydrodask.audit.links import parse
 from hydrodask.protocol import snapshot
 from hydrodask.store.lake import encode_range, pack, unpack
-from hydrodask.store.listing import Named
+from hydrodask.store.listing import LakeFile
 from tests.audited import Stored, with_value
 
 FAST = ("PS1", "PS2", "PS3", "PS4", "PS5", "PS6", "EPS1", "FS1", "FS2")
@@ -43,15 +43,15 @@ class Place:
                 return sensor
         raise AssertionError(f"no sensor is left with {files} files of {folder}")
 
-    def files(self, folder: str, files: int) -> list[Named]:
+    def files(self, folder: str, files: int) -> list[LakeFile]:
         """Return the files of such a sensor, in their order."""
         return self.stored.files(f"{folder}/sensor={self.sensor(folder, files)}")
 
-    def file(self, folder: str, number: int = 0, of: int = 1) -> Named:
+    def file(self, folder: str, number: int = 0, of: int = 1) -> LakeFile:
         """Return one of them."""
         return self.files(folder, of)[number]
 
-    def long_file(self, folder: str, number: int | None = None) -> Named:
+    def long_file(self, folder: str, number: int | None = None) -> LakeFile:
         """Return a file with several rows of such a sensor: that of a place, or its first; how many hangs on time."""
         for sensor in self.sensors:
             files = self.stored.files(f"{folder}/sensor={sensor}")
@@ -61,7 +61,7 @@ class Place:
                 return chosen[0]
         raise AssertionError(f"no sensor is left with several rows in a file of {folder}")
 
-    def path(self, file: Named) -> Path:
+    def path(self, file: LakeFile) -> Path:
         """Return where a file is."""
         return self.stored.path(file)
 
@@ -205,7 +205,7 @@ def _folder_of_windows_gone(at: Place) -> str:
     return sensor
 
 
-def _bands(at: Place, number: int) -> Named:
+def _bands(at: Place, number: int) -> LakeFile:
     """Return a file of bands/, which has few, of one partition: neighbours of the table are planted in other copies."""
     return at.stored.two_files("bands")[number]
 
@@ -280,7 +280,7 @@ def _bit_in_the_footer(at: Place) -> str:
     return file.path
 
 
-def _copied(at: Place, file: Named, path: str) -> str:
+def _copied(at: Place, file: LakeFile, path: str) -> str:
     target = at.stored.lake / path
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(at.path(file), target)

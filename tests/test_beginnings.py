@@ -12,7 +12,7 @@ from hydrodask.audit.repair import Report, spans_of
 from hydrodask.audit.snapshots import Snapshot
 from hydrodask.settings import load
 from hydrodask.store.lake import Lake
-from hydrodask.store.listing import Named
+from hydrodask.store.listing import LakeFile
 
 SOURCE = ("hydraulic-analytics", 0)
 
@@ -22,7 +22,7 @@ Sums = tuple[int, int] | None
 def link(first: int, end: int, sums: Sums) -> Link:
     """Return a file of bands/."""
     path = f"bands/hydraulic-analytics-0-{first:012d}.parquet"
-    return Link(Named(first, path, "bands", *SOURCE, None), end, 3, usable=True, sums=sums)
+    return Link(LakeFile(first, path, "bands", *SOURCE, None), end, 3, usable=True, sums=sums)
 
 
 def taken(offset: int, first: int, sums: Sums) -> Snapshot:

@@ -18,7 +18,7 @@ from benchmarks.results import RESULTS
 from benchmarks.rows import Row, Seen
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.ingest.encode import encode
-from hydrodask.ingest.feed import Simulated
+from hydrodask.ingest.feed import SimulatedFeed
 from hydrodask.ingest.simulator import Fleet
 
 SECONDS = 90
@@ -28,7 +28,7 @@ SECONDS = 90
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the reference of ninety seconds of one sensor, computed from the lines that producers write."""
     made = tmp_path_factory.mktemp("reference")
-    feed = Simulated(Fleet(rigs=1, seed=1, start_us=START_US, faults=None, default_rig="rig-1"), START_US)
+    feed = SimulatedFeed(Fleet(rigs=1, seed=1, start_us=START_US, faults=None, default_rig="rig-1"), START_US)
     lines = [
         str(payload)
         for second in range(SECONDS)
@@ -93,7 +93,7 @@ def test_raw_rows_are_compared_as_a_multiset(folder: Path, tmp_path: Path, fault
 
 def test_disorder_keeps_every_record_and_stays_below_its_limit() -> None:
     """The same second is disordered in the same way each time."""
-    fleet = Simulated(Fleet(rigs=1, seed=1, start_us=START_US, faults=None, default_rig="rig-1"), START_US)
+    fleet = SimulatedFeed(Fleet(rigs=1, seed=1, start_us=START_US, faults=None, default_rig="rig-1"), START_US)
     feed = Limited(fleet, 10, 8_000_000)
 
     chunks = feed.chunk(3)

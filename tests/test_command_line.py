@@ -15,7 +15,7 @@ from distributed import Client
 from typer.testing import CliRunner
 
 from hydrodask.cli import anomalies, incidents
-from hydrodask.cli.looking import Look, News, cells
+from hydrodask.cli.looking import DocumentQuery, NewDocuments, cells
 from hydrodask.cli.main import app
 from hydrodask.clock import Zone, parse_iso
 from hydrodask.doors.local import local_cluster
@@ -217,9 +217,9 @@ def many(folder: Path, count: int, *, of: str = "many", day: int = 1) -> None:
 def test_following_misses_no_new_one_and_no_end(store: Path) -> None:
     """More new ones than a page holds are all told, and the end of one that has long left it."""
     where = {"severity": "critical", "status": "open"}
-    look = Look(collection="incidents", newest="opened_at", columns=(), where=where, since_us=None, limit=2)
+    look = DocumentQuery(collection="incidents", newest="opened_at", columns=(), where=where, since_us=None, limit=2)
     effective = Settings(data_dir=store)
-    news = News(look, page=4)
+    news = NewDocuments(look, page=4)
 
     assert [one["rig"] for one in news.read(effective)] == ["rig-1"]
     many(store, 11, day=2)
@@ -232,8 +232,8 @@ def test_following_misses_no_new_one_and_no_end(store: Path) -> None:
 def test_following_begins_with_the_newest_and_tells_no_older_one(store: Path) -> None:
     """Those that were there are shown up to the limit; what moves up when others go away is old, and none of them."""
     many(store, 11, day=2)
-    look = Look(collection="incidents", newest="opened_at", columns=(), where={}, since_us=None, limit=2)
-    news = News(look, page=4)
+    look = DocumentQuery(collection="incidents", newest="opened_at", columns=(), where={}, since_us=None, limit=2)
+    news = NewDocuments(look, page=4)
 
     assert len(news.read(Settings(data_dir=store))) == 2
     documents = SqliteDocuments(store / "documents.sqlite", timeout_s=60.0)
@@ -244,10 +244,10 @@ def test_following_begins_with_the_newest_and_tells_no_older_one(store: Path) ->
 
 def test_following_tells_what_came_to_nothing(store: Path) -> None:
     """A provisional incident that is there no more is told once, unless another took its place or it was never told."""
-    look = Look(
+    look = DocumentQuery(
         collection="incidents", newest="opened_at", columns=incidents.COLUMNS, where={}, since_us=None, limit=None
     )
-    effective, news = Settings(data_dir=store), News(look)
+    effective, news = Settings(data_dir=store), NewDocuments(look)
     news.read(effective)
     documents = SqliteDocuments(store / "documents.sqlite", timeout_s=60.0)
 
@@ -270,10 +270,10 @@ def test_following_tells_what_came_to_nothing(store: Path) -> None:
 
 def test_following_anomalies_tells_what_came_to_nothing(store: Path) -> None:
     """One that was provisional and is there no more, in line, JSON and CSV; one that became final is no such thing."""
-    look = Look(
+    look = DocumentQuery(
         collection="anomalies", newest="window_start", columns=anomalies.COLUMNS, where={}, since_us=None, limit=None
     )
-    effective, news = Settings(data_dir=store), News(look)
+    effective, news = Settings(data_dir=store), NewDocuments(look)
     news.read(effective)
     documents = SqliteDocuments(store / "documents.sqlite", timeout_s=60.0)
     body: dict[str, Any] = {"rig": "rig-7", "sensor": "CE", "rule": "stuck", "severity": "warning"}

@@ -40,7 +40,7 @@ from hydrodask.console.strips import state_of, strips_of, worst_of
 from hydrodask.console.thinning import thin
 from hydrodask.console.visitors import POLICY, Access
 from hydrodask.errors import ConfigError
-from hydrodask.learn.score.story import Track, Verdict, incident_of
+from hydrodask.learn.score.story import ComponentTrack, Verdict, incident_of
 from hydrodask.learn.targets import TARGETS
 from hydrodask.records import Upsert
 from hydrodask.reports import Overview
@@ -514,7 +514,9 @@ def test_states_have_the_names_of_their_declaration() -> None:
 
     assert (strips["pump"]["text"], strips["pump"]["spans"][0]["text"]) == ("weak leakage", "severe leakage")
     assert worst_of({"worst": 2}, pump) == "severe leakage"
-    message = incident_of(Track(settled=2, since=clock.iso(START_US + 60 * US_PER_S)), verdict, pump, 1)["message"]
+    message = incident_of(ComponentTrack(settled=2, since=clock.iso(START_US + 60 * US_PER_S)), verdict, pump, 1)[
+        "message"
+    ]
     assert message == "pump has severe leakage (was weak leakage), says hydrodask-pump 1"
 
 

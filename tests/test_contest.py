@@ -12,8 +12,8 @@ from hydrodask.errors import FatalError
 from hydrodask.learn.registry import Registry, Version, judged, shortfall, worse
 from hydrodask.learn.targets import TARGETS
 from hydrodask.learn.train import contest
-from hydrodask.learn.train.results import Data, Result
-from hydrodask.learn.train.training import Outcome, Request, train
+from hydrodask.learn.train.results import Data, TrainedModel
+from hydrodask.learn.train.training import Request, TrainingOutcome, train
 from hydrodask.learn.train.validation import GROUPED, LEAVE_COOLER
 from hydrodask.records import Float64
 from hydrodask.settings import Settings
@@ -33,10 +33,12 @@ def table(truth: Sequence[int], said: Sequence[int], *, first: int = 0, answered
     }  # fmt: skip
 
 
-def candidate(predictions: dict[str, list[Any]], *, kind: str = "gaussian") -> Result:
+def candidate(predictions: dict[str, list[Any]], *, kind: str = "gaussian") -> TrainedModel:
     """Return a model of the valve that was judged on other cycles than the champion."""
     data = Data("now", 1, ["rig-1"], "", "", 1)
-    return Result(TARGETS["valve"], kind, "", None, (), {}, data, b"", 0, {}, {}, 0.0, "", predictions=predictions)
+    return TrainedModel(
+        TARGETS["valve"], kind, "", None, (), {}, data, b"", 0, {}, {}, 0.0, "", predictions=predictions
+    )
 
 
 def champion(**fields: Any) -> Version:
@@ -142,7 +144,7 @@ def test_bad_labels_make_no_champion(tmp_path: Path) -> None:
     """What learned from shuffled labels is not promoted, neither by the training nor by a person; it is said why."""
     settings, said = Settings(data_dir=tmp_path, learn=Learn(workers=1)), list[str]()
 
-    def trained() -> Outcome:
+    def trained() -> TrainingOutcome:
         return train(settings, Request(("valve",), ("gaussian",)), say=said.append)[0]
 
     lake(tmp_path, shuffled=False)

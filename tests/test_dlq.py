@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hydrodask.audit.letters import RETRY_OF, Letter, why_again
-from hydrodask.audit.retry import DeadLetters, Wanted
+from hydrodask.audit.retry import DeadLetters, LetterFilter
 from hydrodask.clock import Zone, parse_iso
 from hydrodask.errors import ConfigError
 from hydrodask.ingest.topics import create
@@ -25,7 +25,7 @@ GOOD = (
     b'{"sensor": "PS1", "cycle": 0, "sample_idx": %d, "value": 150.5, "timestamp": "2026-01-01T00:00:00.000000", '
     b'"sampling_rate_hz": 100, "rig": "rig-1"}'
 )
-ALL = Wanted()
+ALL = LetterFilter()
 
 
 def letter(value: bytes | None, topic: str = "hydraulic-PS1", truncated: int | None = None) -> Letter:
@@ -105,7 +105,7 @@ def test_letters_are_published_again_once(kafka: Kafka, tmp_path: Path) -> None:
         assert messages(settings, "PS1") == []
         first = dead.retry(ALL, force=False)
         again = dead.retry(ALL, force=False)
-        forced = dead.retry(Wanted(topic="PS2"), force=True)
+        forced = dead.retry(LetterFilter(topic="PS2"), force=True)
     finally:
         dead.close()
 
@@ -126,12 +126,12 @@ def test_filters_choose_letters(kafka: Kafka, tmp_path: Path) -> None:
     settings = fill(kafka, tmp_path, "filters")
     dead = DeadLetters(settings)
     try:
-        by_sensor = [one.place for one in dead.find(Wanted(topic="PS1"))]
-        by_topic = [one.place for one in dead.find(Wanted(topic=settings.topic("labels")))]
-        by_reason = [one.place for one in dead.find(Wanted(reason="REASON 2"))]
-        by_place = [one.place for one in dead.find(Wanted(places=frozenset({(0, 1)})))]
+        by_sensor = [one.place for one in dead.find(LetterFilter(topic="PS1"))]
+        by_topic = [one.place for one in dead.find(LetterFilter(topic=settings.topic("labels")))]
+        by_reason = [one.place for one in dead.find(LetterFilter(reason="REASON 2"))]
+        by_place = [one.place for one in dead.find(LetterFilter(places=frozenset({(0, 1)})))]
         newest_us = max(one.time_us for one in dead.find(ALL))
-        by_time = [one.place for one in dead.find(Wanted(since_us=newest_us + 1))]
+        by_time = [one.place for one in dead.find(LetterFilter(since_us=newest_us + 1))]
         none = dead.one((0, 99)), dead.one((7, 0))
     finally:
         dead.close()

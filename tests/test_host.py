@@ -12,7 +12,7 @@ import pytest
 
 from hydrodask import logs
 from hydrodask.errors import FatalError, FencedError, IntegrityError, RetryableError, StartOverError
-from hydrodask.ingest.fetcher import Event
+from hydrodask.ingest.fetcher import PartitionEvent
 from hydrodask.kafka import KafkaError
 from hydrodask.nodes.context import Context
 from hydrodask.nodes.graph import Edge
@@ -346,7 +346,7 @@ def say(code: list[int], source: tuple[str, int], *, only: bool = False) -> Abst
         if only:
             runs = [run for run in runs if (run.topic, run.partition) != source]
             events = [event for event in events if event.source != source]
-        return runs, [*events, Event(source, code[0], 5, "late")]
+        return runs, [*events, PartitionEvent(source, code[0], 5, "late")]
 
     return patch.object(FakeFetcher, "poll", saying)
 

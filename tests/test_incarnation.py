@@ -31,7 +31,7 @@ from hydrodask.testing.simulation.fakelogs import Entry
 from hydrodask.worker.opening import Opening
 from hydrodask.worker.partition import Partition
 from hydrodask.worker.places import Places
-from hydrodask.worker.watching import Watch, commit_of
+from hydrodask.worker.watching import LogWatch, commit_of
 from tests.running import BUILDS
 from tests.strategies import Record, samples_of
 from tests.test_partition import cut
@@ -101,7 +101,7 @@ class Place:
         ids: Any = self.ids if self.embedded else self.broker.identities(kafka)
         opening = Opening(settings, self.files, reader, ids, lambda *_: None)
         partition = Partition(Context(settings, flow, *SOURCE, self.lake), build, self.files(settings.snapshots_url))
-        return partition if Places(opening, Watch(kafka, ids)).open(partition, [], latest=False) else None
+        return partition if Places(opening, LogWatch(kafka, ids)).open(partition, [], latest=False) else None
 
     def files(self, url: Url) -> Files:
         """Return the snapshots of a flow."""

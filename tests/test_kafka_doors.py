@@ -17,7 +17,7 @@ from hydrodask.errors import ConfigError, FatalError, UnreachableError, UsageErr
 from hydrodask.ingest.topics import create
 from hydrodask.kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from hydrodask.services import KafkaService, logins, security
-from hydrodask.services.kafkanodes import Node
+from hydrodask.services.kafkanodes import KafkaNode
 from hydrodask.services.ports import free_port
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka, Topics
@@ -44,7 +44,7 @@ class Locked:
     def topic(self) -> str:
         return self.settings.topic("PS1")
 
-    def context(self, node: Node) -> dict[str, Any]:
+    def context(self, node: KafkaNode) -> dict[str, Any]:
         """Return what a stranger knows of a node."""
         kafka = {name: node.at(place) for place, name in enumerate(LISTENERS)}
         return {"kafka": kafka, "topic": self.topic, "group": GROUP, "roles": ["publisher"]}

@@ -167,7 +167,7 @@ def test_a_sensor_that_moved_away_suggests_training() -> None:
     """Half of the cycles beyond the training data show as half, and its index is the largest."""
     rng = np.random.default_rng(0)
     known = rng.normal(size=(500, len(measures.COLUMNS)))
-    reference = measures.Reference.from_json(measures.Reference.of(known).as_json())
+    reference = measures.ReferenceDistribution.from_json(measures.ReferenceDistribution.of(known).as_json())
     day = measures.Day()
     day.add("2026-01-01", known[:100], reference)
     moved = known[100:200].copy()

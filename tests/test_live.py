@@ -31,7 +31,7 @@ from hydrodask.observe.example import (
 from hydrodask.observe.figures import Figures, Newest
 from hydrodask.observe.keyboard import Keyboard
 from hydrodask.observe.lines import Lines
-from hydrodask.observe.news import SEEN_MAX, Watch
+from hydrodask.observe.news import SEEN_MAX, DocumentWatch
 from hydrodask.observe.screen import Scene, picture
 from hydrodask.observe.styled import Row, fit, width_of
 from hydrodask.observe.terminal import HeldLogs, LiveView, Trends
@@ -469,7 +469,7 @@ def test_log_messages_wait_until_the_view_closes(capsys: pytest.CaptureFixture[s
 
 def test_what_was_there_before_is_no_news(documents: ExampleDocuments) -> None:
     """Only an open incident is told at the start, resolved ones of earlier runs are not."""
-    watch = Watch(documents)
+    watch = DocumentWatch(documents)
 
     assert [news.kind for news in watch.poll()] == ["opened"]
     assert watch.poll() == []
@@ -478,7 +478,7 @@ def test_what_was_there_before_is_no_news(documents: ExampleDocuments) -> None:
 
 def test_an_incident_that_resolves_is_told_once(documents: ExampleDocuments) -> None:
     """It goes from the open ones, with one line."""
-    watch = Watch(documents)
+    watch = DocumentWatch(documents)
     watch.poll()
     documents.collections["incidents"] = [incident("cooler_failing", resolved=True)]
 
@@ -494,7 +494,7 @@ def test_an_incident_that_resolves_is_told_once(documents: ExampleDocuments) -> 
 
 def test_an_incident_between_two_polls_is_told(documents: ExampleDocuments) -> None:
     """One that opened and resolved since the last look still shows."""
-    watch = Watch(documents)
+    watch = DocumentWatch(documents)
     watch.poll()
     late = incident("stuck", resolved=True, opened_at="2026-01-01T00:03:00Z")
     documents.collections["incidents"].append(late)
@@ -507,7 +507,7 @@ def test_a_provisional_incident_that_came_to_nothing_is_withdrawn(
 ) -> None:
     """It was told, so that it is gone is told too."""
     documents.collections["incidents"] = [incident("stuck", provisional=True)]
-    watch = Watch(documents)
+    watch = DocumentWatch(documents)
     assert watch.poll()[0].said(Zone("UTC")).endswith("(provisional)")
     documents.collections["incidents"] = []
 
@@ -519,7 +519,7 @@ def test_a_real_incident_in_place_of_a_provisional_one_is_no_news(
 ) -> None:
     """Only its id differs."""
     documents.collections["incidents"] = [incident("stuck", provisional=True)]
-    watch = Watch(documents)
+    watch = DocumentWatch(documents)
     watch.poll()
     documents.collections["incidents"] = [incident("stuck", opened_at="2026-01-01T00:02:40Z")]
 
@@ -531,7 +531,7 @@ def test_many_open_incidents_are_not_told_again(documents: ExampleDocuments) -> 
     at = [f"2026-01-01T00:{i // 60:02d}:{i % 60:02d}Z" for i in range(250)]
     every = [incident(f"rule-{i}", opened_at=at[i]) for i in range(250)]
     documents.collections["incidents"] = every[:100]
-    watch = Watch(documents)
+    watch = DocumentWatch(documents)
     assert len(watch.poll()) == 100
     documents.collections["incidents"] = every
 
@@ -541,7 +541,7 @@ def test_many_open_incidents_are_not_told_again(documents: ExampleDocuments) -> 
 
 def test_what_is_remembered_has_a_limit(documents: ExampleDocuments) -> None:
     """Ids of resolved incidents do not pile up."""
-    watch = Watch(documents)
+    watch = DocumentWatch(documents)
     watch.poll()
     for number in range(SEEN_MAX + 50):
         documents.collections["incidents"] = [incident(f"rule-{number}", resolved=True)]
@@ -554,7 +554,7 @@ def test_documents_that_do_not_answer_leave_what_was_known(
     documents: ExampleDocuments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The view goes on and says so."""
-    watch = Watch(documents)
+    watch = DocumentWatch(documents)
     watch.poll()
 
     def refuse(*_: object, **__: object) -> list[dict[str, object]]:

@@ -23,7 +23,7 @@ from hydrodask.observe.figures import Figures
 from hydrodask.observe.metrics import Metrics
 from hydrodask.observe.series import Alarm, alarm_series, every_series
 from hydrodask.observe.status import status_document
-from hydrodask.reports import WHOLE_RIG, Overview, Pulse, Usual
+from hydrodask.reports import WHOLE_RIG, CycleReport, Overview, Pulse
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Observe
 from tests.doors import _stranger
@@ -177,8 +177,8 @@ def test_the_rig_to_look_at_first_comes_first() -> None:
     """In status, by attention; a cycle that could not be judged has no score, and its rig attention all the same."""
     overview = example_overview(3)
     part = overview.partitions["hydraulic-labels", 0]
-    part.usual = {"rig-1": Usual("usual", 1.2, 4.5, 11), "rig-2": Usual("unusual", 20.0, 4.5, 80)}
-    part.usual["rig-3"] = Usual("unknown", float("nan"), 4.5, 30)
+    part.usual = {"rig-1": CycleReport("usual", 1.2, 4.5, 11), "rig-2": CycleReport("unusual", 20.0, 4.5, 80)}
+    part.usual["rig-3"] = CycleReport("unknown", float("nan"), 4.5, 30)
     found = {one.name: dict(one.values) for one in every_series(Figures(overview), NOW_US, {})}
     cycles = status_document(overview, now_us=NOW_US)["cycles"]
 

@@ -13,7 +13,7 @@ from hydrodask.learn.score.gaussian import CELLS
 from hydrodask.learn.train import gaussians, moments, weighing
 from hydrodask.learn.train.gaussians import Cloud
 from hydrodask.learn.train.moments import Moments, sample
-from hydrodask.learn.train.plans import PLANS, Look
+from hydrodask.learn.train.plans import PLANS, ViewSpec
 from hydrodask.learn.train.training import Request, train
 from hydrodask.records import Float64
 from hydrodask.settings import Settings
@@ -34,7 +34,7 @@ def cycles_of(count: int, seed: int) -> tuple[Float64, Float64]:
 
 
 @pytest.mark.parametrize("look", LOOKS[:6] + LOOKS[-3:], ids=lambda look: " ".join(look.sensors))
-def test_views_of_sums_are_those_of_rows(look: Look) -> None:
+def test_views_of_sums_are_those_of_rows(look: ViewSpec) -> None:
     """Added in parts, about any typical cycle, moments give the view that all rows together give; gaps are left out.
 
     A cycle that weighs three is one that is there three times.

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from hydrodask.testing.simulation.course import Event, Fault
+from hydrodask.testing.simulation.course import Event, InjectedFault
 from tests.simulation import recorded
 from tests.simulation.lives import fails, harmed_life, live_harmed
 from tests.simulation.outcome import ALLOWED, HEALED, SENTENCE, VERIFY, outcome
@@ -85,7 +85,7 @@ def lying(seed: int) -> Schedule:
 
 def torn(seed: int) -> Schedule:
     """Return a life in which whoever replaces a file is killed, and the power is cut later."""
-    kills = tuple(Fault("files.replace", count, "kill") for count in (2, 5, 9))
+    kills = tuple(InjectedFault("files.replace", count, "kill") for count in (2, 5, 9))
     return replace(draw(seed), events=(Event(3.5, "power"),), late_partition=False, faults=kills)
 
 

@@ -13,7 +13,7 @@ from hydrodask.clock import US_PER_S, Zone, iso, parse_iso
 from hydrodask.detect.usual.judgement import Contribution, Judgement
 from hydrodask.detect.usual.telling import At, opened
 from hydrodask.episodes import episodes
-from hydrodask.learn.score.story import UNKNOWN, Track, Unknown, Verdict, incident_of
+from hydrodask.learn.score.story import UNKNOWN, ComponentTrack, Unknown, Verdict, incident_of
 from hydrodask.learn.targets import TARGETS
 from hydrodask.notify import conditions
 from hydrodask.notify.cause import Cause
@@ -261,11 +261,11 @@ def test_unknown_components_and_drift_are_told_like_incidents() -> None:
 
 def test_a_message_of_a_component_or_of_cycles_says_why() -> None:
     """Text and each rig's `message` name what spoke for it: a component is worn or unknown, a cycle is unusual."""
-    track, since = Track(settled=80, run=2, since=iso(T0)), ("rig-1", "valve", 7, T0)
+    track, since = ComponentTrack(settled=80, run=2, since=iso(T0)), ("rig-1", "valve", 7, T0)
     says = ("PS2 in seconds 9–10 is 12.9 bar below valve at 100 %", "PS1 in second 9 is 3 bar below valve at 100 %")
     worn = incident_of(track, Verdict(*since, 80, 0.99, "valve", 1, (), says), TARGETS["valve"], 100)
     novel = Unknown(*since, "like nothing trained on: PS3", "valve", 1, novel=True)
-    strange = incident_of(Track(settled=UNKNOWN, run=2, since=iso(T0)), novel, TARGETS["valve"], 100)
+    strange = incident_of(ComponentTrack(settled=UNKNOWN, run=2, since=iso(T0)), novel, TARGETS["valve"], 100)
     found = Judgement(9.0, 46.0, False, False, (), (Contribution("FS1", 3, 5, -1.5, 0.9),), np.zeros(510))
     unusual = opened(At("rig-1", 7, T0, 7), found, T0, 2, 4.5)
     for body, whys in ((worn, says), (strange, [novel.why]), (unusual, ["FS1 in seconds 3-4 is 1.5 l/min low"])):

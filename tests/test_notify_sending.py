@@ -22,7 +22,7 @@ from hydrodask.cli.main import app
 from hydrodask.errors import RefusedError, RetryableError
 from hydrodask.notify import post, text
 from hydrodask.notify.alerts import alerts
-from hydrodask.notify.cause import MESSAGES, Cause, Delivery, Told
+from hydrodask.notify.cause import MESSAGES, Cause, ChannelNotice, Delivery
 from hydrodask.notify.notifier import Notifier
 from hydrodask.notify.senders import open_channels
 from hydrodask.observe.figures import Figures
@@ -390,7 +390,7 @@ def test_notify_test_says_channel_by_channel_whether_it_arrives(tmp_path: Path, 
 
 def test_a_channel_that_has_not_heard_yet_is_not_listed_as_told(tmp_path: Path) -> None:
     """What waits for a dead channel was told nobody; times in words are those of the zone that is shown."""
-    told = Told("warning", ["rig-1"], 1)
+    told = ChannelNotice("warning", ["rig-1"], 1)
     cause = Cause("c", 1, 1, 1, told={"pager": told, "desk": told}, waiting=[Delivery("m", "pager", 1, {})])
     cause.waiting[0].error = "connection refused"
     cause.rigs = [{"rig": "rig-1", "severity": "warning", "since": "2026-01-01T00:00:00Z", "message": "oil is warm"}]

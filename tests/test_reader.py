@@ -5,7 +5,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from hydrodask.errors import RetryableError
-from hydrodask.ingest.fetcher import Event
+from hydrodask.ingest.fetcher import PartitionEvent
 from hydrodask.ingest.reader import Reader
 from hydrodask.kafka import KafkaError
 from hydrodask.settings.model import Kafka
@@ -18,7 +18,7 @@ def test_records_that_come_with_an_error_are_not_lost() -> None:
     """A fetch brings records of one partition and an error of another: the records come first."""
     fetcher = MagicMock()  # a broker whose disk can't be read, in one partition
     good = messages_of([b"one", b"two"], topic=ONE[0], first=7, stamp_ms=0)
-    bad = Event(OTHER, KafkaError._BAD_MSG, 3, "could not decompress")
+    bad = PartitionEvent(OTHER, KafkaError._BAD_MSG, 3, "could not decompress")
     fetcher.poll.side_effect = [([good], [bad]), ([], [])]
     reader = Reader(Kafka(embedded=False), connect=lambda *_: MagicMock(), fetch=lambda *_: fetcher)
     reader.assign(ONE, 7)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hydrodask.channels import SENSORS
 from hydrodask.clock import iso, monotonic_s, parse_iso
 from hydrodask.errors import FatalError
-from hydrodask.ingest.feed import Simulated
+from hydrodask.ingest.feed import SimulatedFeed
 from hydrodask.ingest.recording import Recording
 from hydrodask.ingest.simulator import FaultPlan, Fleet
 from hydrodask.learn.registry import Registry
@@ -440,7 +440,7 @@ def small_model(changed: dict[str, Any]) -> bytes:
     from sklearn.pipeline import Pipeline  # noqa: PLC0415 - the same
     from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - the same
 
-    from hydrodask.learn.drift import COLUMNS, Reference  # noqa: PLC0415 - with the others
+    from hydrodask.learn.drift import COLUMNS, ReferenceDistribution  # noqa: PLC0415 - with the others
     from hydrodask.learn.train.export import describe, export  # noqa: PLC0415 - the same
 
     rng = np.random.default_rng(1)
@@ -453,7 +453,7 @@ def small_model(changed: dict[str, Any]) -> bytes:
         "kind": "x",
         "sensors": ["PS1", "PS2"],
         "missing_allowed": False,
-        "reference": Reference.of(rng.random((50, len(COLUMNS)))).as_json(),
+        "reference": ReferenceDistribution.of(rng.random((50, len(COLUMNS)))).as_json(),
     }
     return export(model, 3, describe(**{k: v for k, v in (says | changed).items() if v is not None}))
 
@@ -652,7 +652,7 @@ def test_a_simulated_fault_is_an_incident_within_two_cycles(scorer: Life, compon
     """End to end: samples of a rig whose component fails at the start of cycle 3, to the incident's document."""
     plan = FaultPlan.parse({"faults": [{"component": component, "to": state, "at": "3m"}]})
     fleet = Fleet(rigs=1, seed=1, start_us=START_US, faults=plan, default_rig="rig-1")
-    scorer.feed(cycles_of(streamed(Simulated(fleet, START_US, 6 * 60), Settings()).in_turns()))
+    scorer.feed(cycles_of(streamed(SimulatedFeed(fleet, START_US, 6 * 60), Settings()).in_turns()))
     scorer.commit()
     incidents = [c.body for c in scorer.changes if isinstance(c, Upsert) and c.collection == "incidents"]
     ours = [body for body in incidents if body["sensor"] == component]

@@ -24,7 +24,7 @@ from hydrodask.settings.model import Lake as LakeSettings
 from hydrodask.store import rowsum
 from hydrodask.store.keyring import Keyring
 from hydrodask.store.lake import Lake, encode_range
-from hydrodask.store.listing import Named
+from hydrodask.store.listing import LakeFile
 from hydrodask.store.schemas import FOLDERS, empty
 from tests.audited import Stored, fine, with_value, wrong
 from tests.simulation.bench import TS1, bench
@@ -258,7 +258,7 @@ def test_snapshot_that_we_have_not_sealed_is_not_opened(tmp_path: Path, how: str
             assert one.host.partitions[TS1].consumed == 40
 
 
-def said_of(stored: Stored, file: Named) -> str:
+def said_of(stored: Stored, file: LakeFile) -> str:
     """Return what the audit says of one file."""
     result = Result("files", "")
     inspect(Lake.of(stored.settings), file, file.parts.get("sensor"), result)

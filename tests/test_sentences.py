@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.cli.speaking import complain, wants_debug
 from hydrodask.errors import ConfigError, FatalError, UnreachableError, sentence
 from hydrodask.kafka import KafkaError, KafkaException
@@ -103,7 +103,7 @@ def test_debug_is_a_flag_of_every_command() -> None:
 
 def test_a_broker_that_is_away_is_one_sentence(caplog: pytest.LogCaptureFixture) -> None:
     """Commands read logs through clients that try again and again: none of these tries is a line of the log."""
-    log = Log(Kafka(bootstrap="127.0.0.1:1", embedded=False, timeout=3.0))
+    log = BrokerLog(Kafka(bootstrap="127.0.0.1:1", embedded=False, timeout=3.0))
     with pytest.raises(UnreachableError, match=r"could not list the topics of 127\.0\.0\.1:1"):
         log.sources(["hydraulic-dead-letter"])
     for _ in range(3):

@@ -12,7 +12,7 @@ import pytest
 
 from hydrodask.errors import FatalError, UnreachableError, UsageError
 from hydrodask.services.ports import answers, can_bind, free_port
-from hydrodask.services.server import Server, ServerService
+from hydrodask.services.server import ServerService, ServiceProcess
 from hydrodask.services.service import Say
 from tests.conftest import quiet
 from tests.delivery import until
@@ -50,10 +50,10 @@ class ToyService(ServerService):
     def install(self, say: Say) -> None:
         say("nothing to do")
 
-    def servers(self) -> Sequence[Server]:
-        return [Server("one", self.address), Server("two", f"127.0.0.1:{self.other}")]
+    def servers(self) -> Sequence[ServiceProcess]:
+        return [ServiceProcess("one", self.address), ServiceProcess("two", f"127.0.0.1:{self.other}")]
 
-    def argv(self, server: Server) -> Sequence[str]:
+    def argv(self, server: ServiceProcess) -> Sequence[str]:
         port = str(self.port if server.name == "one" else self.other)
         wrong = [self.wrong] if self.wrong and server.name == "two" else []
         return [sys.executable, "-c", CODE, port, *wrong]

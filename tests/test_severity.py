@@ -18,7 +18,7 @@ from hydrodask.observe.attention import look_first
 from hydrodask.observe.example import example_overview
 from hydrodask.observe.figures import Figures
 from hydrodask.records import Float64, Upsert
-from hydrodask.reports import Component, Usual
+from hydrodask.reports import Component, CycleReport
 from hydrodask.trend import Trend
 from tests.learned import cycles_of
 from tests.running import Life
@@ -90,7 +90,7 @@ def test_what_gets_worse_says_when() -> None:
     overview = example_overview(1)
     part = next(iter(overview.partitions.values()))
     part.components = {("a", "valve"): Component(90, 1.0, 1, "", (92.0, 90.0, 94.0), 1.7, 40)}
-    part.usual = {"a": Usual("usual", 1.0, 4.5, 9), "b": Usual("unusual", 9.0, 4.5, 70)}
+    part.usual = {"a": CycleReport("usual", 1.0, 4.5, 9), "b": CycleReport("unusual", 9.0, 4.5, 70)}
     figures = Figures(overview)
     assert look_first(figures)[:2] == [("b", 70, "cycle unusual"), ("a", 40, "valve at 92, worse in 1.7 h")]
 

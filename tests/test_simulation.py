@@ -18,7 +18,7 @@ import pytest
 from hydrodask import clock
 from hydrodask.errors import ConfigError
 from hydrodask.failpoints import NAMES, VARIABLE, killer
-from hydrodask.testing.simulation.course import DRIVERS, Event, Fault
+from hydrodask.testing.simulation.course import DRIVERS, Event, InjectedFault
 from tests.simulation.anew import check_anew
 from tests.simulation.check import check, collect, reference
 from tests.simulation.lives import Look, fails, live, trouble
@@ -86,7 +86,7 @@ def test_death_at_each_place(name: str) -> None:
             kind=number,
             workers=2,
             sets=sets,
-            faults=(Fault(name, count, kind, "before", seconds),),
+            faults=(InjectedFault(name, count, kind, "before", seconds),),
             events=events,
         )
         try:
@@ -135,9 +135,9 @@ def overslept(schedule: Schedule, mutation: str) -> Schedule:
     Only then is a removed document written again, and few lives have that by chance. Nor have they one who sleeps
     before he names a file that another names meanwhile.
     """
-    sleeps = [Fault("documents.write", 1 + schedule.seed % 4, "stall", "before", 5.0)]
+    sleeps = [InjectedFault("documents.write", 1 + schedule.seed % 4, "stall", "before", 5.0)]
     if mutation == "put-if-absent":
-        sleeps.append(Fault("files.link", 1 + schedule.seed % 6, "stall", "before", 5.0))
+        sleeps.append(InjectedFault("files.link", 1 + schedule.seed % 6, "stall", "before", 5.0))
     events = sorted((*schedule.events, Event(2.0, "kill driver", 0.3)), key=lambda event: event.at_s)
     return replace(schedule, faults=(*schedule.faults, *sleeps), events=tuple(events))
 

@@ -14,7 +14,7 @@ from hydrodask.clock import iso
 from hydrodask.errors import ConfigError
 from hydrodask.ingest.simulator import FaultPlan, Fleet, jumps
 from hydrodask.ingest.simulator.inputs import LEVELS
-from hydrodask.ingest.simulator.rig import Cycle, Rig
+from hydrodask.ingest.simulator.rig import Cycle, SimulatedRig
 from hydrodask.ingest.simulator.shapes import load_shapes
 from hydrodask.records import Float64
 from hydrodask.settings import CONF
@@ -56,7 +56,7 @@ def plan(**states: float) -> FaultPlan:
 
 def cycle(faults: FaultPlan | None = None, number: int = 1, seed: int = 1) -> dict[str, Float64]:
     """Return the samples of one cycle of the nominal rig by sensor."""
-    rig = Rig("rig-1", index=0, seed=seed, plan=faults or plan())
+    rig = SimulatedRig("rig-1", index=0, seed=seed, plan=faults or plan())
     shapes = load_shapes()
     counts = rig.cycle(number).counts
     return {name: counts[name] / 10 ** shapes[name].decimals for name in CHANNELS}
@@ -206,7 +206,7 @@ def test_efficiency_is_zero_for_eight_seconds() -> None:
 def test_oil_follows_slowly_and_efficiency_at_once() -> None:
     """After the cooler fails CE falls in seconds, TS1 moves half its way in about ten minutes."""
     failing = FaultPlan.parse({"faults": [{"component": "cooler", "to": 3, "at": 60}]})
-    rig = Rig("rig-1", index=0, seed=1, plan=failing)
+    rig = SimulatedRig("rig-1", index=0, seed=1, plan=failing)
     shapes = load_shapes()
 
     def values(name: str, number: int) -> Float64:
@@ -230,7 +230,7 @@ def test_a_ramp_passes_through_the_states_between() -> None:
 
 def test_a_healthy_hour_breaks_no_rule() -> None:
     """For an hour the one-minute means of CE and TS1 stay far from the rules' thresholds."""
-    rig = Rig("rig-1", index=0, seed=1, plan=plan())
+    rig = SimulatedRig("rig-1", index=0, seed=1, plan=plan())
     series: dict[str, list[Float64]] = {"CE": [], "TS1": []}
     for number in range(60):
         for name, seen in series.items():
@@ -287,8 +287,8 @@ def test_hot_oil_jumps_as_on_the_real_rig(uci: Path) -> None:
     hot = means["TS1"].mean(axis=1) > jumps.OIL_MIN
     leaking = (labels["pump"] == 2) & (labels["accumulator"] == 100) & hot
     states = {"cooler": 3, "pump": 2, "accumulator": 100}
-    worn = [as_means(Rig("rig-1", index=0, seed=1, plan=plan(**states)).cycle(number)) for number in range(10)]
-    whole = {n: as_means(Rig("rig-1", index=0, seed=1, plan=plan(cooler=3)).cycle(n)) for n in range(10)}
+    worn = [as_means(SimulatedRig("rig-1", index=0, seed=1, plan=plan(**states)).cycle(number)) for number in range(10)]
+    whole = {n: as_means(SimulatedRig("rig-1", index=0, seed=1, plan=plan(cooler=3)).cycle(n)) for n in range(10)}
 
     assert not real[~hot].any()
     assert real[leaking].mean() == pytest.approx(jumps.chance(55.5, 2, 100), abs=0.05)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.audit.verify import verify
 from hydrodask.errors import IntegrityError, RetryableError
 from hydrodask.ingest.topics import create
@@ -86,7 +86,7 @@ def test_keys_go_where_the_client_would_send_them(kafka: Kafka) -> None:
     slot.commit([Outgoing(topic, rig.encode(), b"{}") for rig in RIGS], [], consumer(settings.kafka))
     slot.close()
 
-    log = Log(settings.kafka)
+    log = BrokerLog(settings.kafka)
     found = [
         (message.key(), message.partition())
         for source in log.sources([topic])
@@ -113,7 +113,7 @@ def test_topic_that_has_fewer_partitions_now_gets_its_rows(kafka: Kafka) -> None
             assert attempt < 2
     slot.close()
 
-    log = Log(settings.kafka)
+    log = BrokerLog(settings.kafka)
     (source,) = log.sources([topic])
     assert sum(len(batch) for batch in log.read(source, *log.bounds(source))) == len(RIGS)
     log.close()

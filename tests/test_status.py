@@ -19,7 +19,7 @@ from hydrodask.observe.status import (
     status_document,
 )
 from hydrodask.records import Upsert
-from hydrodask.reports import Overview, PartitionReport, Usual
+from hydrodask.reports import CycleReport, Overview, PartitionReport
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Documents
 from hydrodask.store.documents import open_documents
@@ -156,8 +156,8 @@ def test_status_names_what_deserves_a_look(tmp_path: Path) -> None:
     """A rig of which nothing is known yet deserves none, and is not named."""
     overview = example_overview(1)
     next(iter(overview.partitions.values())).usual = {
-        "a": Usual("unusual", 9.0, 4.5, 70),
-        "b": Usual("learning", 0.0, 4.5, 0),
+        "a": CycleReport("unusual", 9.0, 4.5, 70),
+        "b": CycleReport("learning", 0.0, 4.5, 0),
     }
     documents = open_documents(Settings(data_dir=tmp_path))
     body = status_document(overview, now_us=clock.now_us(), links=LINKS)

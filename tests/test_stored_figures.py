@@ -12,8 +12,8 @@ from hydrodask.learn.train.card import card
 from hydrodask.learn.train.moments import Moments
 from hydrodask.learn.train.nested import Lesson
 from hydrodask.learn.train.plans import candidates
-from hydrodask.learn.train.results import Data, Result, check_registrable
-from hydrodask.learn.train.validation import GROUPED, LEAVE_COOLER, RANDOM, Figures, Sure, folds, macro_f1
+from hydrodask.learn.train.results import Data, TrainedModel, check_registrable
+from hydrodask.learn.train.validation import GROUPED, LEAVE_COOLER, RANDOM, Sure, ValidationScores, folds, macro_f1
 from tests.test_contest import STATES, some_cycles
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # libraries about each other
@@ -54,10 +54,10 @@ def test_a_card_promises_no_more_than_was_seen() -> None:
 
     def card_of(low: float) -> str:
         sure = Sure(1.0, 1.0, 1.0, 0.0, 0.0, 1.0, low)
-        figures = {split: Figures(split, 1.0, 1.0, None, [], sure=sure) for split in (GROUPED, LEAVE_COOLER)}
+        figures = {split: ValidationScores(split, 1.0, 1.0, None, [], sure=sure) for split in (GROUPED, LEAVE_COOLER)}
         made = Committee("valve", 0, "gaussian", "valve", np.array(STATES), 1.0, (), None)  # type: ignore[arg-type]
         return card(
-            Result(TARGETS["valve"], "gaussian", "says", made, (), figures, data, b"", 0, {}, parameters, 0.0, "")
+            TrainedModel(TARGETS["valve"], "gaussian", "says", made, (), figures, data, b"", 0, {}, parameters, 0.0, "")
         )
 
     assert "what is rarer than one combination in 38 nobody has seen" in card_of(1.0)
@@ -77,12 +77,12 @@ def test_the_random_split_may_be_missing() -> None:
     levels[test[:3], 0], levels[test[:3], 2] = (3, 20, 100), (0, 1, 2)
     lesson = Lesson(np.zeros((count, 4)), (valve == 100).astype(np.int64), levels)
     splits = committees.whole_splits(TARGETS["valve"], np.array([73, 100]), lesson)
-    figures = {split: Figures(split, 1.0, 1.0, None, []) for split in splits}
+    figures = {split: ValidationScores(split, 1.0, 1.0, None, []) for split in splits}
     data = Data("now", 1, ["rig-1"], "", "", 1)
 
-    def judged_on(*names: str) -> Result:
+    def judged_on(*names: str) -> TrainedModel:
         some = {name: figures[name] for name in names}
-        return Result(TARGETS["valve"], "gaussian", "", None, (), some, data, b"", 0, {}, {}, 0.0, "")
+        return TrainedModel(TARGETS["valve"], "gaussian", "", None, (), some, data, b"", 0, {}, {}, 0.0, "")
 
     assert set(splits) == {GROUPED, LEAVE_COOLER}
     check_registrable(judged_on(*splits))

@@ -18,7 +18,7 @@ from hydrodask.errors import UsageError
 from hydrodask.learn import told
 from hydrodask.learn.data import labelling
 from hydrodask.learn.data.catalogue import Catalogue
-from hydrodask.learn.train.plans import Look
+from hydrodask.learn.train.plans import ViewSpec
 from hydrodask.learn.train.validation import folds, groups_of
 from hydrodask.records import Upsert
 from hydrodask.settings import Settings, Url
@@ -134,7 +134,7 @@ def test_a_label_of_one_component_is_enough() -> None:
     for train, test in folds("leave-cooler", known.target("valve"), levels):
         assert (levels[np.concatenate([train, test]), 0] >= 0).all()
     assert sum(len(test) for _, test in folds("grouped", known.target("valve"), levels)) == len(known)
-    assert (Look(("PS1",), 0, 2, 1.0, parts=("pump", "valve")).part_of(levels) >= 0).all()
+    assert (ViewSpec(("PS1",), 0, 2, 1.0, parts=("pump", "valve")).part_of(levels) >= 0).all()
 
 
 def of_one_condition() -> Catalogue:
@@ -188,7 +188,7 @@ def test_complete_labels_have_the_groups_they_had(uci: Path) -> None:
 
 def test_what_is_not_known_is_no_state() -> None:
     """A pump that nobody looked at shares no centre with one that leaks, whatever run its cycles are of."""
-    look = Look(("PS1",), 0, 2, 1.0, parts=("pump", "valve"))
+    look = ViewSpec(("PS1",), 0, 2, 1.0, parts=("pump", "valve"))
     levels = np.array(
         [(100, 100, pump, 130) for pump in (0, 1, 2, -998, -999, -3)] + [(100, valve, 2, 130) for valve in (-998, 73)]
     )

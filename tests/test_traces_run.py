@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from hydrodask import clock
-from hydrodask.ingest.feed import Simulated, open_simulator
+from hydrodask.ingest.feed import SimulatedFeed, open_simulator
 from hydrodask.ingest.publisher import Publisher
 from hydrodask.kafka import TopicPartition, consumer, producer
 from hydrodask.settings import Settings, load
@@ -49,7 +49,7 @@ class Sampling:
 def publish(settings: Settings) -> None:
     """Publish half a minute of a simulated rig at once."""
     feed = open_simulator(settings, clock.now_us())
-    assert isinstance(feed, Simulated)
+    assert isinstance(feed, SimulatedFeed)
     Publisher(Sampling(settings.kafka), settings.topic, speed=None).run(replace(feed, seconds=30))  # type: ignore[arg-type]
 
 

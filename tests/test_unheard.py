@@ -8,7 +8,7 @@ import pytest
 from hydrodask.clock import iso
 from hydrodask.testing.simulation.course import Sent
 from hydrodask.testing.simulation.fakelogs import Entry
-from hydrodask.testing.simulation.world import START_S, Process
+from hydrodask.testing.simulation.world import START_S, SimulatedProcess
 from tests.simulation.input import PREFIX
 from tests.simulation.platform import Platform
 from tests.simulation.schedule import Schedule
@@ -25,7 +25,7 @@ class Steady(Platform):
         """Nothing else is sent."""
         return ()
 
-    def harm(self, process: Process, name: str, when: str) -> None:  # noqa: ARG002 - as the contract has it
+    def harm(self, process: SimulatedProcess, name: str, when: str) -> None:  # noqa: ARG002 - as the contract has it
         """Refuse all files."""
         if name.startswith("files.") and 15.0 < self.world.loop.time() < 75.0:
             self.world.sleep_s(0.2)

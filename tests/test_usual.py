@@ -22,10 +22,10 @@ from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import iso, parse_iso
 from hydrodask.detect.usual.judgement import Judgement, judge
 from hydrodask.detect.usual.telling import At
-from hydrodask.detect.usual.watch import RELEARN, Watch
+from hydrodask.detect.usual.watch import RELEARN, CycleWatch
 from hydrodask.errors import IntegrityError
 from hydrodask.ingest.simulator import FaultPlan
-from hydrodask.ingest.simulator.rig import Rig
+from hydrodask.ingest.simulator.rig import SimulatedRig
 from hydrodask.ingest.simulator.shapes import load_shapes
 from hydrodask.protocol import snapshot
 from hydrodask.records import Bool, Change, CycleRecord, Float64, Int64, Outgoing, Upsert
@@ -108,15 +108,15 @@ def test_quiet_stretches_of_the_real_sequence_bring_no_incident(real: Real) -> N
     same = np.r_[False, (np.diff(states) == 0).all(axis=0) & (np.diff(real.cycle) == 1)]
     for first, last in ((0, 209), (732, 931), (1464, 1663)):
         stretch = np.flatnonzero((real.cycle >= first) & (real.cycle <= last))
-        assert opened(taken(Watch(Usual()), real.means[stretch])) == []
-    all_of_it = opened(taken(Watch(Usual()), real.means))
+        assert opened(taken(CycleWatch(Usual()), real.means[stretch])) == []
+    all_of_it = opened(taken(CycleWatch(Usual()), real.means))
     ends = [(parse_iso(one["opened_at"]) - START_US) // MINUTE_US - 1 for one in all_of_it]
 
     assert ends
     assert [end for end in ends if same[end] and same[end - 1]] == []
 
 
-def taken(watch: Watch, means: Iterable[Float64], *, first: int = 0, rig: str = "rig-1") -> list[list[Change]]:
+def taken(watch: CycleWatch, means: Iterable[Float64], *, first: int = 0, rig: str = "rig-1") -> list[list[Change]]:
     """Return what follows from each of these cycles, one a minute; the revision is the cycle's number."""
     return [watch.take(At(rig, n, START_US + n * MINUTE_US, n), one) for n, one in enumerate(means, first)]
 
@@ -135,7 +135,7 @@ def opened(changes: list[list[Change]]) -> list[dict[str, Any]]:
 def simulated(count: int, *faults: tuple[str, float, float, float]) -> Float64:
     """Return cycles of the nominal rig, (count, 17, 60) means. Faults: component, to, at and ramp in cycles."""
     entries = [{"component": c, "to": to, "at": at * 60, "ramp": ramp * 60} for c, to, at, ramp in faults]
-    rig, shapes = Rig("rig-1", index=0, seed=1, plan=FaultPlan.parse({"faults": entries})), load_shapes()
+    rig, shapes = SimulatedRig("rig-1", index=0, seed=1, plan=FaultPlan.parse({"faults": entries})), load_shapes()
     means = np.empty((count, len(SENSORS), 60))
     for number in range(count):
         for place, (name, counts) in enumerate(rig.cycle(number).counts.items()):
@@ -146,7 +146,7 @@ def simulated(count: int, *faults: tuple[str, float, float, float]) -> Float64:
 def test_a_valve_that_wears_is_seen_long_before_a_model_would_call_it_worn() -> None:
     """From 100 to 90 % within five hours: an incident before 96 % are reached; at 95 a classifier begins to see."""
     means = simulated(330, ("valve", 90, 30, 300))
-    changes = taken(Watch(Usual(learn=30)), means)
+    changes = taken(CycleWatch(Usual(learn=30)), means)
     (incident,) = opened(changes)
     at = (parse_iso(incident["opened_at"]) - START_US) // MINUTE_US
     said = of(changes, "components")
@@ -165,7 +165,7 @@ def test_a_valve_that_wears_is_seen_long_before_a_model_would_call_it_worn() -> 
 def test_a_fault_opens_one_incident_that_ends_with_it() -> None:
     """With its second cycle, and with the second good one; the worst cycle gives value and words."""
     means = [*simulated(34), *simulated(4, ("valve", 73, 0, 0)), *simulated(40)[34:]]
-    changes = taken(Watch(Usual(learn=30)), means)
+    changes = taken(CycleWatch(Usual(learn=30)), means)
     states = [body["state"] for body in of(changes, "components")]
     (incident,) = opened(changes)
 
@@ -183,7 +183,7 @@ def test_a_cut_cable_makes_cycles_unknown_and_no_incident() -> None:
     means = simulated(45).copy()
     means[35:40, PS2] = np.nan
     means[41, PS2, 9] = np.nan
-    changes = taken(Watch(Usual(learn=30)), means)
+    changes = taken(CycleWatch(Usual(learn=30)), means)
     said = of(changes, "components")
 
     assert opened(changes) == []
@@ -209,16 +209,16 @@ def test_whatever_is_not_measured_a_document_can_be_written(there: set[str], sec
     assert [json.dumps(body, allow_nan=False) for name in ("components", "incidents") for body in of(changes, name)]
 
 
-def _learned_watch() -> Watch:
+def _learned_watch() -> CycleWatch:
     """Return a watch that has learned thirty cycles."""
-    watch = Watch(Usual(learn=30))
+    watch = CycleWatch(Usual(learn=30))
     watch.restore(snapshot.decode(_learned_state()))
     return watch
 
 
 @cache
 def _learned_state() -> bytes:
-    watch = Watch(Usual(learn=30))
+    watch = CycleWatch(Usual(learn=30))
     taken(watch, simulated(30))
     return snapshot.encode(watch.snapshot())
 
@@ -244,7 +244,7 @@ def test_an_incident_of_which_nothing_can_be_said_for_a_day_ends() -> None:
     bad[PS2, 9] -= 60.0
     blind = np.full_like(bad, np.nan)
     first = taken(watch, [bad, bad, *[blind] * (RELEARN - 1)], first=30)
-    again = Watch(Usual(learn=30))
+    again = CycleWatch(Usual(learn=30))
     again.restore(snapshot.decode(snapshot.encode(watch.snapshot())))
     rest = taken(again, [blind, blind, bad, bad], first=31 + RELEARN)
 
@@ -261,7 +261,7 @@ def test_oil_as_never_before_is_a_regime_that_is_learned() -> None:
     cold, warm = simulated(31), simulated(60).copy()
     for name, slope in (("TS1", 1.0), ("TS2", 1.0), ("TS3", 1.0), ("TS4", 1.0), ("PS1", -0.2), ("FS2", -0.05)):
         warm[:, SENSORS.index(name)] += slope * np.minimum(np.arange(60), 40)[:, None] / 5
-    changes = taken(Watch(Usual(learn=30)), [*cold, *warm])
+    changes = taken(CycleWatch(Usual(learn=30)), [*cold, *warm])
     said = of(changes, "components")
 
     assert opened(changes) == []
@@ -272,7 +272,7 @@ def test_oil_as_never_before_is_a_regime_that_is_learned() -> None:
 
 def test_a_cooler_that_fails_slowly_is_not_learned_with_the_oil_that_it_warms() -> None:
     """Within three hours to 20 %: each cycle's oil is as never before, and CE hardly has to follow it."""
-    changes = taken(Watch(Usual(learn=30)), simulated(215, ("cooler", 20, 30, 180)))
+    changes = taken(CycleWatch(Usual(learn=30)), simulated(215, ("cooler", 20, 30, 180)))
 
     assert opened(changes)[0]["contributions"][0]["sensor"] == "CE"
     assert opened(changes)[0]["status"] == "open"
@@ -286,7 +286,7 @@ def test_a_jump_to_the_relief_valve_is_a_regime_and_no_incident() -> None:
             means[number, SENSORS.index(name), 19:50] = level
     means[39:] = means[32]
     means[39:, PS2, 9] -= 14.0
-    changes = taken(Watch(Usual(learn=30)), means)
+    changes = taken(CycleWatch(Usual(learn=30)), means)
     said = of(changes, "components")
 
     assert [one["regime"] for one in said[31:36]] == ["known", "relief", "relief", "relief", "known"]
@@ -301,7 +301,7 @@ def test_a_jump_to_the_relief_valve_is_a_regime_and_no_incident() -> None:
 def test_any_restart_gives_the_same(cut: int) -> None:
     """A watch that was stored and restored anywhere gives what one that lived gives, and equal bytes of state."""
     means = [*simulated(34), *simulated(4, ("valve", 73, 0, 0)), *simulated(45)[38:]]
-    whole, first, second = (Watch(Usual(learn=30)) for _ in range(3))
+    whole, first, second = (CycleWatch(Usual(learn=30)) for _ in range(3))
     want = taken(whole, means)
     got = taken(first, means[:cut])
     second.restore(snapshot.decode(snapshot.encode(first.snapshot())))
@@ -313,7 +313,7 @@ def test_any_restart_gives_the_same(cut: int) -> None:
 
 def test_a_forgotten_rig_leaves_no_incident_open() -> None:
     """It ends with the last cycle that it tells of, and the rig is learned anew if it comes back."""
-    watch = Watch(Usual(learn=30))
+    watch = CycleWatch(Usual(learn=30))
     taken(watch, [*simulated(30), *simulated(4, ("valve", 73, 0, 0))])
     (change,) = watch.forget("rig-1", 99)
 
@@ -325,7 +325,7 @@ def test_a_forgotten_rig_leaves_no_incident_open() -> None:
 def test_a_state_of_another_version_is_refused() -> None:
     """The node then learns anew, and says so."""
     with pytest.raises(IntegrityError, match="version 99"):
-        Watch(Usual()).restore({"version": 99})
+        CycleWatch(Usual()).restore({"version": 99})
 
 
 def test_what_can_be_chance_is_no_trend() -> None:
@@ -440,7 +440,7 @@ ALTERED: dict[str, dict[str, Any]] = {
 
 def test_verify_knows_documents_of_usual_cycles() -> None:
     """Ours are right; what nobody can have said, what differs from the snapshot, and what is missing, is found."""
-    watch, result = Watch(Usual(learn=8)), Result("documents", "")
+    watch, result = CycleWatch(Usual(learn=8)), Result("documents", "")
     changes = taken(watch, [*simulated(10), *simulated(4, ("valve", 73, 0, 0))])
     said, incident = (_as_stored(changes, name) for name in ("components", "incidents"))
     unusual = Unusual({"rig-1"}, result)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.ingest import mark
 from hydrodask.ingest.mark import Mark
 from hydrodask.ingest.topics import create
@@ -327,7 +327,7 @@ def test_offsets_that_a_dead_run_left_open_are_waited_for(kafka: Kafka) -> None:
         if not leave:
             sender.commit_transaction(30)
 
-    log = Log(ours.model_copy(update={"timeout": 1.0}))  # which is not what it waits for
+    log = BrokerLog(ours.model_copy(update={"timeout": 1.0}))  # which is not what it waits for
     assert log.committed([(topic, 0)]) == {(topic, 0): 5}
     log.close()
     member.close()

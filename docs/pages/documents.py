@@ -10,7 +10,7 @@ from hydrodask.clock import iso
 from hydrodask.detect import load_rules
 from hydrodask.detect.detector import Detector
 from hydrodask.learn.score.verdicts import ComponentStates, Verdict
-from hydrodask.notify.cause import Cause, Told
+from hydrodask.notify.cause import Cause, ChannelNotice
 from hydrodask.observe.example import LINKS, NOW_US, PLACES, example_overview
 from hydrodask.observe.status import status_document
 from hydrodask.records import Change, Upsert, WindowRecord
@@ -62,7 +62,7 @@ def examples() -> dict[str, Mapping[str, Any]]:
 
 def _cause() -> Mapping[str, Any]:
     """Return what is kept of a cause that one channel was told of."""
-    told = {"desk": Told("critical", ["rig-1"], NOW_US)}
+    told = {"desk": ChannelNotice("critical", ["rig-1"], NOW_US)}
     return Cause("…", NOW_US, NOW_US, NOW_US, told=told).body()
 
 

@@ -21,7 +21,7 @@ from hydrodask.learn.data.catalogue import Catalogue, catalogue
 from hydrodask.learn.features import HIGH, LOW, MEAN
 from hydrodask.settings import Url
 from hydrodask.store.files import Files
-from hydrodask.store.listing import Named, readable
+from hydrodask.store.listing import LakeFile, readable
 from hydrodask.store.schemas import FLAT, UNITS, empty, units
 
 TIMES = {
@@ -138,7 +138,7 @@ class Rows:
             chosen &= found.rig == self.rig
         return found.take(chosen)
 
-    def _files(self) -> list[Named]:
+    def _files(self) -> list[LakeFile]:
         lake = Files(self.url)
         names = readable(lake.names(self.folder))
         if not names and not lake.exists():
@@ -160,7 +160,7 @@ class Rows:
         return reduce(and_, parts) if parts else None
 
 
-def dataset_of(url: Url, folder: str, files: Sequence[Named], chosen: Any) -> ds.Dataset:
+def dataset_of(url: Url, folder: str, files: Sequence[LakeFile], chosen: Any) -> ds.Dataset:
     """Return files of a folder as a dataset, in which the sensor that a path names is a column."""
     system, root = Files(url).system()
     opened, form = pa.fs.PyFileSystem(pa.fs.FSSpecHandler(system)), ds.ParquetFileFormat()
@@ -215,7 +215,7 @@ def _check_columns(columns: Sequence[str], known: Sequence[str]) -> None:
             raise UsageError(f"there is no column {one!r}{meant(one, known)}; there are {', '.join(known)}")
 
 
-def _frame(files: list[Named], *, url: Url, rows: Rows) -> Any:
+def _frame(files: list[LakeFile], *, url: Url, rows: Rows) -> Any:
     """Return one file's rows as a dataframe."""
     return dataset_of(url, rows.folder, files, rows._filter()).to_table().to_pandas()  # noqa: SLF001 - this module's
 

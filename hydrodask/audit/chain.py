@@ -12,14 +12,14 @@ from hydrodask.audit.links import Link, rows_of
 from hydrodask.audit.mending import COMPACT, aside, rebuilt, refilled
 from hydrodask.records import PartitionId
 from hydrodask.store.lake import Lake
-from hydrodask.store.listing import Named, current, file_name
+from hydrodask.store.listing import LakeFile, current, file_name
 
 Chains = dict[str, list[Link]]
 """The chains of one partition by folder."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class FileGroup:
     """Small files in a row, in one folder and of one date, that become one large file."""
 
     folder: str
@@ -38,9 +38,9 @@ class Run:
         ).combine_chunks()
 
 
-def arrange(files: Iterable[Named], result: Result) -> dict[PartitionId, dict[str, list[Named]]]:
+def arrange(files: Iterable[LakeFile], result: Result) -> dict[PartitionId, dict[str, list[LakeFile]]]:
     """Return the files of each partition by folder in the order of their offsets; those that are replaced are said."""
-    grouped: dict[PartitionId, dict[str, list[Named]]] = defaultdict(lambda: defaultdict(list))
+    grouped: dict[PartitionId, dict[str, list[LakeFile]]] = defaultdict(lambda: defaultdict(list))
     for file in files:
         grouped[file.source][file.folder].append(file)
     for folders in grouped.values():

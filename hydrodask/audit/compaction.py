@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 import pyarrow.compute as pc
 
 from hydrodask import clock
-from hydrodask.audit.chain import Run, arrange
+from hydrodask.audit.chain import FileGroup, arrange
 from hydrodask.audit.finding import Result
 from hydrodask.audit.links import Link, inspect, rows_of
 from hydrodask.audit.replaced import Replaced, covers
@@ -39,7 +39,7 @@ from hydrodask.store.exchange import can_exchange, exchange
 from hydrodask.store.files import Files
 from hydrodask.store.fiveminutes import ORDER
 from hydrodask.store.lake import LOG, Lake
-from hydrodask.store.listing import Named, named
+from hydrodask.store.listing import LakeFile, named
 from hydrodask.store.schemas import FOLDERS
 from hydrodask.window.geometry import METADATA
 
@@ -133,9 +133,9 @@ class Compaction:
             return float("inf")
         return clock.now_us() / 1e6 - (self._local / folder).stat().st_mtime
 
-    def plan(self) -> dict[str, list[Run]]:
+    def plan(self) -> dict[str, list[FileGroup]]:
         """Return what would become one file, by folder. Damaged files, and those of unknown ends, are left alone."""
-        plan: dict[str, list[Run]] = defaultdict(list)
+        plan: dict[str, list[FileGroup]] = defaultdict(list)
         for chain in self._chains():
             for run in self._runs(chain[:-1]):  # never the newest one
                 plan[run.folder].append(run)
@@ -154,18 +154,18 @@ class Compaction:
                 self.lake.files.remove(file.path)
                 self.done.tidied.append(file.path)
 
-    def _files(self) -> list[Named]:
+    def _files(self) -> list[LakeFile]:
         found = (named(path) for folder in FOLDERS for path in self.lake.files.names(folder))
         return [file for file in found if file is not None and file.topic.startswith(self._prefix)]
 
-    def _sensor(self, file: Named) -> str:
+    def _sensor(self, file: LakeFile) -> str:
         return file.topic.removeprefix(self._prefix)
 
-    def _chains(self) -> Iterator[list[Named]]:
+    def _chains(self) -> Iterator[list[LakeFile]]:
         for folders in arrange(self._files(), Result("replaced", "")).values():
             yield from (files for files in folders.values() if files)
 
-    def _runs(self, files: list[Named]) -> Iterator[Run]:
+    def _runs(self, files: list[LakeFile]) -> Iterator[FileGroup]:
         """Cut a chain into runs of at least two files: same folder, date and windows, no gap, not too many rows."""
         doubts, rows, day = Result("files", ""), 0, ""
         run: list[Link] = []
@@ -180,13 +180,13 @@ class Compaction:
             full = link.rows * 2 >= self._rows_max  # or it would be written anew with each few rows that follow
             if full or not link.usable or not fits or folder != run[0].path.rpartition("/")[0]:
                 if len(run) > 1:
-                    yield Run(run[0].path.rpartition("/")[0], tuple(run))
+                    yield FileGroup(run[0].path.rpartition("/")[0], tuple(run))
                 run, rows, day = [], 0, ""
             if link.usable and not full:
                 run.append(link)
                 rows, day = rows + link.rows, day or date
         if len(run) > 1:
-            yield Run(run[0].path.rpartition("/")[0], tuple(run))
+            yield FileGroup(run[0].path.rpartition("/")[0], tuple(run))
         self.done.left += [str(finding) for finding in doubts.findings]
 
     def _date(self, link: Link) -> str:
@@ -197,14 +197,14 @@ class Compaction:
         column = next(name for name in _TIMES if name in rows.column_names)
         return str(pc.min(rows.column(column)).as_py())[:10]
 
-    def _compact(self, folder: str, runs: list[Run]) -> None:
+    def _compact(self, folder: str, runs: list[FileGroup]) -> None:
         if self._old is None or self._in_place:
             self._beside(runs)
         else:
             self._exchanged(self._old, folder, runs)
         self.done.folders += 1
 
-    def _exchanged(self, old: Replaced, folder: str, runs: list[Run]) -> None:
+    def _exchanged(self, old: Replaced, folder: str, runs: list[FileGroup]) -> None:
         """Make the folder anew beside the lake's folders, check it, and exchange the two."""
         live, staged = old.lake / folder, old.staging / folder
         gone = {link.path.rpartition("/")[2] for run in runs for link in run.links}
@@ -249,7 +249,7 @@ class Compaction:
         self.done.tidied += self._old.carry_over(folder)
         self.done.left += self._old.delete(folder)
 
-    def _beside(self, runs: list[Run]) -> None:
+    def _beside(self, runs: list[FileGroup]) -> None:
         """Put the large file beside the small ones, check it, then delete those."""
         for run in runs:
             self._write(self.lake.files, run)
@@ -260,7 +260,7 @@ class Compaction:
                 self.lake.files.remove(link.path)
                 self._step("removed")
 
-    def _write(self, files: Files, run: Run) -> None:
+    def _write(self, files: Files, run: FileGroup) -> None:
         first, end = run.links[0].first, run.links[-1].end
         assert end is not None  # noqa: S101 - only files with known ends are in runs
         windows, log = run.links[0].windows, run.links[-1].log
@@ -277,7 +277,7 @@ class Compaction:
         self.done.bytes_after += len(data)
         self.done.bytes_before += sum(len(self.lake.files.read(link.path)) for link in run.links)
 
-    def _check(self, run: Run, files: Files) -> None:
+    def _check(self, run: FileGroup, files: Files) -> None:
         """Read the large file back: what replaces others must be whole."""
         file, doubts = named(run.path), Result("large", "")
         assert file is not None  # noqa: S101 - we have named it

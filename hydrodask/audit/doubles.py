@@ -11,7 +11,7 @@ from hydrodask.audit.links import read_bytes
 from hydrodask.audit.mending import imported
 from hydrodask.channels import SENSORS
 from hydrodask.store.lake import Lake
-from hydrodask.store.listing import Named, readable
+from hydrodask.store.listing import LakeFile, readable
 from hydrodask.store.merge import IMPORTED
 
 _STARTS = {**{f"cycles/sensor={sensor}": "cycle_start" for sensor in SENSORS}, "labels": "timestamp"}
@@ -42,7 +42,7 @@ def check_doubles(lake: Lake, result: Result) -> None:
                 result.count(twice_in_the_stream=1)
 
 
-def _keys(lake: Lake, file: Named, start: str, number: int) -> pa.Table:
+def _keys(lake: Lake, file: LakeFile, start: str, number: int) -> pa.Table:
     """Return which cycles a file holds; none for a file that can't be read, which other checks have said."""
     try:
         table = pq.ParquetFile(pa.BufferReader(read_bytes(lake, file.path))).read(["rig", "cycle", start])

@@ -10,7 +10,7 @@ from itertools import pairwise
 from hydrodask.audit.chain import adds_up
 from hydrodask.audit.finding import Result
 from hydrodask.audit.links import Link
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.audit.mending import REBUILT, aside
 from hydrodask.audit.owned import mend_of, owned
 from hydrodask.audit.part import known_logs
@@ -65,7 +65,7 @@ def _check_positions(flow: Flow, settings: Settings, result: Result) -> Mapping[
         result.found(_at(files, path), "it says which log or rules are in use, and is damaged", mend=REBUILT)
     topics = [settings.topic(name) for name in flow.topics]
     found = {source for _, source in partitions_of(files) if source is not None and source[0] in topics}
-    log = None if settings.kafka.embedded else Log(settings.kafka)
+    log = None if settings.kafka.embedded else BrokerLog(settings.kafka)
     try:
         commits = log.commits(log.sources(topics)) if log is not None else {}
         states = {
@@ -86,7 +86,10 @@ def _check_positions(flow: Flow, settings: Settings, result: Result) -> Mapping[
 
 
 def _know(
-    log: Log | None, files: Files, states: Mapping[PartitionId, list[Snapshot]], commits: Mapping[PartitionId, Commit]
+    log: BrokerLog | None,
+    files: Files,
+    states: Mapping[PartitionId, list[Snapshot]],
+    commits: Mapping[PartitionId, Commit],
 ) -> None:
     """Let a log count as the flow has: from the base of the log that it reads."""
     for source, taken in states.items() if log is not None else ():

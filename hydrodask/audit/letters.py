@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hydrodask import clock
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.blobs import Blobs
 from hydrodask.channels import SENSORS
 from hydrodask.decode import Decoder
@@ -51,7 +51,7 @@ class Letter:
         return f"{self.partition}-{self.at}"
 
 
-def letters(log: Log, source: PartitionId, start: int, end: int) -> Iterator[Letter]:
+def letters(log: BrokerLog, source: PartitionId, start: int, end: int) -> Iterator[Letter]:
     """Yield what is on a partition of the dead-letter topic, marks too."""
     for batch in log.read(source, start, end):
         for message in batch:

@@ -16,7 +16,7 @@ from hydrodask.store import rowsum, seal
 from hydrodask.store.fiveminutes import ORDER, by_offset
 from hydrodask.store.keyring import Keyring
 from hydrodask.store.lake import LOG, Lake
-from hydrodask.store.listing import Named
+from hydrodask.store.listing import LakeFile
 from hydrodask.store.schemas import FLAT, FOLDERS, empty
 from hydrodask.window.geometry import METADATA
 
@@ -28,7 +28,7 @@ _BY_SENSOR = set(FOLDERS) - set(FLAT)
 class Link:
     """One file of a chain: its name, where it ends (None: unknown), its rows, and whether they can be used."""
 
-    named: Named
+    named: LakeFile
     end: int | None
     rows: int
     usable: bool
@@ -55,7 +55,7 @@ def order_column(folder: str) -> str:
     return "offset" if folder in ("raw", "late") else "revision"
 
 
-def inspect(lake: Lake, named: Named, sensor: str | None, result: Result, anew: Mend | None = None) -> Link:
+def inspect(lake: Lake, named: LakeFile, sensor: str | None, result: Result, anew: Mend | None = None) -> Link:
     """Read one file and say all that is wrong with it. Raises RetryableError when it is gone.
 
     One of a folder of others may have any columns; `anew` is what writes it anew.
@@ -129,7 +129,7 @@ def _number(metadata: dict[bytes, bytes], key: bytes) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def _against_name(named: Named, sensor: str | None, metadata: dict[bytes, bytes], table: pa.Table) -> list[str]:
+def _against_name(named: LakeFile, sensor: str | None, metadata: dict[bytes, bytes], table: pa.Table) -> list[str]:
     """Return how metadata and rows contradict the path."""
     problems = []
     first, end = _number(metadata, _FIRST), _number(metadata, _END)
@@ -146,7 +146,7 @@ def _against_name(named: Named, sensor: str | None, metadata: dict[bytes, bytes]
     return problems
 
 
-def _against_schema(named: Named, table: pa.Table, end: int | None) -> list[str]:
+def _against_schema(named: LakeFile, table: pa.Table, end: int | None) -> list[str]:
     """Return how the rows contradict columns, partition, range and order."""
     if named.folder not in FOLDERS:
         return []  # a flow's from outside, which may have any
@@ -184,7 +184,7 @@ def _against_sums(metadata: dict[bytes, bytes], table: pa.Table) -> list[str]:
 
 
 def _against_keys(
-    keyring: Keyring, named: Named, metadata: dict[bytes, bytes], data: bytes, anew: Mend
+    keyring: Keyring, named: LakeFile, metadata: dict[bytes, bytes], data: bytes, anew: Mend
 ) -> list[tuple[str, Mend]]:
     """Return what is wrong with the seal by a key of an intact file."""
     name = metadata.get(seal.NAME, b"").decode(errors="replace")

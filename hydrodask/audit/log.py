@@ -37,7 +37,7 @@ STUCK_S = 75.0
 """A transaction that nobody ends blocks readers until the broker aborts it, after a minute as a rule."""
 
 
-class Log:
+class BrokerLog:
     """The topics of a broker. For one thread. Raises UnreachableError when the broker does not answer."""
 
     def __init__(self, kafka: Kafka) -> None:

@@ -11,7 +11,7 @@ from hydrodask.audit.finding import Result
 from hydrodask.audit.kept import want_dead
 from hydrodask.audit.ledger import Balance, Ledger, balance, digest
 from hydrodask.audit.letters import Letter, letters
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.audit.mending import TOPICS, Mend, renewed
 from hydrodask.audit.part import Part
 from hydrodask.decode.windowrows import decode_row
@@ -32,7 +32,7 @@ class Topic:
     `wanted` names those by number.
     """
 
-    log: Log
+    log: BrokerLog
     sources: list[PartitionId]
     parts: list[Part]
     wanted: Ledger
@@ -191,7 +191,7 @@ def _say(result: Result, title: str, what: str, rows: list[str], mend: Mend | No
         result.found(title, f"{len(rows):,} {what}", f"first: {rows[0]}", mend=mend or renewed(result.check))
 
 
-def _rows(log: Log, source: PartitionId, low: int, high: int) -> Iterator[Row]:
+def _rows(log: BrokerLog, source: PartitionId, low: int, high: int) -> Iterator[Row]:
     for batch in log.read(source, low, high):
         for message in batch:
             value = message.value()

@@ -12,7 +12,7 @@ from hydrodask.audit.chain import Chains, end_of, usable_part
 from hydrodask.audit.differences import Where, below, from_on, outside
 from hydrodask.audit.finding import Result
 from hydrodask.audit.links import order_column, rows_of
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.audit.mending import Mend, aside
 from hydrodask.audit.replay import History, Intake, crossing, geometries_of, history_in, manners_in, raw_samples, split
 from hydrodask.audit.snapshots import Snapshot
@@ -43,7 +43,7 @@ class Part:
     committed: int | None = None
     known: list[Incarnation] = field(default_factory=list)
     """The logs that the topic's name has stood for."""
-    log: Log | None = None
+    log: BrokerLog | None = None
     bounds: tuple[int, int] = (0, 0)
     covered: int = 0
     """The offset up to which `samples` had every sample, once it has ended."""

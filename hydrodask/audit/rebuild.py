@@ -12,10 +12,10 @@ import numpy as np
 from hydrodask.audit.chain import arrange, usable_part
 from hydrodask.audit.finding import Result
 from hydrodask.audit.links import inspect
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.audit.owned import Owned, owned
 from hydrodask.audit.part import Part
-from hydrodask.audit.repair import Report, Span, spans_of
+from hydrodask.audit.repair import ChainPiece, Report, spans_of
 from hydrodask.audit.replay import crossing, raw_samples
 from hydrodask.audit.rerun import Rerun, Rolled
 from hydrodask.errors import RetryableError, kind_and_sentence
@@ -53,7 +53,7 @@ def rebuild(settings: Settings, name: str, source: PartitionId, write: bool) -> 
     )
 
 
-def rebuild_from_log(settings: Settings, log: Log, *, write: bool, say: Callable[[str], None]) -> list[Report]:
+def rebuild_from_log(settings: Settings, log: BrokerLog, *, write: bool, say: Callable[[str], None]) -> list[Report]:
     """Do so with the log, for what flows have whose graph takes records that raw/ does not have."""
     reports = []
     for flow in named(settings.flows):
@@ -129,7 +129,7 @@ def _from_raw(settings: Settings, one: Owned) -> Supply:
     return Supply(usable[-1].end or 0, crossing(samples, seams))
 
 
-def _from_log(log: Log, one: Owned) -> Supply:
+def _from_log(log: BrokerLog, one: Owned) -> Supply:
     """Return the records that the log has since the flow began."""
     if one.known:
         log.know(one.source, one.known[-1])
@@ -147,7 +147,7 @@ class _Chain:
     def __init__(self, part: Part, folder: str, report: Report, *, write: bool) -> None:
         self._part, self._folder, self._report, self._write = part, folder, report, write
         self._spans = list(spans_of(part, folder, report))
-        self._lacking: list[tuple[Span, Rolled]] = []
+        self._lacking: list[tuple[ChainPiece, Rolled]] = []
         self._changed = False  # whether the flow computes other rows than a file holds
         first = self._spans[0].link if self._spans else None
         self._before = 0 if first is None or not first.usable else first.sums[0] if first.sums else None
@@ -174,7 +174,7 @@ class _Chain:
         for span in filter(_lacks, self._spans):
             self._leave(span, f"what it follows from ends at {end}")
 
-    def _take(self, span: Span, rolled: Rolled | None) -> None:
+    def _take(self, span: ChainPiece, rolled: Rolled | None) -> None:
         """Take the rows of a file: to compare, or to put back."""
         rows = rolled.rows.num_rows if rolled is not None else 0
         self._report.rows[self._folder] = self._report.rows.get(self._folder, 0) + rows
@@ -204,7 +204,7 @@ class _Chain:
             before = None if before is None else (before + rowsum.rowsum(rolled.rows)) & rowsum.MASK
         self._lacking.clear()
 
-    def _put(self, span: Span, rolled: Rolled, before: int | None) -> None:
+    def _put(self, span: ChainPiece, rolled: Rolled, before: int | None) -> None:
         """Write a file as the flow would have."""
         path = span.link.path if span.link else f"{rolled.below}/{file_name(self._part.source, span.first)}"
         self._report.wrong.append(f"{path}: {'damaged' if span.link else 'missing'}, {rolled.rows.num_rows:,} rows")
@@ -227,9 +227,9 @@ class _Chain:
         states = (taken.state["files"].get(self._folder, {}) for taken in self._part.snapshots)
         return next((state["sums"][0] for state in states if state.get("sums") and state["first"] == end), None)
 
-    def _leave(self, span: Span, why: str) -> None:
+    def _leave(self, span: ChainPiece, why: str) -> None:
         self._report.left.append(f"{self._folder}/ from {span.first} to {span.end}: {why}")
 
 
-def _lacks(span: Span) -> bool:
+def _lacks(span: ChainPiece) -> bool:
     return span.link is None or not span.link.usable

@@ -8,7 +8,7 @@ from hydrodask.audit.chain import end_of
 from hydrodask.audit.differences import below
 from hydrodask.audit.documents import arrivals_of, editions_of
 from hydrodask.audit.labels import expected
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.audit.part import Part
 from hydrodask.audit.rebuild import rebuild_from_log
 from hydrodask.audit.repair import Mender, Report
@@ -32,7 +32,7 @@ def refill(settings: Settings, *, write: bool, say: Say = lambda _said: None) ->
     """
     if settings.kafka.embedded:
         raise ConfigError("kafka.embedded has value True: the embedded broker's records are gone when its run ends")
-    log = Log(settings.kafka)
+    log = BrokerLog(settings.kafka)
     try:
         audit = Audit(settings, log, say)
         audit.gather()

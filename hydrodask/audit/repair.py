@@ -40,7 +40,7 @@ class Report:
 
 
 @dataclass(slots=True)
-class Span:
+class ChainPiece:
     """A piece of a chain: the file that holds `[first, end)`, or a hole where one should be."""
 
     first: int
@@ -86,14 +86,14 @@ class Mender:
                     f"{self.folder}/ from {span.first} to {span.end}: what it follows from ends at {end}"
                 )
 
-    def _close(self, span: Span) -> None:
+    def _close(self, span: ChainPiece) -> None:
         """Put one span right, and take note of what the chain's rows come to with it."""
         due = self._due(span)
         if not self._mended(span, due):
             sums = span.link.sums if span.link and span.link.usable else None
             self._total = sums[1] if sums else self._total if not (due.num_rows or span.link) else None
 
-    def _due(self, span: Span) -> pa.Table:
+    def _due(self, span: ChainPiece) -> pa.Table:
         """Return the rows that a span should hold."""
         rows = pa.concat_tables([empty(self.folder), *self._rows])
         due, self._rows = below(rows, self._column, span.end), [from_on(rows, self._column, span.end)]
@@ -102,7 +102,7 @@ class Mender:
         counts[self.folder] = counts.get(self.folder, 0) + due.num_rows
         return due
 
-    def _mended(self, span: Span, due: pa.Table) -> bool:
+    def _mended(self, span: ChainPiece, due: pa.Table) -> bool:
         """Compare a span with its rows; say whether they have been written anew."""
         if any(start < span.end and span.first < end for start, end in self._part.holes):
             self._report.left.append(
@@ -155,7 +155,7 @@ class Mender:
         ahead = self._sums_ahead()
         return ahead is not None and ahead[0] != 0
 
-    def _judge(self, span: Span, due: pa.Table) -> tuple[str, str]:
+    def _judge(self, span: ChainPiece, due: pa.Table) -> tuple[str, str]:
         """Return the path of the span's file, and what is wrong with it."""
         if span.link is None:
             return f"{self._below(due)}/{file_name(self._part.source, span.first)}", f"missing, {due.num_rows:,} rows"
@@ -168,7 +168,7 @@ class Mender:
         found = _compare(self._part.lake, span.link, due, KEYS[self.folder])
         return span.link.path, f"{found.what}; {found.first}" if found.wrong else ""
 
-    def _windows(self, span: Span) -> bytes:
+    def _windows(self, span: ChainPiece) -> bytes:
         """Return what a file of windows/ says of them."""
         return in_force(self._part.geometries, span.end - 1).encoded
 
@@ -179,7 +179,7 @@ class Mender:
         below_sensor = f"{self.folder}/sensor={self._part.sensor}"
         return f"{below_sensor}/date={first_date(due)}" if self.folder == "raw" else below_sensor
 
-    def _put(self, path: str, span: Span, due: pa.Table, before: int | None) -> None:
+    def _put(self, path: str, span: ChainPiece, due: pa.Table, before: int | None) -> None:
         """Put the recomputed file in its place; a hole may have been filled by another meanwhile."""
         says = {METADATA: self._windows(span)} if self.folder == "windows" else {}
         says |= log_of(self._part.known, span.end)
@@ -200,7 +200,7 @@ def _compare(lake: Lake, link: Link, due: pa.Table, key: tuple[str, ...]) -> Dif
     return comparison.finish()
 
 
-def spans_of(part: Part, folder: str, report: Report) -> Iterator[Span]:
+def spans_of(part: Part, folder: str, report: Report) -> Iterator[ChainPiece]:
     """Yield the pieces of a chain, holes too; what overlaps is left alone and said."""
     position = part.begin
     links = part.chains.get(folder, [])
@@ -217,16 +217,16 @@ def spans_of(part: Part, folder: str, report: Report) -> Iterator[Span]:
         if end is None or end <= link.first:
             report.left.append(f"{link.path} is damaged, and nothing says where it ended")
             return
-        yield Span(link.first, end, link)
+        yield ChainPiece(link.first, end, link)
         position = end
     if newest > position:
         yield from _hole(position, newest, ends)
 
 
-def _hole(first: int, end: int, ends: list[int]) -> Iterator[Span]:
+def _hole(first: int, end: int, ends: list[int]) -> Iterator[ChainPiece]:
     """Yield files that are missing, as far as snapshots say where they ended: one for all would contradict them."""
     cuts = [first, *(one for one in ends if first < one < end), end]
-    yield from (Span(*pair, None) for pair in pairwise(cuts))
+    yield from (ChainPiece(*pair, None) for pair in pairwise(cuts))
 
 
 def log_of(known: list[Incarnation], end: int) -> dict[bytes, bytes]:

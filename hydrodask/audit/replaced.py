@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from hydrodask.store.listing import Named, named
+from hydrodask.store.listing import LakeFile, named
 
 
 class Replaced:
@@ -80,7 +80,7 @@ class Replaced:
         return missing
 
 
-def covers(large: Named, file: Named) -> bool:
+def covers(large: LakeFile, file: LakeFile) -> bool:
     """Say whether a file is of the rows that `compact` has put into a large one."""
     same = large.source == file.source and large.folder == file.folder
     return same and large.end is not None and large.first <= file.first < large.end and (file.end or 0) < large.end

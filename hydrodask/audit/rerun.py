@@ -44,7 +44,7 @@ class Rerun:
     def __init__(self, flow: Flow, settings: Settings, source: PartitionId, known: list[Incarnation]) -> None:
         aside = f"memory://{uuid.uuid4().hex}"
         own = settings.of_flow(flow.name, start=flow.start)
-        self._lake = _Kept(f"{aside}/lake")
+        self._lake = _MemoryLake(f"{aside}/lake")
         self._ctx = Context(own, flow.name, *source, self._lake)
         self._inlet = Inlet[Messages](self._ctx)
         Declared(flow)(self._inlet, self._ctx)
@@ -93,7 +93,7 @@ class Rerun:
         self._ctx.notes.clear()
 
 
-class _Kept(Lake):
+class _MemoryLake(Lake):
     """A lake that hands out what is put into it."""
 
     _put: Rolled | None = None

@@ -13,7 +13,7 @@ from hydrodask.audit.finding import Results
 from hydrodask.audit.kept import check_records
 from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
-from hydrodask.audit.log import Log, quiet
+from hydrodask.audit.log import BrokerLog, quiet
 from hydrodask.audit.mending import TOPICS_OF
 from hydrodask.audit.outputs import Refused, Topic, check_dead, check_outputs
 from hydrodask.audit.verify import Audit
@@ -58,7 +58,7 @@ class _Lacking(Ledger):
             self._publish(record())
 
 
-class _Sender:
+class _RowSender:
     """Publishes rows in transactions. Made before the topics are read, it ends what another of its kind has begun."""
 
     def __init__(self, settings: Settings) -> None:
@@ -95,8 +95,8 @@ def restore_topics(settings: Settings, *, write: bool, say: Say = lambda _said: 
     """
     if settings.kafka.embedded:
         raise ConfigError("kafka.embedded has value True: the embedded broker's topics are gone when its run ends")
-    sender = _Sender(settings) if write else None
-    log = Log(settings.kafka)
+    sender = _RowSender(settings) if write else None
+    log = BrokerLog(settings.kafka)
     try:
         audit = Audit(settings, log, say)
         audit.gather()
@@ -132,7 +132,7 @@ def _want(audit: Audit, ledgers: dict[str, Ledger]) -> None:
         check_computed(part, aside, ledgers, place)
 
 
-def _missing(audit: Audit, log: Log, check: str, ledger: Ledger, dead: Ledger) -> set[int]:
+def _missing(audit: Audit, log: BrokerLog, check: str, ledger: Ledger, dead: Ledger) -> set[int]:
     name = audit.settings.topic(TOPICS_OF[check])
     sources = log.sources([name])
     if not sources:
@@ -149,7 +149,7 @@ def restore_documents(settings: Settings, *, write: bool, say: Say = lambda _sai
 
     Components are not among them: they come back with the next cycle of each rig.
     """
-    log = None if settings.kafka.embedded else Log(settings.kafka)
+    log = None if settings.kafka.embedded else BrokerLog(settings.kafka)
     store = open_documents(settings)
     try:
         audit = Audit(settings, log, say)

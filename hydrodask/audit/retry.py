@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from hydrodask.audit.letters import RETRIED, RETRY_OF, Letter, letters, why_again
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.errors import ConfigError, FatalError
 from hydrodask.kafka import KafkaException, Producer, producer, raise_from, translate
 from hydrodask.records import PartitionId
@@ -18,7 +18,7 @@ _FULL_QUEUE_WAITS_MAX = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class LetterFilter:
     """Which letters are meant: all that fit everything that is given."""
 
     places: frozenset[tuple[int, int]] = frozenset()
@@ -57,13 +57,13 @@ class DeadLetters:
             )
         self.settings = settings
         self._topic = settings.topic("dead-letter")
-        self._log = Log(settings.kafka)
+        self._log = BrokerLog(settings.kafka)
 
     def close(self) -> None:
         """Let go of the connections."""
         self._log.close()
 
-    def find(self, wanted: Wanted) -> Iterator[Letter]:
+    def find(self, wanted: LetterFilter) -> Iterator[Letter]:
         """Yield the letters that are meant, in the order of their partitions."""
         return (one for one in self._all() if one.mark is None and wanted.fits(one, self.settings))
 
@@ -82,23 +82,23 @@ class DeadLetters:
         found = next(letters(self._log, source, place[1], place[1] + 1), None)
         return found if found is not None and found.at == place[1] and found.mark is None else None
 
-    def retry(self, wanted: Wanted, *, force: bool, say: Callable[[str], None] = lambda _said: None) -> Retried:
+    def retry(self, wanted: LetterFilter, *, force: bool, say: Callable[[str], None] = lambda _said: None) -> Retried:
         """Publish the letters that are meant to where they came from, key and bytes as they were. Blocks.
 
         Those that were published again before are left alone, and those that would certainly fail again too, unless
         `force`. A second one at the same time fences the first, which then raises FencedError.
         """
-        sender = _Sender(self.settings)
+        sender = _LetterSender(self.settings)
         # Read after the fence: what another had committed by then is seen, and it can commit no more.
         return self._sort(wanted, force=force, publish=sender.publish, finish=sender.commit, say=say)
 
-    def would(self, wanted: Wanted, *, force: bool) -> Retried:
+    def would(self, wanted: LetterFilter, *, force: bool) -> Retried:
         """Return what `retry` would do now, and do nothing."""
         return self._sort(wanted, force=force, publish=lambda _: None, finish=lambda: None, say=lambda _: None)
 
     def _sort(
         self,
-        wanted: Wanted,
+        wanted: LetterFilter,
         *,
         force: bool,
         publish: Callable[[Letter], None],
@@ -137,7 +137,7 @@ class DeadLetters:
         return found
 
 
-class _Sender:
+class _LetterSender:
     """The one transactional producer of retries of a group."""
 
     def __init__(self, settings: Settings) -> None:

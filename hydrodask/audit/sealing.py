@@ -16,7 +16,7 @@ from hydrodask.store import seal
 from hydrodask.store.files import Files
 from hydrodask.store.keyring import Keyring
 from hydrodask.store.lake import Lake
-from hydrodask.store.listing import Named, named
+from hydrodask.store.listing import LakeFile, named
 from hydrodask.store.schemas import FOLDERS
 
 Say = Callable[[str], None]
@@ -66,7 +66,7 @@ def _count(done: Sealed, why: str | None, path: str, kind: str) -> None:
         setattr(done, kind, getattr(done, kind) + 1)
 
 
-def _file(lake: Lake, keyring: Keyring, file: Named) -> str | None:
+def _file(lake: Lake, keyring: Keyring, file: LakeFile) -> str | None:
     data = read_bytes(lake, file.path)
     if not seal.intact(data):
         return "it is damaged; see `hydrodask verify`"

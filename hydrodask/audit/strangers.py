@@ -15,7 +15,7 @@ from hydrodask.protocol.incarnation import Incarnation
 from hydrodask.records import PartitionId
 from hydrodask.settings import Settings
 from hydrodask.store.files import Files
-from hydrodask.store.listing import Named
+from hydrodask.store.listing import LakeFile
 from hydrodask.store.merge import IMPORTED
 from hydrodask.store.schemas import FLAT
 from hydrodask.store.small import FOLDERS, opened
@@ -31,7 +31,7 @@ _NAMES = (*SENSORS, *OUTPUTS)
 """The short names of a platform's topics, whatever their prefix."""
 
 
-def strange(file: Named, ours: Iterable[str], prefix: str, others: Iterable[str]) -> str:
+def strange(file: LakeFile, ours: Iterable[str], prefix: str, others: Iterable[str]) -> str:
     """Return why a file whose name is like ours is nobody's, nothing if it is somebody's.
 
     `ours` are the topics of this platform, `others` those that other platforms beside it have snapshots of.

@@ -12,7 +12,7 @@ from hydrodask.audit.mending import COMPACT
 from hydrodask.errors import sentence
 from hydrodask.store import fiveminutes, rowsum, seal
 from hydrodask.store.lake import Lake
-from hydrodask.store.listing import Named, named, readable
+from hydrodask.store.listing import LakeFile, named, readable
 
 
 def by_rig(rows: pa.Table) -> pa.Table | None:
@@ -52,17 +52,17 @@ def check_summaries(lake: Lake, prefix: str, result: Result) -> None:
             result.found(file.path, why, mend=COMPACT)
 
 
-def _large(lake: Lake, prefix: str) -> list[Named]:
+def _large(lake: Lake, prefix: str) -> list[LakeFile]:
     files = readable(lake.files.names("windows"))
     return [file for file in files if file.end is not None and file.topic.startswith(prefix)]
 
 
-def _made(lake: Lake, prefix: str) -> list[Named]:
+def _made(lake: Lake, prefix: str) -> list[LakeFile]:
     names = map(named, lake.files.names(fiveminutes.FOLDER))
     return [file for file in names if file is not None and file.topic.startswith(prefix)]
 
 
-def _wrong(lake: Lake, path: str, of: Named) -> str:
+def _wrong(lake: Lake, path: str, of: LakeFile) -> str:
     """Return what is wrong with five-minute rows, nothing if they are what their file gives."""
     data = lake.files.read(path)
     if not seal.intact(data):

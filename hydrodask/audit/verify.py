@@ -22,7 +22,7 @@ from hydrodask.audit.kept import check_records
 from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
 from hydrodask.audit.links import Link, inspect
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.audit.mending import aside, misplaced
 from hydrodask.audit.outputs import Refused, Topic, check_dead, check_outputs
 from hydrodask.audit.part import Part, known_logs
@@ -44,7 +44,7 @@ from hydrodask.store import small
 from hydrodask.store.documents import Correction, Mendable, open_documents
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
-from hydrodask.store.listing import Named, named
+from hydrodask.store.listing import LakeFile, named
 from hydrodask.store.merge import IMPORTED
 from hydrodask.store.schemas import FOLDERS
 
@@ -56,7 +56,7 @@ class Audit:
     """One audit: `parts` by flow, what they had committed at the beginning, and the results so far."""
 
     settings: Settings
-    log: Log | None
+    log: BrokerLog | None
     say: Say
     results: Results = field(default_factory=Results)
     parts: dict[str, list[Part]] = field(default_factory=dict)
@@ -128,7 +128,7 @@ class Audit:
                 part.log, part.bounds = self.log, self.log.bounds(source)
             self.parts[topics[source[0]]].append(part)
 
-    def _listed(self, lake: Lake, topics: set[str], others: set[str]) -> list[Named]:
+    def _listed(self, lake: Lake, topics: set[str], others: set[str]) -> list[LakeFile]:
         """Return the files of our topics; whatever else a reader would take for rows is said."""
         found = []
         for path in (path for folder in FOLDERS for path in lake.files.names(folder)):
@@ -146,7 +146,7 @@ class Audit:
                 found.append(name)
         return found
 
-    def _links(self, part: Part, files: list[Named]) -> list[Link]:
+    def _links(self, part: Part, files: list[LakeFile]) -> list[Link]:
         links = [inspect(part.lake, file, part.sensor, self.results["files"]) for file in files]
         check_chain(links, self.results["chain"])
         return links
@@ -254,7 +254,7 @@ def verify(settings: Settings, *, say: Say = lambda _said: None) -> Results:
     """Audit what the platform with these settings has stored; `say` tells how far it is."""
     if settings.kafka.embedded:
         return Audit(settings, None, say).run()
-    log = Log(settings.kafka)
+    log = BrokerLog(settings.kafka)
     try:
         return Audit(settings, log, say).run()
     finally:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hydrodask.audit.chain import arrange
 from hydrodask.audit.finding import Result
 from hydrodask.audit.links import Link, inspect
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.audit.replay import Operators, history_in, raw_samples, with_lateness
 from hydrodask.errors import ConfigError
 from hydrodask.protocol import geometries, snapshot
@@ -62,7 +62,7 @@ def _committed(settings: Settings, sources: list[PartitionId]) -> dict[Partition
     """Return what the group has committed; None with an embedded broker, which has forgotten it."""
     if settings.kafka.embedded:
         return None
-    log = Log(settings.kafka)
+    log = BrokerLog(settings.kafka)
     try:
         return log.committed(sources)
     finally:

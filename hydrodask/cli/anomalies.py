@@ -54,7 +54,7 @@ def anomalies(
     Example: `hydrodask anomalies --rig rig-1 --sensor CE --since 8h`
     """
     effective = settings(profile, sets)
-    look = looking.Look(
+    look = looking.DocumentQuery(
         collection="anomalies",
         newest="window_start",
         columns=COLUMNS,

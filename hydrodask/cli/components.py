@@ -52,7 +52,7 @@ def components(
     if rig is None and since is None and not (follow or csv):
         _now(effective, as_json=json)
         return
-    look = looking.Look(
+    look = looking.DocumentQuery(
         collection="component_changes",
         newest="at",
         columns=COLUMNS,

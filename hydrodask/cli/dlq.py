@@ -19,7 +19,7 @@ from hydrodask.errors import UsageError
 
 if TYPE_CHECKING:
     from hydrodask.audit.letters import Letter
-    from hydrodask.audit.retry import DeadLetters, Wanted
+    from hydrodask.audit.retry import DeadLetters, LetterFilter
 
 LIMIT_MAX = 100_000
 SHOWN_BYTES_MAX = 65_536
@@ -159,11 +159,11 @@ def _opened(profile: str | None, sets: list[str] | None) -> "Iterator[DeadLetter
 
 def _wanted(
     dead: "DeadLetters", letters: list[str], topic: str | None, reason: str | None, since: str | None
-) -> "Wanted":
-    from hydrodask.audit.retry import Wanted
+) -> "LetterFilter":
+    from hydrodask.audit.retry import LetterFilter
 
     since_us = looking.since(since, dead.settings)
-    return Wanted(places=frozenset(map(_place, letters)), topic=topic, reason=reason, since_us=since_us)
+    return LetterFilter(places=frozenset(map(_place, letters)), topic=topic, reason=reason, since_us=since_us)
 
 
 def _place(text: str) -> tuple[int, int]:

@@ -57,7 +57,7 @@ def incidents(
         return
     effective = settings(profile, sets)
     status = "open" if still_open else None
-    look = looking.Look(
+    look = looking.DocumentQuery(
         collection="incidents",
         newest="opened_at",
         columns=COLUMNS,

@@ -64,7 +64,7 @@ WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class DocumentQuery:
     """What is asked for of a collection. `newest` is the field that says how new a document is."""
 
     collection: str
@@ -155,7 +155,7 @@ class Look:
         zone = Zone(effective.observe.timezone)
         if as_csv:
             writer.writerow(self.columns)
-        for one in News(self).without_end(effective):
+        for one in NewDocuments(self).without_end(effective):
             if as_csv:
                 writer.writerow(cells(one, self.columns))
             elif as_json:
@@ -165,10 +165,10 @@ class Look:
             sys.stdout.flush()
 
 
-class News:
+class NewDocuments:
     """What is new of a look since one has read it last: documents, and those that are another by now."""
 
-    def __init__(self, look: Look, *, page: int = PAGE) -> None:
+    def __init__(self, look: DocumentQuery, *, page: int = PAGE) -> None:
         self._look, self._page = look, page
         self._first = True
         self._known: dict[str, tuple[object, ...]] = {}

@@ -80,7 +80,7 @@ def report(
 
 def _made(effective: Settings, rig: str | None, day: str | None, since: str | None) -> tuple[str, str]:
     """Return the name of a report's file, and the report."""
-    from hydrodask.console.curves import Curves
+    from hydrodask.console.curves import CurveReader
     from hydrodask.console.live import Live
     from hydrodask.console.sheet import Sheets
     from hydrodask.console.sight import Sight
@@ -91,7 +91,7 @@ def _made(effective: Settings, rig: str | None, day: str | None, since: str | No
 
     zone, documents = Zone(effective.observe.timezone), open_documents(effective)
     sight = Sight(documents, History(Lake(effective.lake_url)), Live(effective.window.length), effective.observe.health)
-    curves = Curves(sight, effective, load_rules(effective.detect.rules))
+    curves = CurveReader(sight, effective, load_rules(effective.detect.rules))
     sheets = Sheets(curves, zone, clock.now_us())
     try:
         if rig is None:

@@ -21,7 +21,7 @@ from hydrodask import clock
 from hydrodask.answers import ANSWERS, Answer
 from hydrodask.clock import US_PER_S, parse_iso
 from hydrodask.console import schema
-from hydrodask.console.curves import PIXELS_MAX, RANGES_S, SUM_S, Curves
+from hydrodask.console.curves import PIXELS_MAX, RANGES_S, SUM_S, CurveReader
 from hydrodask.console.door import Door, as_json, said
 from hydrodask.console.sight import Sight
 from hydrodask.console.visitors import COOKIE, SESSION_S, Access, Visitor
@@ -49,7 +49,7 @@ class Rooms:
     """What the routes work with."""
 
     sight: Sight
-    curves: Curves
+    curves: CurveReader
     access: Access
     hosts: Hosts
     secure: bool
@@ -63,7 +63,7 @@ class Rooms:
         }
 
 
-class Pages:
+class Endpoints:
     """What is answered at each path."""
 
     def __init__(self, rooms: Rooms) -> None:
@@ -149,7 +149,7 @@ class Pages:
 
 def made(rooms: Rooms) -> ASGIApp:
     """Return the application."""
-    pages = Pages(rooms)
+    pages = Endpoints(rooms)
     routes: list[tuple[str, Callable[[Request], Awaitable[Response]], str]] = [
         ("/", pages.page, "GET"),
         ("/login", pages.page, "GET"),

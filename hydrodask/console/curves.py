@@ -15,7 +15,7 @@ from hydrodask.console.thinning import rounded, thin
 from hydrodask.detect.rules import Rule
 from hydrodask.episodes import words
 from hydrodask.settings import Settings
-from hydrodask.store.curve import Band, Curve, Span
+from hydrodask.store.curve import Curve, CurveBand, Span
 
 RANGES_S = {"15m": 900, "1h": 3_600, "1d": 86_400, "1w": 604_800}
 COARSE_S = 6 * 3_600
@@ -33,7 +33,7 @@ _LIMITED = {"avg": "mean", "max": "highest", "min": "lowest"}
 
 
 @dataclass
-class Curves:
+class CurveReader:
     """Reads curves for the page. Safe for threads."""
 
     sight: Sight
@@ -169,7 +169,7 @@ def _view(sensor: str, curve: Curve, span: Span, pixels: int, gap_us: int) -> di
     }
 
 
-def _usual(band: Band | None, pixels: int) -> dict[str, Any] | None:
+def _usual(band: CurveBand | None, pixels: int) -> dict[str, Any] | None:
     """Return a usual range as JSON has it, a point each two pixels."""
     if band is None or not len(band.at_us):
         return None

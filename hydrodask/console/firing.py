@@ -16,7 +16,7 @@ import msgspec
 
 from hydrodask import clock
 from hydrodask.background import Aside
-from hydrodask.doors.trust import basic, refusals_closed, trust
+from hydrodask.doors.trust import NoRedirect, basic, refusals_closed, trust
 from hydrodask.errors import ConfigError, sentence
 from hydrodask.settings.hidden import USER, with_password
 from hydrodask.settings.model import Observe
@@ -64,7 +64,7 @@ class Firing:
             raise ConfigError(f"observe.alertmanager has value {str(url)!r}; want http://HOST:PORT or https://…")
         self._observe, self._url = observe, url
         context = trust(observe.alertmanager_ca_file, "observe.alertmanager_ca_file")
-        self._opener = urllib.request.build_opener(_NoRedirect(), urllib.request.HTTPSHandler(context=context))
+        self._opener = urllib.request.build_opener(NoRedirect(), urllib.request.HTTPSHandler(context=context))
         self.now = Fires(str(url))
         self._stop = threading.Event()
         self.thread = Aside("alerts on the page", self._run, self._stop)
@@ -112,13 +112,6 @@ class Firing:
                 if clock.monotonic_s() > end_s:
                     raise TimeoutError(f"its answer takes more than {ANSWER_S:g} s")
         return body
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows nothing: a password is for the address that was configured."""
-
-    def redirect_request(self, *_arguments: Any) -> None:
-        return None
 
 
 def told(before: Fires, body: bytes) -> Fires:

@@ -13,7 +13,7 @@ from typing import Any
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import US_PER_S, Zone, parse_iso
 from hydrodask.console import svg
-from hydrodask.console.curves import COARSE_S, Curves
+from hydrodask.console.curves import COARSE_S, CurveReader
 from hydrodask.errors import UsageError
 from hydrodask.observe.wording import natural, span
 from hydrodask.release import version
@@ -56,7 +56,7 @@ Rows = Iterable[Sequence[str]]
 class Sheets:
     """Makes reports of one platform. `now_us` is the system's time: mutes and maintenance go by it."""
 
-    curves: Curves
+    curves: CurveReader
     zone: Zone
     now_us: int
 

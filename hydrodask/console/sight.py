@@ -16,7 +16,7 @@ from hydrodask.console.firing import Fires
 from hydrodask.console.live import Live
 from hydrodask.episodes import FOREVER_US, Document, Episode, episodes, span_of
 from hydrodask.errors import HydrodaskError
-from hydrodask.health import Limits, level, of_rig
+from hydrodask.health import HealthLimits, level, of_rig
 from hydrodask.health import worst as worst_health
 from hydrodask.observe.status import liveness, newest_status
 from hydrodask.observe.wording import natural
@@ -51,7 +51,7 @@ _LISTED = ("CE", "PS1")
 
 
 @dataclass(frozen=True)
-class Known:
+class LatestDocuments:
     """What documents said at one moment."""
 
     incidents: list[dict[str, Any]]
@@ -75,13 +75,13 @@ class Sight:
     documents: Documents
     history: History
     live: Live
-    limits: Limits
+    limits: HealthLimits
     """Where the colours of health change."""
     firing: Callable[[], Fires] | None = None
     """What of an Alertmanager's alerts fires, if there is one to ask."""
     zone: Zone = field(default_factory=Zone)
     """The zone of times in texts."""
-    _known: Known = field(default_factory=lambda: Known([], Answers([]), {}, 0))
+    _known: LatestDocuments = field(default_factory=lambda: LatestDocuments([], Answers([]), {}, 0))
     _looked_s: float = float("-inf")
     _rigs: dict[str, int] = field(default_factory=dict)
     _listed_s: float = float("-inf")
@@ -91,7 +91,7 @@ class Sight:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
 
-    def known(self, *, fresh: bool = False) -> Known:
+    def known(self, *, fresh: bool = False) -> LatestDocuments:
         """Return what documents say, a moment old at most; `fresh`: since now."""
         with self._lock:
             if fresh or clock.monotonic_s() - self._looked_s >= FRESH_S:
@@ -108,7 +108,7 @@ class Sight:
             answers = self._newest(ANSWERS, {}, ANSWERS_MAX, "at")
             status = newest_status(self.documents) or {}
         except HydrodaskError as error:
-            self._known = Known(
+            self._known = LatestDocuments(
                 self._known.incidents, self._known.answers, self._known.status, self._known.revision, str(error)
             )
             self._looked_s = now_s
@@ -116,7 +116,7 @@ class Sight:
         mark = ([(one["_id"], one["revision"]) for one in incidents], len(answers), answers[0]["_id"] if answers else 0)
         revision = self._known.revision + (mark != self._mark)
         self._mark = mark
-        self._known = Known(incidents, Answers(answers), status, revision)
+        self._known = LatestDocuments(incidents, Answers(answers), status, revision)
         self._looked_s = now_s
 
     def _newest(self, name: str, where: Mapping[str, object], limit: int, field_: str) -> list[dict[str, Any]]:
@@ -169,7 +169,9 @@ class Sight:
         self._fleet = (stamp, view)
         return view
 
-    def _tile(self, rig: str, ours: Sequence[Episode], known: Known, now_us: int, real_us: int) -> dict[str, Any]:
+    def _tile(
+        self, rig: str, ours: Sequence[Episode], known: LatestDocuments, now_us: int, real_us: int
+    ) -> dict[str, Any]:
         """Return one rig's tile. Those that nobody has to look after are behind all that somebody has."""
         still = [one for one in ours if one.open]
         lately = [one for one in ours if not one.open and one.span[1] >= now_us - DAY_US]
@@ -205,7 +207,7 @@ class Sight:
             ),
         }
 
-    def _open(self, by_rig: Mapping[str, list[Episode]], known: Known, real_us: int) -> list[Episode]:
+    def _open(self, by_rig: Mapping[str, list[Episode]], known: LatestDocuments, real_us: int) -> list[Episode]:
         """Return what is open in all rigs, worst and newest first, what nobody is told of last."""
         still = [one for ours in by_rig.values() for one in ours if one.open]
         return sorted(

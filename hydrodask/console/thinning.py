@@ -11,7 +11,7 @@ DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Thin:
+class ThinnedCurve:
     """A curve for a screen; every column has shape (n,). `mean` is NaN where a gap begins."""
 
     at_us: Int64
@@ -22,14 +22,14 @@ class Thin:
 
 def thin(
     at_us: Int64, mean: Float64, low: Float64, high: Float64, *, start_us: int, end_us: int, pixels: int, gap_us: int
-) -> Thin:
+) -> ThinnedCurve:
     """Return at most two points a pixel: where the mean is least and greatest in it, in order of time.
 
     `low` and `high` of both are the least and greatest of all in that pixel. Times are in order; neighbours further
     apart than `gap_us` are not joined.
     """
     if not len(at_us):
-        return Thin(at_us, mean, low, high)
+        return ThinnedCurve(at_us, mean, low, high)
     pixel = np.clip((at_us - start_us) * pixels // max(1, end_us - start_us), -1, pixels).astype(np.int64)
     first = np.flatnonzero(np.diff(pixel, prepend=pixel[0] - 1))
     order = np.lexsort((mean, pixel))
@@ -44,7 +44,7 @@ def thin(
     gaps = np.cumsum(np.append(0, np.diff(at_us) > gap_us))
     holes = np.flatnonzero(np.diff(gaps[flat])) + 1
     nothing = np.full(len(holes), np.nan)
-    return Thin(
+    return ThinnedCurve(
         np.insert(at_us[flat], holes, at_us[flat[holes - 1]] + 1),
         np.insert(mean[flat], holes, nothing),
         np.insert(lows, holes, nothing),

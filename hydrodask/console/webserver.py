@@ -14,7 +14,7 @@ from hydrodask.background import Aside
 from hydrodask.clock import Zone
 from hydrodask.console.ahead import Ahead
 from hydrodask.console.app import Rooms, made
-from hydrodask.console.curves import Curves
+from hydrodask.console.curves import CurveReader
 from hydrodask.console.firing import Firing
 from hydrodask.console.live import FromRun, Live
 from hydrodask.console.sight import Sight
@@ -85,7 +85,7 @@ class Console:
         sight = Sight(
             self._documents, History(Lake(settings.lake_url)), live, watch.health, fires, Zone(watch.timezone)
         )
-        self._curves = Curves(sight, settings, load_rules(settings.detect.rules))
+        self._curves = CurveReader(sight, settings, load_rules(settings.detect.rules))
         rooms = Rooms(sight, self._curves, access, Hosts(host, watch.hosts), secure=bool(tls))
         beside: list[Source] = [] if firing is None else [firing]
         self._sources = [*beside, Ahead(sight.history), *_sources(live, settings, overview)]

@@ -36,7 +36,7 @@ class Sensor:
 
 
 @dataclass(slots=True)
-class Rig:
+class RigPresence:
     """`begin_us`..`reach_us` is its present run; the hole before it began at `hole_us`, the run then at `before_us`."""
 
     reach_us: int = NEVER
@@ -82,8 +82,8 @@ class Rig:
         return [*run, self.heard_ms, self.stamp_ms, sensors, self.incident]
 
 
-def restored(state: Iterable[Any]) -> Rig:
+def restored(state: Iterable[Any]) -> RigPresence:
     """Return a rig with the state of a snapshot."""
     reach_us, begin_us, hole_us, before_us, heard_ms, stamp_ms, sensors, incident = state
     known = {name: Sensor(*values) for name, *values in sensors}
-    return Rig(reach_us, begin_us, hole_us, before_us, heard_ms, stamp_ms, known, incident)
+    return RigPresence(reach_us, begin_us, hole_us, before_us, heard_ms, stamp_ms, known, incident)

@@ -18,7 +18,7 @@ from hydrodask.clock import US_PER_S, iso, parse_iso
 from hydrodask.detect import standing
 from hydrodask.detect.arrivals import Arrival
 from hydrodask.detect.criteria import Criteria
-from hydrodask.detect.presence import Rig, Sensor, restored
+from hydrodask.detect.presence import RigPresence, Sensor, restored
 from hydrodask.detect.standing import Body, Key
 from hydrodask.records import Change, WindowRecord
 from hydrodask.reports import STANDING, WHOLE_RIG
@@ -51,9 +51,9 @@ class Silence:
         self._now_ms = 0
         self._newest_ms = -1
         self._looked_ms = 0
-        self._rigs: dict[str, Rig] = {}
+        self._rigs: dict[str, RigPresence] = {}
         """Those that are there, in the order in which they were heard last."""
-        self._gone: dict[str, Rig] = {}
+        self._gone: dict[str, RigPresence] = {}
         self._overdue: dict[Key, None] = {}
         self._judge_by(criteria)
 
@@ -102,7 +102,7 @@ class Silence:
 
     def leave(self, name: str, revision: int) -> list[Change]:
         """Forget a rig of which nothing came for long; return what ends its incidents."""
-        rig = self._rigs.get(name) or self._gone.get(name) or Rig()
+        rig = self._rigs.get(name) or self._gone.get(name) or RigPresence()
         self.forget(name)
         bodies = [rig.incident, *(sensor.incident for sensor in rig.sensors.values())]
         return [standing.forgotten(body, revision) for body in bodies if body is not None]
@@ -151,7 +151,7 @@ class Silence:
         self._quiet_ms = min(QUIET_MS, (self._after_us or 0) // 4000)
         self._digest = criteria.digest
 
-    def _heard(self, row: WindowRecord, rig: Rig, revision: int) -> list[Change]:
+    def _heard(self, row: WindowRecord, rig: RigPresence, revision: int) -> list[Change]:
         """Bring a sensor, and with it its rig, to where a row shows it to be."""
         key, start_us = (row.rig, row.sensor), parse_iso(row.window_start)
         found, changes = rig.sensors.get(row.sensor), list[Change]()
@@ -167,9 +167,9 @@ class Silence:
             changes += self._reach(key, rig, here_us, revision)
         return changes
 
-    def _touch(self, name: str, stamp_ms: int, revision: int) -> tuple[Rig, list[Change]]:
+    def _touch(self, name: str, stamp_ms: int, revision: int) -> tuple[RigPresence, list[Change]]:
         """Return a rig that was heard now; an incident that says that it is not ends."""
-        one = self._rigs.pop(name, None) or self._gone.pop(name, None) or Rig()
+        one = self._rigs.pop(name, None) or self._gone.pop(name, None) or RigPresence()
         self._rigs[name] = one
         silent_ms, one.heard_ms, one.stamp_ms = one.stamp_ms, self._now_ms, max(stamp_ms, one.stamp_ms)
         if one.incident is None:
@@ -177,7 +177,7 @@ class Silence:
         body, one.incident = one.incident, None
         return one, [standing.resolved(body, stamp_ms * 1000, (stamp_ms - silent_ms) / 1e3, revision)]
 
-    def _advance(self, key: Key, rig: Rig, sensor: Sensor, here_us: int, revision: int) -> list[Change]:
+    def _advance(self, key: Key, rig: RigPresence, sensor: Sensor, here_us: int, revision: int) -> list[Change]:
         """Bring a sensor to `here_us`: what was silence ends, or is said now if nobody has seen it while it lasted."""
         body, since_us = sensor.incident, sensor.reach_us
         gap = here_us - since_us > sensor.limit_us(self._limit_us)
@@ -195,7 +195,7 @@ class Silence:
             )
         ]
 
-    def _reach(self, key: Key, rig: Rig, here_us: int, revision: int) -> list[Change]:
+    def _reach(self, key: Key, rig: RigPresence, here_us: int, revision: int) -> list[Change]:
         """Bring a rig to where one of its sensors is, and see who has stayed behind, or was away alone."""
         ahead, begin_us = here_us > rig.reach_us, rig.begin_us
         changes: list[Change] = []
@@ -244,7 +244,7 @@ class Silence:
         text = f"{key[1]} has sent nothing since {iso(since_us + self._slide_us)}, and its rig goes on"
         return self._body(key, SENSOR_SILENT, since_us, text)
 
-    def _rig_body(self, name: str, rig: Rig) -> Body:
+    def _rig_body(self, name: str, rig: RigPresence) -> Body:
         at_us = rig.stamp_ms * 1000
         text = f"the rig has sent nothing that can be used since {iso(at_us)} (the broker's time)"
         return self._body((name, WHOLE_RIG), RIG_SILENT, at_us, text)
@@ -265,7 +265,7 @@ class Silence:
                     yield (name, sensor), one.incident
 
 
-def _heard_before(rigs: Mapping[str, Rig], limit_ms: int) -> Iterator[tuple[str, Rig]]:
+def _heard_before(rigs: Mapping[str, RigPresence], limit_ms: int) -> Iterator[tuple[str, RigPresence]]:
     """Yield the rigs that were heard before `limit_ms`; those that were heard last come first in `rigs`."""
     for name, rig in rigs.items():
         if rig.heard_ms >= limit_ms:

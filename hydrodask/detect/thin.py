@@ -36,7 +36,7 @@ class Low:
     incident: Body | None = None
 
 
-class Thin:
+class CoverageWatch:
     """What one partition of window rows says about who is not judged. Not safe for threads."""
 
     def __init__(self, criteria: Criteria) -> None:

@@ -35,7 +35,7 @@ _PRELOADS = {"worker": "hydrodask.worker.preload", "scheduler": "hydrodask.obser
 
 
 @dataclass(slots=True)
-class Seen:
+class ClusterInfo:
     """What is known of a cluster; by the address of a worker, or None for the scheduler."""
 
     identity: Mapping[str, Any] = field(default_factory=dict)
@@ -78,12 +78,12 @@ def workers(settings: Settings, *, at_run: bool = False) -> Iterator[Outcome]:
     yield from _reached(seen)
 
 
-async def _look(settings: Settings, *, at_run: bool) -> Seen:
+async def _look(settings: Settings, *, at_run: bool) -> ClusterInfo:
     """Ask scheduler and workers. Raises UnreachableError and ConfigError."""
     async with remote.visiting(settings.cluster) as client:
         asking = Asking(client, settings.step.patience if at_run else ANSWER_S)
         with _answering(settings):
-            seen = Seen(await asking.wait(client.scheduler.identity(n_workers=-1)))
+            seen = ClusterInfo(await asking.wait(client.scheduler.identity(n_workers=-1)))
             versions = await asking.wait(client.get_versions())
             seen.packages = {None: versions["scheduler"]["packages"]}
             seen.packages |= {worker: one["packages"] for worker, one in versions["workers"].items()}
@@ -189,7 +189,7 @@ def _files(settings: Settings) -> dict[str, Path]:
     return {key: path for key, path in known.items() if path is not None}
 
 
-def _strangers(seen: Seen) -> list[str]:
+def _strangers(seen: ClusterInfo) -> list[str]:
     """Return who has another Python, Dask or hydrodask, and which."""
     said = []
     for who, packages in seen.packages.items():
@@ -207,7 +207,7 @@ def _strangers(seen: Seen) -> list[str]:
     return said
 
 
-def _alike(seen: Seen) -> Outcome:
+def _alike(seen: ClusterInfo) -> Outcome:
     strangers = _strangers(seen)
     if strangers:
         advice = "install there what is installed here, start it again, then this run"
@@ -215,7 +215,7 @@ def _alike(seen: Seen) -> Outcome:
     return passed("workers", "all have this hydrodask, Dask and Python")
 
 
-def _memory(seen: Seen) -> Iterator[Outcome]:
+def _memory(seen: ClusterInfo) -> Iterator[Outcome]:
     """Say how much memory there is, and who is paused, or will be."""
     limits = sorted({int(one["memory_limit"] or 0) for one in seen.workers.values()})
     text = f"limits are {' and '.join(f'{limit / 2**20:,.0f} MiB' if limit else 'none' for limit in limits)}"
@@ -239,7 +239,7 @@ def _memory(seen: Seen) -> Iterator[Outcome]:
     yield passed("memory", f"{text}; none is paused, or will be")
 
 
-def _preloads(seen: Seen) -> Outcome:
+def _preloads(seen: ClusterInfo) -> Outcome:
     wanted = _PRELOADS["worker"]
     known = {worker: one["preloads"] for worker, one in seen.states.items() if isinstance(one, dict)}
     without = [worker for worker, preloads in known.items() if wanted not in preloads]
@@ -249,7 +249,7 @@ def _preloads(seen: Seen) -> Outcome:
     return passed("preloads", f"workers have {wanted}")
 
 
-def _shared(seen: Seen) -> Outcome:
+def _shared(seen: ClusterInfo) -> Outcome:
     if seen.strange:
         advice = (
             "workers need the driver's own, under the same names: a lake on HDFS or a shared volume, and mounted files"
@@ -258,7 +258,7 @@ def _shared(seen: Seen) -> Outcome:
     return passed("shared", "lake, snapshots, rules and password files are the driver's")
 
 
-def _reached(seen: Seen) -> Iterator[Outcome]:
+def _reached(seen: ClusterInfo) -> Iterator[Outcome]:
     """Say what workers reach: one finding for each server, the first that is wrong with who has said so."""
     for worker, found in seen.reached.items():
         if isinstance(found, Exception):

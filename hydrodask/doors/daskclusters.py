@@ -30,25 +30,25 @@ _ADDRESS = re.compile(rf"kubernetes(:(?:(?P<namespace>{_PART})/)?(?P<name>{_PART
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class ClusterName:
     """A DaskCluster as an address names it: None is the namespace that we are in, and the only one in it."""
 
     namespace: str | None
     name: str | None
 
 
-def named(address: str) -> Named | None:
+def named(address: str) -> ClusterName | None:
     """Return which DaskCluster an address means, None for one of another kind. Raises ConfigError.
 
     >>> named("kubernetes"), named("kubernetes:dask/plant"), named("tls://10.0.0.1:8786")
-    (Named(namespace=None, name=None), Named(namespace='dask', name='plant'), None)
+    (ClusterName(namespace=None, name=None), ClusterName(namespace='dask', name='plant'), None)
     """
     if address.partition(":")[0] != "kubernetes":
         return None
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise ConfigError(f"cluster.address has value {address!r}; want {WANTED}")
-    return Named(match["namespace"], match["name"])
+    return ClusterName(match["namespace"], match["name"])
 
 
 def located(address: str, scheme: str) -> str:

@@ -18,7 +18,7 @@ AT_ONCE_MAX = 16
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-class Pages:
+class PageServer:
     """Serves pages, by path, from a thread; `url` is that of the first. Raises OSError if the address can't be had."""
 
     def __init__(self, host: str, port: int, pages: Mapping[str, Application], hosts: Hosts) -> None:

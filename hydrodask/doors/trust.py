@@ -5,7 +5,9 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler
 
 from hydrodask.errors import ConfigError
 
@@ -30,6 +32,13 @@ def basic(user: str, password: str) -> dict[str, str]:
     {'Authorization': 'Basic aHlkcm9kYXNrOng='}
     """
     return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
+
+
+class NoRedirect(HTTPRedirectHandler):
+    """Follows nothing: what is sent, and the password or token with it, is for the address that was configured."""
+
+    def redirect_request(self, *_arguments: Any) -> None:
+        return None
 
 
 @contextmanager

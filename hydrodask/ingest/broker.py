@@ -1,8 +1,8 @@
 """The process of the embedded broker: librdkafka's mock cluster, and nothing of ours.
 
-Takes one line of JSON on stdin (`Wanted`), prints its address as a line, and serves until stdin ends or, on Linux, its
-parent does. `embedded` runs this file by its path, with the standard library alone: so it starts in a tenth of a
-second, holds no secret and no file of ours, and what a malformed frame ends is this process.
+Takes one line of JSON on stdin (`BrokerRequest`), prints its address as a line, and serves until stdin ends or, on
+Linux, its parent does. `embedded` runs this file by its path, with the standard library alone: so it starts in a tenth
+of a second, holds no secret and no file of ours, and what a malformed frame ends is this process.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ with suppress(ImportError):  # Windows has none, and no core files
     import resource
 
 
-class Wanted(TypedDict):
+class BrokerRequest(TypedDict):
     """What the parent says."""
 
     library: str
@@ -57,7 +57,7 @@ def main() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     if "resource" in globals():
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # all that it holds would be in the file
-    wanted: Wanted = json.loads(sys.stdin.buffer.readline())
+    wanted: BrokerRequest = json.loads(sys.stdin.buffer.readline())
     _not_outlive(wanted["parent"])
     sys.stdout.write(f"{_serve(wanted)}\n")
     sys.stdout.flush()
@@ -74,7 +74,7 @@ def _not_outlive(parent: int | None) -> None:
         os._exit(0)
 
 
-def _serve(wanted: Wanted) -> str:
+def _serve(wanted: BrokerRequest) -> str:
     """Start the broker with its topics; return its address."""
     library = ctypes.CDLL(wanted["library"])
     for name, (result, arguments) in _SIGNATURES.items():

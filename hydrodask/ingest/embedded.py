@@ -117,7 +117,7 @@ class EmbeddedBroker:
         """Say what is wanted; return the address. Raises FatalError."""
         # The system kills it when the thread that has forked it ends: only of the main one that is the process's end.
         parent = os.getpid() if threading.current_thread() is threading.main_thread() else None
-        wanted = broker.Wanted(
+        wanted = broker.BrokerRequest(
             library=librdkafka({})._name,  # noqa: SLF001  # documented: the file, wherever it lies
             topics=[(topic.name, topic.partitions) for topic in topics],
             parent=parent,

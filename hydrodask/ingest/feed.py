@@ -49,7 +49,7 @@ class Feed(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Simulated:
+class SimulatedFeed:
     """A fleet as an endless feed."""
 
     fleet: Fleet
@@ -87,7 +87,7 @@ def check_feed(settings: Settings, now_us: int) -> str:
     return f"{settings.source.kind}, {feed.cycles} cycles"
 
 
-def open_simulator(settings: Settings, now_us: int, newest: Mapping[str, int] = NOTHING) -> "Simulated":
+def open_simulator(settings: Settings, now_us: int, newest: Mapping[str, int] = NOTHING) -> "SimulatedFeed":
     """Return the simulated fleet of `source`: from now on at real time, else from a day ago.
 
     It goes on after the `newest` event time of its rigs, or all of it would be late until it is there; at real time
@@ -112,7 +112,7 @@ def open_simulator(settings: Settings, now_us: int, newest: Mapping[str, int] = 
     )
     if plan is not None:
         _check_rigs(source.faults, plan, fleet.names)
-    return Simulated(fleet, start_us)
+    return SimulatedFeed(fleet, start_us)
 
 
 def _check_rigs(name: str | None, plan: FaultPlan, there: Sequence[str]) -> None:

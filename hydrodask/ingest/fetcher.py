@@ -66,7 +66,7 @@ SIGNATURES: Signatures = {
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class PartitionEvent:
     """What a partition says besides records: the end was reached (`offset`), or `code` and `text` of an error."""
 
     source: PartitionId
@@ -122,7 +122,7 @@ class Fetcher:
         """Stop reading `source`; records of it that were fetched already are dropped. Raises RetryableError."""
         self._change(self._library.rd_kafka_incremental_unassign, source, 0)
 
-    def poll(self, rows_max: int, timeout_s: float) -> tuple[list[Messages], list[Event]]:
+    def poll(self, rows_max: int, timeout_s: float) -> tuple[list[Messages], list[PartitionEvent]]:
         """Return one run of records a partition, in offset order, once there are `rows_max` or after `timeout_s`.
 
         While batches are not full it sleeps and takes what has come: librdkafka would wake us for each partition's few.
@@ -142,7 +142,7 @@ class Fetcher:
         known = gather.sort_out(pointers, slots, errors, addresses, sums)
         sources, sums = [self._source(*address) for address in addresses[:known].tolist()], sums[:known]
         events = [
-            Event(sources[slots[i]], int(errors[i]), *self._said(int(pointers[i])))
+            PartitionEvent(sources[slots[i]], int(errors[i]), *self._said(int(pointers[i])))
             for i in np.flatnonzero(errors).tolist()
         ]
         return self._runs(pointers, slots, errors, sums, sources), events

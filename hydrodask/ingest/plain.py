@@ -9,7 +9,7 @@ import numpy as np
 
 from hydrodask.blobs import Blobs
 from hydrodask.errors import RetryableError
-from hydrodask.ingest.fetcher import Event
+from hydrodask.ingest.fetcher import PartitionEvent
 from hydrodask.kafka import Consumer, KafkaException, Message, TopicPartition
 from hydrodask.records import Messages, PartitionId
 
@@ -28,16 +28,16 @@ class PlainFetcher:
         """Stop reading `source`; records of it that were fetched already are dropped. Raises RetryableError."""
         self._change(self._consumer.incremental_unassign, source, 0)
 
-    def poll(self, rows_max: int, timeout_s: float) -> tuple[list[Messages], list[Event]]:
+    def poll(self, rows_max: int, timeout_s: float) -> tuple[list[Messages], list[PartitionEvent]]:
         """Return one run of records a partition, in offset order, once there are `rows_max` or after `timeout_s`."""
         found: dict[PartitionId, list[Message]] = {}
-        events: list[Event] = []
+        events: list[PartitionEvent] = []
         for message in self._consumer.consume(rows_max, timeout_s):
             source = (message.topic() or "", message.partition() or 0)
             if (error := message.error()) is None:
                 found.setdefault(source, []).append(message)
             else:
-                events.append(Event(source, error.code(), message.offset() or 0, error.str()))
+                events.append(PartitionEvent(source, error.code(), message.offset() or 0, error.str()))
         return [_run(source, messages) for source, messages in found.items()], events
 
     def end(self, source: PartitionId) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from hydrodask.background import in_background
 from hydrodask.errors import HydrodaskError
 from hydrodask.ingest.commits import Commits
-from hydrodask.ingest.fetcher import Event, Fetcher
+from hydrodask.ingest.fetcher import Fetcher, PartitionEvent
 from hydrodask.ingest.plain import PlainFetcher
 from hydrodask.ingest.selfcheck import unfit
 from hydrodask.kafka import (
@@ -50,7 +50,7 @@ def fetcher(kafka: Kafka) -> AnyFetcher:
 
 
 @dataclass(slots=True)
-class Reading:
+class SourceState:
     """All that is known of one source that is read. `end` is its log's end as last seen."""
 
     position: int
@@ -80,7 +80,7 @@ class Reader:
     ) -> None:
         self.commits = Commits(kafka, connect=connect)
         self.consumer: Consumer = self.commits.shown
-        self._readings: dict[PartitionId, Reading] = {}
+        self._readings: dict[PartitionId, SourceState] = {}
         self._trouble: HydrodaskError | None = None
         self._fetch = fetch
         try:
@@ -102,7 +102,7 @@ class Reader:
         before = self._readings.get(source)
         self.unassign(source)
         self._fetcher.assign(source, max(0, offset - base))
-        self._readings[source] = Reading(offset, base, trouble=before.trouble if before else None)
+        self._readings[source] = SourceState(offset, base, trouble=before.trouble if before else None)
 
     def renew(self) -> None:
         """Begin anew with another client, which reads nothing yet.
@@ -194,7 +194,7 @@ class Reader:
         self.consumer.list_topics(source[0], self._kafka.timeout)
         return self.consumer.get_watermark_offsets(partition, self._kafka.timeout)
 
-    def _held(self, source: PartitionId) -> Reading | None:
+    def _held(self, source: PartitionId) -> SourceState | None:
         reading = self._readings.get(source)
         return None if reading is None or reading.leaving else reading
 
@@ -203,7 +203,7 @@ class Reader:
         if not reading.adrift:  # or it would move over what is to be read again
             reading.position, reading.trouble = max(reading.position, position), None
 
-    def _handle(self, event: Event) -> None:
+    def _handle(self, event: PartitionEvent) -> None:
         """Take note of an end, of a lost position, or of what can't be read; what is not read any more has no say."""
         source = event.source
         reading = self._held(source)
@@ -216,7 +216,7 @@ class Reader:
         else:
             self._fail(event, reading)
 
-    def _fail(self, event: Event, reading: Reading | None) -> None:
+    def _fail(self, event: PartitionEvent, reading: SourceState | None) -> None:
         """Take note that something, or everything if it has no name, could not be read."""
         if reading is not None:
             reading.adrift = True

@@ -22,32 +22,32 @@ COLUMNS = CLASSIC
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ReferenceDistribution:
     """How the features of the training data were distributed: edges (features, 11) and counts (features, 12)."""
 
     edges: Float64
     counts: Int64
 
     @classmethod
-    def of(cls, features: Float64) -> "Reference":
+    def of(cls, features: Float64) -> "ReferenceDistribution":
         """Return the distribution of features, shape (n, features)."""
         edges = np.nanquantile(features, np.linspace(0.0, 1.0, BINS - 1), axis=0).T
         edges[:, 0] = np.nextafter(edges[:, 0], -np.inf)  # the smallest value itself is not beyond
         return cls(np.ascontiguousarray(edges), counts(features, edges))
 
-    def widened(self, lowest: Float64, highest: Float64, features: Float64) -> "Reference":
+    def widened(self, lowest: Float64, highest: Float64, features: Float64) -> "ReferenceDistribution":
         """Return the distribution when these features are a sample, and all lie between these."""
         edges = self.edges.copy()
         edges[:, 0] = np.minimum(edges[:, 0], np.nextafter(lowest, -np.inf))
         edges[:, -1] = np.maximum(edges[:, -1], highest)
-        return Reference(edges, counts(features, edges))
+        return ReferenceDistribution(edges, counts(features, edges))
 
     def as_json(self) -> dict[str, list[list[float]]]:
         """Return plain values."""
         return {"edges": self.edges.tolist(), "counts": self.counts.tolist()}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Sequence[Sequence[float]]]) -> "Reference":
+    def from_json(cls, values: Mapping[str, Sequence[Sequence[float]]]) -> "ReferenceDistribution":
         """Return what `as_json` gave."""
         return cls(np.array(values["edges"], np.float64), np.array(values["counts"], np.int64))
 
@@ -84,7 +84,7 @@ class Day:
     cycles: int = 0
     counts: Int64 = field(default_factory=lambda: np.zeros((len(COLUMNS), BINS), np.int64))
 
-    def add(self, date: str, features: Float64, reference: Reference) -> None:
+    def add(self, date: str, features: Float64, reference: ReferenceDistribution) -> None:
         """Take cycles in; the first of a new day begins anew, and cycles of earlier days are left out."""
         if date < self.date:
             return
@@ -93,7 +93,7 @@ class Day:
         self.cycles += len(features)
         self.counts = self.counts + counts(features, reference.edges)
 
-    def measures(self, reference: Reference) -> list["Drift"]:
+    def measures(self, reference: ReferenceDistribution) -> list["Drift"]:
         """Return what is known of each feature, those furthest beyond the training data first."""
         index = stability(self.counts, reference.counts)
         outside = (self.counts[:, 0] + self.counts[:, -1]) / np.maximum(self.counts.sum(axis=1), 1)

@@ -19,7 +19,7 @@ from hydrodask.store.output import FileOutput
 from hydrodask.window import Tally
 
 
-class Step(Protocol):
+class GraphNode(Protocol):
     """A node in its place in the graph."""
 
     def again(self, samples: Samples) -> None:
@@ -63,11 +63,11 @@ class Context:
     nodes: list[Node[Any, Any]] = field(default_factory=list)
     states: dict[str, Stateful] = field(default_factory=dict)
     files: dict[str, FileOutput] = field(default_factory=dict)
-    crossing: list[Step] = field(default_factory=list)
+    crossing: list[GraphNode] = field(default_factory=list)
     """All steps, in the order of the flow."""
-    ticking: list[Step] = field(default_factory=list)
+    ticking: list[GraphNode] = field(default_factory=list)
     """Those of nodes that give something at intervals: before a commit, at most every `window.emit_every`."""
-    refeeding: list[Step] = field(default_factory=list)
+    refeeding: list[GraphNode] = field(default_factory=list)
     """Those of nodes that take samples which raw/ has, as if they had been decoded just now."""
     totals: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """Counts that are part of the state."""
@@ -94,7 +94,7 @@ class Context:
         """The sensor whose topic this is."""
         return self.topic.removeprefix(self.settings.topics.prefix)
 
-    def register(self, node: Node[Any, Any], step: Step) -> None:
+    def register(self, node: Node[Any, Any], step: GraphNode) -> None:
         """Take in a node of the flow, with its state and files. Raises ConfigError when a name is taken, or lacks."""
         try:
             check_contract(node)

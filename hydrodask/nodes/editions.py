@@ -15,7 +15,7 @@ from hydrodask.detect.judge import coverage_of
 from hydrodask.detect.refusals import Refusals
 from hydrodask.detect.silence import Silence
 from hydrodask.detect.splits import Splits
-from hydrodask.detect.thin import Thin
+from hydrodask.detect.thin import CoverageWatch
 from hydrodask.health import BEST, less
 from hydrodask.keys import Attendance
 from hydrodask.protocol.snapshot import folder_of
@@ -86,7 +86,7 @@ class Judging:
         self.detector, self.silence = Detector.by(criteria, since=since), Silence(criteria)
         self.refusals = Refusals(criteria.digest)
         self.splits = Splits(criteria.digest, length_s=criteria.window_s)
-        self.thin = Thin(criteria)
+        self.thin = CoverageWatch(criteria)
         # A turn later than those who publish: the last windows of a rig that left them are judged before it is gone.
         self.attendance = Attendance(_silence_us(criteria), grace=1)
         self.bands: list[Band] = []

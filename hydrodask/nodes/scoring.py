@@ -24,7 +24,7 @@ from hydrodask.store.output import FileOutput
 from hydrodask.store.schemas import scores_table
 
 if TYPE_CHECKING:
-    from hydrodask.learn.score.asking import Said
+    from hydrodask.learn.score.asking import ModelVerdicts
     from hydrodask.learn.score.committee import Committee
     from hydrodask.learn.score.inference import Model
 
@@ -80,7 +80,7 @@ class Score(Node[list[Cycle], list[Change]]):
         self.day = drift.Day()
         self.measured: tuple[str, int] | None = None
         """The model against whose training data the day is measured: name and version."""
-        self.against: drift.Reference | None = None
+        self.against: drift.ReferenceDistribution | None = None
         """What the newest cycle's day is to be measured against: when somebody asks, not with each cycle."""
         self.drift: dict[str, tuple[float, float]] | None = None
         self.newest: dict[tuple[str, str], Component] = {}
@@ -166,9 +166,9 @@ class Score(Node[list[Cycle], list[Change]]):
             self._measure(model, cycle, batch)
         return changes
 
-    def _said(self, batch: Cycles) -> "dict[str, Said]":
+    def _said(self, batch: Cycles) -> "dict[str, ModelVerdicts]":
         """Return what each champion says; one that can't score makes room for the one before it, or for none."""
-        found: dict[str, Said] = {}
+        found: dict[str, ModelVerdicts] = {}
         while left := {target: model for target, model in self.champions.models.items() if target not in found}:
             from hydrodask.learn.score.asking import score  # noqa: PLC0415 - once there is a model
 
@@ -179,7 +179,7 @@ class Score(Node[list[Cycle], list[Change]]):
                     found[target] = said
         return found
 
-    def _conclude(self, target: str, said: "Said", cycle: Joined, batch: Cycles, offset: int) -> list[Change]:
+    def _conclude(self, target: str, said: "ModelVerdicts", cycle: Joined, batch: Cycles, offset: int) -> list[Change]:
         """Return what follows from what one model says."""
         name, version = said.model.name, said.model.version
         where = (cycle.rig, target, cycle.cycle, cycle.start_us)

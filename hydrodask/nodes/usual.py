@@ -3,7 +3,7 @@
 from typing import Any
 
 from hydrodask.detect.usual.telling import At
-from hydrodask.detect.usual.watch import VERSION, Watch
+from hydrodask.detect.usual.watch import VERSION, CycleWatch
 from hydrodask.health import of_rigs
 from hydrodask.keys import Attendance, Terms
 from hydrodask.learn.features import MEAN
@@ -12,7 +12,7 @@ from hydrodask.nodes.graph import SideOutput
 from hydrodask.nodes.node import Node
 from hydrodask.nodes.scoring import Cycle
 from hydrodask.records import Change
-from hydrodask.reports import UNUSUAL_CYCLES, WHOLE_RIG, PartitionReport, Scored, Usual
+from hydrodask.reports import UNUSUAL_CYCLES, WHOLE_RIG, CycleReport, PartitionReport, Scored
 from hydrodask.settings.relations import rigs_live
 
 
@@ -28,7 +28,7 @@ class Compare(Node[list[Cycle], list[Change]]):
     def __init__(self, ctx: Context) -> None:
         self.ctx = ctx
         self.next_offset = 0
-        self.watch = Watch(ctx.settings.detect.usual)
+        self.watch = CycleWatch(ctx.settings.detect.usual)
         self.attendance = Attendance(Terms.of(ctx.settings.limits).silence_us)
         self.scores: SideOutput[list[Scored]] = SideOutput()
         self.side_outputs = (self.scores,)
@@ -73,7 +73,7 @@ class Compare(Node[list[Cycle], list[Change]]):
         said = sorted(self.watch.said().items(), key=lambda one: -one[1].attention)
         shown = said[: self.ctx.settings.observe.rigs_max]
         report.usual = {
-            rig: Usual(said.state, said.judgement.score, said.threshold, said.attention) for rig, said in shown
+            rig: CycleReport(said.state, said.judgement.score, said.threshold, said.attention) for rig, said in shown
         }
         report.totals["incidents"] = report.totals.get("incidents", 0) + self.watch.incidents
         report.health |= of_rigs(self.watch.health(), rigs_live(self.ctx.settings))

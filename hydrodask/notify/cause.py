@@ -22,7 +22,7 @@ Mark = tuple[str, str, str]
 
 
 @dataclass(slots=True)
-class Told:
+class ChannelNotice:
     """What one channel was told of a cause, or will be: what waits counts."""
 
     severity: str
@@ -65,7 +65,7 @@ class Cause:
     done_us: int | None = None
     kept_back: str = ""
     """Why nobody is told now, for people."""
-    told: dict[str, Told] = field(default_factory=dict)
+    told: dict[str, ChannelNotice] = field(default_factory=dict)
     waiting: list[Delivery] = field(default_factory=list)
     number: int = 0
     """Messages so far."""
@@ -124,7 +124,7 @@ class Cause:
             id=document["_id"],
             ids=dict.fromkeys(document["ids"]),
             marks=dict.fromkeys((rig, sensor, rule) for rig, sensor, rule in document["marks"]),
-            told={name: Told(**one) for name, one in document["told"].items()},
+            told={name: ChannelNotice(**one) for name, one in document["told"].items()},
             waiting=[Delivery(**one) for one in document["waiting"]],
             **{name: document[name] for name in plain},
         )

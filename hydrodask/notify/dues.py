@@ -14,7 +14,7 @@ from hydrodask.clock import US_PER_S, Zone
 from hydrodask.episodes import TOUCH_US, Episode, worst_first
 from hydrodask.notify import text
 from hydrodask.notify.alerts import AGAIN_US, ended, firing
-from hydrodask.notify.cause import Cause, Delivery, Told, kind_of
+from hydrodask.notify.cause import Cause, ChannelNotice, Delivery, kind_of
 from hydrodask.notify.conditions import CONDITIONS
 from hydrodask.notify.routes import Routes, When, rank
 from hydrodask.settings.notify import Notify
@@ -215,7 +215,7 @@ class _Look:
             return False
         return True
 
-    def _tell_again(self, channel: str, told: Told, mine: list[Episode]) -> None:
+    def _tell_again(self, channel: str, told: ChannelNotice, mine: list[Episode]) -> None:
         """Tell a channel that it is worse, that more rigs have it, or that it is still so."""
         rigs = {one.rig for one in mine if one.open}
         since_us = self.now_us - told.at_us
@@ -255,6 +255,6 @@ class _Look:
             made["ended"] = ended(before.alerts if before else [], made)
         names = sorted({*(before.rigs if before else ()), *(str(one["rig"]) for one in rigs)})
         severities = [str(rigs[0]["severity"]), *([before.severity] if before else ())]
-        cause.told[channel] = Told(min(severities, key=rank), names, self.now_us, over=kind == text.OVER)
+        cause.told[channel] = ChannelNotice(min(severities, key=rank), names, self.now_us, over=kind == text.OVER)
         cause.told[channel].alerts = firing(made) if alerting else []
         cause.waiting.append(Delivery(made["id"], channel, self.now_us, made))

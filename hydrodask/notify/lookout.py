@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 from hydrodask.answers import ANSWERS, ANSWERS_MAX, Answers
 from hydrodask.clock import US_PER_S
-from hydrodask.episodes import Document, Episode, episodes
+from hydrodask.episodes import Document, DocumentFinder, Episode, episodes
 from hydrodask.notify import conditions
 from hydrodask.reports import Overview
 
@@ -24,17 +23,8 @@ COMPONENTS_EVERY_US = 10 * US_PER_S
 """How often components are read: a load cycle is a minute."""
 
 
-class Finder(Protocol):
-    """The part of a document store that is needed."""
-
-    def find(
-        self, collection: str, where: Mapping[str, object], *, limit: int, newest_first: str | None = None
-    ) -> list[Document]:
-        """Return documents; as `hydrodask.store.documents.Documents.find`."""
-
-
 @dataclass(frozen=True)
-class Seen:
+class EpisodesSeen:
     """What a look has seen. `unseen` are ids of which nothing can be said: they were not asked for, or not known."""
 
     episodes: list[Episode]
@@ -45,7 +35,9 @@ class Seen:
 class Lookout:
     """Looks at documents and at the run."""
 
-    def __init__(self, documents: Finder, overview: Callable[[], Overview], drift_max: float, silence_us: int) -> None:
+    def __init__(
+        self, documents: DocumentFinder, overview: Callable[[], Overview], drift_max: float, silence_us: int
+    ) -> None:
         self._documents, self._overview = documents, overview
         self._drift_max, self._silence_us = drift_max, silence_us
         self._last: dict[str, Document | None] = {}
@@ -55,7 +47,7 @@ class Lookout:
         self._drifts: dict[tuple[str, int], Mapping[str, tuple[float, float]]] = {}
         self._drifting_us: int | None = None
 
-    def look(self, wanted: Collection[str], now_us: int) -> Seen:
+    def look(self, wanted: Collection[str], now_us: int) -> EpisodesSeen:
         """Return what is so now; `wanted` are ids that matter, though they may be old. Raises as `find`."""
         find = self._documents.find
         found = {one["_id"]: one for one in find("incidents", {}, limit=NEWEST_MAX, newest_first="opened_at")}
@@ -72,7 +64,7 @@ class Lookout:
         unknown = conditions.unknown(self._components, self._silence_us)
         answers = Answers(find(ANSWERS, {}, limit=ANSWERS_MAX, newest_first="at"))
         every = [*found.values(), *older.values(), *unknown, *(known or [])]
-        return Seen(episodes(every), answers, frozenset(unseen))
+        return EpisodesSeen(episodes(every), answers, frozenset(unseen))
 
     def _ask(self, far: Collection[str]) -> None:
         """Ask for those that nobody has asked for yet, and for those that were open then, in turn."""

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.observe.figures import Figures
-from hydrodask.observe.news import Watch
+from hydrodask.observe.news import DocumentWatch
 from hydrodask.observe.screen import TREND_WIDTH, Scene, picture
 from hydrodask.observe.terminal import Frame
 from hydrodask.reports import Overview, PartitionReport, Reading
@@ -157,7 +157,7 @@ class ExampleDocuments:
 
 def example_scene(rigs: int = 1, *, trouble: bool = False, progress: float | None = None) -> Scene:
     """Return what the live view would show."""
-    watch = Watch(ExampleDocuments())
+    watch = DocumentWatch(ExampleDocuments())
     watch.poll()
     overview = example_overview(rigs, trouble=trouble, progress=progress)
     trends = {("rig-1", sensor): [sin(i / 4) for i in range(TREND_WIDTH)] for sensor in SENSORS}

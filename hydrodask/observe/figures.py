@@ -12,10 +12,10 @@ from hydrodask.reports import (
     STANDING,
     WHOLE_RIG,
     Component,
+    CycleReport,
     Overview,
     PartitionReport,
     Reading,
-    Usual,
     kind_of,
 )
 
@@ -126,7 +126,7 @@ class Figures:
         return said
 
     @cached_property
-    def usual(self) -> dict[str, Usual]:
+    def usual(self) -> dict[str, CycleReport]:
         """What was said last of each rig's load cycle, those first that deserve a look."""
         said = {rig: one for part in self.parts for rig, one in part.usual.items()}
         return dict(sorted(said.items(), key=lambda one: (-one[1].attention, natural(one[0]))))

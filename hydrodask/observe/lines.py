@@ -14,9 +14,10 @@ from typing import Self
 from hydrodask import clock, logs
 from hydrodask.background import Aside
 from hydrodask.clock import Zone
+from hydrodask.episodes import DocumentFinder
 from hydrodask.observe.beginning import beginning
 from hydrodask.observe.figures import Figures, Newest
-from hydrodask.observe.news import Finder, Watch
+from hydrodask.observe.news import DocumentWatch
 from hydrodask.observe.styled import plain
 from hydrodask.observe.wording import amount, reasons_text, span
 from hydrodask.records import PartitionId
@@ -44,7 +45,7 @@ class Lines:
     def __init__(
         self,
         overview: Callable[[], Overview],
-        documents: Finder,
+        documents: DocumentFinder,
         settings: Settings,
         *,
         write: Callable[[str], None] | None = None,
@@ -53,7 +54,7 @@ class Lines:
         kernels: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self._newest = Newest(overview, settings.topics.prefix, settings.observe.rigs_max)
-        self._watch, self._zone = Watch(documents), Zone(settings.observe.timezone)
+        self._watch, self._zone = DocumentWatch(documents), Zone(settings.observe.timezone)
         self._write = write or (logs.say if logs.are_json() else to_stdout)
         self._now_us = now_us
         self._ticks = 0

@@ -29,7 +29,7 @@ from prometheus_client.registry import Collector
 
 from hydrodask import clock
 from hydrodask.background import Aside
-from hydrodask.doors.pages import Pages
+from hydrodask.doors.pages import PageServer
 from hydrodask.doors.trust import basic, refusals_closed, trust
 from hydrodask.errors import ConfigError
 from hydrodask.hosts import Hosts
@@ -120,7 +120,7 @@ class Metrics:
             )
         self.registry.register(OverviewCollector(newest, self._push_failures))
         ProcessCollector(registry=self.registry)
-        self._pages: Pages | None = None
+        self._pages: PageServer | None = None
 
     @property
     def trouble(self) -> str:
@@ -152,11 +152,11 @@ class Metrics:
             self._pages.close()
             self._pages = None
 
-    def _serve(self, address: str) -> Pages:
+    def _serve(self, address: str) -> PageServer:
         host, port = _address(address)
         page = make_wsgi_app(self.registry)
         try:
-            return Pages(host, port, {"/metrics": page, **self._probes.pages}, Hosts(host, self._observe.hosts))
+            return PageServer(host, port, {"/metrics": page, **self._probes.pages}, Hosts(host, self._observe.hosts))
         except OSError as error:
             raise ConfigError(
                 f"observe.metrics has value {address!r}, but nothing can be served "

@@ -1,14 +1,15 @@
 """Watch the documents: which anomalies and incidents there are, and what has changed.
 
-Takes a document store, gives `News`. Polls, because a store may be a server and a worker far away
+Takes a document store, gives `IncidentNews`. Polls, because a store may be a server and a worker far away
 writes to it; a store that does not answer leaves what was known, and says so in `trouble`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from hydrodask.clock import Zone, parse_iso
+from hydrodask.episodes import DocumentFinder
 from hydrodask.errors import HydrodaskError
 
 LIMIT = 20
@@ -24,22 +25,8 @@ Document = dict[str, Any]
 Key = tuple[str, str, str]
 
 
-class Finder(Protocol):
-    """The part of a document store that views need."""
-
-    def find(
-        self,
-        collection: str,
-        where: Mapping[str, object],
-        *,
-        limit: int,
-        newest_first: str | None = None,
-    ) -> list[Document]:
-        """Return documents; as `hydrodask.store.documents.Documents.find`."""
-
-
 @dataclass(frozen=True, slots=True)
-class News:
+class IncidentNews:
     """An incident was `opened`, `resolved` or `withdrawn`.
 
     Withdrawn are provisional ones that came to nothing.
@@ -57,14 +44,14 @@ class News:
         return f"incident {self.kind} at {at}: {what}{doubt}"
 
 
-class Watch:
+class DocumentWatch:
     """What is known of anomalies and incidents, as of the last poll.
 
     One incident of a (rig, sensor, rule) is open at a time; a provisional one that is replaced by
     the real one is the same to people.
     """
 
-    def __init__(self, documents: Finder) -> None:
+    def __init__(self, documents: DocumentFinder) -> None:
         self._documents = documents
         self._told: dict[str, None] = {}
         self._first = True
@@ -78,7 +65,7 @@ class Watch:
         """How many incidents are open, as text: `3`, or `100+` when there are more than counted."""
         return f"{OPEN_MAX}+" if len(self.open) >= OPEN_MAX else str(len(self.open))
 
-    def poll(self) -> list[News]:
+    def poll(self) -> list[IncidentNews]:
         """Look again; return what has changed since the last time, oldest first."""
         try:
             self.anomalies = self._newest("anomalies", {}, LIMIT, "window_start")
@@ -94,19 +81,19 @@ class Watch:
     def _newest(self, collection: str, where: Mapping[str, object], limit: int, field: str) -> list[Document]:
         return self._documents.find(collection, where, limit=limit, newest_first=field)
 
-    def _changes(self, now: dict[Key, Document]) -> list[News]:
+    def _changes(self, now: dict[Key, Document]) -> list[IncidentNews]:
         if self._first:
             # What was there before this run is not news.
             self._first = False
             for one in self.incidents:
                 self._tell(one)
-        gone = [News(*self._fate(one)) for key, one in self.open.items() if key not in now]
+        gone = [IncidentNews(*self._fate(one)) for key, one in self.open.items() if key not in now]
         over = [
-            News("resolved", one)
+            IncidentNews("resolved", one)
             for one in self.incidents
             if one["status"] == "resolved" and one["_id"] not in self._told
         ]
-        fresh = [News("opened", one) for key, one in now.items() if key not in self.open]
+        fresh = [IncidentNews("opened", one) for key, one in now.items() if key not in self.open]
         still = {key_of(n.incident): n.incident for n in gone if n.kind == "open"}
         self.open = dict(list((now | still).items())[:OPEN_MAX])
         return [n for n in self._once([*gone, *over]) if n.kind != "open"] + fresh[::-1]
@@ -121,7 +108,7 @@ class Watch:
             return "withdrawn", one
         return str(found[0]["status"]), found[0]
 
-    def _once(self, news: list[News]) -> list[News]:
+    def _once(self, news: list[IncidentNews]) -> list[IncidentNews]:
         """Return `news` without what was told; remember what is told now."""
         fresh = []
         for one in sorted(news, key=lambda n: str(n.incident["resolved_at"] or "")):

@@ -35,7 +35,7 @@ _OBSERVE = Observe()
 _published: deque[Point] = deque(maxlen=POINTS_MAX)
 
 
-class Publisher:
+class OverviewSampler:
     """Samples the overview once a second until it is closed, and gives it to the page.
 
     Without `send` the page is in this process; with it, `send` takes each point to the scheduler.
@@ -66,10 +66,10 @@ class Publisher:
 
 def publish(
     overview: Callable[[], Overview], *, send: Callable[[Point], object] | None = None, observe: Observe = _OBSERVE
-) -> Publisher:
-    """Begin to give the page the newest overview once a second, from a thread; see Publisher."""
+) -> OverviewSampler:
+    """Begin to give the page the newest overview once a second, from a thread; see `OverviewSampler`."""
     forget()
-    return Publisher(overview, send, observe)
+    return OverviewSampler(overview, send, observe)
 
 
 def forget() -> None:

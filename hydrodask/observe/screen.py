@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.clock import Zone
-from hydrodask.health import BEST, Limits, level
+from hydrodask.health import BEST, HealthLimits, level
 from hydrodask.observe.beginning import beginning
 from hydrodask.observe.figures import Figures, latency_s
 from hydrodask.observe.keyboard import HELP, Choice
-from hydrodask.observe.news import Watch
+from hydrodask.observe.news import DocumentWatch
 from hydrodask.observe.panels import side
 from hydrodask.observe.styled import (
     Row,
@@ -52,7 +52,7 @@ class Scene:
     """All that one picture shows."""
 
     figures: Figures
-    watch: Watch
+    watch: DocumentWatch
     now_us: int
     links: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class Scene:
     ended: str = ""
     """How the run has ended; then nothing answers at `links`, and `next_steps` are shown instead."""
     next_steps: Mapping[str, str] = field(default_factory=dict)
-    limits: Limits = field(default_factory=Health)
+    limits: HealthLimits = field(default_factory=Health)
     kernels: tuple[int, int] | None = None
     """How many kernels workers have compiled, and of how many, while they do."""
 
@@ -249,7 +249,7 @@ def _sensor(scene: Scene, rig: str | None, sensor: str, *, wide: bool) -> Row:
     return [*row, (f"{amount(late):>9}", "yellow" if late else _DULL)]
 
 
-def _health(value: float | None, limits: Limits) -> Row:
+def _health(value: float | None, limits: HealthLimits) -> Row:
     if value is None:
         return [("     -       ", _DULL)]
     style = _COLOURS[level(value, limits)]

@@ -11,10 +11,10 @@ from typing import Any
 
 from hydrodask import clock
 from hydrodask.clock import US_PER_S, Zone, iso, parse_iso
+from hydrodask.episodes import DocumentFinder
 from hydrodask.observe.attention import look_first
 from hydrodask.observe.figures import Figures, latency_s, part_delay_s, part_lag_s
 from hydrodask.observe.furthest import furthest
-from hydrodask.observe.news import Finder
 from hydrodask.records import Remove
 from hydrodask.reports import Overview, PartitionReport
 from hydrodask.settings import Settings
@@ -104,13 +104,13 @@ def places_of(settings: Settings) -> dict[str, str]:
     return {name: str(where) for name, where in found.items()}
 
 
-def newest_status(documents: Finder) -> dict[str, Any] | None:
+def newest_status(documents: DocumentFinder) -> dict[str, Any] | None:
     """Return the newest run's status document; None when nothing has ever run here."""
     found = documents.find(COLLECTION, {}, limit=1, newest_first="updated_us")
     return found[0] if found else None
 
 
-def outdated(documents: Finder, group: str) -> list[Remove]:
+def outdated(documents: DocumentFinder, group: str) -> list[Remove]:
     """Return the removal of status documents of long-gone runs of a group, at most 100 at a time."""
     found = documents.find(COLLECTION, {"group": group}, limit=RUNS_KEPT + 100, newest_first="updated_us")
     return [Remove(COLLECTION, one["_id"], one["revision"] + 1) for one in found[RUNS_KEPT:]]

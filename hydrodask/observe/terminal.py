@@ -22,9 +22,10 @@ from rich.style import Style
 from hydrodask import clock
 from hydrodask.background import Aside
 from hydrodask.clock import Zone
+from hydrodask.episodes import DocumentFinder
 from hydrodask.observe.figures import Newest
 from hydrodask.observe.keyboard import Choice, Keyboard
-from hydrodask.observe.news import Finder, Watch
+from hydrodask.observe.news import DocumentWatch
 from hydrodask.observe.screen import TREND_WIDTH, Scene, picture
 from hydrodask.observe.status import places_of
 from hydrodask.observe.styled import ASCII, Row
@@ -93,7 +94,7 @@ class LiveView:
     def __init__(
         self,
         overview: Callable[[], Overview],
-        documents: Finder,
+        documents: DocumentFinder,
         settings: Settings,
         links: Mapping[str, str],
         *,
@@ -102,7 +103,7 @@ class LiveView:
         kernels: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
         self._newest = Newest(overview, settings.topics.prefix, settings.observe.rigs_max)
-        self._watch = Watch(documents)
+        self._watch = DocumentWatch(documents)
         self._links = links
         self._places = places_of(settings)
         self._console = console or Console()

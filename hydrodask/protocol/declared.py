@@ -8,7 +8,7 @@ from hydrodask.flow import Flow
 from hydrodask.store.documents import declare
 
 
-class Surroundings(Protocol):
+class Wiring(Protocol):
     """What a graph was wired in: its nodes, and its files by folder."""
 
     nodes: list[Any]
@@ -25,7 +25,7 @@ class Declared:
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
 
-    def __call__(self, source: Any, ctx: Surroundings) -> None:
+    def __call__(self, source: Any, ctx: Wiring) -> None:
         """Wire the graph. Raises ConfigError for a folder or topic that the flow has not declared."""
         flow = self._flow
         declare(flow.collections)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from hydrodask.clock import US_PER_S, Zone
 from hydrodask.errors import FatalError, HydrodaskError
-from hydrodask.ingest.feed import NOTHING, Feed, Simulated, open_simulator, parse_speed
+from hydrodask.ingest.feed import NOTHING, Feed, SimulatedFeed, open_simulator, parse_speed
 from hydrodask.ingest.newest import newest_in_topics
 from hydrodask.ingest.recording import Recording
 from hydrodask.observe.wording import span
@@ -28,7 +28,7 @@ def resumed(
         except HydrodaskError as error:
             why = "this user may not read them" if isinstance(error, FatalError) else str(error)
             unknown = f"; whether the topics have newer records of {_named(rigs)} is not known: {why}"
-    if isinstance(feed, Simulated):
+    if isinstance(feed, SimulatedFeed):
         feed = open_simulator(settings, now_us, newest)
     known = {rig: newest[rig] for rig in rigs if rig in newest}
     said = _sentence(feed, settings, now_us, known)
@@ -36,7 +36,7 @@ def resumed(
 
 
 def _rigs(feed: Feed, settings: Settings) -> list[str]:
-    if isinstance(feed, Simulated):
+    if isinstance(feed, SimulatedFeed):
         return feed.fleet.names
     return [(feed.rig if isinstance(feed, Recording) else None) or settings.rig.default_id]
 
@@ -53,14 +53,14 @@ def _sentence(feed: Feed, settings: Settings, now_us: int, known: Mapping[str, i
     live = parse_speed(settings.source.speed) == 1.0
     caught_up = "" if live else "; at real time once it has caught up with the clock"
     starts = f"simulated event time begins {'now' if live else f'{behind} ago'}, at {begins}"
-    chosen = not isinstance(feed, Simulated) or settings.source.start is not None
+    chosen = not isinstance(feed, SimulatedFeed) or settings.source.start is not None
     if not known:
         return "" if live or chosen else starts + caught_up
     rig, end_us = max(known.items(), key=lambda one: one[1])
     ended, after_us = f"records of {rig} end at {zone.full(end_us)}", feed.start_us - end_us
     if chosen:
         late = f"event time begins at {begins}, and {ended}: what comes before that is late, and in no window"
-        other = "leave it out to go on there" if isinstance(feed, Simulated) else "it sets another beginning"
+        other = "leave it out to go on there" if isinstance(feed, SimulatedFeed) else "it sets another beginning"
         return "" if after_us > 0 else f"{late} (source.start, --start: {other})"
     if after_us <= 0:
         ahead = span((end_us - now_us) / US_PER_S)

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 
 from hydrodask.services import java, ports
 from hydrodask.services.java import JavaService
-from hydrodask.services.server import Server
+from hydrodask.services.server import ServiceProcess
 from hydrodask.services.service import Say
 
 VERSION = "3.5.0"
@@ -87,10 +87,10 @@ class HdfsService(JavaService):
     def sets(self) -> list[str]:
         return [f"lake.url={self.address}/hydrodask/lake"]
 
-    def servers(self) -> Sequence[Server]:
-        name_node = Server("namenode", f"{ports.LOOPBACK}:{self.port}", self.folder / "namenode.log")
+    def servers(self) -> Sequence[ServiceProcess]:
+        name_node = ServiceProcess("namenode", f"{ports.LOOPBACK}:{self.port}", self.folder / "namenode.log")
         data_nodes = [
-            Server(f"datanode-{n}", f"{ports.LOOPBACK}:{port}", self.folder / f"datanode-{n}.log")
+            ServiceProcess(f"datanode-{n}", f"{ports.LOOPBACK}:{port}", self.folder / f"datanode-{n}.log")
             for n, port in enumerate(self._data_ports, 1)
         ]
         return [name_node, *data_nodes]
@@ -100,7 +100,7 @@ class HdfsService(JavaService):
         default = DATA_PORT + 10 * number if self.port == PORT else ports.free_port()
         return self.choice(f"data_port_{number}", None, default)
 
-    def argv(self, server: Server) -> Sequence[str]:
+    def argv(self, server: ServiceProcess) -> Sequence[str]:
         jvm = self._jvm(server.log)
         if server.name == "namenode":
             return self.java(NAME_NODE, jvm=jvm, server=True)

@@ -16,7 +16,7 @@ from hydrodask.doors import access
 from hydrodask.errors import ConfigError, UnreachableError, UsageError
 from hydrodask.services import java, logins, pinned, ports, security
 from hydrodask.services.java import JavaService
-from hydrodask.services.server import Server
+from hydrodask.services.server import ServiceProcess
 from hydrodask.services.service import Say
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
@@ -54,7 +54,7 @@ _PROPERTIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class KafkaNode:
     """One node: its id from 1 on, what its server is called, the first of its three ports, its folder."""
 
     id: int
@@ -92,10 +92,10 @@ class KafkaService(JavaService):
         count = self.choice("kafka_nodes", nodes, 1)
         if count not in NODES:
             raise UsageError(f"--kafka-nodes is {count}; want 1 or 3")
-        self.nodes = [Node(1, "kafka", self.port, self.folder)]
+        self.nodes = [KafkaNode(1, "kafka", self.port, self.folder)]
         if count > 1:
             self.nodes = [
-                Node(one, f"kafka-{one}", self.port + PORTS_EACH * (one - 1), self.folder / f"node-{one}")
+                KafkaNode(one, f"kafka-{one}", self.port + PORTS_EACH * (one - 1), self.folder / f"node-{one}")
                 for one in range(1, count + 1)
             ]
         self.security = self.folder / "security"
@@ -127,10 +127,10 @@ class KafkaService(JavaService):
     def sets(self) -> list[str]:
         return [*logins.sets(self.login(logins.OPERATOR)), *self._replicated()]
 
-    def servers(self) -> Sequence[Server]:
-        return [Server(node.name, node.at(0), self._log(node)) for node in self.nodes]
+    def servers(self) -> Sequence[ServiceProcess]:
+        return [ServiceProcess(node.name, node.at(0), self._log(node)) for node in self.nodes]
 
-    def argv(self, server: Server) -> Sequence[str]:
+    def argv(self, server: ServiceProcess) -> Sequence[str]:
         node = next(node for node in self.nodes if node.name == server.name)
         return self.java("kafka.Kafka", str(node.properties), jvm=self._logging(node), server=True)
 
@@ -163,7 +163,7 @@ class KafkaService(JavaService):
         # Another Kafka may sit on the port: ours has the id that its data was formatted with.
         return len(found.brokers) == len(self.nodes) and found.cluster_id == self._cluster_id()
 
-    def _prepare(self, node: Node, cluster_id: str, say: Say) -> None:
+    def _prepare(self, node: KafkaNode, cluster_id: str, say: Say) -> None:
         node.folder.mkdir(parents=True, exist_ok=True)
         security.write_secret(node.properties, self._properties_text(node).encode())
         if not (node.folder / "data" / "meta.properties").exists():
@@ -172,7 +172,7 @@ class KafkaService(JavaService):
             command = ["format", "--cluster-id", cluster_id, "--config", str(node.properties), "--ignore-formatted"]
             java.run([*tool, *command], f"format {node.folder / 'data'}")
 
-    def _properties_text(self, node: Node) -> str:
+    def _properties_text(self, node: KafkaNode) -> str:
         listeners = {"INTERNAL": node.at(0), "EXTERNAL": node.at(1), "CONTROLLER": node.at(2)}
         texts = [f"{name}://{address}" for name, address in listeners.items()]
         properties = (
@@ -231,7 +231,7 @@ class KafkaService(JavaService):
                 f" start it with --kafka-nodes {there}, or delete the folder and with it all records"
             )
 
-    def _check_ports(self, node: Node) -> None:
+    def _check_ports(self, node: KafkaNode) -> None:
         for place in range(PORTS_EACH):
             if not ports.can_bind(node.port + place):
                 raise UnreachableError(
@@ -239,10 +239,10 @@ class KafkaService(JavaService):
                     f" program; a node needs {PORTS_EACH} ports in a row; choose the first with --port"
                 )
 
-    def _log(self, node: Node) -> Path:
+    def _log(self, node: KafkaNode) -> Path:
         return self.folder / f"{node.name}.log"
 
-    def _logging(self, node: Node) -> list[str]:
+    def _logging(self, node: KafkaNode) -> list[str]:
         return [f"-Dlog4j2.configurationFile={self.source / 'log4j2.xml'}", f"-Dhydrodask.log={self._log(node)}"]
 
     def _cluster_id(self) -> str | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hydrodask.errors import ConfigError
 from hydrodask.services import pinned, ports, security
-from hydrodask.services.server import Server, ServerService
+from hydrodask.services.server import ServerService, ServiceProcess
 from hydrodask.services.service import Say
 from hydrodask.settings.hidden import USER
 
@@ -57,10 +57,10 @@ class MlflowService(ServerService):
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
-    def servers(self) -> Sequence[Server]:
-        return [Server(self.name, self.address)]
+    def servers(self) -> Sequence[ServiceProcess]:
+        return [ServiceProcess(self.name, self.address)]
 
-    def argv(self, server: Server) -> Sequence[str]:  # noqa: ARG002  # there is but one
+    def argv(self, server: ServiceProcess) -> Sequence[str]:  # noqa: ARG002  # there is but one
         # `mlflow server` would start this as a child, which a kill of it leaves behind.
         where = ["--host", ports.LOOPBACK, "--port", str(self.port), "--workers", "1"]
         return [str(_python(self.environment)), "-m", "uvicorn", *where, "--app-dir", str(SOURCE), "locked:app"]
@@ -72,7 +72,7 @@ class MlflowService(ServerService):
         """Make the password, once."""
         security.secret(self.password_file)
 
-    def environ(self, server: Server) -> Mapping[str, str]:  # noqa: ARG002  # there is but one
+    def environ(self, server: ServiceProcess) -> Mapping[str, str]:  # noqa: ARG002  # there is but one
         """Return what `mlflow server` tells its child; the version is pinned, and so are these names."""
         database = f"sqlite:///{self.folder / 'mlflow.sqlite'}"
         return {

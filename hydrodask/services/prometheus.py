@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from hydrodask.errors import UnreachableError
 from hydrodask.services import debian, pinned, ports, security
-from hydrodask.services.server import Server, ServerService
+from hydrodask.services.server import ServerService, ServiceProcess
 from hydrodask.services.service import Say
 from hydrodask.settings import CONF
 from hydrodask.settings.hidden import USER
@@ -64,8 +64,8 @@ class PackagedService(ServerService):
         """Return the path of a program of the package."""
         return str(self.root / "usr" / "bin" / name)
 
-    def servers(self) -> Sequence[Server]:
-        return [Server(self.name, self.address)]
+    def servers(self) -> Sequence[ServiceProcess]:
+        return [ServiceProcess(self.name, self.address)]
 
     def answers(self) -> bool:
         return self.get("/-/ready") is not None
@@ -97,7 +97,7 @@ class PushgatewayService(PackagedService):
     def sets(self) -> list[str]:
         return [f"observe.pushgateway={self.url}", f"observe.password_file={self.password_file}"]
 
-    def argv(self, server: Server) -> Sequence[str]:
+    def argv(self, server: ServiceProcess) -> Sequence[str]:
         return [
             self.program("prometheus-pushgateway"),
             f"--web.listen-address={server.address}",
@@ -140,7 +140,7 @@ class AlertmanagerService(PackagedService):
             fresh.chmod(0o755)
             fresh.replace(moved)
 
-    def argv(self, server: Server) -> Sequence[str]:
+    def argv(self, server: ServiceProcess) -> Sequence[str]:
         return [
             self.program("alertmanager-moved"),
             f"--config.file={self.folder / 'alertmanager.yml'}",
@@ -207,7 +207,7 @@ class PrometheusService(PackagedService):
             fresh.symlink_to(plain)
             fresh.replace(link)
 
-    def argv(self, server: Server) -> Sequence[str]:
+    def argv(self, server: ServiceProcess) -> Sequence[str]:
         return [
             self.program("prometheus"),
             f"--config.file={self.folder / 'prometheus.yml'}",

@@ -25,7 +25,7 @@ _Option = TypeVar("_Option", int, str, float)
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServiceProcess:
     """One process of a service. It serves `address` (host:port; None when the system gives it a port).
 
     `log` is the file that it writes itself; without one its log is what it prints.
@@ -66,11 +66,11 @@ class ServerService(ABC):
         """Fetch and verify what is needed. What the contract says."""
 
     @abstractmethod
-    def servers(self) -> Sequence[Server]:
+    def servers(self) -> Sequence[ServiceProcess]:
         """Return the servers in the order in which they start. Needs nothing that `install` brings."""
 
     @abstractmethod
-    def argv(self, server: Server) -> Sequence[str]:
+    def argv(self, server: ServiceProcess) -> Sequence[str]:
         """Return the command that runs `server` in the foreground."""
 
     @abstractmethod
@@ -81,7 +81,7 @@ class ServerService(ABC):
         """Return what `--set` takes so that the platform uses this service where it is."""
         return []
 
-    def environ(self, server: Server) -> Mapping[str, str]:  # noqa: ARG002  # for subclasses
+    def environ(self, server: ServiceProcess) -> Mapping[str, str]:  # noqa: ARG002  # for subclasses
         """Return what the environment of `server` has besides what `processes.INHERITED` names."""
         return {}
 
@@ -143,7 +143,7 @@ class ServerService(ABC):
 
     # The rest is how.
 
-    def _start(self, missing: Sequence[Server], started: dict[str, Process], say: Say) -> None:
+    def _start(self, missing: Sequence[ServiceProcess], started: dict[str, Process], say: Say) -> None:
         if not missing:
             return
         for server in missing:
@@ -155,7 +155,7 @@ class ServerService(ABC):
             started[server.name] = self._spawn(server)
             processes.save(started[server.name], self._record(server.name))
 
-    def _spawn(self, server: Server) -> Process:
+    def _spawn(self, server: ServiceProcess) -> Process:
         return processes.spawn(
             self.argv(server),
             console=self._console(server),
@@ -185,7 +185,7 @@ class ServerService(ABC):
             f"could not start {self.name}: no answer on {self.address} after {self.start_s:g} s; see {logs}"
         )
 
-    def _check_port(self, server: Server) -> None:
+    def _check_port(self, server: ServiceProcess) -> None:
         if server.address and not ports.can_bind(ports.port_of(server.address)):
             raise UnreachableError(
                 f"could not start {server.name}: port {ports.port_of(server.address)} of {ports.LOOPBACK} is taken by "
@@ -219,24 +219,24 @@ class ServerService(ABC):
         names = [path.name.removesuffix(".process.json") for path in sorted(self.folder.glob("*.process.json"))]
         return {name: process for name in names if (process := self.process(name)) is not None}
 
-    def _state_of(self, server: Server) -> ServerState:
+    def _state_of(self, server: ServiceProcess) -> ServerState:
         process = self.process(server.name)
         log = self.log_of(server)
         if process is None:
             return ServerState(server.name, "stopped", None, None, log)
         return ServerState(server.name, "running", process.address or None, process.pid, log)
 
-    def log_of(self, server: Server) -> Path:
+    def log_of(self, server: ServiceProcess) -> Path:
         """Return the file that has a server's log."""
         return server.log or self._console(server)
 
-    def _console(self, server: Server) -> Path:
+    def _console(self, server: ServiceProcess) -> Path:
         return self.folder / f"{server.name}.console.log"
 
     def _record(self, server: str) -> Path:
         return self.folder / f"{server}.process.json"
 
-    def _last_lines(self, server: Server) -> str:
+    def _last_lines(self, server: ServiceProcess) -> str:
         texts = [_end_of(path) for path in dict.fromkeys((self._console(server), self.log_of(server)))]
         return tail("\n".join(texts)) or f"no message; see {self._console(server)}"
 

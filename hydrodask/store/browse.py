@@ -24,7 +24,7 @@ from hydrodask.store.arrays import places
 from hydrodask.store.curve import Span, codes_of, us_of
 from hydrodask.store.footers import Footer, footer_of
 from hydrodask.store.lake import Lake
-from hydrodask.store.listing import Named, readable
+from hydrodask.store.listing import LakeFile, readable
 from hydrodask.store.recent import Recent
 
 LISTED_S = 2.0
@@ -68,7 +68,7 @@ _TIMES = {
     fiveminutes.FOLDER: "window_start",
 }
 
-Chains = dict[str, list[list[Named]]]
+Chains = dict[str, list[list[LakeFile]]]
 """Files by sensor: those of each partition, the newest first."""
 
 Fewer = tuple[object, Callable[[pa.Table], pa.Table]]
@@ -93,7 +93,7 @@ class Browser:
         local = self.lake.files.local
         self._local = None if local is None else str(local)
 
-    def chains(self, folder: str, sensor: str) -> list[list[Named]]:
+    def chains(self, folder: str, sensor: str) -> list[list[LakeFile]]:
         """Return the files that hold a sensor's rows, each row once, by partition; of a moment ago at most."""
         with self._lock:
             lock = self._listing[folder]
@@ -116,11 +116,11 @@ class Browser:
             for path in ours.difference(names):
                 del self.troubles[path]
 
-    def newest(self, sensor: str) -> list[Named]:
+    def newest(self, sensor: str) -> list[LakeFile]:
         """Return the newest files of windows of each partition: offsets of two of them say nothing of each other."""
         return [file for files in self.chains("windows", sensor) for file in files[:OLDER_MAX]]
 
-    def between(self, folder: str, sensor: str, start_us: int, end_us: int) -> Iterator[Named]:
+    def between(self, folder: str, sensor: str, start_us: int, end_us: int) -> Iterator[LakeFile]:
         """Give the files of a sensor with rows between two times, newest first; says so if there are too many."""
         cut = False
         for files in self.chains(folder, sensor):
@@ -290,7 +290,7 @@ def _time(path: str) -> str:
 
 
 def _chains(names: Sequence[str]) -> Chains:
-    found: dict[str, dict[PartitionId, list[Named]]] = {}
+    found: dict[str, dict[PartitionId, list[LakeFile]]] = {}
     for file in readable(names):
         found.setdefault(file.parts.get("sensor", ""), {}).setdefault(file.source, []).append(file)
     return {

@@ -34,7 +34,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class CurveBand:
     """What one sensor's mean usually was: `centre`, and how far from it is unusual."""
 
     at_us: Int64

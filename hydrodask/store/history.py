@@ -14,9 +14,20 @@ from hydrodask.channels import SENSORS
 from hydrodask.store import fiveminutes
 from hydrodask.store.arrays import numbers, places
 from hydrodask.store.browse import AS_IT_IS, Browser
-from hydrodask.store.curve import CYCLE_US, Band, Buckets, Curve, Stretch, codes_of, curve_of, nothing, stretches, us_of
+from hydrodask.store.curve import (
+    CYCLE_US,
+    Buckets,
+    Curve,
+    CurveBand,
+    Stretch,
+    codes_of,
+    curve_of,
+    nothing,
+    stretches,
+    us_of,
+)
 from hydrodask.store.lake import Lake
-from hydrodask.store.listing import Named
+from hydrodask.store.listing import LakeFile
 from hydrodask.store.summing import Sums
 
 SUMMED_MAX = 300
@@ -91,7 +102,7 @@ class History:
             return nothing()
         return curve_of(us_of(rows["timestamp"]), rows["value"], rows["value"], rows["value"])
 
-    def bands(self, rig: str, start_us: int, end_us: int, step_us: int = 0) -> dict[str, Band]:
+    def bands(self, rig: str, start_us: int, end_us: int, step_us: int = 0) -> dict[str, CurveBand]:
         """Return what each sensor's mean usually was between two times, every `step_us`: the baseline that judged."""
         columns = ["rig", "sensor", "statistic", "window_start", "centre", "scale", "enter"]
         each_us = 1 << max(0, step_us.bit_length() - 1)  # so that ranges of nearly a length share what is kept
@@ -106,7 +117,7 @@ class History:
         for code in np.unique(sensor).tolist():
             ours = np.flatnonzero(sensor == code)
             ours = ours[np.argsort(at_us[ours], kind="stable")]
-            found[sensors[code]] = Band(at_us[ours], centre[ours], scale[ours] * enter[ours])
+            found[sensors[code]] = CurveBand(at_us[ours], centre[ours], scale[ours] * enter[ours])
         return found
 
     def scores(self, rig: str, start_us: int, end_us: int) -> dict[str, list[Stretch]]:
@@ -131,7 +142,7 @@ class History:
                 found[rig] = max(end_us, found.get(rig, end_us))
         return found
 
-    def _ends(self, file: Named) -> dict[str, int]:
+    def _ends(self, file: LakeFile) -> dict[str, int]:
         rows = self._browser.read(file.path, None, None, ["rig", "window_end"])
         if rows is None or not rows.num_rows:
             return {}

@@ -23,7 +23,7 @@ from hydrodask.store import rowsum, seal
 from hydrodask.store.files import Files
 from hydrodask.store.fiveminutes import COARSE_ROWS, GROUP_ROWS, OF, ORDER
 from hydrodask.store.keyring import Keyring
-from hydrodask.store.listing import Named, current, named, readable
+from hydrodask.store.listing import LakeFile, current, named, readable
 from hydrodask.store.schemas import FLAT, FOLDERS, UNITS, empty, units
 
 _END, _FIRST = b"hydrodask.end", b"hydrodask.first"
@@ -133,7 +133,7 @@ class Lake:
             return table if columns is None else table.select(list(columns))
         raise RetryableError(f"{folder} in {self.files.url} changed in each of {READS_MAX} reads; read it again later")
 
-    def _rows(self, file: Named, columns: Sequence[str] | None) -> tuple[pa.Table, list[str]]:
+    def _rows(self, file: LakeFile, columns: Sequence[str] | None) -> tuple[pa.Table, list[str]]:
         """Return one file's rows, null in those of `columns` that it has not, and the columns that it has."""
         content = self.files.read(file.path)
         try:

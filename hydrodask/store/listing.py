@@ -24,7 +24,7 @@ _PART = re.compile(r"(sensor|date)=([^/]+)")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Named:
+class LakeFile:
     """What a file's path says; `end` is None unless `compact` made it."""
 
     first: int
@@ -46,7 +46,7 @@ class Named:
 
 
 @lru_cache(NAMES_MAX)
-def named(path: str) -> Named | None:
+def named(path: str) -> LakeFile | None:
     """Return what a path in the lake says, or None when it is no name of ours.
 
     >>> found = named("raw/sensor=PS1/date=2026-01-01/hydraulic-PS1-0-000000004096.parquet")
@@ -59,7 +59,7 @@ def named(path: str) -> Named | None:
     if match is None:
         return None
     end = None if match["end"] is None else int(match["end"])
-    return Named(int(match["first"]), path, path.partition("/")[0], match["topic"], int(match["partition"]), end)
+    return LakeFile(int(match["first"]), path, path.partition("/")[0], match["topic"], int(match["partition"]), end)
 
 
 def file_name(source: PartitionId, first: int, end: int | None = None) -> str:
@@ -68,7 +68,7 @@ def file_name(source: PartitionId, first: int, end: int | None = None) -> str:
     return f"{stem}.parquet" if end is None else f"{stem}-{end:012d}.parquet"
 
 
-def current(files: Iterable[Named]) -> tuple[list[Named], list[Named]]:
+def current(files: Iterable[LakeFile]) -> tuple[list[LakeFile], list[LakeFile]]:
     """Return the files of one chain that readers should read, in order, and those that a compacted one has replaced.
 
     >>> a, b = named("late/t-0-000000000000.parquet"), named("late/t-0-000000000005.parquet")
@@ -77,7 +77,7 @@ def current(files: Iterable[Named]) -> tuple[list[Named], list[Named]]:
     >>> chosen == [big, last], replaced == [a, b]
     (True, True)
     """
-    chosen: list[Named] = []
+    chosen: list[LakeFile] = []
     replaced = []
     covered = -1
     for file in sorted(files, key=lambda f: (f.first, -(f.end or -1), f.path)):
@@ -91,14 +91,14 @@ def current(files: Iterable[Named]) -> tuple[list[Named], list[Named]]:
     return chosen, replaced
 
 
-def readable(paths: Iterable[str]) -> list[Named]:
+def readable(paths: Iterable[str]) -> list[LakeFile]:
     """Return the files that readers should read, in order of their paths: each row is in one of them, and in one only.
 
     >>> paths = "late/t-0-000000000000.parquet", "late/t-0-000000000000-000000000009.parquet", "late/notes.txt"
     >>> [file.path for file in readable(paths)]
     ['late/t-0-000000000000-000000000009.parquet']
     """
-    chains: dict[tuple[str, PartitionId], list[Named]] = defaultdict(list)
+    chains: dict[tuple[str, PartitionId], list[LakeFile]] = defaultdict(list)
     for file in filter(None, map(named, paths)):
         chains[file.folder, file.source].append(file)
     return sorted((file for chain in chains.values() for file in current(chain)[0]), key=lambda file: file.path)

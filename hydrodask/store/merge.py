@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from hydrodask.errors import IntegrityError, sentence
 from hydrodask.records import Float64, PartitionId
 from hydrodask.store.lake import Lake
-from hydrodask.store.listing import Named, readable
+from hydrodask.store.listing import LakeFile, readable
 
 IMPORTED = "import-"
 """What the topic of files that an import made begins with."""
@@ -84,7 +84,7 @@ class Folder:
             done.file_bytes += written.file_bytes
         return done
 
-    def _compare(self, file: Named, table: pa.Table, wanted: dict[tuple[str, int, int], int], done: Merged) -> None:
+    def _compare(self, file: LakeFile, table: pa.Table, wanted: dict[tuple[str, int, int], int], done: Merged) -> None:
         """Take what a file holds out of `wanted`, and put into it what is newer."""
         there = self._keys(self._read(file, ["rig", "cycle", self._start]))
         both = {place: wanted.pop(key) for place, key in enumerate(there) if key in wanted}
@@ -116,7 +116,7 @@ class Folder:
             found.update(rig for rig, curve in named if rig not in rigs and curve in ours)
         return found
 
-    def _replace(self, file: Named, old: pa.Table, rows: pa.Table, places: list[int]) -> int:
+    def _replace(self, file: LakeFile, old: pa.Table, rows: pa.Table, places: list[int]) -> int:
         """Write a file anew with other `rows` in some places; return its size."""
         order = list(range(len(old)))
         for number, place in enumerate(places):
@@ -128,7 +128,7 @@ class Folder:
         self._lake.files.replace(file.path, data)
         return len(data)
 
-    def _read(self, file: Named, columns: list[str] | None = None) -> pa.Table:
+    def _read(self, file: LakeFile, columns: list[str] | None = None) -> pa.Table:
         try:
             data = pq.ParquetFile(pa.BufferReader(self._lake.files.read(file.path)))
             return data.read(columns).replace_schema_metadata(None)

@@ -24,7 +24,7 @@ _KEYS = ["rig", "cycle", "cycle_start", "revision"]
 
 
 @dataclass(slots=True)
-class Keys:
+class ProfileKeys:
     """Which cycles are in a file, row by row."""
 
     rig: NDArray[np.object_]
@@ -38,7 +38,7 @@ def profile_paths(files: Files, sensor: str) -> list[str]:
     return [file.path for file in readable(files.names(f"cycles/sensor={sensor}"))]
 
 
-def profile_keys(files: Files, path: str) -> Keys:
+def profile_keys(files: Files, path: str) -> ProfileKeys:
     """Return which cycles a file of profiles holds. Raises IntegrityError when it is no such file."""
     return _keys(_read(files, path, _KEYS), "cycle_start")
 
@@ -54,13 +54,13 @@ def profile_curves(files: Files, path: str, names: Sequence[str] = STATISTICS) -
     return np.stack(parts, axis=1)
 
 
-def label_keys(files: Files) -> tuple[Keys, Float64]:
+def label_keys(files: Files) -> tuple[ProfileKeys, Float64]:
     """Return all labels of the lake: which cycles, and shape (n, 5) in the order of `LABELS`."""
     names = [file.path for file in readable(files.names("labels"))]
     tables = [_read(files, name, ["rig", "cycle", "timestamp", "revision", *LABELS]) for name in names]
     if not tables:
         empty = np.zeros(0, np.int64)
-        return Keys(np.zeros(0, object), empty, empty, empty), np.zeros((0, len(LABELS)))
+        return ProfileKeys(np.zeros(0, object), empty, empty, empty), np.zeros((0, len(LABELS)))
     table = pa.concat_tables(tables)
     return _keys(table, "timestamp"), np.stack([_floats(table.column(name)) for name in LABELS], axis=1)
 
@@ -182,8 +182,8 @@ def _read(files: Files, path: str, columns: list[str]) -> pa.Table:
         ) from error
 
 
-def _keys(table: pa.Table, start: str) -> Keys:
-    return Keys(
+def _keys(table: pa.Table, start: str) -> ProfileKeys:
+    return ProfileKeys(
         _names(table.column("rig")),
         table.column("cycle").to_numpy().astype(np.int64),
         table.column(start).cast(pa.int64()).to_numpy(),

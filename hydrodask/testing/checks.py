@@ -63,7 +63,7 @@ def _check_asked(same: bool, length: int, ways: int) -> None:
         raise UsageError(f"ways has value {ways}; want 1 or more, or nothing would be checked")
 
 
-class _Kept(Node[Any, Any]):
+class _Collector(Node[Any, Any]):
     """Keeps what comes along."""
 
     def __init__(self, kept: list[object]) -> None:
@@ -88,7 +88,7 @@ class _Living:
         for output, kept in zip(self.node.side_outputs, self._aside, strict=False):
             output.bind(self._context)
             if isinstance(output, Edge):
-                output.through(_Kept(kept))
+                output.through(_Collector(kept))
 
     def take(self, batch: Any) -> None:
         self._given.append(self.node.take(batch))

@@ -26,7 +26,7 @@ from hydrodask.worker.partition import Partition, Pending
 from hydrodask.worker.places import Places, end
 from hydrodask.worker.surroundings import REAL, Surroundings
 from hydrodask.worker.warm import warm_up
-from hydrodask.worker.watching import Watch, commit_of, ids_of, polled
+from hydrodask.worker.watching import LogWatch, commit_of, ids_of, polled
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Host:
             self._transactions = self._own(order, held)
             self._reader = surroundings.reader(order.settings.kafka)
             held.callback(self._reader.close)
-            self._watch = Watch(order.settings.kafka, identities)
+            self._watch = LogWatch(order.settings.kafka, identities)
             settle = Settling(order.settings, self._transactions, surroundings.consumer)
             settle.after(self._reader.commits.groups, lost=self._failures.severed)
             self._failures.severed = False

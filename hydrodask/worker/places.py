@@ -11,7 +11,7 @@ from hydrodask.logs import spot
 from hydrodask.protocol.incarnation import Start, same
 from hydrodask.worker.opening import Opening
 from hydrodask.worker.partition import Partition
-from hydrodask.worker.watching import Watch
+from hydrodask.worker.watching import LogWatch
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 class Places:
     """Opens the partitions of one host, and lets its reader read them."""
 
-    def __init__(self, opening: Opening, watch: Watch) -> None:
+    def __init__(self, opening: Opening, watch: LogWatch) -> None:
         self._opening, self._watch = opening, watch
         self._kafka = opening.settings.kafka
 

@@ -28,7 +28,7 @@ LARGE = 10_000
 """Records of a batch from which on there are several: smaller ones are a wish for small steps, with a commit each."""
 
 
-class Watch:
+class LogWatch:
     """Asks for the ids of what one host reads."""
 
     def __init__(self, kafka: Kafka, identities: Ids) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from hydrodask import clock
 from hydrodask.services import KafkaService
-from hydrodask.services.kafkanodes import Node
+from hydrodask.services.kafkanodes import KafkaNode
 from hydrodask.services.ports import free_port
 from tests.chaos.proxy import Proxy
 from tests.chaos.stage import ALL_OPEN, Stage
@@ -49,7 +49,7 @@ class FarKafka(KafkaService):
 
     network: Proxy
 
-    def _properties_text(self, node: Node) -> str:
+    def _properties_text(self, node: KafkaNode) -> str:
         far = {
             "listeners": f"FAR://{node.at(3)}",
             "advertised.listeners": f"FAR://127.0.0.1:{self.network.port}",

@@ -19,7 +19,7 @@ from hydrodask.protocol.geometries import GeometryChange
 from hydrodask.protocol.incarnation import Incarnation
 from hydrodask.records import Messages, PartitionId
 from hydrodask.store.schemas import samples_of, samples_table
-from hydrodask.testing.simulation.fakelogs import Log
+from hydrodask.testing.simulation.fakelogs import FakePartition
 from hydrodask.window.geometry import Geometry
 from tests.simulation.check import FOLDERS, WrongError, _check_provisional, _dead, _folder, _rows, _want, _window
 from tests.simulation.input import PREFIX, SENSORS
@@ -81,7 +81,7 @@ def _check_source(
             _check_computed(platform, source, want, one.base, stored)
 
 
-def _decoded(platform: Platform, source: PartitionId, log: Log, base: int) -> pa.Table:
+def _decoded(platform: Platform, source: PartitionId, log: FakePartition, base: int) -> pa.Table:
     """Return the rows that raw/ should have of a log."""
     entries = [(i, entry) for i, entry in enumerate(log.entries) if entry.visible]
     messages = Messages(

@@ -9,7 +9,7 @@ from unittest.mock import patch
 from hydrodask.audit import log as auditing
 from hydrodask.audit import verify as verifying
 from hydrodask.audit.finding import Results
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.audit.verify import Audit
 from hydrodask.ingest.commits import Commits
 from hydrodask.kafka import KafkaError
@@ -138,7 +138,7 @@ def visible(platform: "Platform") -> Iterator[None]:
 def audit(platform: "Platform") -> Results:
     """Return what `verify` finds in a life that has ended. Raises what it raises."""
     with visible(platform):
-        return Audit(platform.settings, Log(platform.settings.kafka), lambda _said: None).run()
+        return Audit(platform.settings, BrokerLog(platform.settings.kafka), lambda _said: None).run()
 
 
 def wrong(results: Results) -> list[str]:

@@ -16,7 +16,7 @@ from hydrodask.settings import Settings
 from hydrodask.testing.simulation.fakebroker import FakeConsumer, FakeProducer
 from hydrodask.testing.simulation.fakefetcher import FakeFetcher
 from hydrodask.testing.simulation.fakelogs import Entry
-from hydrodask.testing.simulation.world import START_S, Process, World
+from hydrodask.testing.simulation.world import START_S, SimulatedProcess, World
 from hydrodask.worker.host import Host
 from hydrodask.worker.step import Lease, step
 from tests.simulation.input import PREFIX
@@ -40,7 +40,7 @@ class Bench(Fakes):
         for topic, count in (("TS1", 2), ("CE", 1), ("analytics", 1), ("cycles", 1), ("dead-letter", 1)):
             self.broker.create(PREFIX + topic, count)
         self.broker.broken = 0.0  # nothing goes wrong by chance here
-        self.process = Process(self.world, "worker", serial=True)
+        self.process = SimulatedProcess(self.world, "worker", serial=True)
         self.lease = Lease()
         self.generation = 1
         files = self.disk.at(self.settings.snapshots_url)
@@ -97,7 +97,7 @@ class Bench(Fakes):
     def crash(self) -> None:
         """Lose all that the process had, and start another in its place."""
         self.process.kill()
-        self.process, self.lease = Process(self.world, "worker", serial=True), Lease()
+        self.process, self.lease = SimulatedProcess(self.world, "worker", serial=True), Lease()
         self.generation += 1
 
     @property
@@ -132,7 +132,7 @@ class Bench(Fakes):
         rows = [json.loads(entry.value or b"") for _, entry in log.committed()]
         return [(row["rig"], row["window_start"]) for row in rows if row["final"]]
 
-    def _on_call(self, _process: Process, name: str, when: str) -> None:
+    def _on_call(self, _process: SimulatedProcess, name: str, when: str) -> None:
         if when == "before":
             self.calls.append(name)
             if any(name.startswith(prefix) for prefix in self.away):

@@ -13,7 +13,7 @@ from hydrodask.errors import ConfigError, HydrodaskError, UsageError
 from hydrodask.ingest.commits import marks_group
 from hydrodask.protocol import geometries
 from hydrodask.testing.simulation.course import WITHIN, Event
-from hydrodask.testing.simulation.world import Process
+from hydrodask.testing.simulation.world import SimulatedProcess
 from tests.simulation.auditing import visible
 from tests.simulation.input import PREFIX
 
@@ -79,7 +79,7 @@ class Nemesis:
         elif event.kind == "change windows":
             await self._change_windows()
 
-    def on_call(self, process: Process, name: str, when: str) -> None:
+    def on_call(self, process: SimulatedProcess, name: str, when: str) -> None:
         """Hold up, or cut off, a call of a process."""
         if when == "before" and name.startswith("files.") and self._now_s < self._slow_until_s:
             self._world.sleep_s(self._world.random.uniform(0.1, 0.6))

@@ -9,13 +9,13 @@ from hydrodask.errors import HydrodaskError
 from hydrodask.flows import FLOWS
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Baseline, Detect
-from hydrodask.testing.simulation.course import Event, Fault, Sent
+from hydrodask.testing.simulation.course import Event, InjectedFault, Sent
 from hydrodask.testing.simulation.fakecluster import Driver
 from hydrodask.testing.simulation.fakelogs import Entry
 from hydrodask.testing.simulation.fakes import Fakes, inside, refuse
 from hydrodask.testing.simulation.fakes import settings_of as small
-from hydrodask.testing.simulation.simulated import Simulated
-from hydrodask.testing.simulation.world import Process
+from hydrodask.testing.simulation.simulated import SimulatedLife
+from hydrodask.testing.simulation.world import SimulatedProcess
 from tests.simulation.input import PREFIX, SENSORS
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.recorded import put_back, unsent
@@ -44,7 +44,7 @@ class Told(Exception):  # noqa: N818 - an answer, no error
         self.error = error
 
 
-class Platform(Simulated):
+class Platform(SimulatedLife):
     """One life by a schedule.
 
     `said` is the sentence that has ended it, if harm was done to it and it did not go on.
@@ -89,7 +89,7 @@ class Platform(Simulated):
         """Whether an operator is at work."""
         return self.nemesis.held
 
-    def harm(self, process: Process, name: str, when: str) -> None:
+    def harm(self, process: SimulatedProcess, name: str, when: str) -> None:
         """Hold up a call, or refuse it."""
         self.nemesis.on_call(process, name, when)
 
@@ -113,7 +113,7 @@ class Platform(Simulated):
             return super().happen(event)
         return None
 
-    def do(self, process: Process, fault: Fault) -> None:
+    def do(self, process: SimulatedProcess, fault: InjectedFault) -> None:
         """Let a fault happen to a process."""
         super().do(process, fault)
         if fault.kind == "remake":

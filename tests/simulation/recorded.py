@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hydrodask.testing.simulation.course import Sent
-from hydrodask.testing.simulation.fakelogs import Entry, Log, Transaction
+from hydrodask.testing.simulation.fakelogs import Entry, FakePartition, Transaction
 from tests.simulation.input import records
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def put_back(case: int, fakes: "Fakes", group: str) -> None:
     for one, (_, offsets) in zip(transactions, kept["transactions"], strict=True):
         one.offsets = {(group, (topic, partition)): (at, said) for topic, partition, at, said in offsets}
     for topic, partition, entries in kept["logs"]:
-        log = broker.logs[topic, partition] = Log()
+        log = broker.logs[topic, partition] = FakePartition()
         for value, key, headers, stamp_ms, number, marker in entries:
             transaction = None if number is None else transactions[number]
             log.entries.append(Entry(value, key, [(n, v) for n, v in headers], stamp_ms, transaction, marker))

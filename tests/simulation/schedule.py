@@ -9,7 +9,7 @@ from hydrodask.testing.simulation.course import (
     PUBLISH_S,
     Course,
     Event,
-    Fault,
+    InjectedFault,
     a_fault,
     a_setting,
     an_event,
@@ -94,7 +94,7 @@ def remade(schedule: Schedule) -> Schedule:
         else:
             place = rng.choice([*(name for name in CALLS if name.startswith("kafka.")), "open.begun", "open.restored"])
             count = rng.choice([2, 5, 13, 21, 34])
-            faults.append(Fault(place, count, "remake", rng.choice(["before", "after"]), rng.choice(gone_s)))
+            faults.append(InjectedFault(place, count, "remake", rng.choice(["before", "after"]), rng.choice(gone_s)))
     return replace(schedule, faults=tuple(faults), events=tuple(sorted(events, key=lambda event: event.at_s)))
 
 
@@ -118,7 +118,7 @@ def harmed(schedule: Schedule) -> Schedule:
         at_s = round(rng.uniform(0.5, FAULTY_S - 1), 2)
         if kind == "power" and rng.random() < 0.6:
             place = rng.choice([name for name in CALLS if name.startswith("files.")])
-            faults.append(Fault(place, rng.choice([2, 5, 13, 34, 55]), kind, rng.choice(["before", "after"])))
+            faults.append(InjectedFault(place, rng.choice([2, 5, 13, 34, 55]), kind, rng.choice(["before", "after"])))
             continue
         seconds = rng.choice([0.5, 3600.0, 90_000.0]) if kind.startswith("clock") else rng.choice([0.4, 1.2, 2.5])
         events.append(Event(at_s, kind, seconds))

@@ -30,7 +30,7 @@ _UNITS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PreflightCheck:
     """One check: `good` True passes, None warns, False stops."""
 
     what: str
@@ -38,7 +38,7 @@ class Answer:
     says: str
 
 
-def look(release: Release, manifest: list[Object]) -> Iterator[Answer]:
+def look(release: Release, manifest: list[Object]) -> Iterator[PreflightCheck]:
     """Give an answer to each question; what can't be asked is a warning."""
     checks: tuple[tuple[str, Callable[[], tuple[bool | None, str]]], ...] = (
         ("client", lambda: _client(release)),
@@ -58,7 +58,7 @@ def look(release: Release, manifest: list[Object]) -> Iterator[Answer]:
             raise
         except HydrodaskError as error:
             good, says = (False if what == "client" else None), str(error)
-        yield Answer(what, good, says)
+        yield PreflightCheck(what, good, says)
         if what == "client" and good is False:
             return
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from hydrodask.channels import CHANNELS, SENSORS
 from hydrodask.detect.usual.phases import PHASES, oil_of, phases_of, spoiled
-from hydrodask.detect.usual.reference import Reference, steady_places
+from hydrodask.detect.usual.reference import CycleReference, steady_places
 from hydrodask.records import Float64, Int64
 
 LARGEST = 10
@@ -77,7 +77,7 @@ class Judgement:
         return not self.relief and bool(np.isfinite(self.features).all())
 
 
-def judge(reference: Reference, means: Float64) -> Judgement:
+def judge(reference: CycleReference, means: Float64) -> Judgement:
     """Hold a cycle, means of seconds of shape (17, 60), NaN where nothing is known, against what is usual."""
     phases, oil, jumped = phases_of(means), oil_of(means), spoiled(means)
     relief = jumped is not None

@@ -77,7 +77,7 @@ class _Fit:
         return self._spread
 
 
-class Reference:
+class CycleReference:
     """What the cycles of one rig usually are. `cycles` have been learned, in oil of `coldest` to `hottest` °C."""
 
     __slots__ = ("_fits", "coldest", "cycles", "hottest")
@@ -118,7 +118,7 @@ class Reference:
         return [self.cycles, self.coldest, self.hottest, fits]
 
     @classmethod
-    def restored(cls, state: list[Any]) -> "Reference":
+    def restored(cls, state: list[Any]) -> "CycleReference":
         """Return a reference with the state of a snapshot."""
         made = cls()
         made.cycles, made.coldest, made.hottest, fits = state

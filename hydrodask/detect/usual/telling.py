@@ -35,7 +35,7 @@ class At(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CycleVerdict:
     """What is said of one cycle. `learned`: cycles that the reference has, and that it wants; `heat`: its oil, °C."""
 
     state: str
@@ -88,7 +88,7 @@ class Said:
         }
 
 
-def scored(said: Said, severity: str) -> Scored:
+def scored(said: CycleVerdict, severity: str) -> Scored:
     """Return the row of a cycle, and of what is open about it."""
     at = said.at
     return Scored(
@@ -106,7 +106,7 @@ def scored(said: Said, severity: str) -> Scored:
     )
 
 
-def changed(at: At, before: str | None, said: Said, state: str, severity: str) -> Change:
+def changed(at: At, before: str | None, said: CycleVerdict, state: str, severity: str) -> Change:
     """Return the document of a rig whose cycles are not what they were: learned, unusual, usual again."""
     body: dict[str, object] = {
         "rig": at.rig,

@@ -15,8 +15,8 @@ from hydrodask.channels import CYCLE_S
 from hydrodask.clock import US_PER_S, parse_iso
 from hydrodask.detect.usual import telling
 from hydrodask.detect.usual.judgement import Judgement, judge
-from hydrodask.detect.usual.reference import Reference
-from hydrodask.detect.usual.telling import LEARNING, UNKNOWN, UNUSUAL, USUAL, At, Said
+from hydrodask.detect.usual.reference import CycleReference
+from hydrodask.detect.usual.telling import LEARNING, UNKNOWN, UNUSUAL, USUAL, At, CycleVerdict
 from hydrodask.errors import IntegrityError
 from hydrodask.health import health
 from hydrodask.records import Change, Float64, Upsert
@@ -38,33 +38,33 @@ So many that can't be judged end an incident.
 
 
 @dataclass(slots=True)
-class Known:
+class RigCycleState:
     """What is known of one rig. `run` counts unusual cycles in a row if `bad`, usual ones otherwise."""
 
-    reference: Reference = field(default_factory=Reference)
+    reference: CycleReference = field(default_factory=CycleReference)
     bad: bool = False
     run: int = 0
     first_us: int = 0
     recent: list[list[float]] = field(default_factory=list)
     unknown_since: str | None = None
     body: dict[str, Any] | None = None
-    newest: Said | None = None
+    newest: CycleVerdict | None = None
 
 
-class Watch:
+class CycleWatch:
     """Judges load cycles without labels. Not safe for threads. `incidents` counts those that were opened."""
 
     def __init__(self, settings: model.Usual) -> None:
         self.incidents = 0
         self._settings = settings
-        self._rigs: dict[str, Known] = {}
+        self._rigs: dict[str, RigCycleState] = {}
 
     def take(self, at: At, means: Float64) -> list[Change]:
         """Take a cycle, means of shape (17, 60), NaN where nothing was measured, and return what changes."""
         if self._settings.learn is None:
             return []
         before = self._standing(self._rigs[at.rig]) if at.rig in self._rigs else None
-        known = self._rigs.get(at.rig) or self._rigs.setdefault(at.rig, Known())
+        known = self._rigs.get(at.rig) or self._rigs.setdefault(at.rig, RigCycleState())
         found = judge(known.reference, means)
         state = self._state(known, found)
         changes = self._follow(known, state, found, at)
@@ -88,7 +88,7 @@ class Watch:
         """Return the health of each rig's load cycle, 0..100."""
         return {(rig, telling.NAME): health(filter(None, [_severity(known)])) for rig, known in self._rigs.items()}
 
-    def said(self) -> dict[str, Said]:
+    def said(self) -> dict[str, CycleVerdict]:
         """Return what was said last of each rig, by its name, since this process began."""
         return {rig: known.newest for rig, known in self._rigs.items() if known.newest is not None}
 
@@ -131,17 +131,19 @@ class Watch:
         self.incidents = state["incidents"]
         self._rigs = {}
         for rig, reference, bad, run, first_us, recent, unknown_since, body in state["rigs"]:
-            known = Known(Reference.restored(reference), bad, run, first_us, [list(r) for r in recent], unknown_since)
+            known = RigCycleState(
+                CycleReference.restored(reference), bad, run, first_us, [list(r) for r in recent], unknown_since
+            )
             known.body = None if body is None else dict(body)
             self._rigs[rig] = known
 
-    def _standing(self, known: Known) -> str:
+    def _standing(self, known: RigCycleState) -> str:
         """Return what a rig's cycles are by and by: one that nothing confirms changes nothing."""
         if known.body is not None:
             return UNUSUAL
         return LEARNING if known.reference.cycles < (self._settings.learn or 0) else USUAL
 
-    def _state(self, known: Known, found: Judgement) -> str:
+    def _state(self, known: RigCycleState, found: Judgement) -> str:
         """Return what a cycle is: unusual if what was measured of it is, usual only if all of it was, and is known."""
         if known.reference.cycles < (self._settings.learn or 0):
             return LEARNING
@@ -151,7 +153,7 @@ class Watch:
             return UNUSUAL
         return UNKNOWN if found.missing or found.new or not math.isfinite(found.score) else USUAL
 
-    def _follow(self, known: Known, state: str, found: Judgement, at: At) -> list[Change]:
+    def _follow(self, known: RigCycleState, state: str, found: Judgement, at: At) -> list[Change]:
         """Count cycles in a row, and open, continue or end the incident."""
         if state not in (USUAL, UNUSUAL):
             return _blind(known, state, at)
@@ -162,7 +164,7 @@ class Watch:
             return self._unusual(known, found, at)
         return [] if known.body is None or known.run < CONFIRM else [_end(known, at)]
 
-    def _unusual(self, known: Known, found: Judgement, at: At) -> list[Change]:
+    def _unusual(self, known: RigCycleState, found: Judgement, at: At) -> list[Change]:
         if known.body is not None:
             telling.go_on(known.body, found, at.start_us)
         elif known.run >= CONFIRM:
@@ -173,29 +175,29 @@ class Watch:
         if known.run < RELEARN:
             return [telling.stored(known.body, at.revision)]
         change = _end(known, at, "; learned anew, as that is usual now")
-        known.reference, known.recent, known.run = Reference(), [], 0
+        known.reference, known.recent, known.run = CycleReference(), [], 0
         return [change]
 
-    def _said(self, known: Known, state: str, found: Judgement, at: At) -> Said:
+    def _said(self, known: RigCycleState, state: str, found: Judgement, at: At) -> CycleVerdict:
         threshold, open_ = self._settings.enter, known.body is not None
         trend = trend_of(known.recent, threshold)
         attention = attention_of(found.score, threshold, trend, open_=open_, unknown=state == UNKNOWN)
         learned = (known.reference.cycles, self._settings.learn or 0)
         heat = (known.reference.coldest, known.reference.hottest)
         attention = 0 if state == LEARNING else attention
-        return Said(state, found, threshold, trend, attention, at, learned, heat, known.unknown_since)
+        return CycleVerdict(state, found, threshold, trend, attention, at, learned, heat, known.unknown_since)
 
 
-def _severity(known: Known) -> str:
+def _severity(known: RigCycleState) -> str:
     return "" if known.body is None else str(known.body["severity"])
 
 
-def _learn(known: Known, found: Judgement, *, steady: bool) -> None:
+def _learn(known: RigCycleState, found: Judgement, *, steady: bool) -> None:
     if found.whole:
         known.reference.learn(found.features, found.oil, steady=steady)
 
 
-def _blind(known: Known, state: str, at: At) -> list[Change]:
+def _blind(known: RigCycleState, state: str, at: At) -> list[Change]:
     """End an incident of which nothing could be said for a day; the day is that of the cycles' times."""
     if state != UNKNOWN or known.body is None or known.unknown_since is None:
         return []
@@ -205,7 +207,7 @@ def _blind(known: Known, state: str, at: At) -> list[Change]:
     return [_end(known, at, "; it ended as its cycles could not be judged for a day")]
 
 
-def _end(known: Known, at: At, more: str = "") -> Change:
+def _end(known: RigCycleState, at: At, more: str = "") -> Change:
     """End the open incident."""
     body, known.body = known.body, None
     assert body is not None  # noqa: S101 - the caller has looked

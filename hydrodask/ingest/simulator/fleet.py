@@ -11,7 +11,7 @@ from hydrodask.errors import ConfigError
 from hydrodask.ingest.chunk import Chunk
 from hydrodask.ingest.simulator.disturb import rounded, sensor_fault, transport_fault
 from hydrodask.ingest.simulator.faults import FaultPlan
-from hydrodask.ingest.simulator.rig import Rig
+from hydrodask.ingest.simulator.rig import SimulatedRig
 from hydrodask.ingest.simulator.shapes import load_shapes
 from hydrodask.records import Int64, LabelRecord
 
@@ -38,7 +38,7 @@ class Fleet:
         self._seed = seed % 2**64
         self._start_us = start_us
         names = names_of(rigs, default_rig)
-        self._rigs = [Rig(name, index=i, seed=seed, plan=self._plan) for i, name in enumerate(names)]
+        self._rigs = [SimulatedRig(name, index=i, seed=seed, plan=self._plan) for i, name in enumerate(names)]
 
     @property
     def names(self) -> list[str]:
@@ -56,13 +56,13 @@ class Fleet:
         """Return a label for each rig that begins a cycle in this second; in second 0 for all."""
         return [self._label(rig, second) for rig in self._rigs if second == 0 or _split(rig, second)[1] == 0]
 
-    def _label(self, rig: Rig, second: int) -> LabelRecord:
+    def _label(self, rig: SimulatedRig, second: int) -> LabelRecord:
         number, into_s = _split(rig, second)
         cycle = rig.cycle(number)
         begins_us = self._start_us + (second - into_s) * US_PER_S
         return LabelRecord(rig.name, number, iso(begins_us), **cycle.states, stable=cycle.stable)
 
-    def _of_rig(self, rig: Rig, second: int) -> Iterator[Chunk]:
+    def _of_rig(self, rig: SimulatedRig, second: int) -> Iterator[Chunk]:
         number, into_s = _split(rig, second)
         cycle, shapes = rig.cycle(number), load_shapes()
         times = {rate_hz: self._times(number, into_s, rate_hz, second) for rate_hz in (1, 10, 100)}
@@ -83,7 +83,7 @@ class Fleet:
             begin_us + steps * (US_PER_S // rate_hz),
         )
 
-    def _disturbed(self, rig: Rig, chunk: Chunk, second: int) -> Iterator[Chunk]:
+    def _disturbed(self, rig: SimulatedRig, chunk: Chunk, second: int) -> Iterator[Chunk]:
         """Yield `chunk` as sensor and transport leave it, or nothing."""
         for i, fault in enumerate(self._plan.sensors):
             if fault.sensor == chunk.sensor and fault.concerns(rig.name) and fault.active(second):
@@ -98,7 +98,7 @@ class Fleet:
                 chunk = transport_fault(chunk, carrier, second=second, seed=(self._seed, 2, i))
         yield chunk
 
-    def _before(self, rig: Rig, index: int) -> float:
+    def _before(self, rig: SimulatedRig, index: int) -> float:
         """Return the last value before sensor fault `index` began, or the first of the run."""
         key = (rig.name, index)
         if key not in self._stuck:
@@ -120,6 +120,6 @@ def names_of(rigs: int, default_rig: str) -> list[str]:
     return [default_rig] if rigs == 1 else [f"rig-{i + 1:04d}" for i in range(rigs)]
 
 
-def _split(rig: Rig, second: int) -> tuple[int, int]:
+def _split(rig: SimulatedRig, second: int) -> tuple[int, int]:
     """Return the cycle of a second since the start, and how many seconds into it that is."""
     return divmod(second + rig.phase_s, CYCLE_S)

@@ -27,7 +27,7 @@ class Cycle:
     stable: int
 
 
-class Rig:
+class SimulatedRig:
     """A rig with its own gains and ambient temperature; same seed and index, same bits.
 
     `phase_s` is how far it was in its first cycle when the run started. Cycles may be asked for in

@@ -15,7 +15,15 @@ from hydrodask.learn.features import HIGH, LOW, MEAN, SEGMENTS, Cycles
 from hydrodask.records import Bool, Float64, Int32, Int64
 from hydrodask.settings import Url
 from hydrodask.store.files import Files
-from hydrodask.store.profiles import LABELS, STATISTICS, Keys, label_keys, profile_curves, profile_keys, profile_paths
+from hydrodask.store.profiles import (
+    LABELS,
+    STATISTICS,
+    ProfileKeys,
+    label_keys,
+    profile_curves,
+    profile_keys,
+    profile_paths,
+)
 
 SAME_CYCLE_US = 30_000_000
 """Records of one rig's cycle number whose starts differ by more belong to different cycles: numbers start again."""
@@ -75,7 +83,7 @@ def catalogue(url: Url | str) -> Catalogue:
     """Return what the lake at `url` holds. Raises RetryableError and IntegrityError."""
     files = Files(url)
     paths = [profile_paths(files, sensor) for sensor in SENSORS]
-    parts: list[tuple[Keys, Int32]] = []
+    parts: list[tuple[ProfileKeys, Int32]] = []
     for number, names in enumerate(paths):
         for place, path in enumerate(names):
             keys = profile_keys(files, path)
@@ -98,7 +106,7 @@ def _where(source: int, file: int, count: int) -> Int32:
     return np.stack([np.full(count, source), np.full(count, file), np.arange(count)], axis=1).astype(np.int32)
 
 
-def _grouped(url: Url, paths: list[list[str]], parts: list[tuple[Keys, Int32]], labels: Float64) -> Catalogue:
+def _grouped(url: Url, paths: list[list[str]], parts: list[tuple[ProfileKeys, Int32]], labels: Float64) -> Catalogue:
     """Bring the records of each cycle together; of several of one sensor the newest counts."""
     names, rig = _numbered([keys.rig for keys, _ in parts])
     cycle = np.concatenate([keys.cycle for keys, _ in parts])

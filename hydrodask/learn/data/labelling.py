@@ -37,16 +37,16 @@ class Origin:
 
 
 @dataclass(slots=True)
-class Told:
+class LabelledCycles:
     """Cycles with what people told of them. `origin` (n, 5) says which of the `answers` gave a label, -1: none did."""
 
     cycles: Catalogue
     origin: Int64
     answers: Sequence[Answer] = ()
 
-    def take(self, which: Bool) -> "Told":
+    def take(self, which: Bool) -> "LabelledCycles":
         """Return the chosen cycles."""
-        return Told(self.cycles.take(which), self.origin[which], self.answers)
+        return LabelledCycles(self.cycles.take(which), self.origin[which], self.answers)
 
     def origins(self, targets: Sequence[str] = LABELS, weights: Float64 | None = None) -> list[Origin]:
         """Return where labels of targets are from, the lake first; `weights` (n,) are those of the cycles."""
@@ -70,7 +70,7 @@ class Told:
         ) or NONE  # fmt: skip
 
 
-def told(cycles: Catalogue, given: Sequence[Answer]) -> Told:
+def told(cycles: Catalogue, given: Sequence[Answer]) -> LabelledCycles:
     """Return the cycles with what was told of them: those whose middle lies within the time of an answer."""
     labels, origin = cycles.labels.copy(), np.full(cycles.labels.shape, -1, np.int64)
     middle_us = cycles.start_us + CYCLE_US // 2
@@ -81,7 +81,7 @@ def told(cycles: Catalogue, given: Sequence[Answer]) -> Told:
             place = LABELS.index(name)
             labels[here, place] = np.nan if state is None else float(state)
             origin[here, place] = -1 if state is None else number
-    return Told(replace(cycles, labels=labels), origin, given)
+    return LabelledCycles(replace(cycles, labels=labels), origin, given)
 
 
 def counted(url: Url, given: Sequence[Answer]) -> Int64:

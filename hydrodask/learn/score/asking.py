@@ -21,7 +21,7 @@ _ZIP = b"PK"
 
 
 @dataclass(slots=True)
-class Said:
+class ModelVerdicts:
     """What one model said of some cycles; `label` is meaningless where a cycle is not `usable`, and `why` says why.
 
     `probability` has shape (n, classes), as it is; NaN where a model could not say anything. `error` says why it could
@@ -59,7 +59,7 @@ def tried(data: bytes, *, name: str, version: int) -> "Committee | Model":
     return model
 
 
-def score(models: "Mapping[str, Committee | Model]", cycles: Cycles) -> dict[str, Said]:
+def score(models: "Mapping[str, Committee | Model]", cycles: Cycles) -> dict[str, ModelVerdicts]:
     """Return what each model says of each cycle.
 
     A committee leaves out what was not measured. Of an ONNX model no verdict follows when a second that it needs was
@@ -69,7 +69,7 @@ def score(models: "Mapping[str, Committee | Model]", cycles: Cycles) -> dict[str
     return {target: _said(model, cycles, looks) for target, model in models.items()}
 
 
-def _said(model: "Committee | Model", cycles: Cycles, looks: dict[str, Bool]) -> Said:
+def _said(model: "Committee | Model", cycles: Cycles, looks: dict[str, Bool]) -> ModelVerdicts:
     try:
         said = model.judge(cycles, looks) if isinstance(model, Committee) else _of_onnx(model, cycles)
     except Exception as error:  # ONNX Runtime's own errors have no common base
@@ -77,9 +77,9 @@ def _said(model: "Committee | Model", cycles: Cycles, looks: dict[str, Bool]) ->
         who = f"{model.name} version {model.version}"
         text = f"{who} can't score: {short(error)}; train again, or promote another version"
         label = np.full(len(cycles), model.classes[0])
-        return Said(model, nothing, label, none, [text] * len(cycles), nothing, text)
+        return ModelVerdicts(model, nothing, label, none, [text] * len(cycles), nothing, text)
     label = model.classes[np.where(np.isfinite(said.chances), said.chances, 0.0).argmax(axis=1)]
-    return Said(model, said.known, label, said.chances, said.why, said.novel, odds=said.odds)
+    return ModelVerdicts(model, said.known, label, said.chances, said.why, said.novel, odds=said.odds)
 
 
 def _of_onnx(model: "Model", cycles: Cycles) -> Judged:

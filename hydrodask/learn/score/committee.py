@@ -18,7 +18,7 @@ import numpy as np
 
 from hydrodask.channels import CYCLE_S, SENSORS
 from hydrodask.errors import FatalError, sentence
-from hydrodask.learn.drift import Reference
+from hydrodask.learn.drift import ReferenceDistribution
 from hydrodask.learn.features import MEAN, VERSION, Cycles, columns
 from hydrodask.learn.score import saying
 from hydrodask.learn.score.gaussian import View
@@ -148,9 +148,9 @@ class Committee:
         return tuple(self.places)
 
     @cached_property
-    def reference(self) -> Reference:
+    def reference(self) -> ReferenceDistribution:
         """How the features of its training data were distributed."""
-        return Reference.from_json(self.metadata["reference"])
+        return ReferenceDistribution.from_json(self.metadata["reference"])
 
     @cached_property
     def gate_digest(self) -> str:

@@ -12,7 +12,7 @@ import onnxruntime
 from hydrodask.channels import SENSORS
 from hydrodask.errors import FatalError, sentence
 from hydrodask.learn.drift import COLUMNS as WATCHED
-from hydrodask.learn.drift import Day, Reference
+from hydrodask.learn.drift import Day, ReferenceDistribution
 from hydrodask.learn.features import SEGMENTS, VERSION, Cycles, compute
 from hydrodask.learn.score.asking import short
 from hydrodask.records import Bool, Float64, Int64
@@ -98,11 +98,11 @@ class Model:
             day.measures(self.reference)
 
     @cached_property
-    def reference(self) -> Reference | None:
+    def reference(self) -> ReferenceDistribution | None:
         """How the features of its training data were distributed; None when one's own model does not say."""
         if self.kind == OWN and "reference" not in self.metadata:
             return None
-        return Reference.from_json(json.loads(self.metadata["reference"]))
+        return ReferenceDistribution.from_json(json.loads(self.metadata["reference"]))
 
     def probabilities(self, features: Float64) -> Float64:
         """Return shape (n, classes). Raises ValueError when that is not what comes out, or no probabilities."""

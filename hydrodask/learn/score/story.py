@@ -76,7 +76,7 @@ class Unknown:
 
 
 @dataclass(slots=True)
-class Track:
+class ComponentTrack:
     """What is known of one component: the settled state, the one that may follow, for how many cycles, since when.
 
     `unknown_since` is the end of the first of the cycles in a row that were unknown.
@@ -95,7 +95,7 @@ class Track:
     """Of the newest cycles with a severity: when each began, in µs, and how far it was from the nominal state."""
 
 
-def component_of(track: Track, verdict: Verdict, trend: Trend) -> Upsert:
+def component_of(track: ComponentTrack, verdict: Verdict, trend: Trend) -> Upsert:
     """Return the component's document.
 
     Its revision is the cycle's start, in µs: with more partitions a rig may come to one whose offsets are smaller.
@@ -127,7 +127,7 @@ def known(settled: int | None) -> int | None:
     return None if settled == UNKNOWN else settled
 
 
-def unknown_of(track: Track, silence: Unknown) -> Upsert:
+def unknown_of(track: ComponentTrack, silence: Unknown) -> Upsert:
     """Return the component's document when it is unknown: since when and why, and what was settled before."""
     body: dict[str, object] = {
         "rig": silence.rig,
@@ -150,7 +150,9 @@ def unknown_of(track: Track, silence: Unknown) -> Upsert:
     return Upsert("components", f"{silence.rig}/{silence.target}", silence.start_us, body)
 
 
-def incident_of(track: Track, verdict: Verdict | Unknown, target: Target, before: int | None) -> dict[str, Any]:
+def incident_of(
+    track: ComponentTrack, verdict: Verdict | Unknown, target: Target, before: int | None
+) -> dict[str, Any]:
     """Return the body of the incident that opens with a settled state."""
     was = "" if before is None or known(before) is None else f" (was {target.said(before)})"
     who = f"says {verdict.model} {verdict.version}"
@@ -186,7 +188,7 @@ def worst_of(target: Target) -> int:
     return max(target.classes, key=lambda state: abs(state - target.nominal))
 
 
-def change_of(track: Track, one: Verdict | Unknown, before: int | None, revision: int) -> Upsert:
+def change_of(track: ComponentTrack, one: Verdict | Unknown, before: int | None, revision: int) -> Upsert:
     """Return the document of a settled state that has changed: what it was, what it is, since when, and who says so."""
     target = TARGETS[one.target]
     body: dict[str, object] = {
@@ -208,7 +210,7 @@ def change_of(track: Track, one: Verdict | Unknown, before: int | None, revision
     return Upsert("component_changes", f"{one.rig}/{one.target}/{track.changed}", revision, body)
 
 
-def scored(track: Track, one: Verdict | Unknown, revision: int) -> Scored:
+def scored(track: ComponentTrack, one: Verdict | Unknown, revision: int) -> Scored:
     """Return the row of one cycle. Why is said of what is not as it should be: reasons are the longest of a row."""
     target, says = TARGETS[one.target], one if isinstance(one, Verdict) else None
     verdict = verdict_of(target, UNKNOWN if says is None else says.state)

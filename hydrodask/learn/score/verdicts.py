@@ -19,7 +19,7 @@ from hydrodask.learn.score.story import (
     RECENT,
     RULE,
     UNKNOWN,
-    Track,
+    ComponentTrack,
     Unknown,
     Verdict,
     change_of,
@@ -34,7 +34,7 @@ from hydrodask.records import Change, Upsert
 from hydrodask.reports import Scored
 from hydrodask.trend import Trend
 
-__all__ = ["RULE", "UNKNOWN", "ComponentStates", "Track", "Unknown", "Verdict", "known"]
+__all__ = ["RULE", "UNKNOWN", "ComponentStates", "ComponentTrack", "Unknown", "Verdict", "known"]
 
 
 class ComponentStates:
@@ -43,13 +43,13 @@ class ComponentStates:
     def __init__(self, *, confirm: int) -> None:
         self.incidents = 0
         self._confirm = confirm
-        self._tracks: dict[tuple[str, str], Track] = {}
+        self._tracks: dict[tuple[str, str], ComponentTrack] = {}
         self._trends: dict[tuple[str, str], Trend] = {}
         """Of what was said last: a function of the tracks, and not in snapshots."""
 
     def update(self, verdict: Verdict, revision: int) -> list[Change]:
         """Take a verdict and return changes of documents; `revision` is that of incidents."""
-        track = self._tracks.setdefault((verdict.rig, verdict.target), Track())
+        track = self._tracks.setdefault((verdict.rig, verdict.target), ComponentTrack())
         track.unknown_since = ""
         if verdict.severity is not None:
             off = abs(verdict.severity.value - TARGETS[verdict.target].nominal)
@@ -69,12 +69,12 @@ class ComponentStates:
 
     def unknown(self, unknown: Unknown, revision: int) -> list[Change]:
         """Take note that a cycle is unknown; one that is like nothing trained on counts as a state of its own."""
-        track = self._tracks.setdefault((unknown.rig, unknown.target), Track())
+        track = self._tracks.setdefault((unknown.rig, unknown.target), ComponentTrack())
         track.unknown_since = track.unknown_since or unknown.end
         changes = self._seen(track, unknown, UNKNOWN, revision) if unknown.novel else []
         return [unknown_of(track, unknown), *changes]
 
-    def _seen(self, track: Track, one: Verdict | Unknown, state: int, revision: int) -> list[Change]:
+    def _seen(self, track: ComponentTrack, one: Verdict | Unknown, state: int, revision: int) -> list[Change]:
         """Take one cycle that shows `state` and return changes of incidents."""
         if track.candidate != state:
             track.candidate, track.run, track.since, track.first_cycle = state, 0, one.end, one.cycle
@@ -131,7 +131,9 @@ class ComponentStates:
         found = {key: known(track.settled) for key, track in self._tracks.items()}
         return {key: state for key, state in found.items() if state is not None}
 
-    def _change(self, track: Track, verdict: Verdict | Unknown, before: int | None, revision: int) -> list[Change]:
+    def _change(
+        self, track: ComponentTrack, verdict: Verdict | Unknown, before: int | None, revision: int
+    ) -> list[Change]:
         """Resolve the incident that is open, and open one unless the new state is the nominal one.
 
         One of a bad state stays while nothing is known, and goes on when that state is seen again.
@@ -156,7 +158,7 @@ class ComponentStates:
         return changes
 
 
-def _track(stored: Mapping[str, Any]) -> Track:
+def _track(stored: Mapping[str, Any]) -> ComponentTrack:
     """Return a track from a snapshot; older ones call what is unknown silent."""
     names = {("unknown_since" if name == "silent_since" else name): value for name, value in stored.items()}
-    return Track(**names)
+    return ComponentTrack(**names)

@@ -3,7 +3,7 @@
 from hydrodask.learn.data.labelling import LAKE
 from hydrodask.learn.features import sensors_of
 from hydrodask.learn.told import FILE
-from hydrodask.learn.train.results import Result
+from hydrodask.learn.train.results import TrainedModel
 from hydrodask.learn.train.validation import LEAVE_COOLER
 
 _LOW = 0.9
@@ -31,7 +31,7 @@ _FROM = {
 }
 
 
-def card(result: Result) -> str:
+def card(result: TrainedModel) -> str:
     """Return the card of a result."""
     target, data = result.target, result.data
     return f"""# {target.name}: {result.kind}
@@ -66,7 +66,7 @@ Trained on one kind of rig with one load cycle; what another rig's healthy state
 """
 
 
-def _learned(result: Result) -> str:
+def _learned(result: TrainedModel) -> str:
     """Say of how many cycles it was learned, and on how many it was judged."""
     data, notes = result.data, "".join(f"{note[0].upper()}{note[1:]}. " for note in result.notes)
     if data.chosen_on < data.cycles:
@@ -74,7 +74,7 @@ def _learned(result: Result) -> str:
     return notes.strip()
 
 
-def _origins(result: Result) -> str:
+def _origins(result: TrainedModel) -> str:
     """Return where labels are from, what the cycles of each weigh, and how those of people are left out."""
     rows = [f"| {_FROM[one.name]} | {one.people or '–'} | {one.labels:,} | {one.share:.1%} |" for one in result.origins]
     if not rows:
@@ -83,7 +83,7 @@ def _origins(result: Result) -> str:
     return "\n| labels from | people | cycles | of all weight |\n|---|---|---|---|\n" + "\n".join(rows) + left + "\n"
 
 
-def _chosen(result: Result) -> str:
+def _chosen(result: TrainedModel) -> str:
     """Say what was chosen, and by which figures."""
     if not result.plain:
         return "\nWhich features it sees was chosen with an eye on these figures, so they flatter.\n"
@@ -91,7 +91,7 @@ def _chosen(result: Result) -> str:
     return f"\nIt looks at {plan}: chosen inside each fold among {tried}, so that no choice saw the figures below.\n"
 
 
-def _sure(result: Result) -> str:
+def _sure(result: TrainedModel) -> str:
     """Return the figures of a model that may say unknown."""
     rows = []
     for split, one in result.figures.items():
@@ -121,7 +121,7 @@ def _sure(result: Result) -> str:
     return head + "\n".join(rows) + "\n" + stored + "".join(lows)
 
 
-def _limits(result: Result) -> str:
+def _limits(result: TrainedModel) -> str:
     """Return the states that it misses, split by split, as its figures say."""
     found = []
     for split, one in result.figures.items():
@@ -139,7 +139,7 @@ def _limits(result: Result) -> str:
     return "\n".join(found) or "On the splits above it finds nine in ten cycles of each state, or more."
 
 
-def _rows(result: Result) -> str:
+def _rows(result: TrainedModel) -> str:
     rows = []
     for split, one in result.figures.items():
         error = "–" if one.mean_error is None else f"{one.mean_error:.2f} {result.target.unit}".strip()
@@ -148,7 +148,7 @@ def _rows(result: Result) -> str:
     return "\n".join(rows)
 
 
-def _missing(result: Result) -> str:
+def _missing(result: TrainedModel) -> str:
     if result.plain:
         return "seconds that were not measured are left out exactly, and a cycle is unknown when too little is left"
     what = "scored with what there is" if result.kind == "boosted-forest" else "unknown"

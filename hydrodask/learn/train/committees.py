@@ -17,15 +17,15 @@ from hydrodask.learn.train import gaussians, nested, redrawn
 from hydrodask.learn.train.gaussians import COMPONENTS
 from hydrodask.learn.train.moments import Moments
 from hydrodask.learn.train.nested import Heard, Honest, Lesson
-from hydrodask.learn.train.plans import Look, Plan, candidates, described
+from hydrodask.learn.train.plans import Plan, ViewSpec, candidates, described
 from hydrodask.learn.train.redrawn import Verdicts
 from hydrodask.learn.train.validation import (
     GROUPED,
     LEAVE_COOLER,
     RANDOM,
-    Figures,
     Fold,
     Sure,
+    ValidationScores,
     folds,
     groups_of,
     judge,
@@ -72,7 +72,7 @@ class Taught:
     """A committee, its figures by split, what is lost without each sensor, what was chosen, and its honest verdicts."""
 
     made: Committee
-    figures: dict[str, Figures]
+    figures: dict[str, ValidationScores]
     lost: dict[str, float]
     chosen: dict[str, object]
     said: dict[str, Honest]
@@ -154,7 +154,7 @@ def views_of_all(plan: Plan, target: Target, classes: Int64, moments: Moments) -
     made = []
     for look in plan:
 
-        def key(labels: Float64, look: Look = look) -> Int64:
+        def key(labels: Float64, look: ViewSpec = look) -> Int64:
             return look.key(np.searchsorted(classes, labels[:, place].astype(np.int64)), labels[:, :4])
 
         made.append(gaussians.view(look, moments.cloud(look.cells, key)))
@@ -193,7 +193,7 @@ def _lowest(split: str, lesson: Lesson, said: Honest) -> float | None:
     return redrawn.lowest(verdicts(said, lesson), held)
 
 
-def _figures(split: str, target: Target, classes: Int64, lesson: Lesson, said: Honest) -> Figures:
+def _figures(split: str, target: Target, classes: Int64, lesson: Lesson, said: Honest) -> ValidationScores:
     numbers = lesson.numbers
     truth, spoken = classes[numbers[said.rows]], classes[said.chances.argmax(axis=1)]
     known = said.known

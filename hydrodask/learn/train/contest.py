@@ -12,7 +12,7 @@ import numpy as np
 
 from hydrodask.learn.registry import CHAMPION, HONEST, Version, judged, shortfall
 from hydrodask.learn.train.estimators import KINDS
-from hydrodask.learn.train.results import Result
+from hydrodask.learn.train.results import TrainedModel
 from hydrodask.learn.train.validation import strict_f1
 
 ENOUGH = 0.5
@@ -31,7 +31,7 @@ Said = tuple[int, int, bool]
 """Of one cycle: the truth, what was said, and whether it was answered."""
 
 
-def refused(best: Result, number: int, champion: Version | None, said: Callable[[Version], Table | None]) -> str:
+def refused(best: TrainedModel, number: int, champion: Version | None, said: Callable[[Version], Table | None]) -> str:
     """Say why the best of a training, version `number`, does not become the champion by itself; nothing when it does.
 
     `said` returns what a version said of cycles that it had not seen.
@@ -58,7 +58,7 @@ def refused(best: Result, number: int, champion: Version | None, said: Callable[
     return stays + short if short else ""
 
 
-def compared(best: Result, champion: Version, table: Table) -> str:
+def compared(best: TrainedModel, champion: Version, table: Table) -> str:
     """Say on what common cycles a model is worse than the champion, or that there are too few; nothing otherwise."""
     ours: dict[str, float] = {}
     theirs: dict[str, float] = {}

@@ -27,8 +27,8 @@ from hydrodask.learn.train.estimators import SEED, Kind, fit_predict, usable
 from hydrodask.learn.train.export import describe, export
 from hydrodask.learn.train.moments import Moments
 from hydrodask.learn.train.nested import Lesson
-from hydrodask.learn.train.results import Data, Result, Unseen, predictions
-from hydrodask.learn.train.validation import GROUPED, Figures, Fold, folds, judge, macro_f1, splits_of
+from hydrodask.learn.train.results import Data, TrainedModel, Unseen, predictions
+from hydrodask.learn.train.validation import GROUPED, Fold, ValidationScores, folds, judge, macro_f1, splits_of
 from hydrodask.records import Float64, Int64
 from hydrodask.settings import Settings
 
@@ -37,7 +37,7 @@ CYCLES_MIN = 30
 Say = Callable[[str], None]
 
 
-class School:
+class TrainingContext:
     """What the models of one training share: cluster, cycles, features that have been computed.
 
     `every` cycle is learned from by committees and by XGBoost, on the workers; `cycles` are those of them that are
@@ -54,7 +54,7 @@ class School:
         if self._read is not None:
             self._features = {SECONDS: self._read.seconds, drift.COLUMNS: self._read.watched}
         watched = self.features(drift.COLUMNS)
-        self.reference, content = drift.Reference.of(watched), watched.tobytes()
+        self.reference, content = drift.ReferenceDistribution.of(watched), watched.tobytes()
         if self._read is not None:
             self.reference = self.reference.widened(self._read.lowest, self._read.highest, watched)
             content = self._read.digest.encode()
@@ -88,11 +88,11 @@ class School:
         weights[there] = weighing.weights_of(seconds[there])
         return weights
 
-    def example(self, result: Result) -> Float64:
+    def example(self, result: TrainedModel) -> Float64:
         """Return two rows of a model's input."""
         return self.features(result.columns)[:2]
 
-    def result(self, target: Target, kind: Kind, labels: Int64) -> Result:
+    def result(self, target: Target, kind: Kind, labels: Int64) -> TrainedModel:
         """Train and judge one model. Cycles that miss a sensor it needs are left out, and that is noted."""
         if kind.committee:
             return self._committee(target, kind, labels)
@@ -118,7 +118,7 @@ class School:
         said = Model.load(stored, name=target.name, version=0).classify(features)
         native = self._native(kind, trained, features)
         self.say(f"{target.name} {kind.name}: {_line(figures)} ({clock.monotonic_s() - started_s:.0f} s)")
-        result = Result(
+        result = TrainedModel(
             target, kind.name, kind.says, trained, names, figures, self.data, stored, int((said != native).sum()),
             importances, parameters, seconds, self.code,
             predictions(self.cycles.take(np.flatnonzero(there)), unseen, ()),
@@ -129,7 +129,7 @@ class School:
             result.notes.append(f"{int((~there).sum())} cycles without its sensors were left out")
         return result
 
-    def _committee(self, target: Target, kind: Kind, labels: Int64) -> Result:
+    def _committee(self, target: Target, kind: Kind, labels: Int64) -> TrainedModel:
         """Train and judge a committee; cycles that lack a second are not learned from."""
         started_s = clock.monotonic_s()
         seconds = self.features(kind.columns(target))
@@ -154,7 +154,7 @@ class School:
             )
             for split, h in taught.said.items()
         }
-        result = Result(
+        result = TrainedModel(
             target, kind.name, kind.says, made, made.columns, taught.figures, self.data, stored, differ, taught.lost,
             parameters | {"chosen_on": int(there.sum())}, took_s, self.code,
             predictions(self.cycles, unseen, made.classes.tolist()),
@@ -168,7 +168,7 @@ class School:
 
     def _judge(
         self, target: Target, model: Any, data: tuple[Float64, Int64, Float64, tuple[str, ...]]
-    ) -> tuple[dict[str, Figures], dict[str, float], dict[str, Unseen]]:
+    ) -> tuple[dict[str, ValidationScores], dict[str, float], dict[str, Unseen]]:
         """Train and test every fold of every split, all at once on the cluster."""
         features, labels, levels, names = data
         plan = [(split, fold) for split in splits_of(target) for fold in folds(split, labels, levels) if len(fold[0])]
@@ -283,5 +283,5 @@ def plain(parameters: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in parameters.items() if isinstance(value, str | int | float | None)}
 
 
-def _line(figures: dict[str, Figures]) -> str:
+def _line(figures: dict[str, ValidationScores]) -> str:
     return ", ".join(f"{split} {one.macro_f1:.3f}" for split, one in figures.items())

@@ -8,7 +8,7 @@ from hydrodask.channels import CYCLE_S, SENSORS
 from hydrodask.learn.score.committee import probabilities
 from hydrodask.learn.score.gaussian import View
 from hydrodask.learn.score.novelty import Gate
-from hydrodask.learn.train.plans import Look
+from hydrodask.learn.train.plans import ViewSpec
 from hydrodask.records import Float64, Int64
 
 COMPONENTS = 40
@@ -54,7 +54,7 @@ class Cloud:
         return cls(mean, (given.T * weights) @ given, keys, shares, centres)
 
 
-def view(look: Look, cloud: Cloud, *, measure: bool = True) -> View:
+def view(look: ViewSpec, cloud: Cloud, *, measure: bool = True) -> View:
     """Return a trained view of a cloud whose keys are those of `look`. Its limit is not set yet.
 
     Its distances are those of its odds unless they are to be measured.
@@ -77,7 +77,7 @@ def _inverse(covariance: Float64, shrinkage: float, level: Float64) -> Float64:
     return np.asarray(np.linalg.inv(shrunk), np.float64)
 
 
-def _scale(look: Look, total: Float64) -> Float64:
+def _scale(look: ViewSpec, total: Float64) -> Float64:
     """Return the deviation of each cell, of a levelled view that of the curve less its mean."""
     square = np.diag(total).copy()
     if look.levelled:
@@ -90,7 +90,7 @@ def _scale(look: Look, total: Float64) -> Float64:
     return np.where(scale < _FLAT, 1.0, scale)
 
 
-def _levels(look: Look, scale: Float64) -> Float64:
+def _levels(look: ViewSpec, scale: Float64) -> Float64:
     """Return a covariance in which each sensor's level may be anything."""
     made = np.zeros((len(scale), len(scale)))
     each = look.end - look.start

@@ -69,7 +69,7 @@ def add(settings: Settings, path: Path, target: Target, names: Sequence[str] = (
     try:
         about = _about(export.opened(data), target, names)
         if watched is not None and np.isfinite(watched).all(axis=1).any():
-            about["reference"] = drift.Reference.of(watched).as_json()
+            about["reference"] = drift.ReferenceDistribution.of(watched).as_json()
         stored = export.adopted(data, export.describe(**about))
         model = Model.tried(stored, name=path.name, version=0)
         _check_steady(model, found)

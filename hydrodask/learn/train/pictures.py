@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hydrodask.learn.targets import Target
-from hydrodask.learn.train.validation import SPLITS, Figures
+from hydrodask.learn.train.validation import SPLITS, ValidationScores
 
 _DPI = 110
 _INK = "#1f2a37"
@@ -21,7 +21,7 @@ _NAMES = {
 }
 
 
-def confusion(target: Target, kind: str, figures: Mapping[str, Figures]) -> bytes:
+def confusion(target: Target, kind: str, figures: Mapping[str, ValidationScores]) -> bytes:
     """Return the confusion matrix of each split, cells by share of the true class, as PNG."""
     figure = Figure(figsize=(4.1 * len(figures), 4.2), layout="constrained")
     figure.suptitle(f"{target.name}: {kind}", color=_INK, fontsize=13)
@@ -57,7 +57,7 @@ def importances(target: Target, kind: str, shares: Mapping[str, float]) -> bytes
     return _png(figure)
 
 
-def comparison(target: Target, models: Mapping[str, Mapping[str, Figures]]) -> bytes:
+def comparison(target: Target, models: Mapping[str, Mapping[str, ValidationScores]]) -> bytes:
     """Return macro-F1 of every model on every split, as PNG: what a random split hides."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     axes = figure.subplots()

@@ -24,7 +24,7 @@ _HYDRAULIC = ("PS1", "PS2", "PS3", "EPS1", "FS1", "SE")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ViewSpec:
     """One view before it is trained: seconds `start` to `end` of sensors, and the shrinkage of the covariance.
 
     `parts` names the other labels by which a class has centres of its own: its cloud is not round.
@@ -62,31 +62,31 @@ class Look:
         return found
 
 
-Plan = tuple[Look, ...]
+Plan = tuple[ViewSpec, ...]
 
 PLANS: dict[str, tuple[Plan, ...]] = {
     "cooler": (
-        (Look(("CE", "CP"), 0, 60, 1e-3),),
-        (Look(("CE", "CP"), 0, 60, 1e-3), Look(("PS5", "PS6", "FS2", "VS1"), 0, 60, 1e-3)),
+        (ViewSpec(("CE", "CP"), 0, 60, 1e-3),),
+        (ViewSpec(("CE", "CP"), 0, 60, 1e-3), ViewSpec(("PS5", "PS6", "FS2", "VS1"), 0, 60, 1e-3)),
     ),
     "valve": (
-        (Look(("PS1", "PS2", "EPS1"), 7, 12, 1e-4), Look(_HYDRAULIC, 7, 12, 1e-4)),
-        (Look(_HYDRAULIC, 6, 20, 1e-4),),
+        (ViewSpec(("PS1", "PS2", "EPS1"), 7, 12, 1e-4), ViewSpec(_HYDRAULIC, 7, 12, 1e-4)),
+        (ViewSpec(_HYDRAULIC, 6, 20, 1e-4),),
     ),
     "pump": (
-        (Look(("EPS1", "FS1", "SE", "PS1", "TS1"), 0, 19, 1e-4), Look((*_HYDRAULIC, "TS1"), 0, 19, 1e-3)),
-        (Look((*_HYDRAULIC, "TS1"), 0, 15, 1e-3),),
+        (ViewSpec(("EPS1", "FS1", "SE", "PS1", "TS1"), 0, 19, 1e-4), ViewSpec((*_HYDRAULIC, "TS1"), 0, 19, 1e-3)),
+        (ViewSpec((*_HYDRAULIC, "TS1"), 0, 15, 1e-3),),
     ),
     "accumulator": (
-        (Look((*_HYDRAULIC, "TS2"), 7, 50, 1e-5), Look((*_HYDRAULIC, "TS2"), 0, 50, 1e-6, levelled=True)),
-        (Look(_HYDRAULIC, 0, 60, 1e-5), Look(_HYDRAULIC, 0, 60, 1e-5, levelled=True)),
+        (ViewSpec((*_HYDRAULIC, "TS2"), 7, 50, 1e-5), ViewSpec((*_HYDRAULIC, "TS2"), 0, 50, 1e-6, levelled=True)),
+        (ViewSpec(_HYDRAULIC, 0, 60, 1e-5), ViewSpec(_HYDRAULIC, 0, 60, 1e-5, levelled=True)),
     ),
     "stable": (
         (
-            Look(("EPS1", "SE", "TS4"), 0, 60, 3e-3),
-            Look(("EPS1", "SE"), 0, 60, 1e-4, parts=("pump", "valve")),
+            ViewSpec(("EPS1", "SE", "TS4"), 0, 60, 3e-3),
+            ViewSpec(("EPS1", "SE"), 0, 60, 1e-4, parts=("pump", "valve")),
         ),
-        (Look(("PS1", "EPS1", "SE", "TS4"), 0, 60, 1e-3, parts=("pump",)),),
+        (ViewSpec(("PS1", "EPS1", "SE", "TS4"), 0, 60, 1e-3, parts=("pump",)),),
     ),
 }  # fmt: skip
 """By target, those preferred first: of two that are equally good the earlier one is taken."""
@@ -101,7 +101,7 @@ def candidates(target: str) -> list[Plan]:
 def described(plan: Plan) -> str:
     """Return a plan in words.
 
-    >>> described((Look(("PS1", "PS2"), 7, 12, 1e-4),))
+    >>> described((ViewSpec(("PS1", "PS2"), 7, 12, 1e-4),))
     'PS1 PS2 seconds 7–11 shrunk by 0.0001'
     """
     return "; ".join(

@@ -23,7 +23,7 @@ from hydrodask.learn.targets import Target
 from hydrodask.learn.train import pictures
 from hydrodask.learn.train.boosted import BoostedForest
 from hydrodask.learn.train.card import card
-from hydrodask.learn.train.results import Result, check_registrable
+from hydrodask.learn.train.results import TrainedModel, check_registrable
 from hydrodask.records import Float64
 from hydrodask.settings import Settings
 
@@ -67,7 +67,7 @@ class Recorder:
             mlflow.log_params(dict(parameters))
             yield str(run.info.run_id)
 
-    def log(self, result: Result) -> None:
+    def log(self, result: TrainedModel) -> None:
         """Record a result as a run below the current one; its id is noted in the result."""
         name = f"{result.target.name} {result.kind}"
         with reachable(self.uri), mlflow.start_run(run_name=name, nested=True) as run:
@@ -98,14 +98,14 @@ class Recorder:
             table = json.loads(Path(path).read_text(encoding="utf-8"))
         return dict(zip(table["columns"], zip(*table["data"], strict=True), strict=True))
 
-    def compare(self, target: Target, results: Sequence[Result]) -> None:
+    def compare(self, target: Target, results: Sequence[TrainedModel]) -> None:
         """Record a picture of a target's models side by side, in the current run."""
         with reachable(self.uri), folder() as here:
             shown = pictures.comparison(target, {r.kind: r.figures for r in results})
             (here / f"{target.name}.png").write_bytes(shown)
             mlflow.log_artifacts(str(here), "splits")
 
-    def register(self, result: Result, example: Float64) -> Version:
+    def register(self, result: TrainedModel, example: Float64) -> Version:
         """Store the model, as what takes profiles and natively, with its card, as a new version.
 
         Raises FatalError, see `results`.
@@ -160,7 +160,7 @@ class Recorder:
             mlflow.log_table({key: list(values) for key, values in columns.items()}, f"{name}.json")
             return str(run.info.run_id)
 
-    def _log_models(self, result: Result, stored: Path) -> tuple[str, str]:
+    def _log_models(self, result: TrainedModel, stored: Path) -> tuple[str, str]:
         """Store what takes profiles, and the native model beside it; return where the first is, and its id."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -169,7 +169,7 @@ class Recorder:
                 self._log_native(result)
         return str(info.model_uri), str(info.model_id)
 
-    def _log_native(self, result: Result) -> None:
+    def _log_native(self, result: TrainedModel) -> None:
         """Store the native model, whose input are its features by name."""
         inputs = Schema([ColSpec("double", name) for name in result.columns])
         options: dict[str, Any] = {"name": "native", "signature": ModelSignature(inputs, Schema([ColSpec("long")]))}
@@ -204,7 +204,7 @@ def pinned(*names: str) -> list[str]:
     return [f"{name}=={version_of_package(name)}" for name in names]
 
 
-def _dataset(result: Result) -> MetaDataset:
+def _dataset(result: TrainedModel) -> MetaDataset:
     """Return the cycles that were learned from as MLflow knows data: where they are, and their digest."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it is told of every kind of source that it could also be
@@ -212,7 +212,7 @@ def _dataset(result: Result) -> MetaDataset:
     return MetaDataset(source, name="cycles", digest=result.data.fingerprint)
 
 
-def _tags(result: Result) -> dict[str, str]:
+def _tags(result: TrainedModel) -> dict[str, str]:
     return {
         "kind": result.kind,
         "figures": json.dumps(result.metrics()),

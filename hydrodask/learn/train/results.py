@@ -13,7 +13,7 @@ from hydrodask.learn.data.catalogue import Catalogue
 from hydrodask.learn.data.labelling import Origin
 from hydrodask.learn.score.committee import Committee
 from hydrodask.learn.targets import Target
-from hydrodask.learn.train.validation import GROUPED, RANDOM, Figures, splits_of
+from hydrodask.learn.train.validation import GROUPED, RANDOM, ValidationScores, splits_of
 from hydrodask.records import Bool, Float64, Int64
 
 
@@ -88,7 +88,7 @@ def predictions(cycles: Catalogue, unseen: Mapping[str, Unseen], classes: Sequen
 
 
 @dataclass(slots=True)
-class Result:
+class TrainedModel:
     """One trained and judged model.
 
     `figures` by split. `importances` say how much macro-F1 is lost on unseen combinations when the features of one
@@ -101,7 +101,7 @@ class Result:
     says: str
     model: Any
     columns: tuple[str, ...]
-    figures: dict[str, Figures]
+    figures: dict[str, ValidationScores]
     data: Data
     stored: bytes
     disagreements: int
@@ -143,7 +143,7 @@ class Result:
         return found | {"fit_seconds": self.seconds, "onnx_disagreements": float(self.disagreements)}
 
 
-def check_registrable(result: Result) -> None:
+def check_registrable(result: TrainedModel) -> None:
     """Raise FatalError unless the model was judged on the honest splits of its target, and ONNX says what it says."""
     missing = [split for split in splits_of(result.target) if split not in (*result.figures, RANDOM)]
     if missing:

@@ -9,15 +9,15 @@ import numpy as np
 from hydrodask.errors import UsageError
 from hydrodask.learn.compute import training_cluster
 from hydrodask.learn.data.catalogue import catalogue
-from hydrodask.learn.data.labelling import NONE, Told, filled, told
+from hydrodask.learn.data.labelling import NONE, LabelledCycles, filled, told
 from hydrodask.learn.registry import CHAMPION, Version
 from hydrodask.learn.targets import TARGETS, Target
 from hydrodask.learn.told import answers, trusted
 from hydrodask.learn.train import contest
 from hydrodask.learn.train.estimators import KINDS
-from hydrodask.learn.train.fitting import CYCLES_MIN, Say, School
+from hydrodask.learn.train.fitting import CYCLES_MIN, Say, TrainingContext
 from hydrodask.learn.train.recorder import Recorder
-from hydrodask.learn.train.results import Result
+from hydrodask.learn.train.results import TrainedModel
 from hydrodask.learn.train.validation import SPLITS, worst
 from hydrodask.settings import Settings
 from hydrodask.store.documents import open_documents
@@ -44,18 +44,18 @@ class Request:
 
 
 @dataclass(slots=True)
-class Outcome:
+class TrainingOutcome:
     """What came of one target: all results, and the versions that were registered."""
 
     target: Target
-    results: list[Result]
-    best: Result
+    results: list[TrainedModel]
+    best: TrainedModel
     registered: list[Version] = field(default_factory=list)
     promoted: bool = False
     says: str = ""
 
 
-def train(settings: Settings, request: Request, *, say: Say = lambda _text: None) -> list[Outcome]:
+def train(settings: Settings, request: Request, *, say: Say = lambda _text: None) -> list[TrainingOutcome]:
     """Train what is asked for and return an outcome a target; those without enough labels are said and left out.
 
     Raises UsageError when there is not enough to learn from for any.
@@ -72,16 +72,16 @@ def train(settings: Settings, request: Request, *, say: Say = lambda _text: None
         say(f"labels of people: {says}")
     parameters |= {"labels_of_people": says, "without": ", ".join(request.without) or NONE}
     with training_cluster(settings) as client, recorder.training(parameters):
-        schools: dict[bytes, School] = {}
+        contexts: dict[bytes, TrainingContext] = {}
 
-        def one(name: str) -> Outcome:
+        def one(name: str) -> TrainingOutcome:
             there = cycles.target(name) >= 0
             if there.sum() < CYCLES_MIN:
                 raise UsageError(f"only {there.sum()} cycles say anything of {name}; want {CYCLES_MIN} or more")
-            if there.tobytes() not in schools:  # of which people said nothing but of some targets, others have more
-                schools[there.tobytes()] = School(settings, client, cycles.take(there), request.search, say)
-            school = schools[there.tobytes()]
-            return _of_target(school, recorder, TARGETS[name], request.kinds, known.take(there))
+            if there.tobytes() not in contexts:  # of which people said nothing but of some targets, others have more
+                contexts[there.tobytes()] = TrainingContext(settings, client, cycles.take(there), request.search, say)
+            context = contexts[there.tobytes()]
+            return _of_target(context, recorder, TARGETS[name], request.kinds, known.take(there))
 
         return each_of(request.targets, one, say)
 
@@ -102,7 +102,7 @@ def each_of(names: Sequence[str], one: Callable[[str], T], say: Say) -> list[T]:
     return found
 
 
-def _labelled(settings: Settings, request: Request) -> Told:
+def _labelled(settings: Settings, request: Request) -> LabelledCycles:
     documents = open_documents(settings)
     try:
         known = told(catalogue(settings.lake_url), trusted(answers(documents), request.without))
@@ -118,40 +118,42 @@ def _labelled(settings: Settings, request: Request) -> Told:
     return known
 
 
-def _of_target(school: School, recorder: Recorder, target: Target, kinds: Sequence[str], known: Told) -> Outcome:
+def _of_target(
+    context: TrainingContext, recorder: Recorder, target: Target, kinds: Sequence[str], known: LabelledCycles
+) -> TrainingOutcome:
     """Train all kinds for a target; `known` says who gave its labels."""
     people = known.says([target.name])
-    labels = school.cycles.target(target.name)
+    labels = context.cycles.target(target.name)
     unknown = sorted(set(np.unique(labels).tolist()) - set(target.classes))
     if unknown or len(np.unique(labels)) < 2:
         raise UsageError(
             f"could not train {target.name}: its labels are {np.unique(labels).tolist()}; want at least two of "
             f"{list(target.classes)}"
         )
-    results: list[Result] = []
+    results: list[TrainedModel] = []
     for name in kinds:
         try:
-            result = school.result(target, KINDS[name], labels)
+            result = context.result(target, KINDS[name], labels)
         except UsageError as refused:  # others may do with less
             if name == kinds[-1] and not results:
                 raise
-            school.say(str(refused))
+            context.say(str(refused))
             continue
         result.parameters = {**result.parameters, "labels_of_people": people}
         if people != NONE:
             result.notes.append(f"labels of people: {people}")
-        result.origins = known.origins([target.name], school.weights if KINDS[name].committee else None)
+        result.origins = known.origins([target.name], context.weights if KINDS[name].committee else None)
         recorder.log(result)
         results.append(result)
     recorder.compare(target, results)
     ranked = rank(results)
-    outcome = Outcome(target, results, ranked[0])
-    outcome.registered = [recorder.register(r, school.example(r)) for r in ranked[:2]]
-    _choose_champion(recorder, outcome, school.say)
+    outcome = TrainingOutcome(target, results, ranked[0])
+    outcome.registered = [recorder.register(r, context.example(r)) for r in ranked[:2]]
+    _choose_champion(recorder, outcome, context.say)
     return outcome
 
 
-def rank(results: Sequence[Result]) -> list[Result]:
+def rank(results: Sequence[TrainedModel]) -> list[TrainedModel]:
     """Return results, best first: those that chose inside the folds, then by the worse of the two honest splits.
 
     Others were made with an eye on the folds, so that their figures flatter. Of two that are equally good the smaller.
@@ -159,7 +161,7 @@ def rank(results: Sequence[Result]) -> list[Result]:
     return sorted(results, key=lambda r: (not KINDS[r.kind].committee, -round(worst(r.figures) / _SAME), len(r.stored)))
 
 
-def _choose_champion(recorder: Recorder, outcome: Outcome, say: Say) -> None:
+def _choose_champion(recorder: Recorder, outcome: TrainingOutcome, say: Say) -> None:
     """Make the best the champion, or the challenger when the champion stays: then it is said why."""
     best, registry = outcome.registered[0], recorder.registry
     before = registry.champions().get(outcome.target.name)
@@ -174,7 +176,7 @@ def _choose_champion(recorder: Recorder, outcome: Outcome, say: Say) -> None:
         registry.make_challenger(other)
 
 
-def table(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, ...]]:
+def table(outcomes: Sequence[TrainingOutcome]) -> Iterator[tuple[str, ...]]:
     """Give a row a model, for people: target, kind, the three figures, seconds, what became of it."""
     for outcome in outcomes:
         names = {v.kind: v for v in outcome.registered}

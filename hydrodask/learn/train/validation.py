@@ -46,7 +46,7 @@ class Sure:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class ValidationScores:
     """How good a model was on one split, over all of its folds together; rows of `confusion` are the true classes.
 
     `mean_error` is the mean absolute error in the target's unit, None where the distance of classes means nothing.
@@ -105,11 +105,11 @@ def groups_of(levels: Float64) -> Int64:
 
 def judge(
     split: str, target: Target, truth: Int64, said: Int64, *, parts: Sequence[int] = (), sure: Sure | None = None
-) -> Figures:
+) -> ValidationScores:
     """Return the figures of predictions; `parts` are the sizes of the folds, one after the other."""
     classes = [c for c in target.classes if (truth == c).any() or (said == c).any()]
     error = float(np.abs(truth - said).mean()) if target.ordered else None
-    return Figures(
+    return ValidationScores(
         split,
         float(f1_score(truth, said, labels=classes, average="macro", zero_division=0.0)),
         float(accuracy_score(truth, said)),
@@ -140,6 +140,6 @@ def strict_f1(truth: Int64, said: Int64, known: Bool) -> float:
     return float(f1_score(truth, wrong, labels=np.unique(truth), average="macro", zero_division=0.0))
 
 
-def worst(figures: dict[str, Figures]) -> float:
+def worst(figures: dict[str, ValidationScores]) -> float:
     """Return the smaller macro-F1 of the two splits that say something about cycles nobody has seen."""
     return min(figures[split].macro_f1 for split in (GROUPED, LEAVE_COOLER) if split in figures)

@@ -9,7 +9,7 @@ from http.client import HTTPException
 from typing import Any
 
 from hydrodask.clock import now_us
-from hydrodask.doors.trust import basic, trust
+from hydrodask.doors.trust import NoRedirect, basic, trust
 from hydrodask.errors import RefusedError, RetryableError, sentence
 from hydrodask.notify.alerts import alerts
 from hydrodask.settings.hidden import USER
@@ -22,13 +22,6 @@ _OURS = (401, 403, 408, 429)
 """Answers of 400 to 499 that say nothing of the message: of a login or a pace, which somebody may put right."""
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows nothing: a message and its token are for the address that was configured."""
-
-    def redirect_request(self, *_arguments: Any) -> None:
-        return None
-
-
 class _Post:
     """Posts JSON to one address."""
 
@@ -39,7 +32,7 @@ class _Post:
         if (secret := server.secret(f"{key}.password_file")) is not None:
             self._headers |= _authorization(server.username, secret)
         self._opener = urllib.request.build_opener(
-            _NoRedirect(), urllib.request.HTTPSHandler(context=trust(server.ca_file, f"{key}.ca_file"))
+            NoRedirect(), urllib.request.HTTPSHandler(context=trust(server.ca_file, f"{key}.ca_file"))
         )
 
     def __call__(self, path: str, body: object, **headers: str) -> None:

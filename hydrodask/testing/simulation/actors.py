@@ -9,7 +9,7 @@ from hydrodask.settings import Settings
 from hydrodask.testing.simulation.course import Course
 from hydrodask.testing.simulation.fakecluster import Driver, FakeCluster
 from hydrodask.testing.simulation.fakes import Fakes
-from hydrodask.testing.simulation.world import Process, World
+from hydrodask.testing.simulation.world import SimulatedProcess, World
 
 
 class Actors(Fakes):
@@ -33,7 +33,7 @@ class Actors(Fakes):
     async def deliver(self, _worker: str) -> None:
         """Let a step's report be late, or get lost."""
 
-    def processes(self) -> list[Process]:
+    def processes(self) -> list[SimulatedProcess]:
         """Return all processes that live."""
         drivers = [driver.process for driver in self.drivers if driver.living]
         return drivers + [process for cluster in self.clusters() for process in cluster.processes()]
@@ -86,7 +86,7 @@ class Actors(Fakes):
             loop.run_until_complete(asyncio.sleep(0))
         loop.close()
 
-    def kill(self, process: Process) -> None:
+    def kill(self, process: SimulatedProcess) -> None:
         """Kill a process; another worker comes for one by and by."""
         for driver in self.drivers:
             if driver.process is process:

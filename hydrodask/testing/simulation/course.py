@@ -47,7 +47,7 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InjectedFault:
     """What happens to the `count`-th call of `place`: kill, stall (for `seconds`), refuse, or redeliver.
 
     `when` says whether before or after its effect: a call that had its effect and was refused all the same is one whose
@@ -63,7 +63,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happens at a time, whoever does what: see `Simulated.happen`."""
+    """What happens at a time, whoever does what: see `SimulatedLife.happen`."""
 
     at_s: float
     kind: str
@@ -78,7 +78,7 @@ class Course:
     workers: int = 1
     shared: bool = True
     sets: tuple[tuple[str, float], ...] = ()
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[InjectedFault, ...] = ()
     events: tuple[Event, ...] = ()
     mutation: str = ""
     """What the fakes do not do: `fence`, `put-if-absent`, `sync`, `replace`, `revision`, `removal`, `transaction`."""
@@ -125,7 +125,7 @@ def a_setting(rng: random.Random) -> tuple[tuple[str, float], ...]:
     )
 
 
-def a_fault(rng: random.Random) -> Fault:
+def a_fault(rng: random.Random) -> InjectedFault:
     """Return what goes wrong at some call or fail point."""
     place = rng.choice(rng.choice([CALLS, WRITES, NAMES, (*DRIVERS, "report")]))
     count = rng.choice([1, 2, 3, 5, 8, 13, 21, 34])
@@ -134,7 +134,7 @@ def a_fault(rng: random.Random) -> Fault:
     when = rng.choice(["before", "after"])
     if place == "kafka.consume":
         kind = rng.choice([kind, "redeliver"])
-    return Fault(place, count, kind, when, seconds)
+    return InjectedFault(place, count, kind, when, seconds)
 
 
 def an_event(rng: random.Random) -> Event:

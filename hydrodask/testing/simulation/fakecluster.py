@@ -13,7 +13,7 @@ from hydrodask.protocol.order import Order
 from hydrodask.protocol.ownership import Ownership
 from hydrodask.protocol.settling import fence
 from hydrodask.reports import StepReport
-from hydrodask.testing.simulation.world import OWNER, Killed, Process
+from hydrodask.testing.simulation.world import OWNER, Killed, SimulatedProcess
 from hydrodask.worker.step import Lease, step
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ class FakeCluster:
         self.name = name
         self.away = False
         self._platform = platform
-        self.members: dict[str, Process] = {}
-        self._leases: dict[Process, Lease] = {}
+        self.members: dict[str, SimulatedProcess] = {}
+        self._leases: dict[SimulatedProcess, Lease] = {}
         self._made = 0
         for _ in range(count):
             self.join()
@@ -37,7 +37,7 @@ class FakeCluster:
         """Start a worker, at an address of its own unless a nanny gives it that of a dead one."""
         self._made += 1
         address = address or f"{self.name}-worker{self._made}"
-        process = self.members[address] = Process(self._platform.world, address, serial=True)
+        process = self.members[address] = SimulatedProcess(self._platform.world, address, serial=True)
         self._leases[process] = Lease()
 
     def living(self) -> list[str]:
@@ -64,7 +64,7 @@ class FakeCluster:
     async def restart(self, worker: str) -> None:
         """Leave it: here nobody has a nanny, and who was given up goes on some time."""
 
-    def processes(self) -> list[Process]:
+    def processes(self) -> list[SimulatedProcess]:
         """Return the workers that live."""
         return [process for process in self.members.values() if process.alive]
 
@@ -87,7 +87,7 @@ class Driver:
     """A driver process: fences its predecessors, then coordinates until it is stopped, killed or fenced."""
 
     def __init__(self, platform: "Actors", number: int, cluster: FakeCluster) -> None:
-        self.process = Process(platform.world, f"driver{number}")
+        self.process = SimulatedProcess(platform.world, f"driver{number}")
         self.cluster = cluster
         self.coordinator: Coordinator | None = None
         self.error: BaseException | None = None

@@ -7,10 +7,10 @@ import numpy as np
 
 from hydrodask.blobs import Blobs
 from hydrodask.errors import RetryableError
-from hydrodask.ingest.fetcher import Event
+from hydrodask.ingest.fetcher import PartitionEvent
 from hydrodask.kafka import KafkaError, KafkaException
 from hydrodask.records import Messages, PartitionId
-from hydrodask.testing.simulation.fakelogs import Entry, FakeClient, FakeLogs, Log
+from hydrodask.testing.simulation.fakelogs import Entry, FakeClient, FakeLogs, FakePartition
 
 LATE = 0.5
 """How often a client says once more, and later, that a partition can't be read from where it was."""
@@ -29,7 +29,7 @@ class FakeFetcher(FakeClient):
     def __init__(self, broker: FakeLogs) -> None:
         super().__init__(broker)
         self._reading: dict[PartitionId, _Reading] = {}
-        self._late: list[Event] = []
+        self._late: list[PartitionEvent] = []
         self._first: dict[str, int] = {}
 
     def assign(self, source: PartitionId, offset: int) -> None:
@@ -63,14 +63,14 @@ class FakeFetcher(FakeClient):
                 back = max(self._broker.logs[source].low, reading.position - count)
                 reading.position = min(reading.position, back)
 
-    def poll(self, rows_max: int, timeout_s: float) -> tuple[list[Messages], list[Event]]:
+    def poll(self, rows_max: int, timeout_s: float) -> tuple[list[Messages], list[PartitionEvent]]:
         """Return runs and events; blocks until there are so many records, or until the timeout."""
         world = self._broker.world
         end_s = world.monotonic_s() + timeout_s
         if self._there() < rows_max:
             world.sleep_s(timeout_s)
         runs: list[Messages] = []
-        events: list[Event] = []
+        events: list[PartitionEvent] = []
 
         def fetch() -> None:
             room = rows_max
@@ -82,17 +82,17 @@ class FakeFetcher(FakeClient):
                     runs.append(_messages(source, entries))
                 if world.random.random() < self._broker.broken and source in self._broker.logs:
                     reading = self._reading[source]
-                    events.append(Event(source, KafkaError._BAD_MSG, reading.position, "could not decompress"))
+                    events.append(PartitionEvent(source, KafkaError._BAD_MSG, reading.position, "could not decompress"))
                     reading.position = min(reading.position + 3, self._broker.logs[source].stable)
 
         try:
             self._call("kafka.consume", fetch)
         except KafkaException as error:  # a consumer hides it, and tries on
             world.sleep_s(end_s - world.monotonic_s())
-            return [], [Event(("", 0), error.args[0].code(), 0, str(error))]
+            return [], [PartitionEvent(("", 0), error.args[0].code(), 0, str(error))]
         return runs, events
 
-    def _repeat(self, events: list[Event]) -> None:
+    def _repeat(self, events: list[PartitionEvent]) -> None:
         """Say late what a source said, whoever reads it by now: librdkafka does not tell these by assignments."""
         random = self._broker.world.random
         for event in list(self._late):
@@ -104,17 +104,17 @@ class FakeFetcher(FakeClient):
         there = [(self._broker.logs.get(source), reading) for source, reading in self._reading.items()]
         return sum(max(0, log.stable - reading.position) for log, reading in there if log is not None)
 
-    def _stuck(self, source: PartitionId, log: Log) -> bool:
+    def _stuck(self, source: PartitionId, log: FakePartition) -> bool:
         """Say whether this client has read an earlier log of the name, with a higher leader epoch: it reads nothing."""
         first = self._first.setdefault(source[0], log.number)
         return self._broker.epochs and first != log.number
 
-    def _fetch(self, source: PartitionId, room: int, events: list[Event]) -> list[tuple[int, Entry]]:
+    def _fetch(self, source: PartitionId, room: int, events: list[PartitionEvent]) -> list[tuple[int, Entry]]:
         reading, log = self._reading[source], self._broker.logs.get(source)
         if log is None or self._stuck(source, log):
             return []  # without a word
         if not log.low <= reading.position <= len(log.entries):
-            events.append(Event(source, KafkaError._AUTO_OFFSET_RESET, reading.position, "out of range"))
+            events.append(PartitionEvent(source, KafkaError._AUTO_OFFSET_RESET, reading.position, "out of range"))
             if self._broker.world.random.random() < LATE:
                 self._late.append(events[-1])
             return []
@@ -126,7 +126,7 @@ class FakeFetcher(FakeClient):
             reading.position += 1
         if reading.position == log.stable != reading.announced:
             reading.announced = log.stable
-            events.append(Event(source, KafkaError._PARTITION_EOF, log.stable, "the end"))
+            events.append(PartitionEvent(source, KafkaError._PARTITION_EOF, log.stable, "the end"))
         return found
 
 

@@ -24,7 +24,7 @@ class Transaction:
     """What one transaction has touched, and what became of it: open, committed or aborted."""
 
     state: str = "open"
-    logs: list["Log"] = field(default_factory=list)
+    logs: list["FakePartition"] = field(default_factory=list)
     offsets: dict[tuple[str, PartitionId], tuple[int, str]] = field(default_factory=dict)
     """By group and source."""
 
@@ -46,7 +46,7 @@ class Entry:
         return not self.marker and (self.transaction is None or self.transaction.state == "committed")
 
 
-class Log:
+class FakePartition:
     """A partition. Offsets below `low` are gone."""
 
     def __init__(self, number: int = 0) -> None:
@@ -88,10 +88,10 @@ class FakeLogs:
         self.cluster = "cluster"
         self.epochs = False
         """Whether leaders have changed before topics are made anew."""
-        self.logs: dict[PartitionId, Log] = {}
+        self.logs: dict[PartitionId, FakePartition] = {}
         self.offsets: dict[tuple[str, PartitionId], tuple[int, str]] = {}
         """By group and source."""
-        self.ended: dict[PartitionId, list[Log]] = {}
+        self.ended: dict[PartitionId, list[FakePartition]] = {}
         """The earlier logs of a name."""
         self.broken = BROKEN
         self.clients: list[Any] = []
@@ -106,7 +106,7 @@ class FakeLogs:
         """Make a topic have so many partitions."""
         for partition in range(partitions):
             if (topic, partition) not in self.logs:
-                self.logs[topic, partition] = Log(len(self.ended.get((topic, 0), [])))
+                self.logs[topic, partition] = FakePartition(len(self.ended.get((topic, 0), [])))
 
     def delete(self, topic: str) -> None:
         """Delete a topic, and what groups have committed for it; undecided records of it end with it."""
@@ -225,7 +225,7 @@ class FakeLogs:
             one.unmarked.append(Transaction(offsets=offsets))
 
 
-def _places(one: Transaction) -> set[Log | str]:
+def _places(one: Transaction) -> set[FakePartition | str]:
     """Return where markers of a transaction come to."""
     return {*one.logs, *(group for group, _ in one.offsets)}
 

@@ -11,7 +11,7 @@ from hydrodask.protocol.declared import Declared
 from hydrodask.store.lake import Lake
 from hydrodask.testing.simulation.course import Course, Sent, draw
 from hydrodask.testing.simulation.fakes import inside, settings_of
-from hydrodask.testing.simulation.simulated import Simulated
+from hydrodask.testing.simulation.simulated import SimulatedLife
 from hydrodask.testing.simulation.world import START_S
 
 SECONDS = 28
@@ -38,7 +38,7 @@ class Lives:
         """Return what comes of a life. Raises AssertionError when it does not come to rest."""
         flow, settings = self.flow, settings_of(dict(course.sets))
         reads = {settings.topic(name): flow.name for name in flow.topics}
-        platform = Simulated(
+        platform = SimulatedLife(
             course,
             settings,
             builds={flow.name: Declared(flow)},

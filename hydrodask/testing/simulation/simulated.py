@@ -12,17 +12,17 @@ from hydrodask.protocol.order import Build
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings
 from hydrodask.testing.simulation.actors import Actors
-from hydrodask.testing.simulation.course import DRIVERS, FAULTY_S, PUBLISH_S, WITHIN, Course, Event, Fault, Sent
+from hydrodask.testing.simulation.course import DRIVERS, FAULTY_S, PUBLISH_S, WITHIN, Course, Event, InjectedFault, Sent
 from hydrodask.testing.simulation.fakecluster import Driver, FakeCluster
 from hydrodask.testing.simulation.fakelogs import Entry
 from hydrodask.testing.simulation.fakes import inside, refuse
-from hydrodask.testing.simulation.world import Process
+from hydrodask.testing.simulation.world import SimulatedProcess
 
 SETTLE_S = 200.0
 """Virtual time within which everything has to be at rest after the last fault."""
 
 
-class Simulated(Actors):
+class SimulatedLife(Actors):
     """One life on a course. `run` returns when everything is at rest; the fakes then hold what was delivered.
 
     `reads` says whose flow each full name of a topic is, and `waiting` what is sent. `create` says what topics there
@@ -42,7 +42,7 @@ class Simulated(Actors):
         super().__init__(course, settings, builds, reads)
         self.overview: Overview
         """What the last driver knew in the end."""
-        self.hits: list[Fault] = []
+        self.hits: list[InjectedFault] = []
         """Faults that have happened."""
         self.faulty = True
         self._create, self._waiting = create, waiting
@@ -222,16 +222,16 @@ class Simulated(Actors):
         seen = [(d.process.name, d.living, d.coordinator and d.coordinator.tracker.overview) for d in self.drivers]
         return f"not at rest after {SETTLE_S:g} s: {seen}"
 
-    def _due(self, place: str) -> Iterator[Fault]:
+    def _due(self, place: str) -> Iterator[InjectedFault]:
         self._seen[place] += 1
         count = self._seen[place]
         return iter([f for f in self.course.faults if f.place == place and f.count == count])
 
-    def _hit(self, fault: Fault) -> None:
+    def _hit(self, fault: InjectedFault) -> None:
         self.hits.append(fault)
         self.world.note(f"{fault}")
 
-    def _on_call(self, process: Process, name: str, when: str) -> None:
+    def _on_call(self, process: SimulatedProcess, name: str, when: str) -> None:
         """Do to a process what the schedule has in store for it at this call."""
         if not self.faulty:
             return
@@ -243,10 +243,10 @@ class Simulated(Actors):
             if fault.place == name and fault.when == when and fault.count == self._seen[name]:
                 self.do(process, fault)
 
-    def harm(self, process: Process, name: str, when: str) -> None:
+    def harm(self, process: SimulatedProcess, name: str, when: str) -> None:
         """Hold up a call, or refuse it."""
 
-    def do(self, process: Process, fault: Fault) -> None:
+    def do(self, process: SimulatedProcess, fault: InjectedFault) -> None:
         """Let a fault happen to a process."""
         self._hit(fault)
         if fault.kind == "kill":

@@ -31,7 +31,7 @@ TRACE_MAX = 4000
 """Entries of the trace that are kept."""
 
 
-OWNER: "ContextVar[Process | None]" = ContextVar("owner", default=None)
+OWNER: "ContextVar[SimulatedProcess | None]" = ContextVar("owner", default=None)
 """Whose asyncio tasks these are."""
 
 
@@ -102,7 +102,7 @@ class VirtualLoop(base_events.BaseEventLoop):
 class Thread(greenlet.greenlet):  # type: ignore[misc]  # greenlet has no types
     """One line of execution of a process."""
 
-    def __init__(self, process: "Process", work: Callable[[], Any], done: "asyncio.Future[Any]") -> None:
+    def __init__(self, process: "SimulatedProcess", work: Callable[[], Any], done: "asyncio.Future[Any]") -> None:
         super().__init__(self._main)
         self.process = process
         self.done = done
@@ -127,7 +127,7 @@ class Thread(greenlet.greenlet):  # type: ignore[misc]  # greenlet has no types
             self.done.set_result(result)
 
 
-class Process:
+class SimulatedProcess:
     """A process of the simulated platform. Calls run at once, or one after the other as they came."""
 
     def __init__(self, world: "World", name: str, *, serial: bool = False) -> None:
@@ -191,13 +191,13 @@ class World:
         self.calls: Counter[str] = Counter()
         self.skew_s: Callable[[], float] = _right
         """By how much all clocks are wrong, those of the broker and of the rigs excepted."""
-        self.on_call: Callable[[Process, str, str], None] = lambda _process, _name, _when: None
+        self.on_call: Callable[[SimulatedProcess, str, str], None] = lambda _process, _name, _when: None
         """Told of each call of a process: its name, and `before` or `after` its effect. May kill, stall or raise."""
         self._hub = greenlet.getcurrent()
 
     def live(self, story: Coroutine[Any, Any, T]) -> T:
         """Return what comes of a story that is told by one process in this world's time; then the world is over."""
-        process, context = Process(self, "driver"), copy_context()
+        process, context = SimulatedProcess(self, "driver"), copy_context()
         context.run(OWNER.set, process)
         try:
             with clock.replaced_by(self), asyncio.Runner(loop_factory=lambda: self.loop) as runner:

@@ -170,6 +170,23 @@ NAMED_ALIKE = {
 }
 """Names of modules that several rooms have, for the same thing; a command and a flow have the name of what they do."""
 
+_SECTION = "a section of the settings, named after its key, and what it configures"
+_CORE = "a node, and what it keeps between batches"
+_PROTOCOL = "a class, and the Protocol by which a module below knows it"
+CLASSES_NAMED_ALIKE = {
+    "Baseline": _SECTION,
+    "Cluster": _SECTION,
+    "Console": _SECTION,
+    "CycleProfiles": _CORE,
+    "Detect": _SECTION,
+    "Documents": _SECTION,
+    "Lake": _SECTION,
+    "Outlets": _PROTOCOL,
+    "SideOutput": _PROTOCOL,
+    "SlidingWindows": _CORE,
+}
+"""Names of classes that two modules have, each with why this is one thing."""
+
 OURS = ("flows", "benchmarks")
 """What is ours beside the package."""
 
@@ -271,6 +288,21 @@ def test_a_name_is_that_of_one_module() -> None:
 
     assert {name: found for name, found in there.items() if len(found) > 1 and name not in NAMED_ALIKE} == {}
     assert {name for name, found in there.items() if len(found) > 1} == NAMED_ALIKE
+
+
+def test_a_name_is_that_of_one_class() -> None:
+    """A word means one thing: who reads a class's name knows which is meant, without its module."""
+    there: dict[str, list[str]] = {}
+    for path, tree in trees():
+        if path.is_relative_to(ROOT / "hydrodask"):
+            for node in tree.body:
+                if isinstance(node, ast.ClassDef):
+                    there.setdefault(node.name, []).append(name_of(path))
+    shared = {name: found for name, found in there.items() if len(found) > 1}
+
+    assert {name: found for name, found in shared.items() if name not in CLASSES_NAMED_ALIKE} == {}
+    assert set(shared) == set(CLASSES_NAMED_ALIKE)
+    assert {name: found for name, found in shared.items() if len(found) > 2} == {}
 
 
 def test_functions_fit_a_screen() -> None:

@@ -18,7 +18,7 @@ from hydrodask.store import fiveminutes
 from hydrodask.store.arrays import numbers, places
 from hydrodask.store.browse import Browser
 from hydrodask.store.curve import Buckets, codes_of, us_of
-from hydrodask.store.listing import Named
+from hydrodask.store.listing import LakeFile
 
 ROWS_MAX = 120_000
 """Rows of a sensor that are kept: of all 17 sensors some 90 MB."""
@@ -31,7 +31,7 @@ _FULL = "more small files than can be summed; the oldest are left out: run `hydr
 
 
 @dataclass
-class _Shelf:
+class _SensorSums:
     """What is known of one sensor. `rows` are by rig, and replaced as a whole: who reads needs no lock."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -44,7 +44,7 @@ class _Shelf:
     )
     """Each row's rig, its file, and what it says."""
 
-    def of(self, rig: str, files: Sequence[Named]) -> Buckets:
+    def of(self, rig: str, files: Sequence[LakeFile]) -> Buckets:
         """Return the rows of a rig in these files, as far as they are known."""
         code, numbers_, (rigs, files_, buckets) = self.rigs.get(rig), self.numbers, self.rows
         known = [numbers_[file.path] for file in files if file.path in numbers_]
@@ -53,14 +53,14 @@ class _Shelf:
         low, high = np.searchsorted(rigs, [code, code + 1])
         return buckets.part(low + np.flatnonzero(np.isin(files_[low:high], known)))
 
-    def keep(self, files: Sequence[Named]) -> None:
+    def keep(self, files: Sequence[LakeFile]) -> None:
         """Forget all files but these."""
         kept = {file.path: self.numbers[file.path] for file in files if file.path in self.numbers}
         there = np.isin(self.rows[1], list(kept.values()))
         self.rows = self.rows[0][there], self.rows[1][there], self.rows[2].part(np.flatnonzero(there))
         self.numbers = kept
 
-    def add(self, files: Sequence[Named], tables: Sequence[pa.Table]) -> None:
+    def add(self, files: Sequence[LakeFile], tables: Sequence[pa.Table]) -> None:
         """Sum files."""
         first, self.numbered = self.numbered, self.numbered + len(files)
         numbered = [
@@ -94,28 +94,28 @@ class Sums:
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self._lock = threading.Lock()
-        self._shelves: dict[str, _Shelf] = defaultdict(_Shelf)
+        self._sums: dict[str, _SensorSums] = defaultdict(_SensorSums)
 
-    def of(self, sensor: str, rig: str, files: Sequence[Named], until_s: float | None) -> tuple[Buckets, int]:
+    def of(self, sensor: str, rig: str, files: Sequence[LakeFile], until_s: float | None) -> tuple[Buckets, int]:
         """Return a rig's rows of these files, newest first, and how many of them are not summed yet.
 
         `until_s` is when to return at the latest, by the monotonic clock; None: when all is summed.
         """
         with self._lock:
-            shelf = self._shelves[sensor]
-        left = sum(file.path not in shelf.numbers for file in files)
-        if left and shelf.lock.acquire(timeout=-1 if until_s is None else max(0.0, until_s - clock.monotonic_s())):
+            sums = self._sums[sensor]
+        left = sum(file.path not in sums.numbers for file in files)
+        if left and sums.lock.acquire(timeout=-1 if until_s is None else max(0.0, until_s - clock.monotonic_s())):
             try:
-                left = self._sum(shelf, sensor, files, until_s)
+                left = self._sum(sums, sensor, files, until_s)
             finally:
-                shelf.lock.release()
-        return shelf.of(rig, files), left
+                sums.lock.release()
+        return sums.of(rig, files), left
 
-    def _sum(self, shelf: _Shelf, sensor: str, files: Sequence[Named], until_s: float | None) -> int:
+    def _sum(self, sums: _SensorSums, sensor: str, files: Sequence[LakeFile], until_s: float | None) -> int:
         """Sum what is not summed until it is time, and return how many files are left."""
-        missing, full = [file for file in files if file.path not in shelf.numbers], _no_room(shelf, files)
+        missing, full = [file for file in files if file.path not in sums.numbers], _no_room(sums, files)
         while missing and not full and (until_s is None or clock.monotonic_s() < until_s):
-            batch: list[tuple[Named, pa.Table]] = []
+            batch: list[tuple[LakeFile, pa.Table]] = []
             rows = 0
             while missing and rows < BATCH_ROWS and (until_s is None or clock.monotonic_s() < until_s):
                 file = missing.pop(0)
@@ -124,14 +124,14 @@ class Sums:
                     batch.append((file, table))
                     rows += table.num_rows
             if batch:
-                shelf.add(*zip(*batch, strict=True))
-            full = _no_room(shelf, files)
+                sums.add(*zip(*batch, strict=True))
+            full = _no_room(sums, files)
         self._browser.trouble(f"{fiveminutes.FOLDER}/sensor={sensor}", _FULL if full else "")
         return 0 if full else len(missing)
 
 
-def _no_room(shelf: _Shelf, files: Sequence[Named]) -> bool:
+def _no_room(sums: _SensorSums, files: Sequence[LakeFile]) -> bool:
     """Say whether there is no room for more, also when all but these files are forgotten."""
-    if len(shelf.rows[0]) > ROWS_MAX:
-        shelf.keep(files)
-    return len(shelf.rows[0]) > ROWS_MAX
+    if len(sums.rows[0]) > ROWS_MAX:
+        sums.keep(files)
+    return len(sums.rows[0]) > ROWS_MAX

@@ -25,16 +25,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hydrodask import clock
-from hydrodask.answers import Answers
+from hydrodask.answers import Answer, Answers
 from hydrodask.audit.compaction import Compaction
 from hydrodask.audit.finding import Result
 from hydrodask.audit.links import parse
 from hydrodask.audit.restore import restore_documents
 from hydrodask.audit.summaries import check_summaries, refresh
 from hydrodask.channels import SENSORS
-from hydrodask.clock import US_PER_S
+from hydrodask.clock import US_PER_S, iso
 from hydrodask.console import Console
 from hydrodask.console.live import Live
+from hydrodask.console.roster import NoSuchRigError
 from hydrodask.console.sight import INCIDENTS_MAX, Sight
 from hydrodask.console.strips import state_of, strips_of, worst_of
 from hydrodask.console.thinning import thin
@@ -44,17 +45,17 @@ from hydrodask.learn.score.story import ComponentTrack, Verdict, incident_of
 from hydrodask.learn.targets import TARGETS
 from hydrodask.records import Upsert
 from hydrodask.reports import Overview
-from hydrodask.settings import Settings
+from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Console as ConsoleSettings
 from hydrodask.store import browse, fiveminutes, summing
-from hydrodask.store.browse import Browser
+from hydrodask.store.browse import OLDER_MAX, Browser
 from hydrodask.store.curve import Stretch
 from hydrodask.store.documents import open_documents
 from hydrodask.store.history import History
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import file_name, named
 from hydrodask.store.recent import ENTRY_BYTES, Recent
-from hydrodask.store.schemas import windows_table
+from hydrodask.store.schemas import states_table, windows_table
 from tests.audited import Stored, fine
 from tests.plant import START_US, Plant, made, windows_of
 
@@ -152,6 +153,44 @@ def test_rigs_of_each_partition_are_known(tmp_path: Path) -> None:
             lake.put("windows/sensor=CE", ("hydraulic-CE", partition), first, first + 100, rows)
 
     assert set(History(lake).rigs(["CE"])) == {"rig-busy", "rig-calm"}
+
+
+def test_a_rig_that_nobody_has_heard_of_is_404_with_a_sentence(page: Console) -> None:
+    """At each path that is asked for a rig: which one, and where the known ones are listed; never an empty 200."""
+    asked = ("rig?range=1h", "live?after=", "story?from=0&to=1", "zoom?sensor=PS1&from=0&to=1", "episode?id=x")
+    said = {path: ask(page, f"/api/{path}&rig=rig-0099%3Cb%3E") for path in asked}
+
+    assert {path: status for path, (status, _, _) in said.items()} == dict.fromkeys(asked, 404)
+    assert {body["error"] for _, _, body in said.values()} == {str(NoSuchRigError("rig-0099<b>"))}
+    assert all(word in said["rig?range=1h"][2]["error"] for word in ("'rig-0099<b>'", "/api/fleet", "names"))
+    assert {ask(page, f"/api/{path}")[0] for path in asked} == {400}
+    assert {ask(page, f"/api/{path}&rig=rig-0001")[0] for path in asked} == {200}
+    assert "rig-0001" in ask(page, "/api/fleet")[2]["names"]
+
+
+@pytest.mark.parametrize("left", ["answer", "label", "old window"])
+def test_a_rig_of_which_anything_is_left_is_known(tmp_path: Path, left: str) -> None:
+    """Somebody's answer, a label's row, or a window in a file that is not among the newest."""
+    settings = load(sets=[f"data_dir={tmp_path}", "console.address=127.0.0.1:0"], environ={})[0]
+    lake = Lake(settings.lake_url)
+    for first in range(OLDER_MAX + 1):  # so that the first one is not looked at for names
+        rig = "rig-9" if left == "old window" and not first else "rig-1"
+        rows = windows_table(windows_of("CE", rig, np.ones(60)), partition=0, length_us=60 * US_PER_S)
+        lake.put("windows/sensor=CE", ("hydraulic-CE", 0), first, first + 1, rows)
+    if left == "label":
+        states = np.array([[3.0, 100, 0, 130, 0]])
+        rows = states_table("rig-9", np.array([1]), np.array([START_US]), states, revision=np.array([0]))
+        lake.put("labels", ("hydraulic-labels", 0), 0, 1, rows)
+    if left == "answer":
+        documents = open_documents(settings)
+        told = Answer(kind="maintenance", at=iso(START_US), by="eva", rig="rig-9", until=iso(START_US + US_PER_S))
+        documents.write([told.change("maintenance-0001")])
+        documents.close()
+    console = Console(settings)
+    found = {rig: ask(console, f"/api/rig?range=1h&rig={rig}", token="")[0] for rig in ("rig-1", "rig-9", "rig-5")}
+    console.close()
+
+    assert found == {"rig-1": 200, "rig-9": 200, "rig-5": 404}
 
 
 def test_fleet_says_which_incidents_of_a_day_it_does_not_look_at(plant: Plant, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The operator's page in Debian's Chromium: pictures, accessibility, hostile names, answers, live values."""
 
-import os
 import re
 import shutil
 import time
@@ -26,15 +25,12 @@ from hydrodask.settings.hidden import Url
 from hydrodask.store.documents import open_documents
 from tests.alertmanagers import ALERTS, managing
 from tests.conftest import needs
+from tests.pictured import place, shrunk
 from tests.plant import START_US, Plant, made
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `make install-dev`")
 
-PICTURES = os.environ.get("HYDRODASK_PICTURES", "")
-"""Where pictures are kept, such as docs/img; without it they are taken, and looked at by the test alone."""
-
 HOSTILE = "<script>window.hit=1</script><img src=x onerror=window.hit=1>"
-PICTURE_BYTES_MAX = 260_000
 WAIT_MS = 120_000
 """CI is slow, and a page that waits for its turn is none that is broken."""
 
@@ -136,10 +132,9 @@ class Tab:
     def picture(self, name: str, folder: Path, *, whole: bool = False) -> None:
         """Take a picture, and keep it if that is asked for."""
         self.page.wait_for_timeout(300)  # until what was drawn last is on the screen
-        to = (Path(PICTURES) if PICTURES else folder) / f"console-{name}.png"
+        to = place(f"console-{name}", folder)
         self.page.screenshot(path=to, full_page=whole)
-        size = to.stat().st_size
-        assert 15_000 < size < PICTURE_BYTES_MAX, f"{name} has {size} bytes"
+        shrunk(to)
 
     def close(self) -> None:
         """Close it; nothing may have gone wrong, and nothing have left the server."""
@@ -238,8 +233,10 @@ def test_a_report_is_a_picture_of_a_day(browser: Any, plant: Plant, tmp_path: Pa
     page.goto(file.as_uri())
     high = page.evaluate("""() => Object.fromEntries([...document.querySelectorAll("figure")].map((one) =>
         [one.querySelector("b, span").textContent, one.querySelector(".curve").getBBox().height]))""")
-    page.screenshot(path=(Path(PICTURES) if PICTURES else tmp_path) / "report.png", full_page=True)
+    to = place("report", tmp_path)
+    page.screenshot(path=to, full_page=True)
     page.close()
+    shrunk(to)
 
     assert len(high) == len(SENSORS)
     assert high["TS2"] > 20  # of 78: it was 8 when all that was usual was drawn
@@ -398,6 +395,8 @@ def test_a_rig_that_there_is_not_is_said_and_offers_nothing(browser: Any, page: 
     assert shown.locator("dialog[open]").count() == 0
     shown.click("#page .tile:has-text('rig-0002')")
     shown.wait_for_selector("html[data-ready='rig']")
+    assert [one.partition(":")[0] for one in tab.said] == ["Failed to load resource"]  # the browser's own line on 404
+    tab.said.clear()
     tab.close()
 
 

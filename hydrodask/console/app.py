@@ -23,7 +23,8 @@ from hydrodask.clock import US_PER_S, parse_iso
 from hydrodask.console import schema
 from hydrodask.console.curves import PIXELS_MAX, RANGES_S, SUM_S, CurveReader
 from hydrodask.console.door import Door, as_json, said
-from hydrodask.console.sight import Sight
+from hydrodask.console.roster import NoSuchRigError, Roster
+from hydrodask.console.sight import Known, Sight
 from hydrodask.console.visitors import COOKIE, SESSION_S, Access, Visitor
 from hydrodask.errors import HydrodaskError, UsageError, sentence
 from hydrodask.hosts import Hosts
@@ -56,6 +57,7 @@ class Rooms:
 
     def __post_init__(self) -> None:
         self.readers: anyio.CapacityLimiter | None = None  # belongs to the loop that serves
+        self.roster = Roster(self.sight)
         self.files = {
             f"/static/{one.name}": one.read_bytes()
             for one in (resources.files("hydrodask.console") / "static").iterdir()
@@ -93,30 +95,29 @@ class Endpoints:
 
     async def rig(self, request: Request) -> Response:
         asked = request.query_params
-        name, end = asked.get("rig", ""), asked.get("end")
-        if asked.get("range") not in RANGES_S or not name:
+        end = asked.get("end")
+        if asked.get("range") not in RANGES_S:
             raise UsageError(f"want rig, and range as one of {', '.join(RANGES_S)}")
         seconds, end_us = RANGES_S[asked["range"]], None if end is None else _time_us(end)
-        read = partial(self._rooms.curves.rig, wait_s=SUM_S)
+        name, read = await _rig(self._rooms, request), partial(self._rooms.curves.rig, wait_s=SUM_S)
         return as_json(await _read(self._rooms, read, name, seconds, end_us, _pixels(request)))
 
     async def story(self, request: Request) -> Response:
         start_us, end_us = (_time_us(request.query_params.get(name, "")) for name in ("from", "to"))
-        return as_json(
-            await _read(self._rooms, self._rooms.curves.story, request.query_params.get("rig", ""), start_us, end_us)
-        )
+        name = await _rig(self._rooms, request)
+        return as_json(await _read(self._rooms, self._rooms.curves.story, name, start_us, end_us))
 
     async def episode(self, request: Request) -> Response:
-        asked = request.query_params
-        sight = self._rooms.sight
-        return as_json({"episode": await _read(self._rooms, sight.episode, asked.get("rig", ""), asked.get("id", ""))})
+        name, which = await _rig(self._rooms, request), request.query_params.get("id", "")
+        return as_json({"episode": await _read(self._rooms, self._rooms.sight.episode, name, which)})
 
     async def zoom(self, request: Request) -> Response:
         asked = request.query_params
-        name, sensor = asked.get("rig", ""), asked.get("sensor", "")
+        sensor = asked.get("sensor", "")
         start_us, end_us = _time_us(asked.get("from", "")), _time_us(asked.get("to", ""))
         if sensor not in {one["sensor"] for one in self._rooms.curves.sensors()} or not start_us < end_us:
             raise UsageError("want rig, a sensor, and from before to, in seconds since the epoch or ISO 8601")
+        name = await _rig(self._rooms, request)
         return as_json(
             await _read(self._rooms, self._rooms.curves.zoom, name, sensor, start_us, end_us, _pixels(request))
         )
@@ -178,6 +179,8 @@ def _careful(call: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
     async def answered(request: Request) -> Response:
         try:
             return await call(request)
+        except NoSuchRigError as error:
+            return said(404, sentence(error))
         except UsageError as error:
             return said(400, sentence(error))
         except HydrodaskError as error:
@@ -189,7 +192,12 @@ def _careful(call: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
 async def _live(rooms: Rooms, request: Request) -> Response:
     """Answer what is new of a rig since a revision, with 304 when nothing is."""
     name, after = request.query_params.get("rig", ""), request.query_params.get("after", "")
-    known = await _read(rooms, rooms.sight.known)
+
+    def look() -> Known:
+        rooms.roster.check(name)
+        return rooms.sight.known()
+
+    known = await _read(rooms, look)
     live = rooms.sight.live
     stopped = known.trouble or live.why_not(name)
     revision = f"{live.changed(name)}.{known.revision}.{crc32(stopped.encode())}"
@@ -232,6 +240,13 @@ async def _answer(rooms: Rooms, request: Request) -> Response:
 
     change = await _read(rooms, store)
     return as_json({"_id": change.id, **change.body}, status=201)
+
+
+async def _rig(rooms: Rooms, request: Request) -> str:
+    """Return the rig that is asked for. Raises NoSuchRigError when nobody has heard of it."""
+    name = request.query_params.get("rig", "")
+    await _read(rooms, rooms.roster.check, name)
+    return name
 
 
 def _given(rooms: Rooms) -> list[dict[str, Any]]:

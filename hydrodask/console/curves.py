@@ -69,7 +69,6 @@ class CurveReader:
             view["usual"] = _usual(usual.get(view["sensor"]), pixels)
         return {
             "rig": rig,
-            "known": rig in self.sight.rigs(),
             "from": start // US_PER_S,
             "to": end // US_PER_S,
             "now": newest_us // US_PER_S,

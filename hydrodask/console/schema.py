@@ -49,16 +49,22 @@ def described() -> dict[str, Any]:
         "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
         "paths": {
             "/api/fleet": {"get": {"summary": "Rigs, worst first", "responses": _said("tiles")}},
-            "/api/rig": {"get": {"summary": "A rig's page", "parameters": [rig, ranges], "responses": _said("curves")}},
+            "/api/rig": {
+                "get": {"summary": "A rig's page", "parameters": [rig, ranges], "responses": _said("curves", rig=True)}
+            },
             "/api/zoom": {
                 "get": {
                     "summary": "One curve between two times",
                     "parameters": [rig, _asked("sensor", _TEXT), *window],
-                    "responses": _said("a curve"),
+                    "responses": _said("a curve", rig=True),
                 }
             },
             "/api/live": {
-                "get": {"summary": "What is new of a rig", "parameters": [rig], "responses": _said("newest values")}
+                "get": {
+                    "summary": "What is new of a rig",
+                    "parameters": [rig],
+                    "responses": _said("newest values", rig=True),
+                }
             },
             "/api/answers": {
                 "get": {"summary": "The newest answers", "responses": _said("answers")},
@@ -76,5 +82,6 @@ def _asked(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": "query", "required": True, "schema": schema}
 
 
-def _said(what: str) -> dict[str, Any]:
-    return {"200": {"description": what, "content": {"application/json": {}}}}
+def _said(what: str, *, rig: bool = False) -> dict[str, Any]:
+    found = {"200": {"description": what, "content": {"application/json": {}}}}
+    return found | ({"404": {"description": "nobody has heard of that rig; `error` says so"}} if rig else {})

@@ -61,11 +61,9 @@ _CUT = "more files than are read for one curve; ask for a shorter time, or run `
 _SLOW = "it takes too long to read all of these files, the oldest are left out: run `hydrodask compact`"
 _EVER = 1 << 62
 _TIMES = {
-    "raw": "timestamp",
-    "windows": "window_start",
-    "bands": "window_start",
-    "scores": "cycle_start",
-    fiveminutes.FOLDER: "window_start",
+    **dict.fromkeys(("raw", "labels"), "timestamp"),
+    **dict.fromkeys(("windows", "bands", fiveminutes.FOLDER), "window_start"),
+    **dict.fromkeys(("cycles", "scores"), "cycle_start"),
 }
 
 Chains = dict[str, list[list[LakeFile]]]

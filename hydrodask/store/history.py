@@ -28,12 +28,15 @@ from hydrodask.store.curve import (
 )
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import LakeFile
+from hydrodask.store.schemas import FLAT
 from hydrodask.store.summing import Sums
 
 SUMMED_MAX = 300
 """Files of a sensor that are summed or looked at before anybody asks: a day of files of five minutes, and some."""
 
 _NEVER = -(1 << 62)
+_HOLDING = ("windows", fiveminutes.FOLDER, "cycles", "raw")
+"""Folders by sensor, the cheapest first."""
 _COARSE = ["rig", "window_start", "avg_value", "min_value", "max_value", "windows"]
 
 
@@ -126,14 +129,6 @@ class History:
         rows = self._browser.rows("scores", "", rig, (start_us - CYCLE_US, end_us), columns, keep=AS_IT_IS)
         return {} if rows is None else stretches(rows)
 
-    def newest_us(self, rig: str, sensor: str) -> int | None:
-        """Return the end of the newest window that files have of a rig's sensor; None without any."""
-        for file in self._browser.newest(sensor):
-            rows = self._browser.read(file.path, rig, None, ["rig", "window_end"])
-            if rows is not None and rows.num_rows:
-                return int(us_of(rows["window_end"]).max())
-        return None
-
     def rigs(self, sensors: Sequence[str]) -> dict[str, int]:
         """Return the rigs that the newest files of these sensors name, each with its newest window's end."""
         found: dict[str, int] = {}
@@ -141,6 +136,21 @@ class History:
             for rig, end_us in self._ends(file).items():
                 found[rig] = max(end_us, found.get(rig, end_us))
         return found
+
+    def holds(self, rig: str, until_s: float) -> bool | None:
+        """Return whether any file has a row of a rig, newest first; None: not all are looked at `until_s`.
+
+        `until_s` is by the monotonic clock. Footers rule most files out; of the others the rigs' names are read.
+        """
+        by_sensor = [(folder, sensor) for folder in _HOLDING for sensor in SENSORS]
+        for folder, sensor in [*((name, "") for name in FLAT), *by_sensor]:
+            for file in (file for files in self._browser.chains(folder, sensor) for file in files):
+                if clock.monotonic_s() > until_s:
+                    return None
+                rows = self._browser.read(file.path, rig, None, ["rig"])
+                if rows is not None and rows.num_rows:
+                    return True
+        return False
 
     def _ends(self, file: LakeFile) -> dict[str, int]:
         rows = self._browser.read(file.path, None, None, ["rig", "window_end"])

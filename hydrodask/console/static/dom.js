@@ -97,7 +97,7 @@ export async function get(path, params = {}, wait_ms = 120000) {
   const answer = await asked(query ? `${path}?${query}` : path, { headers: { Accept: "application/json" } }, wait_ms);
   if (answer.status === 304) return null;
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.error ?? `the server says ${answer.status}`);
+  if (!answer.ok) throw Object.assign(new Error(body.error ?? `the server says ${answer.status}`), { status: answer.status });
   return body;
 }
 

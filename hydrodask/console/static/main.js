@@ -72,9 +72,12 @@ function curves(rig, range, end = null) {
 async function load(early = null) {
   const number = state.asked;
   let view;
-  try { view = await (early ?? curves(state.rig, state.range, state.end)); } catch (error) { if (!server.gone) notice(error.message, "curves"); return; }
+  try { view = await (early ?? curves(state.rig, state.range, state.end)); } catch (error) {
+    if (error.status === 404 && number === state.asked) await unknown();
+    else if (!server.gone) notice(error.message, "curves");
+    return;
+  }
   if (number !== state.asked) return; // somebody has gone on meanwhile
-  if (!view.known) { await unknown(); return; }
   state.loaded = performance.now();
   state.documents = view.documents;
   lively({ ...view, newest: view.now });

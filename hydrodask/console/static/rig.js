@@ -36,7 +36,7 @@ export class RigPage {
     this.rig = rig; this.view = null;
     const some = near.slice(0, 20).map((name) => el("a", { class: "tile", href: `#/rig/${encodeURIComponent(name)}` }, el("div", { class: "name", text: name })));
     this.box.replaceChildren(el("section", { class: "unknown", "aria-label": "no such rig" }, el("h1", { class: "title", text: `No such rig: ${rig}` }),
-      el("p", { class: "dim", text: "Nothing is known of it: no value in the lake, no live value, no incident." }),
+      el("p", { class: "dim", text: "Nothing is known of it: no row in the lake, no live value, no incident, no answer." }),
       some.length ? el("p", { text: "Perhaps one of these:" }) : "", some.length ? el("div", { class: "tiles" }, ...some) : "",
       el("p", {}, el("a", { class: "out", href: "#/", text: "all rigs" }))));
   }

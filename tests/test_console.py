@@ -57,6 +57,7 @@ from hydrodask.store.listing import file_name, named
 from hydrodask.store.recent import ENTRY_BYTES, Recent
 from hydrodask.store.schemas import states_table, windows_table
 from tests.audited import Stored, fine
+from tests.delivery import until
 from tests.plant import START_US, Plant, made, windows_of
 
 STATIC = Path(__file__).resolve().parents[1] / "hydrodask" / "console" / "static"
@@ -611,6 +612,21 @@ def test_who_asks_nothing_is_let_go(page: Console) -> None:
         odd.sendall(b"GET / HTTP/1.1\r\n")
         assert (silent.recv(1), odd.recv(1)) == (b"", b"")
     assert ask(page, "/api/fleet")[0] == 200
+
+
+def test_who_goes_without_a_goodbye_leaves_nothing(page: Console) -> None:
+    """Neither a connection nor a task, some seconds later: twelve ask for a rig's curves and more, and read none."""
+    state = page._server.server_state
+    words = f"Host: 127.0.0.1\r\nAuthorization: Bearer {LOOK}\r\n\r\n"
+    asks = "".join(f"GET {path} HTTP/1.1\r\n{words}" for path in ("/api/rig?rig=rig-0001&range=1h", "/api/fleet"))
+    answered, gone = state.total_requests, [socket.create_connection(("127.0.0.1", page.port)) for _ in range(12)]
+    for one in gone:
+        one.sendall(asks.encode())
+    until(lambda: state.total_requests >= answered + 24, "all of them have been answered")
+    assert len(state.connections) >= 12
+    until(lambda: not state.connections and not state.tasks, "nothing of them is left", seconds=60)
+    for one in gone:
+        one.close()
 
 
 def test_a_token_is_exchanged_for_a_cookie_that_scripts_do_not_see(page: Console) -> None:

@@ -6,12 +6,10 @@ source for Prometheus, and for nothing else that decides what is shown.
 
 import copy
 import json
-import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,19 +20,17 @@ from docs.dashboards.panels import NEUTRAL, Json, matching
 from docs.dashboards.written import FOLDER, pages, texts
 from hydrodask import clock
 from hydrodask.observe.metrics import Metrics
-from hydrodask.services import PrometheusService, pinned, security
+from hydrodask.services import PrometheusService, security
 from hydrodask.services.ports import free_port
 from hydrodask.settings import load
 from tests.conftest import needs
 from tests.dashboards.drawn import Drawing, bundle
+from tests.dashboards.npm import TOOLS_S, laid_out, run
 from tests.dashboards.types import KINDS, typed
 from tests.delivery import until
 from tests.overviews import live
+from tests.pictured import PICTURES, place
 from tests.test_services import quiet
-
-HERE = Path(__file__).parent / "dashboards"
-TOOLS_S = 600
-"""A tool of npm may take so long; it takes seconds on a machine that has nothing else to do."""
 
 EMPTY_WHEN_WELL = {
     "What is broken now",
@@ -104,46 +100,15 @@ def test_a_value_is_on_a_page_soon_after_its_sample() -> None:
 
 @pytest.fixture(scope="module")
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with our programs and what they need of npm, which is kept in the user's cache by its lock."""
-    needs(there=shutil.which("node") is not None, what="there is no node on the PATH: apt-get install nodejs")
-    needs(there=shutil.which("npm") is not None, what="there is no npm on the PATH: apt-get install npm")
-    lock = (HERE / "package-lock.json").read_bytes()
-    place = pinned.cache_folder() / f"dashboards-{sha256(lock).hexdigest()[:12]}"
-    if not (place / "node_modules").exists():
-        install(place)
-    folder = tmp_path_factory.mktemp("dashboards")
-    for path in (*HERE.glob("*.mjs"), *HERE.glob("*.jsx")):
-        shutil.copy(path, folder)
-    shutil.copy(HERE / "package.json", folder)
-    (folder / "node_modules").symlink_to(place / "node_modules")
-    return folder
+    """Return a folder with our programs and what they need of npm."""
+    return laid_out(tmp_path_factory.mktemp("dashboards"))
 
 
-PICTURES = os.environ.get("HYDRODASK_PICTURES", "")
-"""Where pictures of the pages are kept, such as docs/img; without it the test takes them for itself."""
+MADE_UP = "models"
+"""The page whose kept picture is of the run that is made up here; `test_pictures` has the others of a real one."""
 
-PICTURE_BYTES_MAX = 150_000
 WELL_S, FAULTY_S = (90, 60) if PICTURES else (0, 0)
 """What is to be seen in pictures that are kept."""
-
-
-def install(place: Path) -> None:
-    """Install what the lock names."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    fresh = place.with_name(f".{place.name}-{os.getpid()}")
-    fresh.mkdir()
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / name, fresh)
-    options = ["--ignore-scripts", "--legacy-peer-deps", "--no-audit", "--no-fund"]
-    run(["npm", "ci", *options], fresh)
-    pinned.rename(fresh, place)
-
-
-def run(argv: list[str], folder: Path, said: str = "") -> str:
-    """Run a tool in a folder; return what it prints, and fail with that when it fails."""
-    done = subprocess.run(argv, cwd=folder, input=said, capture_output=True, text=True, check=False, timeout=TOOLS_S)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    return done.stdout
 
 
 def type_errors(tools: Path, *many: dict[str, Json]) -> list[list[str]]:
@@ -361,9 +326,8 @@ def test_each_page_is_drawn_with_grafanas_components(tools: Path, seen: dict[str
         browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         tab = Drawing(browser, tools)
         for name, given in seen["drawn"].items():
-            to = Path(PICTURES or tmp_path) / f"grafana-{name}.png"
+            to = place(f"grafana-{name}", tmp_path) if name == MADE_UP else tmp_path / f"{name}.png"
             drawn[name] = tab.draw(given, to)
-            assert 15_000 < to.stat().st_size < PICTURE_BYTES_MAX, name
         browser.close()
 
     assert [(name, one["title"]) for name, panels in drawn.items() for one in panels if not one["drawn"]] == []

@@ -5,9 +5,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from docs.dashboards.panels import Json
+from tests.pictured import shrunk
 
 HOST = "http://drawn.invalid"
 """Of no server: what a page asks for is read from files."""
@@ -17,7 +16,6 @@ HTML = """<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="/dra
 
 FONTS = {"Regular": "400", "Medium": "500"}
 WIDTH, HEIGHT = 1596, 900
-COLOURS = 255
 WAIT_MS = 600_000
 
 DRAWN = """() => [...document.querySelectorAll('section[data-kind]')].map((one) => {
@@ -70,8 +68,7 @@ class Drawing:
         assert "not in Grafana" in self._page.inner_text("main")
         drawn: list[Json] = self._page.evaluate(DRAWN)
         self._page.screenshot(path=to, full_page=True)
-        with Image.open(to) as picture:
-            picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(to, optimize=True)
+        shrunk(to)
         return drawn
 
 

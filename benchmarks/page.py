@@ -3,6 +3,7 @@
 Makes a fleet's history (kept in `--folder`), serves it by `hydrodask console` beside a Kafka of its own, and measures
 in Debian's Chromium, each time in a fresh browser context: first paint, all 17 curves of a rig (on the screen, not only
 loaded), a window row on its topic → its value on the page, the same for `--viewers` at once, and the server's memory.
+Then what so many viewers cost who look on live, and what is left of them ten seconds after they have gone.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import psutil
 
 from benchmarks.broker import TIMEOUT_S, broker
 from benchmarks.results import save
+from benchmarks.viewers import cost
 from benchmarks.week import DAY_US, LENGTH_US, MEANS, Week
 from hydrodask import clock
 from hydrodask.channels import CHANNELS
@@ -209,7 +211,17 @@ def measured(tabs: Tabs, server: psutil.Process, week: Week, feed: Feed, viewers
         "worst": max(map(max, times)),
     }
     memory["viewers"] = _mib(server)
+    for tab in open_:
+        tab.context.close()
+    found["live_viewers"] = cost(server, feed, viewers, partial(looking, tabs, week))
     return found | {"load_after": _load(), "server_mib": memory}
+
+
+def looking(tabs: Tabs, week: Week, number: int) -> Any:
+    """Return the tab of somebody who looks at the last hour of a rig."""
+    tab = tabs.open(f"#/rig/{week.rigs[number % len(week.rigs)]}/1h")
+    drawn(tab)
+    return tab
 
 
 def fleet(tabs: Tabs) -> tuple[float, float]:

@@ -24,7 +24,7 @@ from hydrodask.console import schema
 from hydrodask.console.curves import PIXELS_MAX, RANGES_S, SUM_S, CurveReader
 from hydrodask.console.door import Door, as_json, said
 from hydrodask.console.roster import NoSuchRigError, Roster
-from hydrodask.console.sight import Known, Sight
+from hydrodask.console.sight import LatestDocuments, Sight
 from hydrodask.console.visitors import COOKIE, SESSION_S, Access, Visitor
 from hydrodask.errors import HydrodaskError, UsageError, sentence
 from hydrodask.hosts import Hosts
@@ -193,7 +193,7 @@ async def _live(rooms: Rooms, request: Request) -> Response:
     """Answer what is new of a rig since a revision, with 304 when nothing is."""
     name, after = request.query_params.get("rig", ""), request.query_params.get("after", "")
 
-    def look() -> Known:
+    def look() -> LatestDocuments:
         rooms.roster.check(name)
         return rooms.sight.known()
 

@@ -26,6 +26,7 @@ from hydrodask.cli import dlq
 from hydrodask.cli.common import Visible
 from hydrodask.clock import iso
 from hydrodask.decode.labels import decode_label
+from hydrodask.decode.manner import Manner
 from hydrodask.errors import ConfigError
 from hydrodask.observe import page, points
 from hydrodask.observe.figures import Newest
@@ -254,7 +255,7 @@ def test_labels_of_no_rig_are_dead_letters(name: str) -> None:
     }
 
     with pytest.raises(ValueError, match="rig is empty or has unprintable characters"):
-        decode_label(json.dumps(label | {"rig": name}).encode(), None, Settings())
+        decode_label(json.dumps(label | {"rig": name}).encode(), None, Manner.of(Settings()))
 
 
 @pytest.mark.parametrize("name", ["../x", "a b", "<b>", "a\x1b", "$ne", "a/b"])

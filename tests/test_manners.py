@@ -1,16 +1,26 @@
 """Settings of how records are read change while a group lives: each record is judged by those of its time."""
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
 
+from hydrodask.audit.finding import Results
+from hydrodask.audit.labels import check_labels
+from hydrodask.audit.ledger import Ledger
+from hydrodask.audit.links import inspect
+from hydrodask.audit.log import Log
+from hydrodask.audit.part import Part
 from hydrodask.audit.replay import Intake, manners_in
+from hydrodask.audit.snapshots import load_snapshots
 from hydrodask.decode.manner import Manner
 from hydrodask.keys import Terms
-from hydrodask.records import Messages
+from hydrodask.protocol import snapshot
+from hydrodask.records import Messages, PartitionId
 from hydrodask.rigs import RIGS
 from hydrodask.settings import Settings, load
+from hydrodask.store.listing import named
 from hydrodask.testing import messages_of
 from tests.running import Life
 
@@ -85,3 +95,71 @@ def test_a_snapshot_that_says_no_manner_is_read_by_the_settings() -> None:
     assert manners_in({}) == [(0, None)]
     history = [(0, Terms())]
     assert read(Intake(settings_of("rig.from_key=true"), "TS1", history, manners_in({})))[1] == "b"
+
+
+LABELS = ("hydraulic-labels", 0)
+
+
+def told() -> Messages:
+    """Return ten labels of rigs that only the keys name, one of which is longer than the others."""
+    label = {"cooler": 100, "valve": 100, "pump": 0, "accumulator": 130, "stable": 0}
+    values = [json.dumps({"cycle": i, "timestamp": MINUTE.format(i)} | label).encode() for i in range(10)]
+    for place in (4, 7):
+        values[place] = values[place].replace(b"130", b"130." + b"0" * 90)
+    found = messages_of(values, topic=LABELS[0], stamp_ms=1_767_225_600_000)
+    found.keys = type(found.keys).of([b"a", b"b"] * 5)
+    return found
+
+
+class Kept:
+    """A log that has them all."""
+
+    def messages(self, _source: PartitionId, start: int, end: int) -> Iterator[Messages]:
+        """Yield the messages from one offset to another."""
+        yield told().take(slice(start, end))
+
+
+def findings(life: Life) -> tuple[list[str], int]:
+    """Return what the audit says of labels/ by the settings of now, and how many dead letters it wants."""
+    results, dead = Results(), Ledger()
+    part = Part(life.settings, LABELS, life.lake, {}, log=cast("Log", Kept()), bounds=(0, 10), committed=10)
+    files = [one for path in life.lake.files.names("labels") if (one := named(path)) is not None]
+    links = [inspect(life.lake, one, None, results["files"]) for one in files]
+    part.chains["labels"] = sorted(links, key=lambda link: link.first)
+    part.snapshots = load_snapshots(life.snapshots, LABELS, results["snapshots"], None)
+    check_labels(part, results, dead, 0)
+    return [str(one) for result in results for one in result.findings], len(dead)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "dead"),
+    [
+        (("limits.record_bytes=190",), (), 1),
+        ((), ("limits.record_bytes=190",), 1),
+        ((), ("rig.from_key=true",), 0),
+        (("rig.from_key=true", "limits.rig_bytes=5"), ("rig.default_id=other",), 0),
+    ],
+)
+def test_an_audit_reads_each_label_as_the_stream_did(old: tuple[str, ...], new: tuple[str, ...], dead: int) -> None:
+    """Settings change between two labels: `verify` is green, with a snapshot or two; without the history it is not."""
+    life = Life(settings_of(*old), topic=LABELS[0], flow="labels")
+    life.feed(told().take(slice(0, 5)))
+    life.end()
+    life.settings = settings_of(*new)
+    life.restart()
+    life.feed(told().take(slice(5, None)))
+    life.end()
+
+    assert manners_in({"nodes": {"reading": life.partition.ctx.states["reading"].snapshot()}}) == [
+        (0, Manner.of(settings_of(*old))),
+        (5, Manner.of(settings_of(*new))),
+    ]
+    assert findings(life) == ([], dead)
+    assert len(life.published) == dead
+    path = max(life.snapshots.names("hydraulic-labels-0"))
+    state = snapshot.decode(life.snapshots.read(path))
+    del state["nodes"]["reading"]  # a release that did not remember it
+    snapshot.save(life.snapshots, LABELS, 10, state)
+    assert any("labels/ is not what the log says" in one for one in findings(life)[0])
+    life.restart()
+    assert life.partition.ctx.states["reading"].snapshot()["manners"] == [[0], [10, *Manner.of(life.settings)]]

@@ -13,6 +13,7 @@ from hydrodask.audit.mending import LOST, RECORDS, aside
 from hydrodask.audit.part import Part
 from hydrodask.audit.replay import KEYS
 from hydrodask.decode import decode_label
+from hydrodask.decode.manner import Manner, manner_at
 from hydrodask.records import LabelRecord, Messages, Reject
 from hydrodask.store.schemas import labels_table
 
@@ -94,12 +95,13 @@ def older_reason(value: bytes | None) -> str:
 def expected(part: Part, messages: Messages) -> tuple[pa.Table, list[Reject]]:
     """Return the rows and the rejects of a run of messages."""
     rows, times_us, offsets, rejects = [], [], [], []
+    manners = part.manners
     for place, value in enumerate(messages.values):
         if value is None:
             continue
         offset = int(messages.offsets[place])
         try:
-            label = decode_label(value, messages.keys[place], part.settings)
+            label = decode_label(value, messages.keys[place], manner_at(manners, offset) or Manner.of(part.settings))
         except ValueError as error:
             rejects.append(Reject(*part.source, offset, messages.keys[place], value, str(error)))
             continue

@@ -16,6 +16,7 @@ from hydrodask.audit.log import BrokerLog
 from hydrodask.audit.mending import Mend, aside
 from hydrodask.audit.replay import History, Intake, crossing, geometries_of, history_in, manners_in, raw_samples, split
 from hydrodask.audit.snapshots import Snapshot
+from hydrodask.decode.manner import Manners
 from hydrodask.ingest.mark import Mark
 from hydrodask.protocol import incarnation
 from hydrodask.protocol.geometries import GeometryChange
@@ -182,12 +183,17 @@ class Part:
         return history_in(self.settings, self._known)
 
     @property
+    def manners(self) -> Manners:
+        """Since which offset records were read in which manner, as the newest snapshot says."""
+        return manners_in(self._known)
+
+    @property
     def _known(self) -> dict[str, Any]:
         return self.snapshots[-1].state if self.snapshots else {}
 
     def intake(self, start: int = 0) -> Intake:
         """Return who decodes and lets in, as it was at offset `start`: what the raw rows below it say."""
-        intake = Intake(self.settings, self.sensor, self.history, manners_in(self._known))
+        intake = Intake(self.settings, self.sensor, self.history, self.manners)
         if start > self.begin:
             raw = raw_samples(self.lake, usable_part(self.chains.get("raw", [])), self.sensor)
             for samples in crossing(raw, [seam for seam in self.seams if seam.base <= start]):

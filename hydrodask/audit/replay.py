@@ -11,7 +11,7 @@ import pyarrow as pa
 from hydrodask.audit.links import Link, rows_of
 from hydrodask.decode import Census, Decoder
 from hydrodask.decode.census import history_of
-from hydrodask.decode.manner import UNKNOWN, Manner, Manners, manners_of
+from hydrodask.decode.manner import UNKNOWN, Manner, Manners, manner_at, manners_of
 from hydrodask.keys import Terms
 from hydrodask.protocol import geometries
 from hydrodask.protocol.geometries import GeometryChange
@@ -169,7 +169,8 @@ def history_in(settings: Settings, state: dict[str, Any]) -> History:
 
 def manners_in(state: dict[str, Any]) -> Manners:
     """Return since which offset records were read in which manner, as a snapshot says."""
-    return manners_of(state.get("nodes", {}).get("rigs") or {})
+    nodes = state.get("nodes", {})
+    return manners_of(nodes.get("rigs") or nodes.get("reading") or {})
 
 
 def in_force(there: Sequence[GeometryChange], offset: int) -> Geometry:
@@ -228,7 +229,7 @@ class Intake:
             yield self._decoder_at(first).decode(messages.take(part), self._census)
 
     def _decoder_at(self, offset: int) -> Decoder:
-        manner = next((manner for since, manner in reversed(self._manners) if since <= offset), None)
+        manner = manner_at(self._manners, offset)
         if manner not in self._decoders:
             self._decoders[manner] = Decoder.of(self._settings, self._sensor, manner)
         return self._decoders[manner]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from hydrodask.decode.manner import UNKNOWN, Manner, Manners, encoded, manners_of
+from hydrodask.decode.manner import UNKNOWN, Manner, Manners, encoded, going_on, manners_of
 from hydrodask.keys import Keys, Terms
 from hydrodask.records import Int32, Int64, Samples
 from hydrodask.rigs import RIGS, RigTable
@@ -93,10 +93,7 @@ class Census:
         self.history = history_of(state)
         if self.history[-1][1] != self._keys.terms:
             self.history.append((self._seen, self._keys.terms))
-        manner = self.manners[-1][1]
-        self.manners = manners_of(state)
-        if manner not in (None, self.manners[-1][1]):
-            self.manners = [*self.manners, (self._seen, manner)]
+        self.manners = going_on(manners_of(state), self._seen, self.manners[-1][1])
 
     @staticmethod
     def of_before(nodes: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import msgspec
 from hydrodask import clock
 from hydrodask.decode.decoder import EARLIEST_US, LATEST_US, TIME_REASON
 from hydrodask.decode.general import check_rig, inspect, reason_of, rig_of
+from hydrodask.decode.manner import Manner
 from hydrodask.records import Int64Field, LabelRecord
-from hydrodask.settings import Settings
 
 OLDER = "label_"
 """What the older platform's names of the states begin with."""
@@ -56,23 +56,25 @@ _decode = msgspec.json.Decoder(_Row).decode
 _decode_older = msgspec.json.Decoder(_OlderRow).decode
 
 
-def decode_label(value: bytes, key: bytes | None, settings: Settings) -> LabelRecord:
+def decode_label(value: bytes, key: bytes | None, manner: Manner) -> LabelRecord:
     """Return the label in a record; its `key` names the rig where samples' do. Raises ValueError with the reason.
 
+    >>> from hydrodask.settings import Settings
     >>> text = b'{"cycle": 1, "label_cooler": 3, "label_valve": 100, "label_pump": 0, "label_accumulator": 130, '
-    >>> label = decode_label(text + b'"label_stable": 0.0, "timestamp": 1767225660.0}', None, Settings())
+    >>> text += b'"label_stable": 0.0, "timestamp": 1767225660.0}'
+    >>> label = decode_label(text, None, Manner.of(Settings()))
     >>> label.rig, label.timestamp, label.cooler, label.stable
     ('rig-1', '2026-01-01T00:01:00Z', 3.0, 0)
     """
     try:
-        inspect(value, settings.limits.record_bytes)
+        inspect(value, manner.record_bytes_max)
         older = _layout(value).label_cooler is not msgspec.UNSET
         row = _decode_older(value) if older else _decode(value)
     except (ValueError, RecursionError) as error:
         raise ValueError(reason_of(error) if isinstance(error, ValueError) else "nested too deeply") from error
-    check_rig(row.rig, settings.limits.rig_bytes)
+    check_rig(row.rig, manner.rig_bytes_max)
     return LabelRecord(
-        _by_key(key, settings) if row.rig is None else row.rig,
+        _by_key(key, manner) if row.rig is None else row.rig,
         _whole("cycle", row.cycle),
         clock.iso(_time_us(row.timestamp)),
         row.cooler,
@@ -83,11 +85,11 @@ def decode_label(value: bytes, key: bytes | None, settings: Settings) -> LabelRe
     )
 
 
-def _by_key(key: bytes | None, settings: Settings) -> str:
+def _by_key(key: bytes | None, manner: Manner) -> str:
     """Return the rig of a label that names none, as samples have it."""
-    if not key or not settings.rig.from_key:
-        return settings.rig.default_id
-    rig = rig_of(key, settings.limits.rig_bytes)
+    if not key or not manner.from_key:
+        return manner.default_rig
+    rig = rig_of(key, manner.rig_bytes_max)
     if rig is None:
         raise ValueError(f"the key is no rig's name: {key!r:.60}")
     return rig

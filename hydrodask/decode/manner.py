@@ -1,4 +1,4 @@
-"""The settings that decide what a sensor's record says: changed, they hold from the next record on, and not before."""
+"""The settings that decide what a sample or a label says: changed, they hold from the next record on, not before."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
@@ -29,11 +29,21 @@ Manners = Sequence[tuple[int, Manner | None]]
 UNKNOWN: Manners = ((0, None),)
 
 
+def manner_at(manners: Manners, offset: int) -> Manner | None:
+    """Return in which manner the record at an offset was read; None: nothing says it."""
+    return next((manner for since, manner in reversed(manners) if since <= offset), None)
+
+
+def going_on(manners: Manners, seen: int, manner: Manner | None) -> Manners:
+    """Return manners that go on in `manner` from offset `seen` on; all records below it were read."""
+    return manners if manner in (None, manners[-1][1]) else [*manners, (seen, manner)]
+
+
 def encoded(manners: Manners) -> list[list[Any]]:
     """Return manners as plain values."""
     return [[since, *(manner or ())] for since, manner in manners]
 
 
 def manners_of(state: dict[str, Any]) -> Manners:
-    """Return the manners that a snapshot of a census says; one of an older release says none."""
+    """Return the manners that the state of a census or of a reader of labels says; an older release's says none."""
     return [(since, Manner(*manner) if manner else None) for since, *manner in state.get("manners", encoded(UNKNOWN))]

@@ -1,4 +1,4 @@
-"""Nodes for records of our own topics: JSON → structs, labels → lake, windows → anomalies, incidents → documents."""
+"""Nodes for records of our own topics: JSON → structs, windows → anomalies, incidents → documents."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,6 +8,7 @@ import msgspec
 
 from hydrodask import clock
 from hydrodask.decode import decode_label
+from hydrodask.decode.manner import Manner
 from hydrodask.decode.windowrows import decode_row
 from hydrodask.detect import Criteria
 from hydrodask.detect.arrivals import DEAF, HEARING, SETTLED, Arrival, arrivals
@@ -24,7 +25,7 @@ from hydrodask.settings import Settings
 from hydrodask.settings.relations import rigs_live
 from hydrodask.store.files import Files
 from hydrodask.store.output import FileOutput
-from hydrodask.store.schemas import bands_table, labels_table
+from hydrodask.store.schemas import bands_table
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 
@@ -72,7 +73,7 @@ def rows_of(messages: Messages, decode: Callable[[bytes, bytes | None], Row], ct
 def decoder_of(struct: type[msgspec.Struct], settings: Settings) -> Callable[[bytes, bytes | None], Any]:
     """Return what makes a row of a record and its key. It raises ValueError with the reason when the record is none."""
     if struct is LabelRecord:
-        return partial(decode_label, settings=settings)
+        return partial(decode_label, manner=Manner.of(settings))
     return partial(_row, msgspec.json.Decoder(struct).decode, _TIMES[struct])
 
 
@@ -100,51 +101,6 @@ class DecodeRows(Node[Messages, list[Arrival]]):
 
     def take(self, batch: Messages) -> list[Arrival] | None:
         return arrivals(batch, rows_of(batch, lambda value, _key: decode_row(value), self.ctx)) or None
-
-
-class StoreLabels(Node[list[tuple[int, LabelRecord]], None]):
-    """Rows of LabelRecord → Parquet in `labels/`; the newest of each rig shows in reports."""
-
-    name = "labels"
-    stage = "archive"
-
-    def __init__(self, ctx: Context) -> None:
-        self.ctx = ctx
-        self.next_offset = 0
-        self.newest: dict[str, list[float]] = {}
-        self.output = FileOutput(ctx.lake, "labels", ctx.source, folder_of=lambda _table: "labels", keep=True)
-        self.files = {"labels": self.output}
-
-    def take(self, batch: list[tuple[int, LabelRecord]]) -> None:
-        rows, times_us, offsets = [], [], []
-        for offset, label in batch:
-            if offset < self.next_offset:
-                continue
-            self.next_offset = offset + 1
-            times_us.append(clock.parse_iso(label.timestamp))
-            rows.append(label)
-            offsets.append(offset)
-            rig = label.rig or self.ctx.settings.rig.default_id
-            self.newest[rig] = [label.cooler, label.valve, label.pump, label.accumulator, float(label.stable)]
-            if len(self.newest) > self.ctx.settings.limits.rigs:
-                del self.newest[next(iter(self.newest))]
-        if rows:
-            table = labels_table(rows, times_us, partition=self.ctx.partition, offsets=offsets)
-            self.output.add(table, self.ctx.now_s())
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return the newest label of each rig."""
-        return {"next_offset": self.next_offset, "newest": self.newest}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a snapshot."""
-        self.next_offset, self.newest = state["next_offset"], dict(state["newest"])
-
-    def inspect(self, report: PartitionReport) -> None:
-        """Add the newest labels."""
-        names = ("cooler", "valve", "pump", "accumulator", "stable")
-        shown = list(self.newest)[: self.ctx.settings.observe.rigs_max]
-        report.labels = {rig: dict(zip(names, self.newest[rig], strict=True)) for rig in shown}
 
 
 class Detect(Node[list[Arrival], list[Change]]):

@@ -12,6 +12,7 @@ from hydrodask.protocol import snapshot
 from hydrodask.records import Profiles
 from hydrodask.rigs import RigTable
 from hydrodask.window import CycleProfiles
+from hydrodask.window.cycles import LATER
 from tests.strategies import (
     US,
     CycleGeometry,
@@ -35,6 +36,7 @@ class NaiveCycle:
     start_us: int
     segments: list[list[float]]
     doubt: bool = False
+    amid: bool = False
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ class Naive:
         self.rigs: dict[str, NaiveRig] = {}
         self.done: list[Done] = []
         self.missed = 0
+        self.short = 0
 
     def take(self, r: Record) -> None:
         """Put the sample into its cycle's segment; then see which cycles are over."""
@@ -72,11 +75,13 @@ class Naive:
                 other.doubt = True
         elif start_us + g.length_us // 2 < rig.closed_us:
             self.missed += 1
+            self.meet(rig, self.open_place(rig, r, start_us), r)
         elif earlier := self.contradicted(same, start_us):
             self.missed += 1
             for other in earlier:
                 other.doubt = True
         else:
+            self.meet(rig, self.open_place(rig, r, start_us), r)
             place = self.place(rig, r, start_us)
             cycle = rig.places[place]
             assert cycle is not None
@@ -100,13 +105,28 @@ class Naive:
             return []
         return [cycle for cycle in same if cycle.start_us >= start_us + half_us]
 
-    def place(self, rig: NaiveRig, r: Record, start_us: int) -> int:
-        """Return where the record's cycle is open; a third one closes the older of two."""
+    def meet(self, rig: NaiveRig, place: int | None, r: Record) -> None:
+        """Note that a cycle goes on for a segment or more after the other one has begun."""
+        if place is None:
+            return
+        cycle, other = rig.places[place], rig.places[1 - place]
+        if cycle is not None and other is not None and other.start_us >= cycle.start_us:
+            segment_us = self.geometry.length_us // self.geometry.segments
+            cycle.amid = cycle.amid or r.time_us - other.start_us >= segment_us
+
+    def open_place(self, rig: NaiveRig, r: Record, start_us: int) -> int | None:
+        """Return where the record's cycle is open, if it is."""
         for place, cycle in enumerate(rig.places):
             if cycle is None or cycle.cycle != r.cycle:
                 continue
             if abs(start_us - cycle.start_us) < self.geometry.length_us // 2:
                 return place
+        return None
+
+    def place(self, rig: NaiveRig, r: Record, start_us: int) -> int:
+        """Return where the record's cycle is open; a third one closes the older of two."""
+        if (place := self.open_place(rig, r, start_us)) is not None:
+            return place
         old = self.older(rig)
         if old is not None:
             self.finish(rig, old, r, complete=False)
@@ -125,8 +145,14 @@ class Naive:
 
     def finish(self, rig: NaiveRig, place: int, r: Record, *, complete: bool) -> None:
         """Take a cycle off its place."""
-        cycle = rig.places[place]
+        cycle, other = rig.places[place], rig.places[1 - place]
         assert cycle is not None
+        if other is not None and other.start_us > cycle.start_us and not complete and not cycle.amid:
+            each_us = self.geometry.length_us // self.geometry.segments
+            for number in reversed(range(self.geometry.segments)):  # seconds at the end that the next one had begun by
+                if cycle.segments[number] or cycle.start_us + number * each_us < other.start_us:
+                    break
+                self.short += 1
         whole = complete and not cycle.doubt
         self.done.append((r.rig, cycle.cycle, cycle.start_us, whole, r.offset, cycle.segments))
         rig.closed_us = max(rig.closed_us, cycle.start_us + self.geometry.length_us)
@@ -188,6 +214,8 @@ def test_profiles_equal_the_reference(records: list[Record]) -> None:
     assert heads_of(rows, rigs) == [d[:5] for d in reference.done]
     check_segments(rows, [d[5] for d in reference.done])
     assert profiles.missed == reference.missed
+    assert profiles.short == reference.short
+    assert sum(sum(counts.values()) for counts in profiles.lacks().values()) == reference.missed + reference.short
 
 
 @settings(max_examples=150, deadline=None)
@@ -325,7 +353,7 @@ def test_state_of_before_reasons_were_kept_goes_on() -> None:
     records = [Record("a", at * US // 100, 1.0, at, 0, at, 100.0) for at in range(600)]
     one.consume(samples_of(records[:300], rigs))
     state = one.snapshot()
-    new = ("left", "over", "rates", "ages", "border", "one", "ones", "more")
+    new = ("left", "over", "rates", "ages", "border", "one", "ones", "more", *LATER)
     old = {name: value for name, value in state.items() if name not in new}
     parts = one._parts[:1, 0].copy()
     two.restore(old | {"missed": 3, "ints": state["ints"][:, :4], "parts": parts})

@@ -274,7 +274,7 @@ DOCUMENTS: dict[str, dict[str, str]] = {
         "dead_reasons": "The commonest reasons of dead letters.",
         "partitions": "State, offsets, lag and advice of each partition.",
         "partitions_hidden": "Partitions beyond those that are shown.",
-        "rigs": "Late, dead and missing samples by rig.",
+        "rigs": "By rig: samples late, dead, missing, in no cycle profile; seconds that profiles lack.",
         "silent": "Rigs and sensors that send nothing.",
         "components": "What models said last.",
         "look_first": "Rigs in the order in which to look at them, and why.",

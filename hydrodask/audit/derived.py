@@ -15,11 +15,12 @@ from hydrodask.nodes.outgoing import cycle_rows, older, window_rows
 from hydrodask.protocol import snapshot
 from hydrodask.protocol.incarnation import Seam
 from hydrodask.records import Outgoing, Samples
+from hydrodask.window.cycles import LATER
 
 COMPUTED = ("windows", "cycles", "late")
 """Folders whose rows follow from raw rows."""
 
-_COUNTS = ("kept", "late", "left")
+_COUNTS = ("kept", "late", "left", "short", "lacking", "lacks")
 """Of the operators' states, what counts all records since the group began."""
 
 
@@ -100,7 +101,9 @@ def _check_state(part: Part, taken: Snapshot, operators: Operators, result: Resu
         if name == "rigs" and counts:
             continue  # who was there before is not known either
         stored = {key: value for key, value in nodes.get(name, {}).items() if key in state or name != "rigs"}
-        stored, implied = ({k: v for k, v in one.items() if k not in counts} for one in (stored, state))
+        # One that went on from a state of an older release counts some things from there on only.
+        later = LATER if stored.get("since") != state.get("since") else ()
+        stored, implied = ({k: v for k, v in one.items() if k not in (*counts, *later)} for one in (stored, state))
         if name not in nodes or _older(stored):
             result.skip(f"{taken.path}: its state of {name} was laid out by an older release")
         elif snapshot.encode(stored) != snapshot.encode(implied):

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from hydrodask import clock
+from hydrodask.channels import CYCLE_S
 from hydrodask.cli.common import Json, Profile, Sets, console, nothing_ran, print_json, settings
 from hydrodask.clock import Zone
 from hydrodask.observe.figures import FINE
@@ -124,6 +125,12 @@ def _facts(found: dict[str, Any], open_count: str) -> dict[str, str]:
     ]
     if refused:
         facts["refused"] = _safe(_listed(refused))
+    if lacking := [
+        f"{rig} {one['unprofiled']:,} samples {one['short']:,} s"
+        for rig, one in found.get("rigs", {}).items()
+        if one.get("unprofiled") or one.get("short")
+    ]:
+        facts["cycles lack"] = _safe(f"{_listed(lacking)}: sample_idx begins at 0 in each cycle of {CYCLE_S} s")
     if silent := found.get("silent"):
         facts["silent"] = _safe(_listed([f"{rig}/{sensor}" for rig, sensor in silent]))
     if reasons := found.get("dead_reasons"):

@@ -1,4 +1,4 @@
-"""What is said once of a sensor's partition in a run: rates and values unlike the table's, what no profile takes."""
+"""What is said once of a sensor's partition in a run: rates and values unlike the table's, what profiles lack."""
 
 import logging
 from collections.abc import Sequence
@@ -16,12 +16,22 @@ from hydrodask.window.cycles import LEFT, CycleProfiles
 log = logging.getLogger(__name__)
 
 UNPROFILED_MIN = 60
-"""Samples that no profile takes from which on it is said: a few are strays."""
+"""Samples of a rig that no profile takes, or seconds that its profiles lack, from which on it is said: a few are
+strays, and a producer that begins anew leaves one cycle short."""
+
+SURPLUS, STRAYS = 1.2, 3
+"""A window of more samples than this many times what its rate says is too full, and by more than so many samples:
+jitter puts one or two into the window beside theirs."""
+
+_NOWHERE = "samples by now are in no cycle profile"
 
 _ADVICE = {
-    "index": f"their sample_idx is not below {CYCLE_S} s times their rate; it begins at 0 in each cycle",
-    "done": f"their cycle is done; a cycle takes {CYCLE_S} s",
-    "time": "their timestamp contradicts their sample_idx; each sample has a timestamp of its own",
+    "index": f"{_NOWHERE}: their sample_idx is not below {CYCLE_S} s times their rate; it begins at 0 in each cycle, "
+    f"and of a cycle of more than {CYCLE_S} s only the first {CYCLE_S} s are kept",
+    "done": f"{_NOWHERE}: their cycle is done; a cycle takes {CYCLE_S} s, and a rig has one at a time",
+    "time": f"{_NOWHERE}: their timestamp contradicts their sample_idx; each sample has a timestamp of its own",
+    "short": f"seconds by now are empty in cycle profiles, for the next cycle had begun: a cycle takes {CYCLE_S} s; "
+    "send cycles of that length, or look at what begins them anew",
 }
 
 
@@ -123,26 +133,78 @@ class Nameless:
                 return
 
 
-class Unprofiled:
-    """Says once for each reason that samples are in no profile."""
+class Surplus:
+    """Says of each rig, once, that its sensor has more samples than their rate says; of `rigs_max` rigs at most."""
 
-    def __init__(self, ctx: Context, profiles: CycleProfiles) -> None:
+    def __init__(self, ctx: Context, rigs_max: int) -> None:
+        self._ctx = ctx
+        self._left = rigs_max
+        self._said: set[int] = set()
+        self._length_s = ctx.settings.window.length
+
+    def look(self, final: Windows) -> None:
+        """Look at windows that are final."""
+        if not self._left or not len(final):
+            return
+        want = final.rate_hz * self._length_s
+        for at in np.flatnonzero((final.count > SURPLUS * want) & (final.count > want + STRAYS)).tolist():
+            if self._left and int(final.rig[at]) not in self._said:
+                self._say(int(final.rig[at]), int(final.count[at]), float(final.rate_hz[at]))
+
+    def _say(self, rig: int, count: int, rate_hz: float) -> None:
+        self._said.add(rig)
+        self._left -= 1
+        more = "" if self._left else "; no more rigs of this partition are named"
+        say(
+            self._ctx,
+            f"{RIGS.name(rig)} sends {count:,} samples of {self._ctx.sensor} in {self._length_s:g} s, and their "
+            f"sampling_rate_hz of {rate_hz:g} means {rate_hz * self._length_s:,.0f}: is sampling_rate_hz too low, is "
+            "each one sent twice, or do two senders have the same rig name? What is missing can't be told until it is "
+            f"right{more}",
+        )
+
+
+class Unprofiled:
+    """Says of each rig, once for each reason, that its cycle profiles lack something; of `rigs_max` rigs at most."""
+
+    def __init__(self, ctx: Context, profiles: CycleProfiles, rigs_max: int) -> None:
         self._ctx = ctx
         self._profiles = profiles
-        self._said: Bool = np.zeros(len(LEFT), np.bool_)
+        self._rigs_max = rigs_max
+        self._seen = -1
+        self._said: dict[str, set[str]] = {}
 
     def look(self) -> None:
-        """Look at what was left out so far."""
-        many = (self._profiles.left >= UNPROFILED_MIN) & ~self._said
-        for reason in np.flatnonzero(many).tolist():
-            self._said[reason] = True
-            count = int(self._profiles.left[reason])
-            say(self._ctx, f"{count:,} samples by now are in no cycle profile: {_ADVICE[LEFT[reason]]}")
+        """Look at what profiles lack so far."""
+        lacking = self._profiles.missed + self._profiles.short
+        if lacking == self._seen:
+            return
+        self._seen = lacking
+        for rig, counts in self._profiles.lacks(least=UNPROFILED_MIN).items():
+            for reason, count in counts.items():
+                if count >= UNPROFILED_MIN and reason not in self._said.get(rig, ()):
+                    self._say(rig, reason, count)
+
+    def _say(self, rig: str, reason: str, count: int) -> None:
+        if rig not in self._said and len(self._said) >= self._rigs_max:
+            return
+        first = rig not in self._said
+        self._said.setdefault(rig, set()).add(reason)
+        more = "; no more rigs of this partition are named" if first and len(self._said) == self._rigs_max else ""
+        say(self._ctx, f"{rig}, {self._ctx.sensor}: {count:,} {_ADVICE[reason]}{more}")
 
     def totals(self) -> dict[str, int]:
-        """Return how many samples are in no profile, in all and by reason."""
+        """Return how many samples are in no profile, in all and by reason, and how many seconds are short."""
         by_reason = dict(zip(LEFT, self._profiles.left.tolist(), strict=True))
-        return {"unprofiled": self._profiles.missed} | {f"unprofiled_{k}": v for k, v in by_reason.items() if v}
+        found = {"unprofiled": self._profiles.missed, "short": self._profiles.short}
+        return found | {f"unprofiled_{k}": v for k, v in by_reason.items() if v}
+
+    def by_rig(self) -> dict[str, dict[str, int]]:
+        """Return samples in no profile (`unprofiled`) and seconds that are `short` by rig, of those that lack most."""
+        return {
+            rig: {"unprofiled": sum(counts[reason] for reason in LEFT), "short": counts["short"]}
+            for rig, counts in self._profiles.lacks(most=self._rigs_max).items()
+        }
 
 
 def say(ctx: Context, text: str) -> None:

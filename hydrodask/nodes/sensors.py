@@ -15,7 +15,7 @@ from hydrodask.nodes import outgoing
 from hydrodask.nodes.context import Context
 from hydrodask.nodes.graph import SideOutput
 from hydrodask.nodes.node import Node, Stateful
-from hydrodask.nodes.noticing import Crowd, Nameless, Ranges, Rates, Unprofiled
+from hydrodask.nodes.noticing import Crowd, Nameless, Ranges, Rates, Surplus, Unprofiled
 from hydrodask.records import Late, Messages, Outgoing, Profiles, Reject, Samples, Windows
 from hydrodask.reports import PartitionReport, Reading
 from hydrodask.rigs import RIGS
@@ -109,6 +109,7 @@ class SlidingWindows(Node[Samples, Windows]):
         self.late: SideOutput[Late] = SideOutput()
         self.side_outputs = (self.late,)
         self.ranges = Ranges(ctx)
+        self.surplus = Surplus(ctx, ctx.settings.observe.rigs_max)
         self._updates = settings.emit == "updates"
 
     @property
@@ -118,6 +119,7 @@ class SlidingWindows(Node[Samples, Windows]):
     def take(self, batch: Samples) -> Windows | None:
         final, late = self.windows.consume(batch)
         self.ranges.look(final)
+        self.surplus.look(final)
         if len(late.samples):
             self.ctx.tally.late(late.samples)
             self.late.put(late)
@@ -186,7 +188,7 @@ class CycleProfiles(Node[Samples, Profiles]):
             lateness_us=round(ctx.settings.window.lateness * 1e6),
             terms=Terms.of(ctx.settings.limits),
         )
-        self.unprofiled = Unprofiled(ctx, self.profiles)
+        self.unprofiled = Unprofiled(ctx, self.profiles, ctx.settings.observe.rigs_max)
 
     @property
     def stateful(self) -> Mapping[str, Stateful]:
@@ -207,9 +209,11 @@ class CycleProfiles(Node[Samples, Profiles]):
         return done if len(done) else None
 
     def inspect(self, report: PartitionReport) -> None:
-        """Add the size of the state, and what is in no profile."""
+        """Add the size of the state, and what profiles lack, in all and by rig."""
         report.state_bytes += self.profiles.state_bytes
         report.totals |= self.unprofiled.totals()
+        for rig, counts in self.unprofiled.by_rig().items():
+            report.per_rig[rig] = report.per_rig.get(rig, {}) | counts
 
 
 class Publish(Node[Windows | Profiles, None]):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from hydrodask.channels import SENSORS
 from hydrodask.health import BEST
@@ -102,14 +103,17 @@ class Figures:
 
     @cached_property
     def refused(self) -> dict[str, dict[str, int]]:
-        """Samples of each rig that were late, dead or missing, those first of whom most were."""
+        """Samples of each rig that were late, dead, missing or in no cycle profile, and seconds that profiles lack.
+
+        Those rigs come first of whom most were late or dead, then those whose profiles lack most.
+        """
         counts: dict[str, dict[str, int]] = {}
         for part in self.parts:
             for rig, totals in part.per_rig.items():
-                mine = counts.setdefault(rig, dict.fromkeys(("late", "dead", "missing"), 0))
+                mine = counts.setdefault(rig, dict.fromkeys(("late", "dead", "missing", "unprofiled", "short"), 0))
                 for name in mine:
                     mine[name] += totals.get(name, 0)
-        return dict(sorted(counts.items(), key=lambda one: (-one[1]["late"] - one[1]["dead"], natural(one[0]))))
+        return dict(sorted(counts.items(), key=_worst_first))
 
     @cached_property
     def labels(self) -> dict[str, dict[str, float]]:
@@ -195,6 +199,11 @@ class Figures:
         names |= set(self.labels) | {rig for part in self.parts for rig in part.per_rig}
         names |= set(self.components)
         return sorted(names, key=natural)
+
+
+def _worst_first(one: tuple[str, dict[str, int]]) -> tuple[Any, ...]:
+    rig, counts = one
+    return -counts["late"] - counts["dead"], -counts["unprofiled"] - counts["short"], natural(rig)
 
 
 def part_lag_s(part: PartitionReport, now_us: int) -> float:

@@ -177,6 +177,8 @@ def rig_series(figures: Figures) -> Iterator[Series]:
         ("hydrodask_rig_late", "late", "Samples of a rig whose windows were all final."),
         ("hydrodask_rig_dead_letters", "dead", "Records of a rig that could not be used, as far as they name it."),
         ("hydrodask_rig_missing", "missing", "Samples of a rig that its final windows lack."),
+        ("hydrodask_rig_unprofiled", "unprofiled", "Samples of a rig that are in no cycle profile."),
+        ("hydrodask_rig_short_seconds", "short", "Seconds that a rig's profiles lack, for the next cycle had begun."),
     ):
         values = [((rig,), figures.refused.get(rig, {}).get(total, 0)) for rig in figures.rigs]
         yield Series("counter", name, text, ("rig",), values)
@@ -201,6 +203,7 @@ _TOTALS: tuple[tuple[str, str, str], ...] = (
     ),
     ("windows", "windows", "Final windows."),
     ("cycles", "cycles", "Cycle profiles."),
+    ("short_seconds", "short", "Seconds that cycle profiles lack, for the next cycle had begun."),
     ("incidents", "incidents", "Incidents opened."),
     ("files", "files", "Files written to the lake."),
     ("written_bytes", "file_bytes", "Bytes written to the lake."),

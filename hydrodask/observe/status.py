@@ -37,7 +37,7 @@ ENDED = ("stopped", "failed")
 
 TOTALS = (
     "consumed", "kept", "late", "dead", "lost",
-    "windows", "cycles", "unprofiled", "anomalies", "incidents", "files", "file_bytes",
+    "windows", "cycles", "unprofiled", "short", "anomalies", "incidents", "files", "file_bytes",
 )  # fmt: skip
 
 

@@ -20,6 +20,12 @@ LEFT = ("index", "done", "time")
 """Why a sample is in no profile: its `sample_idx` is outside the cycle at its rate; its cycle is done; its time
 contradicts its `sample_idx`."""
 
+LACKS = (*LEFT, "short")
+"""What profiles lack: these samples, and seconds that never came because the next cycle had begun."""
+
+LATER = ("since", "short", "lacking", "lacks", "amid")
+"""Parts of the state that older snapshots do not have: counts begin at offset `since` in who goes on from one."""
+
 
 _Rows = tuple[Int32, Int64, Float64, Float64]
 """Codes of rigs, and the columns of the kernel: ints, rates, segments."""
@@ -31,7 +37,8 @@ class CycleProfiles:
     A profile is done when every segment has all of its samples (`complete`), when the next cycle has begun and the
     watermark has passed the cycle's end, or when a third one begins. A sample that is in no profile is counted in
     `left`, by reason (`LEFT`), and a profile that lacks it, or that follows a cycle which went on beyond its length,
-    does not say `complete`.
+    does not say `complete`. `short` counts seconds that profiles lack because the next cycle had begun: they are empty,
+    so those profiles do not say it either. `lacks` counts both by rig.
     """
 
     def __init__(
@@ -46,9 +53,10 @@ class CycleProfiles:
     ) -> None:
         self.sensor = sensor
         self.next_offset = 0
-        self.left: Int64 = np.zeros(len(LEFT), np.int64)
+        self._left: Int64 = np.zeros(len(LACKS), np.int64)
+        self._since = 0
         self._geometry = (np.int64(length_us), np.int64(segments), np.int64(lateness_us))
-        self._keys = Keys(rigs, terms)
+        self._rigs, self._keys = rigs, Keys(rigs, terms)
         self._rows = (np.zeros((_ROWS, 5), np.int64), np.zeros(_ROWS), np.zeros((_ROWS, segments, 5)))
         self._newest: Int64 = np.zeros(0, np.int64)
         self._resize(1)
@@ -57,14 +65,37 @@ class CycleProfiles:
         return len(self._keys)
 
     @property
+    def left(self) -> Int64:
+        """How many samples are in no profile, by reason: shape (3,), in the order of `LEFT`."""
+        return self._left[: len(LEFT)]
+
+    @property
+    def short(self) -> int:
+        """How many seconds profiles lack because the next cycle had begun."""
+        return int(self._left[kernel.SHORT])
+
+    @property
     def missed(self) -> int:
         """How many samples are in no profile."""
         return int(self.left.sum())
 
+    def lacks(self, *, least: int = 1, most: int | None = None) -> dict[str, dict[str, int]]:
+        """Return what profiles lack, by rig and reason (`LACKS`), of rigs that lack `least` for one reason or more.
+
+        Those that lack most come first, at most so many. Rigs that have left are in the counts of all only.
+        """
+        counts = self._lacks[: len(self)]
+        if not self._left.any():
+            return {}
+        places = np.flatnonzero((counts >= least).any(axis=1))
+        order = places[np.argsort(-counts[places].sum(axis=1), kind="stable")][:most]
+        names = [self._rigs.name(code) for code in self._keys.codes(order).tolist()] if len(order) else []
+        return {name: dict(zip(LACKS, counts[k].tolist(), strict=True)) for name, k in zip(names, order, strict=True)}
+
     @property
     def state_bytes(self) -> int:
         """Bytes of state per rig times rigs."""
-        return len(self) * (24 + 2 * (48 + int(self._geometry[1]) * 40))
+        return len(self) * (24 + 8 * len(LACKS) + 2 * (56 + int(self._geometry[1]) * 40))
 
     def consume(self, samples: Samples) -> Profiles:
         """Take samples in offset order, skipping what was taken already; return the profiles that are done."""
@@ -92,7 +123,7 @@ class CycleProfiles:
             where[1] = 0
             kernel.consume(
                 slots, samples.cycle, samples.sample_idx, samples.value, samples.time_us, samples.rate_hz,
-                samples.offset, self._geometry, self._state(), self.left, self._rows, where,
+                samples.offset, self._geometry, self._state(), self._left, self._rows, where,
             )  # fmt: skip
             if where[1]:
                 yield self._taken(int(where[1]))
@@ -103,7 +134,7 @@ class CycleProfiles:
         for k in gone.tolist():
             for at in sorted(range(2), key=lambda at: self._ints[k, at, kernel.START]):
                 if self._ints[k, at, kernel.USED]:
-                    row = kernel.finish(k, at, length, self._state(), self._rows, row, 0, offset)
+                    row = kernel.finish(k, at, length, self._state(), self._left, self._rows, row, 0, offset)
             if row + 2 >= _ROWS:
                 yield self._taken(row)
                 row = 0
@@ -133,6 +164,7 @@ class CycleProfiles:
         used = np.argwhere(self._ints[:count, :, kernel.USED] == 1)
         parts = self._parts[used[:, 0], used[:, 1]].reshape(-1, 5)
         one, more = np.flatnonzero(parts[:, kernel.COUNT] == 1), np.flatnonzero(parts[:, kernel.COUNT] > 1)
+        lacking = np.flatnonzero(self._lacks[:count].any(axis=1))
         return {
             "next_offset": self.next_offset,
             "left": self.left.copy(),
@@ -148,6 +180,11 @@ class CycleProfiles:
             "ones": parts[one, kernel.LOW],
             "more": more.astype(np.int32),
             "parts": parts[more],
+            "since": self._since,
+            "short": self.short,
+            "lacking": lacking.astype(np.int32),
+            "lacks": self._lacks[lacking],
+            "amid": np.flatnonzero(self._amid[used[:, 0], used[:, 1]]).astype(np.int32),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -155,7 +192,8 @@ class CycleProfiles:
         if state["geometry"] != [int(g) for g in self._geometry]:
             raise ValueError(f"profiles (length, segments, lateness) were {state['geometry']}, are {self._geometry}")
         state = _of_now(state, self.sensor)
-        self.next_offset, self.left = state["next_offset"], state["left"].copy()
+        self.next_offset, self._since = state["next_offset"], state["since"]
+        self._left[:] = *state["left"], state["short"]
         self._keys.restore(state)
         self._resize(max(1, len(self)), np.arange(len(self._newest)))
         count, used = len(self), state["places"]
@@ -163,20 +201,27 @@ class CycleProfiles:
         self._ints[used[:, 0], used[:, 1]] = state["ints"]
         self._rates[used[:, 0], used[:, 1]] = state["rates"]
         self._parts[used[:, 0], used[:, 1]] = _dense(state, len(used), int(self._geometry[1]))
+        self._lacks[state["lacking"]] = state["lacks"]
+        amid = used[state["amid"]]
+        self._amid[amid[:, 0], amid[:, 1]] = 1
 
-    def _state(self) -> tuple[Int64, Int64, Int64, Int64, Float64, Float64]:
-        return self._newest, self._closed, self._over, self._ints, self._rates, self._parts
+    def _state(self) -> tuple[Int64, Int64, Int64, Int64, Float64, Float64, Int64, Int64]:
+        return (
+            self._newest, self._closed, self._over, self._ints, self._rates, self._parts, self._lacks, self._amid,
+        )  # fmt: skip
 
     def _resize(self, size: int, gone: Int64 | None = None) -> None:
         """Make room for `size` keys, keeping what is there but those that are `gone`."""
         newest, closed = np.full(size, _NEVER, np.int64), np.full(size, _NEVER, np.int64)
         over, ints = np.zeros(size, np.int64), np.zeros((size, 2, 5), np.int64)
         rates, parts = np.zeros((size, 2)), np.zeros((size, 2, int(self._geometry[1]), 5))
+        lacks, amid = np.zeros((size, len(LACKS)), np.int64), np.zeros((size, 2), np.int64)
         if gone is not None:
             stay = np.delete(np.arange(len(self._newest)), gone)[:size]
-            for fresh, old in zip((newest, closed, over, ints, rates, parts), self._state(), strict=True):
+            all_of_them = (newest, closed, over, ints, rates, parts, lacks, amid)
+            for fresh, old in zip(all_of_them, self._state(), strict=True):
                 fresh[: len(stay)] = old[stay]
-        self._newest, self._closed, self._over = newest, closed, over
+        self._newest, self._closed, self._over, self._lacks, self._amid = newest, closed, over, lacks, amid
         self._ints, self._rates, self._parts = ints, rates, parts
 
     def _columns(self, runs: list[_Rows]) -> Profiles:
@@ -216,6 +261,10 @@ def _dense(state: dict[str, Any], cycles: int, segments: int) -> Float64:
 
 def _of_now(state: dict[str, Any], sensor: str) -> dict[str, Any]:
     """Return a snapshot's state as it is laid out now; one of before rates were kept gets the table's."""
+    if "since" not in state:
+        none = np.zeros(0, np.int32)
+        state = state | {"since": state["next_offset"], "short": 0, "amid": none}
+        state |= {"lacking": none, "lacks": np.zeros((0, len(LACKS)), np.int64)}
     if "left" in state:
         return state
     ints = state["ints"]

@@ -10,7 +10,7 @@ from hydrodask.audit.finding import Results
 from hydrodask.audit.labels import check_labels
 from hydrodask.audit.ledger import Ledger
 from hydrodask.audit.links import inspect
-from hydrodask.audit.log import Log
+from hydrodask.audit.log import BrokerLog
 from hydrodask.audit.part import Part
 from hydrodask.audit.replay import Intake, manners_in
 from hydrodask.audit.snapshots import load_snapshots
@@ -122,7 +122,7 @@ class Kept:
 def findings(life: Life) -> tuple[list[str], int]:
     """Return what the audit says of labels/ by the settings of now, and how many dead letters it wants."""
     results, dead = Results(), Ledger()
-    part = Part(life.settings, LABELS, life.lake, {}, log=cast("Log", Kept()), bounds=(0, 10), committed=10)
+    part = Part(life.settings, LABELS, life.lake, {}, log=cast("BrokerLog", Kept()), bounds=(0, 10), committed=10)
     files = [one for path in life.lake.files.names("labels") if (one := named(path)) is not None]
     links = [inspect(life.lake, one, None, results["files"]) for one in files]
     part.chains["labels"] = sorted(links, key=lambda link: link.first)

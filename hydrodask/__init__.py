@@ -54,7 +54,8 @@ failpoints  places at which a process can be made to die
 logs        lines of the log, one an event, with its fields
 
 `docs/record.md` follows one record through these files, in ten minutes.
-`flows/` holds the graphs themselves. Imports go one way:
+`flows/` holds the graphs themselves (`hydrodask.flows` is a link to that folder at the top). `stream/` is a former
+name, by which workers of others may still load `worker.preload`. Imports go one way:
 cli → run → driver → worker → nodes → protocol → stages → records. `docs/architecture.md` has the picture.
 """
 

@@ -1,8 +1,9 @@
 """What moves through hydrodask. Read this first.
 
 Kafka → `Messages` → decode → `Samples` + `Reject` → `Windows`, `Profiles`, `Late` → JSON records on topics, rows in the
-lake, documents. Inside a graph everything is a batch of columns that belongs to one partition of one topic; the JSON
-structs at the end are what topics hold. All times are microseconds since the epoch, UTC, unless the name says `_ms`.
+lake. A window's record is read again: `WindowRecord` → `Arrival` (`detect/arrivals.py`) → `Change` → documents. Inside
+a graph everything is a batch of columns that belongs to one partition of one topic; the JSON structs at the end are
+what topics hold. All times are microseconds since the epoch, UTC, unless the name says `_ms`.
 """
 
 from collections.abc import Sequence

@@ -44,7 +44,7 @@ class Inlet(Edge[T]):
         super().__init__(Stream(), ctx)
 
     def emit(self, batch: T) -> None:
-        """Run a batch through the graph."""
+        """Run a batch through the graph: streamz calls `_Step.update` of each node behind it, in turn."""
         self._stream.emit(batch)
 
     @property

@@ -240,7 +240,7 @@ class StoreBands(Node[list[Band], None]):
 
 
 class WriteDocuments(Node[Sequence[Change], None]):
-    """Changes → the document store, before the next transaction."""
+    """Changes that wait for the document store: `worker/commit.py` writes them, before the next transaction."""
 
     stage = "publish"
     replays = False

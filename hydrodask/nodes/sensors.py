@@ -217,7 +217,7 @@ class CycleProfiles(Node[Samples, Profiles]):
 
 
 class Publish(Node[Windows | Profiles, None]):
-    """Windows or Profiles → JSON records that wait for the transaction."""
+    """Windows or Profiles → JSON records that wait for the transaction: `worker/commit.py` publishes them."""
 
     stage = "publish"
     replays = False

@@ -32,9 +32,9 @@ def commit(
 ) -> None:
     """Bring out what waits in `partitions`: nothing is noted as committed before all of it is out.
 
-    `write` stores documents, which may be ahead of the offsets: they have revisions. `publish` commits records and the
-    marks of these partitions, all or nothing. Either may raise RetryableError; the same commit is then tried again,
-    with what came since. `deaf` is what the order says.
+    `write` (`Host._write`) stores documents, which may be ahead of the offsets: they have revisions. `publish`
+    (`Host._publish`) commits records and the marks of these partitions, all or nothing. Either may raise
+    RetryableError; the same commit is then tried again, with what came since. `deaf` is what the order says.
     """
     for partition in filter(outlets.open_to, partitions):
         partition.ctx.deaf = deaf

@@ -4,11 +4,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import dask
-from distributed import Client, SpecCluster
+from distributed import Client, SpecCluster, wait
 
 from hydrodask import clock
 from hydrodask.doors import remote
@@ -100,27 +101,34 @@ def in_turn(client: Client, tasks: Sequence[tuple[Callable[..., Any], tuple[Any,
 
 
 def _result(client: Client, future: Any) -> Any:
+    """Return a task's result, or raise its error. Raises UnreachableError when the cluster can't give either.
+
+    It waits before it fetches: a fetch that Dask gives up, because it took too long, takes others along.
+    """
     there_s = clock.monotonic_s()
-    while True:
-        try:
-            return future.result(timeout=min(LOOK_EVERY_S, GONE_S))
-        except TimeoutError:
-            if future.done() and not future.cancelled():  # just now, or it is the task's own error
-                return future.result()
-        except UnboundLocalError:  # what Dask's `sync` says of a future that is cancelled while it waits
-            if not future.cancelled():
-                raise
-        if future.cancelled():
-            raise UnreachableError(
-                "the Dask cluster has forgotten what it was to compute: its scheduler was lost or started anew; "
-                "look at its log, and train again"
-            )
+    while not future.done():
+        with client.as_current(), suppress(TimeoutError, CancelledError):
+            wait(future, timeout=min(LOOK_EVERY_S, GONE_S))
+            continue
         now_s = clock.monotonic_s()
         there_s = now_s if workers_of(client) else there_s
         if now_s - there_s > GONE_S:
             raise UnreachableError(
                 f"the workers that train have been gone for {GONE_S:.0f} s; look at their memory, and train again"
             )
+    if future.status == "error":
+        return future.result()
+    try:
+        return future.result(timeout=GONE_S)
+    except CancelledError as error:
+        raise UnreachableError(
+            "the Dask cluster has forgotten what it was to compute: its scheduler was lost or started anew; "
+            "look at its log, and train again"
+        ) from error
+    except TimeoutError as error:
+        raise UnreachableError(
+            f"the workers that train did not send what they computed within {GONE_S:.0f} s; look at them, train again"
+        ) from error
 
 
 def shared(client: Client, value: object) -> Any:

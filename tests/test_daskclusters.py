@@ -7,9 +7,7 @@ That the real one answers so is for `tests/kubernetes`.
 import asyncio
 import json
 import ssl
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,6 +25,7 @@ from hydrodask.errors import ConfigError, UnreachableError
 from hydrodask.settings import Settings
 from hydrodask.settings.model import Cluster
 from tests.delivery import DaskProcesses
+from tests.serving import serving
 
 CRD = "/apis/kubernetes.dask.org/v1/namespaces/{}/daskclusters"
 FORBIDDEN = 403
@@ -52,26 +51,19 @@ class FakeApiServer(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-@contextmanager
-def serving(server: ThreadingHTTPServer) -> Iterator[int]:
-    """Serve until the block ends; give the port."""
+def made() -> ThreadingHTTPServer:
+    """Return a server that has nothing, and was told nothing."""
     FakeApiServer.things.clear()
     FakeApiServer.tokens.clear()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(10)
+    return ThreadingHTTPServer(("127.0.0.1", 0), FakeApiServer)
 
 
 @pytest.fixture
 def person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """Give what a fake API server has, to which a kubeconfig leads, with the namespace `plant`."""
-    with serving(ThreadingHTTPServer(("127.0.0.1", 0), FakeApiServer)) as port:
-        kubeconfig(tmp_path / "config", port)
+    server = made()
+    with serving(server):
+        kubeconfig(tmp_path / "config", server.server_port)
         somebody(tmp_path, monkeypatch)
         yield FakeApiServer.things
 
@@ -166,12 +158,12 @@ def test_in_a_pod_we_are_its_service_account(tmp_path: Path, monkeypatch: pytest
         (tmp_path / name).write_bytes(content)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "api.pem")
-    api = ThreadingHTTPServer(("127.0.0.1", 0), FakeApiServer)
+    api = made()
     api.socket = context.wrap_socket(api.socket, server_side=True)
     monkeypatch.setattr(daskclusters, "ACCOUNT", tmp_path)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
-    with serving(api) as port:
-        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(port))
+    with serving(api):
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(api.server_port))
         put(FakeApiServer.things, "hydrodask")
         assert located("kubernetes", "tls") == "tls://hydrodask-scheduler.plant.svc:8786"
         assert {token.lower() for token in FakeApiServer.tokens} == {"bearer pod"}

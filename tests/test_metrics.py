@@ -30,6 +30,7 @@ from tests.doors import _stranger
 from tests.doors.http import ask, attempts
 from tests.heard import Logged
 from tests.overviews import live
+from tests.serving import serving
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -393,13 +394,8 @@ def gateway() -> Iterator[str]:
     Gateway.seen.clear()
     Gateway.refuse.clear()
     Gateway.called = threading.Semaphore(0)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
-    thread.join(60)
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Gateway)) as address:
+        yield address
 
 
 def test_metrics_are_pushed_and_deleted_at_the_end(gateway: str, newest: list[Overview]) -> None:

@@ -5,7 +5,6 @@ import urllib.error
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from hydrodask.settings.hidden import Url
 from hydrodask.settings.model import Observe
 from hydrodask.settings.notify import Webhook
 from hydrodask.worker.spans import Exporter, Span
+from tests.serving import serving
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -45,12 +45,8 @@ class Refusing(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """Give the address of a server that refuses."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as made:
-        thread = Thread(target=made.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{made.server_port}"
-        made.shutdown()
-        thread.join(60)
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Refusing)) as address:
+        yield address
 
 
 def alerts(address: str) -> None:

@@ -7,6 +7,7 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import dask
 import mlflow
 import numpy as np
 import pandas as pd
@@ -282,13 +283,18 @@ def test_a_task_that_ends_while_it_is_looked_at_is_done(monkeypatch: pytest.Monk
 
 def test_a_worker_that_dies_takes_nothing_with_it(tmp_path: Path) -> None:
     """What tasks share is there again with the next worker: a training under memory pressure is no lost one."""
-    with training_cluster(Settings(data_dir=tmp_path, learn=Learn(workers=1))) as client:
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),  # as a stream's cluster in this process
+        training_cluster(Settings(data_dir=tmp_path, learn=Learn(workers=1))) as client,
+    ):
         cycles = shared(client, np.arange(7.0))
         assert run_all(client, [(len, (cycles,))]) == [7]
         first = client.run(os.getpid)
         os.kill(next(iter(first.values())), signal.SIGKILL)
         assert run_all(client, [(len, (cycles,)), (sum, (cycles,))]) == [7, 21]
         assert set(client.run(os.getpid).values()).isdisjoint(first.values())
+        with pytest.raises(UnreachableError, match="died of it; look at their memory"):
+            run_all(client, [(os._exit, (1,))])
 
 
 def test_what_the_cluster_has_forgotten_is_said(tmp_path: Path) -> None:

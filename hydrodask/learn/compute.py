@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import dask
-from distributed import Client, SpecCluster, wait
+from distributed import Client, KilledWorker, SpecCluster, wait
 
 from hydrodask import clock
 from hydrodask.doors import remote
@@ -26,6 +26,7 @@ CONFIG = {
     # What is busy is not dead; and one that dies is started again, however long that takes: see `driver.cluster`.
     "distributed.scheduler.worker-ttl": None,
     "distributed.deploy.lost-worker-timeout": "365 days",
+    "distributed.scheduler.allowed-failures": 3,  # a stream's cluster in this process wants none
     "distributed.worker.memory.terminate": 0.95,
     "distributed.admin.large-graph-warning-threshold": "512MiB",  # cycles are shared as tasks: see `shared`
 }
@@ -117,7 +118,12 @@ def _result(client: Client, future: Any) -> Any:
                 f"the workers that train have been gone for {GONE_S:.0f} s; look at their memory, and train again"
             )
     if future.status == "error":
-        return future.result()
+        try:
+            return future.result()
+        except KilledWorker as error:
+            raise UnreachableError(
+                f"each worker that was given the task {error.task} died of it; look at their memory, and train again"
+            ) from error
     try:
         return future.result(timeout=GONE_S)
     except CancelledError as error:

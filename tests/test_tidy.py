@@ -71,6 +71,7 @@ OWNERS = {
     "numpy": ["hydrodask/", "benchmarks/"],  # columns are everywhere
     "onnx": ["hydrodask/learn/train/export.py"],
     "onnxruntime": ["hydrodask/learn/score/inference.py"],
+    "packaging": ["benchmarks/footprint.py"],  # what an extra asks for
     "prometheus_client": ["hydrodask/observe/metrics.py"],
     "psutil": ["benchmarks/"],
     "pyarrow": [

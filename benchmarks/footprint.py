@@ -10,6 +10,7 @@ import argparse
 import statistics
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -42,6 +43,7 @@ def needed(extra: str) -> set[str]:
     return {name for name, _ in found}
 
 
+@cache  # most are in every extra
 def size_mib(name: str) -> float:
     """Return what the files of a distribution take, compiled modules left out."""
     files = metadata.files(name) or []

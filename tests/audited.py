@@ -134,8 +134,13 @@ def run_real(kafka: Kafka, recording: Path, folder: Path, name: str) -> Stored:
 
 
 def run_embedded(recording: Path, folder: Path) -> Stored:
-    """Run a platform over a few cycles with an embedded broker, which is gone afterwards."""
+    """Run a platform over a few cycles with an embedded broker, which is gone afterwards.
+
+    The records come while it runs: on a slow machine a step has a few seconds of a sensor, and some files need several
+    windows, so there is one every two seconds.
+    """
     sets = [
+        "window.slide=2s",
         f"data_dir={folder / 'data'}",
         f"source.kind='recording:{shorten(recording, folder, CYCLES)}'",
         "source.speed=max",

@@ -63,7 +63,8 @@ def _judge(part: PartitionReport, rigs: list[str], *, trouble: bool) -> None:
     for rig in rigs:
         mine = state | (broken if rig == rigs[0] else {})
         sure = 0.4 if mine != state else 0.97
-        part.components |= {(rig, name): Component(value, sure, 7, "") for name, value in mine.items()}
+        if rig != rigs[-1]:  # which no model has judged yet
+            part.components |= {(rig, name): Component(value, sure, 7, "") for name, value in mine.items()}
         part.usual[rig] = CycleReport("usual", 12.0 if trouble else 1.2, 4.5, 80 if trouble else 3)
     part.drift = {f"{name}_mean": (0.4, 0.5) if trouble else (0.02, 0.01) for name in CHANNELS}
     part.health |= {(rig, name): 100.0 for rig in rigs for name in (*state, "cycle")}

@@ -251,6 +251,8 @@ def faults(shown: dict[str, Json], *, well: bool) -> list[str]:
 
 
 BAD = ("red", "orange")
+UNCOLOURED = "#00000000"
+"""As Grafana says transparent."""
 
 
 @pytest.mark.integration
@@ -282,6 +284,8 @@ def test_of_a_faulty_run_what_is_wrong_is_coloured(seen: dict[str, Json]) -> Non
         one for panel in shown["fleet"]["panels"] if panel["title"] == "Rigs, worst first" for one in panel["values"]
     ]
     assert next(one["text"] for one in ranked if one["name"] == "rig") == "rig-1"
+    worn = {(one["text"], one["color"]) for one in ranked if one["name"] == "worst component"}
+    assert worn == {("close to failure", "red"), ("as it should be", "green"), ("not judged", UNCOLOURED)}
     marks = {one["title"]: one["series"] for one in shown["fleet"]["annotations"]}
     assert marks["critical"] >= 1
     assert marks["warning"] >= 1

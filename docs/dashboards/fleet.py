@@ -113,7 +113,7 @@ def _tables(rigs: str) -> list[Json]:
             "warnings": (f"sum by (rig) ({_alarms('warning')})", {"thresholds": ALARMS, "custom__width": 80}),
             "worst component": (
                 f"max by (rig) ({wear(PLATFORM)})",
-                {"thresholds": STATE_OF_WEAR, "mappings": named(WORN), **cell},
+                {"thresholds": STATE_OF_WEAR, "mappings": named(WORN, "not judged"), **cell},
             ),
             "attention": (f"max by (rig) (hydraulic_rig_attention{{{PLATFORM}}})", {"unit": "none"}),
             "newest row": (

@@ -44,11 +44,15 @@ def matching(names: str, **properties: object) -> Json:
     return {"matcher": {"id": "byRegexp", "options": f"/{names}/"}, "properties": made}
 
 
-def named(texts: Mapping[float, tuple[str, str]]) -> list[Json]:
-    """Return the mappings of values to a text and a colour."""
+def named(texts: Mapping[float, tuple[str, str]], missing: str = "") -> list[Json]:
+    """Return the mappings of values to a text and a colour; `missing` is said where a table's row has no value.
+
+    Grafana gives a cell without a value the colour of the lowest limit, which is that of what is well.
+    """
     options = {f"{value:g}": {"text": text, "color": color, "index": place}
                for place, (value, (text, color)) in enumerate(texts.items())}  # fmt: skip
-    return [{"type": "value", "options": options}]
+    none = {"match": "null", "result": {"text": missing, "color": "transparent", "index": len(options)}}
+    return [{"type": "value", "options": options}, *([{"type": "special", "options": none}] if missing else [])]
 
 
 def stat(title: str, about: str, expr: str, unit: str, limits: Json, **more: Any) -> Json:

@@ -18,7 +18,7 @@ LABELS = {"app.kubernetes.io/name": "hydrodask", "app.kubernetes.io/instance": "
 
 def thing(kind: str, name: str, namespace: str = "", by: str = "", **more: Any) -> Object:
     """Return an object with our labels, made by the release of a namespace."""
-    meta = {"name": name, "labels": LABELS | {"app.kubernetes.io/component": "keys"}}
+    meta = {"name": name, "uid": f"{namespace}/{name}", "labels": LABELS | {"app.kubernetes.io/component": "keys"}}
     meta |= {"namespace": namespace} if namespace else {}
     marks = {"meta.helm.sh/release-name": "hydrodask", "meta.helm.sh/release-namespace": by}
     meta |= {"annotations": marks} if by else {}
@@ -30,7 +30,10 @@ class Tools:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        kubectl = f'cd {folder}; echo "$*" >> said; if [ "$1" = get ]; then cat "$2.json"; fi'
+        # A claim that is deleted is shown once more, as one is whose pod still ends.
+        kubectl = f'cd {folder}; echo "$*" >> said; if [ "$1" = get ]; then cat "$2.json"; fi; '
+        kubectl += 'if [ "$1 $2" = "delete PersistentVolumeClaim" ]; then touch going; '
+        kubectl += 'elif [ -e going -a "$2" = persistentvolumeclaims ]; then echo \'{"items": []}\' > "$2.json"; fi'
         helm = f'cd {folder}; shift 2; echo "helm $*" >> said; '
         helm += 'if [ -e "no-$1" ]; then cat "no-$1" >&2; exit 1; fi; cat "$1.json"'
         for tool, script in {"kubectl": kubectl, "helm": helm}.items():
@@ -112,6 +115,12 @@ def test_reset_data_stops_and_empties_its_own_release(tools: Tools) -> None:
     changed = tools.said("scale", "delete")
     assert [line for line in changed if "far-kafka" in line]
     assert not [line for line in changed if "two" in line]
+    acts = [line.partition(" --namespace")[0] for line in tools.said("scale", "delete", "get")]
+    gone = acts.index("delete PersistentVolumeClaim data-one")
+    again = acts.index("scale statefulset/hydrodask-kafka", gone)
+    asked = [line for line in acts[gone:again] if line.startswith("get persistentvolumeclaims")]
+    assert len(asked) == 2, "it waits until the claims are gone"
+    assert "delete pods" in acts[gone:again], "workers hold a lake on a claim"
     [upgrade] = [line for line in tools.said("helm") if line.startswith("helm upgrade")]
     assert "--reset-then-reuse-values" in upgrade
 

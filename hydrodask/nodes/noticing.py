@@ -23,6 +23,8 @@ SURPLUS, STRAYS = 1.2, 3
 """A window of more samples than this many times what its rate says is too full, and by more than so many samples:
 jitter puts one or two into the window beside theirs."""
 
+_LAST = "; no more rigs of this partition are named"
+
 _NOWHERE = "samples by now are in no cycle profile"
 
 _ADVICE = {
@@ -61,7 +63,7 @@ class Rates:
         if not self._left:
             return
         self._left -= 1
-        more = "" if self._left else "; no more rigs of this partition are named"
+        more = "" if self._left else _LAST
         say(
             self._ctx,
             f"{RIGS.name(rig)} sends {self._ctx.sensor} at {rate_hz:g} Hz, the table of sensors says "
@@ -154,7 +156,7 @@ class Surplus:
     def _say(self, rig: int, count: int, rate_hz: float) -> None:
         self._said.add(rig)
         self._left -= 1
-        more = "" if self._left else "; no more rigs of this partition are named"
+        more = "" if self._left else _LAST
         say(
             self._ctx,
             f"{RIGS.name(rig)} sends {count:,} samples of {self._ctx.sensor} in {self._length_s:g} s, and their "
@@ -190,7 +192,7 @@ class Unprofiled:
             return
         first = rig not in self._said
         self._said.setdefault(rig, set()).add(reason)
-        more = "; no more rigs of this partition are named" if first and len(self._said) == self._rigs_max else ""
+        more = _LAST if first and len(self._said) == self._rigs_max else ""
         say(self._ctx, f"{rig}, {self._ctx.sensor}: {count:,} {_ADVICE[reason]}{more}")
 
     def totals(self) -> dict[str, int]:

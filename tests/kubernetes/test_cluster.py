@@ -128,6 +128,13 @@ def test_the_life_of_a_platform(kit: Kit, ours: str, servers: None, tmp_path: Pa
     assert gap_s < GAP_S * float(os.environ.get("K8S_SLOW", "1")), "scheduler and driver: two gaps, not one"
     cluster(kit, "quick-test")
 
+    emptied_ms = clock.now_us() // 1000
+    cluster(kit, "reset-data", "--yes")
+    kit.until("the driver is ready again", lambda: platform.ready("driver") == 1, COMMAND_S)
+    platform.published(stream(platform, "max"))
+    assert platform.written_ms()[0] > emptied_ms, "what was in the topics is gone"
+    verified(platform)
+
     said = cluster(kit, "down")
     assert "kept: PersistentVolumeClaim" in said
     assert not pods(kit)

@@ -76,12 +76,27 @@ def reset_data(
     _scaled(release, stopped, to=0)
     tools.wait_until(lambda: _pods_of(release, stopped), within, "not all has stopped")
     _delete(release, claims)
+    _renew_dask(release)
+    # A pod that starts while its claim is still going gets the old data back, or waits for a claim that nobody makes.
+    tools.wait_until(lambda: _there_yet(release, claims), within, "not all claims are gone")
     jobs = release.get("jobs", f"{release.labels},app.kubernetes.io/component=kafka-settle")
     _delete(release, jobs)
     _scaled(release, stopped, to=None)
     # Users, rights and topics went with the data: their Job is made again. Values of a newer chart have their defaults.
     release.apply("--reset-then-reuse-values")
     console.print(f"{len(claims)} claims were deleted; all starts again, empty: `hydrodask cluster status`")
+
+
+def _renew_dask(release: Release) -> None:
+    """Let the operator make scheduler and workers anew: a lake on a claim is mounted there, and is kept by that."""
+    where = ["--namespace", release.namespace, "--selector", f"{release.labels},dask.org/cluster-name"]
+    release.kubectl("delete", "pods", *where, "--wait=false", "--ignore-not-found")
+
+
+def _there_yet(release: Release, claims: list[Object]) -> str:
+    """Return which of these claims are there, and not others of their names."""
+    known = {one["metadata"]["uid"] for one in claims}
+    return ", ".join(_names([one for one in _claims(release) if one["metadata"]["uid"] in known]))
 
 
 def _claims(release: Release) -> list[Object]:

@@ -13,7 +13,7 @@ from hydrodask.ingest.encode import encode
 from hydrodask.ingest.simulator import Fleet
 from hydrodask.protocol import snapshot
 from hydrodask.records import Messages, Samples
-from hydrodask.window import CycleProfiles, SlidingWindows
+from hydrodask.window import OpenCycles, OpenWindows
 
 SENSOR = "FS1"
 SECONDS = 30
@@ -25,8 +25,8 @@ def measure(rigs: int, slide_s: int) -> dict[str, Any]:
     """Return bytes a rig in memory and in a snapshot, and the milliseconds that writing and restoring it take."""
     decode = _Decoding()
     fleet = Fleet(rigs=rigs, seed=1, start_us=START_US, faults=None, default_rig="rig-1")
-    windows = SlidingWindows(SENSOR, length_us=LENGTH_US, slide_us=slide_s * 1_000_000, lateness_us=LATENESS_US)
-    profiles = CycleProfiles(SENSOR, lateness_us=LATENESS_US)
+    windows = OpenWindows(SENSOR, length_us=LENGTH_US, slide_us=slide_s * 1_000_000, lateness_us=LATENESS_US)
+    profiles = OpenCycles(SENSOR, lateness_us=LATENESS_US)
     for second in range(SECONDS):
         for chunk in fleet.chunk(second):
             if chunk.sensor == SENSOR:

@@ -1,7 +1,7 @@
 """The flows: one file each, wiring and comments only.
 
-A flow is a function `build(source, ctx)` that wires the graph of one partition of one topic; its batches come by the
-edge `source`. `run/platform.py` gives these functions to the workers, and `worker/partition.py` calls them.
+A flow is a function `build(messages, ctx)` that wires the graph of one partition of one topic; its batches come by the
+edge `messages`. `run/platform.py` gives these functions to the workers, and `worker/partition.py` calls them.
 """
 
 from hydrodask.flow import Flow, read_by

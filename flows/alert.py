@@ -6,10 +6,10 @@ from hydrodask.nodes.judging import DecodeRows, Detect, StoreBands, WriteDocumen
 from hydrodask.records import Messages
 
 
-def build(source: Edge[Messages], ctx: Context) -> None:
+def build(messages: Edge[Messages], ctx: Context) -> None:
     """Wire the graph of one partition of `hydraulic-analytics`."""
     # Messages: {"rig": "rig-1", "sensor": "CE", "window_start": "2026-…", "avg_value": 46.1, …, "final": true}
-    rows = source.through(DecodeRows(ctx))
+    rows = messages.through(DecodeRows(ctx))
 
     # Arrivals: offset, broker's time, WindowRecord (None: only the time) → Upsert and Remove of documents
     detector = Detect(ctx)

@@ -6,10 +6,10 @@ from hydrodask.nodes.sensors import CycleProfiles, Decode, Publish, SlidingWindo
 from hydrodask.records import Messages
 
 
-def build(source: Edge[Messages], ctx: Context) -> None:
+def build(messages: Edge[Messages], ctx: Context) -> None:
     """Wire the graph of one partition of `hydraulic-<SENSOR>`."""
     # Messages: {"sensor": "PS1", "cycle": 3, "sample_idx": 12, "value": 151.47, "timestamp": "2026-…", …}
-    samples = source.through(Decode(ctx))
+    samples = messages.through(Decode(ctx))
 
     # Samples: columns rig, cycle, sample_idx, value, time_us, rate_hz, offset. Bad records are dead letters by now.
     samples.through(Store(ctx, "raw", by_date=True))

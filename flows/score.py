@@ -8,10 +8,10 @@ from hydrodask.nodes.usual import Compare
 from hydrodask.records import CycleRecord, Messages
 
 
-def build(source: Edge[Messages], ctx: Context) -> None:
+def build(messages: Edge[Messages], ctx: Context) -> None:
     """Wire the graph of one partition of `hydraulic-cycles`."""
     # Messages: {"rig": "rig-1", "sensor": "PS2", "cycle": 3, "cycle_start": "2026-…", "mean": [148.9, …], …}
-    rows = source.through(DecodeJson(ctx, CycleRecord))
+    rows = messages.through(DecodeJson(ctx, CycleRecord))
 
     # (offset, cycle of one rig with its 17 sensors), or with those that came before the next cycle was complete.
     cycles = rows.through(JoinSensors(ctx))

@@ -35,7 +35,7 @@ _SQLITE = re.compile(r"sqlite_.*|.*_(written|newest)")
 class Flow:
     """A graph, which each partition of its `topics` (by short name) gets an instance of, and what it writes.
 
-    `build(source, ctx)` wires it, and is sent to workers by reference: its module must be importable there. `folders`
+    `build(messages, ctx)` wires it, and is sent to workers by reference: its module must be importable there. `folders`
     of the lake, topics that it `publishes` (short names) and `collections` of documents are its own. `start` is where
     it begins the first time: `earliest` record or `latest`.
     """

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hydrodask.protocol import snapshot
 from hydrodask.records import Profiles
 from hydrodask.rigs import RigTable
-from hydrodask.window import CycleProfiles
+from hydrodask.window import OpenCycles
 from hydrodask.window.cycles import LATER
 from tests.strategies import (
     US,
@@ -159,9 +159,9 @@ class Naive:
         rig.places[place] = None
 
 
-def profiles_of(rigs: RigTable, geometry: CycleGeometry = GEOMETRY) -> CycleProfiles:
+def profiles_of(rigs: RigTable, geometry: CycleGeometry = GEOMETRY) -> OpenCycles:
     """Return fresh profiles of PS1."""
-    return CycleProfiles(
+    return OpenCycles(
         "PS1",
         lateness_us=geometry.lateness_us,
         length_us=geometry.length_us,

@@ -28,7 +28,7 @@ def test_its_collections_are_known_when_its_graph_is_wired(monkeypatch: pytest.M
     monkeypatch.setattr(base, "_declared", {})
     seen: list[str] = []
 
-    def build(_source: Edge[Messages], _ctx: Context) -> None:
+    def build(_messages: Edge[Messages], _ctx: Context) -> None:
         base.check_collection("jumps")
         seen.append("built")
 
@@ -37,14 +37,14 @@ def test_its_collections_are_known_when_its_graph_is_wired(monkeypatch: pytest.M
     assert seen == ["built"]
 
 
-def stores(source: Edge[Messages], ctx: Context) -> None:
+def stores(messages: Edge[Messages], ctx: Context) -> None:
     """Write raw rows into a folder."""
-    source.through(Decode(ctx)).through(Store(ctx, "mine/raw", by_date=True))
+    messages.through(Decode(ctx)).through(Store(ctx, "mine/raw", by_date=True))
 
 
-def publishes(source: Edge[Messages], ctx: Context) -> None:
+def publishes(messages: Edge[Messages], ctx: Context) -> None:
     """Publish windows."""
-    source.through(Decode(ctx)).through(SlidingWindows(ctx)).through(Publish(ctx, "jumps"))
+    messages.through(Decode(ctx)).through(SlidingWindows(ctx)).through(Publish(ctx, "jumps"))
 
 
 @pytest.mark.parametrize(

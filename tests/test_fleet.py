@@ -10,7 +10,7 @@ from hydrodask.ingest.chunk import Chunk
 from hydrodask.ingest.encode import encode
 from hydrodask.records import Messages, Samples
 from hydrodask.rigs import RIGS
-from hydrodask.window import CycleProfiles, SlidingWindows
+from hydrodask.window import OpenCycles, OpenWindows
 
 START_US = 1_767_225_600_000_000
 RIGS_COUNT, SECONDS = 1000, 150
@@ -43,7 +43,7 @@ def samples_of(values: list[bytes | None]) -> Samples:
 def test_windows_of_a_thousand_rigs_equal_those_of_a_database() -> None:
     """Final windows per rig equal DuckDB's: counts, least and largest exactly, means to 1e-12."""
     samples = samples_of(topic())
-    windows = SlidingWindows("TS1", length_us=60_000_000, slide_us=10_000_000, lateness_us=10_000_000)
+    windows = OpenWindows("TS1", length_us=60_000_000, slide_us=10_000_000, lateness_us=10_000_000)
     final, late = windows.consume(samples)
     database = duckdb.connect()
     database.register("rows", pd.DataFrame({"rig": samples.rig, "time_us": samples.time_us, "value": samples.value}))
@@ -73,7 +73,7 @@ def test_profiles_of_a_thousand_rigs_are_their_own() -> None:
     """Each rig's second cycle has sixty segments with its own values."""
     samples = samples_of(topic())
 
-    done = CycleProfiles("TS1", lateness_us=10_000_000).consume(samples)
+    done = OpenCycles("TS1", lateness_us=10_000_000).consume(samples)
 
     whole = np.flatnonzero(done.complete & (done.cycle == 1))
     assert len(whole) == RIGS_COUNT

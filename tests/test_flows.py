@@ -47,8 +47,8 @@ def test_mypy_finds_each_planted_fault_from_outside_and_no_others(tmp_path: Path
 def two_windows(name: str) -> Any:
     """Return a flow with two sliding windows, the second under a name."""
 
-    def build(source: Edge[Messages], ctx: Context) -> None:
-        samples = source.through(Decode(ctx))
+    def build(messages: Edge[Messages], ctx: Context) -> None:
+        samples = messages.through(Decode(ctx))
         samples.through(Store(ctx, "raw", by_date=True))
         samples.through(SlidingWindows(ctx)).through(Publish(ctx, "analytics"))
         samples.through(SlidingWindows(ctx, name=name)).through(Publish(ctx, "analytics"))
@@ -108,16 +108,16 @@ def test_two_nodes_of_a_name_are_refused() -> None:
     with pytest.raises(ConfigError, match="two nodes of flow 'mine' are named 'windows'; give one of them another"):
         Life(SETTINGS, flow="mine", build=build)
 
-    def twice(source: Edge[Messages], ctx: Context) -> None:
-        samples = source.through(Decode(ctx))
+    def twice(messages: Edge[Messages], ctx: Context) -> None:
+        samples = messages.through(Decode(ctx))
         samples.through(Store(ctx, "raw")).through(Store(ctx, "raw"))
 
     build = twice
     with pytest.raises(ConfigError, match="store in the folder 'raw'; give one of them another folder"):
         Life(SETTINGS, flow="mine", build=build)
 
-    def nameless(source: Edge[Messages], ctx: Context) -> None:
-        source.through(Decode(ctx)).through(Nameless())
+    def nameless(messages: Edge[Messages], ctx: Context) -> None:
+        messages.through(Decode(ctx)).through(Nameless())
 
     with pytest.raises(ConfigError, match="Nameless of flow 'mine' has state and no name to store it under"):
         Life(SETTINGS, flow="mine", build=nameless)
@@ -136,8 +136,8 @@ def test_two_nodes_of_a_kind_are_both_stored() -> None:
 def test_a_strangers_state_needs_no_offsets() -> None:
     """Records that come again after a restart, for a file's sake, are kept away from state that has them."""
 
-    def build(source: Edge[Messages], ctx: Context) -> None:
-        samples = source.through(Decode(ctx))
+    def build(messages: Edge[Messages], ctx: Context) -> None:
+        samples = messages.through(Decode(ctx))
         samples.through(Store(ctx, "raw", by_date=True))
         samples.through(Extremes())
 
@@ -151,12 +151,12 @@ def test_a_strangers_state_needs_no_offsets() -> None:
 def test_samples_go_to_a_folder_of_ones_own() -> None:
     """Each once, whatever a restart reads again for the sake of raw/; those that wait for a file are in snapshots."""
 
-    def build(source: Edge[Messages], ctx: Context) -> None:
-        samples = source.through(Decode(ctx))
+    def build(messages: Edge[Messages], ctx: Context) -> None:
+        samples = messages.through(Decode(ctx))
         samples.through(Store(ctx, "raw", by_date=True)).through(Store(ctx, "mine"))
 
-    def alone(source: Edge[Messages], ctx: Context) -> None:
-        source.through(Decode(ctx)).through(Store(ctx, "mine"))
+    def alone(messages: Edge[Messages], ctx: Context) -> None:
+        messages.through(Decode(ctx)).through(Store(ctx, "mine"))
 
     for wired in (build, alone):
         once, often = lives(wired)
@@ -337,8 +337,8 @@ def ps1() -> list[bytes | None]:
 def jumping(*, keeps: bool) -> Flow:
     """Return a flow that publishes each jump and stores every sample."""
 
-    def build(source: Edge[Messages], ctx: Context) -> None:
-        samples = source.through(Decode(ctx))
+    def build(messages: Edge[Messages], ctx: Context) -> None:
+        samples = messages.through(Decode(ctx))
         samples.through(Store(ctx, "mine"))
         samples.through(Numbered(keeps=keeps)).through(Tell(ctx, "jumps"))
 

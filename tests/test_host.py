@@ -168,9 +168,9 @@ class Settling(Node[Messages, None]):
 
     settled = 0
 
-    def __call__(self, source: Edge[Messages], ctx: Context) -> None:
-        MONITOR(source, ctx)
-        source.through(self)
+    def __call__(self, messages: Edge[Messages], ctx: Context) -> None:
+        MONITOR(messages, ctx)
+        messages.through(self)
 
     def take(self, batch: Messages) -> None:
         """Take it."""
@@ -721,10 +721,10 @@ class Failing(Node[Messages, None]):
     def __init__(self, error: Exception, *, times: int, at: str = "update", from_offset: int = 0) -> None:
         self.error, self.times, self.at, self.from_offset = error, times, at, from_offset
 
-    def __call__(self, source: Edge[Messages], ctx: Context) -> None:
-        MONITOR(source, ctx)
+    def __call__(self, messages: Edge[Messages], ctx: Context) -> None:
+        MONITOR(messages, ctx)
         if ctx.source == TS1:
-            source.through(self)
+            messages.through(self)
 
     def take(self, batch: Messages) -> None:
         if self.at == "update" and batch.offsets[-1] >= self.from_offset:

@@ -169,7 +169,7 @@ def test_a_flow_from_outside_that_was_away_counts_as_ours_and_takes_what_it_miss
 
     def theirs() -> Partition | None:
         return place.opened(
-            settings, "theirs", lambda source, ctx: source.through(Decode(ctx)).through(Offsets(seen)) and None
+            settings, "theirs", lambda messages, ctx: messages.through(Decode(ctx)).through(Offsets(seen)) and None
         )
 
     assert theirs() is None

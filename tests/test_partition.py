@@ -346,9 +346,9 @@ class Counting(Node[Messages, None]):
 def test_a_state_takes_no_record_again_that_it_has() -> None:
     """Where samples are read again from before its snapshot, because they were in no file: in any batches."""
 
-    def build(source: Edge[Messages], ctx: Context) -> None:
-        BUILDS["monitor"](source, ctx)
-        source.through(Counting())
+    def build(messages: Edge[Messages], ctx: Context) -> None:
+        BUILDS["monitor"](messages, ctx)
+        messages.through(Counting())
 
     life = Life(SETTINGS, build=build)
     life.feed(cut(0, 1000))

@@ -23,7 +23,7 @@ from hydrodask.settings import Settings
 from hydrodask.settings.model import Kafka
 from hydrodask.store.schemas import samples_of, windows_table
 from hydrodask.testing import messages_of
-from hydrodask.window import SlidingWindows
+from hydrodask.window import OpenWindows
 from tests.audited import fine
 from tests.delivery import Driver, documents, sets_of, settings_of
 from tests.running import Life
@@ -45,9 +45,9 @@ def samples(sensor: str, values: Iterable[float], rate_hz: float, *, keep: int =
     return all_of_them.take(slice(None, None, keep))
 
 
-def windows_of(sensor: str) -> SlidingWindows:
+def windows_of(sensor: str) -> OpenWindows:
     """Return windows as the settings have them."""
-    return SlidingWindows(sensor, length_us=60 * US_PER_S, slide_us=10 * US_PER_S, lateness_us=10 * US_PER_S)
+    return OpenWindows(sensor, length_us=60 * US_PER_S, slide_us=10 * US_PER_S, lateness_us=10 * US_PER_S)
 
 
 def final_rows(*parts: Samples) -> Windows:

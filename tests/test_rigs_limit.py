@@ -26,7 +26,7 @@ from hydrodask.rigs import RIGS, RigTable
 from hydrodask.settings import Settings
 from hydrodask.store.schemas import samples_of
 from hydrodask.testing import messages_of
-from hydrodask.window import CycleProfiles, SlidingWindows
+from hydrodask.window import OpenCycles, OpenWindows
 from hydrodask.window.geometry import Geometry
 from tests.running import Life
 from tests.strategies import cuts, pieces
@@ -227,13 +227,13 @@ def test_state_of_many_rigs_is_small() -> None:
     assert size / count < 270
 
 
-def operators_of(rigs: RigTable, terms: Terms = Terms()) -> tuple[SlidingWindows, CycleProfiles]:  # noqa: B008
+def operators_of(rigs: RigTable, terms: Terms = Terms()) -> tuple[OpenWindows, OpenCycles]:  # noqa: B008
     """Return windows and profiles of TS1."""
     lateness_us = 10 * US_PER_S
-    windows = SlidingWindows(
+    windows = OpenWindows(
         "TS1", length_us=60 * US_PER_S, slide_us=lateness_us, lateness_us=lateness_us, rigs=rigs, terms=terms
     )
-    return windows, CycleProfiles("TS1", lateness_us=lateness_us, rigs=rigs, terms=terms)
+    return windows, OpenCycles("TS1", lateness_us=lateness_us, rigs=rigs, terms=terms)
 
 
 def samples_at(rigs: RigTable, records: Sequence[tuple[str, float]]) -> Samples:

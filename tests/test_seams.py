@@ -185,8 +185,8 @@ def theirs(life: Life, *, decodes: bool, topic: str = "", ended: bool = False) -
     for seams in ([], [Seam(BASE, 0, 0, whole=False, keeps=True)]):
         ctx, node = Context(life.settings, "theirs", topic or life.topic, 0, life.lake), Taken()
 
-        def build(source: Edge[Messages], ctx: Context, node: Taken = node) -> None:
-            (source.through(Decode(ctx)) if decodes else source).through(node)
+        def build(messages: Edge[Messages], ctx: Context, node: Taken = node) -> None:
+            (messages.through(Decode(ctx)) if decodes else messages).through(node)
 
         partition = Partition(ctx, build, Files(f"{life.url}/theirs"))
         partition.open(None, BASE if seams else 0, seams=seams, floor=BASE if seams else 0)

@@ -172,19 +172,15 @@ NAMED_ALIKE = {
 """Names of modules that several rooms have, for the same thing; a command and a flow have the name of what they do."""
 
 _SECTION = "a section of the settings, named after its key, and what it configures"
-_CORE = "a node, and what it keeps between batches"
 _PROTOCOL = "a class, and the Protocol by which a module below knows it"
 CLASSES_NAMED_ALIKE = {
     "Baseline": _SECTION,
     "Cluster": _SECTION,
     "Console": _SECTION,
-    "CycleProfiles": _CORE,
     "Detect": _SECTION,
     "Documents": _SECTION,
     "Lake": _SECTION,
-    "Outlets": _PROTOCOL,
     "SideOutput": _PROTOCOL,
-    "SlidingWindows": _CORE,
 }
 """Names of classes that two modules have, each with why this is one thing."""
 

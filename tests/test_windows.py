@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hydrodask.protocol import snapshot
 from hydrodask.records import Late, Windows
 from hydrodask.rigs import RigTable
-from hydrodask.window import SlidingWindows
+from hydrodask.window import OpenWindows
 from tests.strategies import (
     GEOMETRIES,
     US,
@@ -79,9 +79,9 @@ def naive(geometry: Geometry, records: Sequence[Record]) -> Naive:
 # What is compared -------------------------------------------------------------------------------
 
 
-def windows_of(geometry: Geometry, rigs: RigTable) -> SlidingWindows:
+def windows_of(geometry: Geometry, rigs: RigTable) -> OpenWindows:
     """Return fresh windows of PS1."""
-    return SlidingWindows(
+    return OpenWindows(
         "PS1",
         length_us=geometry.length_us,
         slide_us=geometry.slide_us,
@@ -242,7 +242,7 @@ def test_any_batching_gives_the_same_bits(given_story: tuple[Geometry, list[Reco
     assert (cut.kept, cut.late) == (once.kept, once.late) == (len(records) - len(lates), len(lates))
 
 
-def once_rigs(windows: SlidingWindows) -> RigTable:
+def once_rigs(windows: OpenWindows) -> RigTable:
     """Return the rig table that these windows were made with."""
     return windows._keys._rigs
 

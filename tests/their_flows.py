@@ -140,33 +140,33 @@ class Counts(Node[Samples, list[Change]]):
         self.count = state["count"]
 
 
-def build(source: Edge[Messages], _ctx: Context) -> None:
+def build(messages: Edge[Messages], _ctx: Context) -> None:
     """Wire a graph that fails at its first batch."""
-    source.through(Fails())
+    messages.through(Fails())
 
 
-def tell(topic: str, source: Edge[Messages], ctx: Context) -> None:
+def tell(topic: str, messages: Edge[Messages], ctx: Context) -> None:
     """Wire a graph that publishes each jump."""
     if topic == "latest" and FAILS in os.environ:
         raise ConfigError("this one is not ready yet")
-    source.through(Decode(ctx)).through(Jumps()).through(Tell(ctx, topic))
+    messages.through(Decode(ctx)).through(Jumps()).through(Tell(ctx, topic))
 
 
-def flake(source: Edge[Messages], ctx: Context) -> None:
+def flake(messages: Edge[Messages], ctx: Context) -> None:
     """Wire a graph that fails some times, and then no more."""
-    source.through(Decode(ctx)).through(Counts(ctx)).through(WriteDocuments(ctx))
+    messages.through(Decode(ctx)).through(Counts(ctx)).through(WriteDocuments(ctx))
 
 
-def keep(source: Edge[Messages], ctx: Context) -> None:
+def keep(messages: Edge[Messages], ctx: Context) -> None:
     """Wire a graph that stores windows and jumps in folders of its own."""
-    samples = source.through(Decode(ctx))
+    samples = messages.through(Decode(ctx))
     samples.through(SlidingWindows(ctx)).through(Store(ctx, "minutes"))
     samples.through(Jumps()).through(Leaps(ctx, "leaps"))
 
 
-def measure(source: Edge[Messages], ctx: Context) -> None:
+def measure(messages: Edge[Messages], ctx: Context) -> None:
     """Wire a graph that stores what it finds in records as they come, decoded or not."""
-    source.through(Lengths()).through(Leaps(ctx, "longer"))
+    messages.through(Lengths()).through(Leaps(ctx, "longer"))
 
 
 BROKEN = Flow("broken", topics=("PS1",), build=build)

@@ -21,7 +21,7 @@ from hydrodask.settings import Settings
 from hydrodask.store.files import Files
 from hydrodask.store.lake import Lake
 from hydrodask.store.schemas import late_table, profiles_table, samples_of, windows_table
-from hydrodask.window import CycleProfiles, SlidingWindows
+from hydrodask.window import OpenCycles, OpenWindows
 from hydrodask.window.geometry import Geometry
 
 History = list[tuple[int, Terms]]
@@ -70,7 +70,7 @@ class Operators:
             for place, one in enumerate(geometries)
         ]
         self._now, self._windows = self._changes.pop(0)
-        self._profiles = CycleProfiles(sensor, lateness_us=first)
+        self._profiles = OpenCycles(sensor, lateness_us=first)
 
     def consume(self, samples: Samples) -> Iterator[Done]:
         """Take samples in offset order; yield what became final, by geometries and terms."""
@@ -90,7 +90,7 @@ class Operators:
             windows.kept, windows.late = self._windows.kept, self._windows.late
             self._windows = windows
             state = with_lateness(self._profiles.snapshot(), lateness_us)
-            self._profiles = CycleProfiles(self._sensor, lateness_us=lateness_us)
+            self._profiles = OpenCycles(self._sensor, lateness_us=lateness_us)
             self._profiles.restore(state)
 
     def _by_terms(self, samples: Samples) -> Iterator[Done]:
@@ -137,8 +137,8 @@ class Operators:
         return {"windows": windows, "cycles": cycles, "rigs": self._census.there()}
 
 
-def _windows(sensor: str, geometry: Geometry, lateness_us: int, room_us: int) -> SlidingWindows:
-    return SlidingWindows(
+def _windows(sensor: str, geometry: Geometry, lateness_us: int, room_us: int) -> OpenWindows:
+    return OpenWindows(
         sensor,
         length_us=geometry.length_us,
         slide_us=geometry.slide_us,

@@ -11,7 +11,7 @@ from hydrodask.logs import spot
 from hydrodask.nodes.context import Context
 from hydrodask.records import Bool, Samples, Windows
 from hydrodask.rigs import RIGS
-from hydrodask.window.cycles import LEFT, CycleProfiles
+from hydrodask.window.cycles import LEFT, OpenCycles
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class Surplus:
 class Unprofiled:
     """Says of each rig, once for each reason, that its cycle profiles lack something; of `rigs_max` rigs at most."""
 
-    def __init__(self, ctx: Context, profiles: CycleProfiles, rigs_max: int) -> None:
+    def __init__(self, ctx: Context, profiles: OpenCycles, rigs_max: int) -> None:
         self._ctx = ctx
         self._profiles = profiles
         self._rigs_max = rigs_max

@@ -99,7 +99,7 @@ class SlidingWindows(Node[Samples, Windows]):
 
     def __init__(self, ctx: Context, *, name: str = "windows") -> None:
         self.ctx, self.name, settings = ctx, name, ctx.settings.window
-        self.windows = window.SlidingWindows(
+        self.windows = window.OpenWindows(
             ctx.sensor,
             terms=Terms.of(ctx.settings.limits),
             length_us=round(settings.length * 1e6),
@@ -183,7 +183,7 @@ class CycleProfiles(Node[Samples, Profiles]):
 
     def __init__(self, ctx: Context, *, name: str = "cycles") -> None:
         self.ctx, self.name = ctx, name
-        self.profiles = window.CycleProfiles(
+        self.profiles = window.OpenCycles(
             ctx.sensor,
             lateness_us=round(ctx.settings.window.lateness * 1e6),
             terms=Terms.of(ctx.settings.limits),

@@ -25,11 +25,11 @@ class Declared:
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
 
-    def __call__(self, source: Any, ctx: Wiring) -> None:
+    def __call__(self, messages: Any, ctx: Wiring) -> None:
         """Wire the graph. Raises ConfigError for a folder or topic that the flow has not declared."""
         flow = self._flow
         declare(flow.collections)
-        flow.build(source, ctx)
+        flow.build(messages, ctx)
         topics = {ctx.settings.topic(name): name for name in flow.publishes}
         written = [("folder", name, flow.folders) for name in ctx.files]
         published = [topic for node in ctx.nodes if isinstance(topic := getattr(node, "topic", None), str)]

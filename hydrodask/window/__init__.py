@@ -4,8 +4,8 @@ Takes Samples, gives Windows, Late and Profiles. Loses nothing silently: a sampl
 State after a record depends on the records up to it and on nothing else.
 """
 
-from hydrodask.window.cycles import CycleProfiles
-from hydrodask.window.sliding import SlidingWindows
+from hydrodask.window.cycles import OpenCycles
+from hydrodask.window.sliding import OpenWindows
 from hydrodask.window.tally import Tally
 
-__all__ = ["CycleProfiles", "SlidingWindows", "Tally"]
+__all__ = ["OpenCycles", "OpenWindows", "Tally"]

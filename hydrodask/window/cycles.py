@@ -31,7 +31,7 @@ _Rows = tuple[Int32, Int64, Float64, Float64]
 """Codes of rigs, and the columns of the kernel: ints, rates, segments."""
 
 
-class CycleProfiles:
+class OpenCycles:
     """Profiles of the cycles of one sensor's partition, by `sample_idx` and the record's own sampling rate.
 
     A profile is done when every segment has all of its samples (`complete`), when the next cycle has begun and the

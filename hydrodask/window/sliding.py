@@ -18,7 +18,7 @@ _ROWS = 8192
 _INTS, _FLOATS = np.zeros(0, np.int64), np.zeros(0)
 
 
-class SlidingWindows:
+class OpenWindows:
     """Windows `[start, start + length)`, start a multiple of `slide`, per rig of one sensor's partition.
 
     The watermark of a rig is its largest event time so far minus `lateness`, in record order; a window is final once

@@ -9,7 +9,7 @@ from hydrodask.worker.failures import Failures
 from hydrodask.worker.partition import Partition, Pending
 
 
-class Outlets(Protocol):
+class Destinations(Protocol):
     """Whose outputs have a place to go to."""
 
     def open_to(self, partition: Partition) -> bool:
@@ -23,7 +23,7 @@ def commit(
     partitions: Sequence[Partition],
     failures: Failures,
     *,
-    outlets: Outlets,
+    outlets: Destinations,
     now_s: float,
     emit_every_s: float,
     write: Callable[[Sequence[Change]], None],

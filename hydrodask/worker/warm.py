@@ -17,7 +17,7 @@ from hydrodask.records import Messages
 from hydrodask.rigs import RigTable
 from hydrodask.store import mixing
 from hydrodask.store.schemas import labels_table
-from hydrodask.window import CycleProfiles, SlidingWindows, Tally
+from hydrodask.window import OpenCycles, OpenWindows, Tally
 
 _RECORD = (
     b'{"sensor": "TS1", "cycle": 0, "sample_idx": %d, "value": 1.5, "timestamp": "2026-01-01T00:%02d:00.000000", '
@@ -46,12 +46,12 @@ def _warm_up() -> None:
     limits: Any = {"future_us_max": 60_000_000, "record_bytes_max": 65_536, "rig_bytes_max": 128}
     for first in DECODERS:
         samples, _ = Decoder("TS1", default_rig="warm", first=first, rigs=rigs, **limits).decode(messages)
-    windows = SlidingWindows("TS1", length_us=60_000_000, slide_us=10_000_000, lateness_us=10_000_000, rigs=rigs)
+    windows = OpenWindows("TS1", length_us=60_000_000, slide_us=10_000_000, lateness_us=10_000_000, rigs=rigs)
     windows.consume(samples)
     windows.updates(4)
     windows.shown(1)
     Tally("TS1", rigs=rigs).take(messages, samples, [])
-    CycleProfiles("TS1", lateness_us=10_000_000, rigs=rigs).consume(samples)
+    OpenCycles("TS1", lateness_us=10_000_000, rigs=rigs).consume(samples)
     _gather_nothing()
     labels_table([], [], partition=0, offsets=[])
     _mix_nothing()

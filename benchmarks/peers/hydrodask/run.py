@@ -15,14 +15,14 @@ from hydrodask.records import Messages
 from hydrodask.settings import Settings
 
 
-def windows(source: Edge[Messages], ctx: Context) -> None:
+def windows(messages: Edge[Messages], ctx: Context) -> None:
     """Wire windows alone."""
-    source.through(Decode(ctx)).through(SlidingWindows(ctx)).through(Publish(ctx, "analytics"))
+    messages.through(Decode(ctx)).through(SlidingWindows(ctx)).through(Publish(ctx, "analytics"))
 
 
-def raw(source: Edge[Messages], ctx: Context) -> None:
+def raw(messages: Edge[Messages], ctx: Context) -> None:
     """Wire the lake alone."""
-    source.through(Decode(ctx)).through(Store(ctx, "raw", by_date=True))
+    messages.through(Decode(ctx)).through(Store(ctx, "raw", by_date=True))
 
 
 BUILDS = {"windows": windows, "raw": raw}

@@ -6,10 +6,10 @@ from rig_spikes.node import Spikes
 OVER_BAR = 2.0
 
 
-def build(source: Edge[Messages], ctx: Context) -> None:
+def build(messages: Edge[Messages], ctx: Context) -> None:
     """Wire the graph of one partition of `hydraulic-PS1`."""
     # Messages: {"sensor": "PS1", "cycle": 3, "sample_idx": 12, "value": 151.47, "timestamp": "2026-…", …}
-    samples = source.through(Decode(ctx))
+    samples = messages.through(Decode(ctx))
 
     # Documents of the collection `spikes`, written before the transaction that commits these records.
     samples.through(Spikes(over=OVER_BAR)).through(WriteDocuments(ctx))

@@ -24,7 +24,7 @@ from hydrodask.store.lake import Lake
 from hydrodask.store.merge import IMPORTED, Folder, Merged
 from hydrodask.store.profiles import LABELS, read_labels, read_matrix
 from hydrodask.store.schemas import profiles_tables, states_table
-from hydrodask.window import CycleProfiles
+from hydrodask.window import OpenCycles
 
 CYCLES_PER_FILE = 200
 """Cycles that one file of the lake holds, and that are in memory as samples at a time."""
@@ -106,7 +106,7 @@ class Archive:
     def profiles(self, sensor: str, place: Place) -> Iterator[Profiles]:
         """Give the profiles of one sensor, at most `CYCLES_PER_FILE` at a time, in the order of cycles."""
         channel, values = CHANNELS[sensor], self.values(sensor)
-        kernel = CycleProfiles(sensor, lateness_us=10 * US_PER_S)
+        kernel = OpenCycles(sensor, lateness_us=10 * US_PER_S)
         for first in range(0, len(self), CYCLES_PER_FILE):
             rows = np.arange(first, min(first + CYCLES_PER_FILE, len(self)))
             if values.shape[1] == channel.samples_per_cycle:

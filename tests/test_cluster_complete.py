@@ -27,7 +27,7 @@ def pod(name: str, **labels: str) -> Object:
     """Return a pod that is ready, or, of a Job's, has ended."""
     conditions = [{"type": "Ready", "status": "True"}]
     status = {"phase": "Running", "conditions": conditions}
-    return {"metadata": {"name": name, "namespace": "n", "labels": OURS | labels}, "status": status}
+    return {"kind": "Pod", "metadata": {"name": name, "namespace": "n", "labels": OURS | labels}, "status": status}
 
 
 def dask(part: str, name: str) -> Object:
@@ -39,7 +39,7 @@ class Cluster:
     """What the stand-in shows of each kind."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder, self.kinds = folder, dict[str, list[Object]]()
         self.show(statefulsets=[owner("StatefulSet", "hydrodask-kafka", 1)])
         self.show(deployments=[owner("Deployment", "hydrodask-driver", 1)])
         self.show(jobs=[], events=[])
@@ -51,8 +51,17 @@ class Cluster:
 
     def show(self, **found: list[Object]) -> None:
         """Let the stand-in show objects of kinds."""
-        for kind, items in found.items():
+        self.kinds |= found
+        several = {complete.ASKED: [one for kind in complete.ASKED.split(",") for one in self.kinds.get(kind, ())]}
+        for kind, items in (self.kinds | several).items():
             (self.folder / f"{kind}.json").write_text(json.dumps({"items": items}))
+
+    def calls(self) -> list[str]:
+        """Return what was asked so far, and forget it."""
+        said = self.folder / "said"
+        lines = said.read_text().splitlines()
+        said.unlink()
+        return lines
 
     def missing(self) -> str:
         """Return what is missing of a release whose values want four workers."""
@@ -66,7 +75,7 @@ class Cluster:
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     """Return a platform of which all is ready."""
-    (tmp_path / "kubectl").write_text(f"#!/bin/sh\ncat {tmp_path}/$2.json\n")
+    (tmp_path / "kubectl").write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/said\ncat {tmp_path}/$2.json\n')
     (tmp_path / "kubectl").chmod(0o700)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     return Cluster(tmp_path)
@@ -83,12 +92,21 @@ def test_a_set_without_its_pod_is_not_made_up_for_by_a_job(cluster: Cluster) -> 
     """Pods of others are not counted for it; why Kubernetes makes none is said in its own words."""
     cluster.show(statefulsets=[owner("StatefulSet", "hydrodask-kafka", 0)], pods=[*cluster.pods[1:], pod("job-1")])
     of_set = {"kind": "StatefulSet", "name": "hydrodask-kafka"}
-    old = {"reason": "FailedCreate", "involvedObject": of_set, "lastTimestamp": "2026-01-01", "message": "old"}
-    other = old | {"reason": "SuccessfulCreate", "lastTimestamp": "2026-01-03", "message": "made"}
-    cluster.show(events=[old, old | {"lastTimestamp": "2026-01-02", "message": QUOTA}, other])
+    old = {"involvedObject": of_set, "lastTimestamp": "2026-01-01", "message": "old", "metadata": {"namespace": "n"}}
+    elsewhere = old | {"lastTimestamp": "2026-01-03", "metadata": {"namespace": "m"}}
+    cluster.show(events=[old, old | {"lastTimestamp": "2026-01-02", "message": QUOTA}, elsewhere])
 
     said = f"hydrodask-kafka has 0 of 1 pods ready; StatefulSet hydrodask-kafka: {QUOTA}"
     assert cluster.missing() == said
+
+
+def test_it_asks_three_times_whatever_is_missing(cluster: Cluster) -> None:
+    """Each call is a process, and takes what the parts need to start."""
+    cluster.show(statefulsets=[], deployments=[], pods=[])
+    cluster.missing()
+    asked = cluster.calls()
+    assert len(asked) == 3, asked
+    assert "get events --all-namespaces --field-selector reason=FailedCreate --output json" in asked
 
 
 @pytest.mark.parametrize(

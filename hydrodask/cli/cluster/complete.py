@@ -7,26 +7,29 @@ from hydrodask.cli.cluster.tools import Object, Release
 from hydrodask.errors import ConfigError
 
 KINDS = ("StatefulSet", "Deployment", "Job")
+ASKED = "pods,statefulsets,deployments,jobs"
+"""At once: each call of `kubectl` is a process, and who waits takes that from what starts."""
 
 
 def missing(release: Release, manifest: Sequence[Object]) -> str:
     """Return what is not ready yet, nothing when all is; raises ConfigError for what will not become so by itself."""
     # A Job that has failed shows in `cluster status`; it will not become ready, and need not.
-    pods = [pod for pod in release.get("pods", release.labels) if pod["status"].get("phase") != "Failed"]
+    there = release.get(ASKED, release.labels)
+    pods = [one for one in there if one["kind"] == "Pod" and one["status"].get("phase") != "Failed"]
     waiting = {one["metadata"]["name"]: tools.trouble(one) for one in pods if not tools.ready(one)}
     stuck = [f"{name}: {why}" for name, why in waiting.items() if why and "Image" in why]
     if stuck:
         raise ConfigError(f"{stuck[0]}; see images.* of the chart's values, and `hydrodask cluster images`")
-    lacking = [*_of_owners(release, manifest), *_of_dask(release, manifest, pods)]
+    lacking = [*_of_owners(there, manifest), *_of_dask(release, manifest, pods)]
     if lacking:
-        refused = (why for namespace, name, _ in lacking if (why := _refused(release, namespace, name)))
-        return "; ".join([", ".join(says for *_, says in lacking), *list(refused)[:1]])
+        refused = _refused(release, [(namespace, name) for namespace, name, _ in lacking])
+        return "; ".join([", ".join(says for *_, says in lacking), *refused])
     return f"waiting for {', '.join(sorted(waiting))}" if waiting else ""
 
 
-def _of_owners(release: Release, manifest: Sequence[Object]) -> Iterator[tuple[str, str, str]]:
+def _of_owners(found: Sequence[Object], manifest: Sequence[Object]) -> Iterator[tuple[str, str, str]]:
     """Give namespace, name and what is said of each owner without all of its pods, the new ones."""
-    there = {_key(one): one for kind in KINDS for one in release.get(f"{kind.lower()}s", release.labels)}
+    there = {_key(one): one for one in found if one["kind"] in KINDS}
     for wanted in manifest:
         if wanted["kind"] not in KINDS:
             continue
@@ -72,17 +75,20 @@ def _of_dask(release: Release, manifest: Sequence[Object], pods: Sequence[Object
             yield release.namespace, name, f"{ready} of {count} {part}s are ready"
 
 
-def _refused(release: Release, namespace: str, name: str) -> str:
-    """Return why Kubernetes makes no pod of an owner: a quota, Pod Security; its newest word."""
-    found = [
-        one
-        for one in release.get("events", namespace=namespace)
-        if one.get("reason") == "FailedCreate" and str(one["involvedObject"].get("name", "")).startswith(name)
-    ]
-    if not found:
-        return ""
-    newest = max(found, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
-    return f"{newest['involvedObject']['kind']} {newest['involvedObject']['name']}: {newest.get('message', '')[:400]}"
+def _refused(release: Release, owners: Sequence[tuple[str, str]]) -> list[str]:
+    """Return why Kubernetes makes no pod of one of the owners, in its newest words: a quota, Pod Security."""
+    said = release.get("events", fields="reason=FailedCreate")
+    for namespace, name in owners:
+        ours = [
+            one
+            for one in said
+            if one["metadata"]["namespace"] == namespace and str(one["involvedObject"].get("name", "")).startswith(name)
+        ]
+        if ours:
+            newest = max(ours, key=lambda one: str(one.get("lastTimestamp") or one.get("eventTime") or ""))
+            what = f"{newest['involvedObject']['kind']} {newest['involvedObject']['name']}"
+            return [f"{what}: {newest.get('message', '')[:400]}"]
+    return []
 
 
 def _key(one: Object) -> tuple[str, str, str]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import yaml
@@ -15,6 +16,8 @@ OPERATOR = "2026.3"
 """The release of dask-kubernetes that was tried; an older one has other bugs."""
 KINDS = ("namespaces", "statefulsets.apps", "deployments.apps", "secrets", "networkpolicies.networking.k8s.io")
 HELMS = (3, 4)
+AT_ONCE = 4
+"""Questions: each is a call of `kubectl`, which mostly waits."""
 _UNITS = {
     "": 1.0,
     "m": 1e-3,
@@ -40,8 +43,11 @@ class PreflightCheck:
 
 def look(release: Release, manifest: list[Object]) -> Iterator[PreflightCheck]:
     """Give an answer to each question; what can't be asked is a warning."""
+    client = _answer("client", lambda: _client(release))
+    yield client
+    if client.good is False:
+        return
     checks: tuple[tuple[str, Callable[[], tuple[bool | None, str]]], ...] = (
-        ("client", lambda: _client(release)),
         ("rights", lambda: _rights(release)),
         ("dask-kubernetes", lambda: _crds(release)),
         ("its operator", lambda: _operator(release)),
@@ -51,16 +57,18 @@ def look(release: Release, manifest: list[Object]) -> Iterator[PreflightCheck]:
         ("names", lambda: _names(release, manifest)),
         ("image", lambda: _image(release, manifest)),
     )
-    for what, check in checks:
-        try:
-            good, says = check()
-        except ConfigError:
-            raise
-        except HydrodaskError as error:
-            good, says = (False if what == "client" else None), str(error)
-        yield PreflightCheck(what, good, says)
-        if what == "client" and good is False:
-            return
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        yield from pool.map(lambda one: _answer(*one), checks)
+
+
+def _answer(what: str, check: Callable[[], tuple[bool | None, str]]) -> PreflightCheck:
+    try:
+        good, says = check()
+    except ConfigError:
+        raise
+    except HydrodaskError as error:
+        good, says = (False if what == "client" else None), str(error)
+    return PreflightCheck(what, good, says)
 
 
 def _client(release: Release) -> tuple[bool | None, str]:
@@ -72,7 +80,9 @@ def _client(release: Release) -> tuple[bool | None, str]:
 
 
 def _rights(release: Release) -> tuple[bool | None, str]:
-    missing = [kind for kind in KINDS if not _may_create(release, kind)]
+    with ThreadPoolExecutor(len(KINDS)) as pool:
+        may = pool.map(lambda kind: _may_create(release, kind), KINDS)
+        missing = [kind for kind, yes in zip(KINDS, may, strict=True) if not yes]
     if missing == ["namespaces"]:
         return None, "you may make no namespaces: values namespaces.one=true and namespaces.create=false"
     return not missing, f"you may not create {', '.join(missing)}" if missing else "you may create what the chart has"

@@ -78,16 +78,21 @@ class Release:
         forced = ["--force-conflicts"] if self.helm("version", "--template", "{{.Version}}").startswith("v4") else []
         self.helm("upgrade", "--install", self.name, str(CHART), *forced, *arguments, text=text)
 
-    def get(self, kind: str, selector: str | None = None, *, namespace: str | None = None) -> list[Object]:
-        """Return the objects of a kind: of all namespaces unless one is named, or of ours who may see no others."""
+    def get(
+        self, kind: str, selector: str | None = None, *, fields: str = "", namespace: str | None = None
+    ) -> list[Object]:
+        """Return the objects of a kind, or of kinds with commas between.
+
+        They are of all namespaces unless one is named, or of ours who may see no others.
+        """
         where = ["--namespace", namespace] if namespace else ["--all-namespaces"]
-        which = ["--selector", selector] if selector else []
+        which = (["--selector", selector] if selector else []) + (["--field-selector", fields] if fields else [])
         try:
             text = self.kubectl("get", kind, *where, *which, "--output", "json")
         except UnreachableError as error:
             if namespace or "forbidden" not in str(error).lower():
                 raise
-            return self.get(kind, selector, namespace=self.namespace)
+            return self.get(kind, selector, fields=fields, namespace=self.namespace)
         items: list[Object] = json.loads(text)["items"]
         if namespace or self.spaces is None:
             return items
@@ -163,15 +168,22 @@ def trouble(pod: Object) -> str | None:
 
 
 def wait_until(done: Callable[[], str], within_s: float, what: str, *, every_s: float = 1.0) -> None:
-    """Ask `done` until it returns nothing; what else it returns is shown, once. Raises UnreachableError at the end."""
+    """Ask `done` until it returns nothing; what else it returns is shown, once. Raises UnreachableError at the end.
+
+    Between two questions is as much time as one took: on a small machine they would be what all waits for.
+    """
     end_s, said = clock.monotonic_s() + within_s, ""
-    while missing := done():
+    while True:
+        began_s = clock.monotonic_s()
+        if not (missing := done()):
+            return
+        took_s = clock.monotonic_s() - began_s
         if clock.monotonic_s() > end_s:
             raise UnreachableError(f"{what} after {within_s:g} s: {missing}")
         if missing != said:
             say(missing)
             said = missing
-        clock.sleep_s(every_s)
+        clock.sleep_s(max(every_s, took_s))
 
 
 def given_back(steps: Mapping[str, Callable[[], object]], what: str) -> str:

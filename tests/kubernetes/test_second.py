@@ -1,6 +1,7 @@
 """A second platform beside the first: in one namespace, with small workers, and with what may be in its way there."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.conftest import RECORDING, needs
 from tests.kubernetes.figures import note
 from tests.kubernetes.kit import Kit
 from tests.kubernetes.platform import VALUES, Platform
-from tests.kubernetes.test_cluster import cluster
+from tests.kubernetes.test_cluster import clear, cluster
 from tests.kubernetes.test_platform import RECORDS, stream, verified
 
 NAME = "second"
@@ -51,7 +52,7 @@ with Client(cluster.address, security=Security(**dask_settings(cluster))) as cli
 
 
 @pytest.fixture
-def second(kit: Kit, ours: str, servers: None, tmp_path: Path) -> Platform:  # noqa: ARG001  # loaded images
+def second(kit: Kit, ours: str, servers: None, tmp_path: Path) -> Iterator[Platform]:  # noqa: ARG001  # loaded images
     """Return it, running, in a namespace where a Service is called as we are."""
     needs(there=RECORDING.exists(), what=f"there is no recording in {RECORDING}")
     kit.kubectl("create", "namespace", NAME)
@@ -63,7 +64,8 @@ def second(kit: Kit, ours: str, servers: None, tmp_path: Path) -> Platform:  # n
     cluster(kit, "up", *where, "--values", str(VALUES), "--values", str(values))
     platform = Platform(kit, name=NAME, together=True)
     platform.store(RECORDING)
-    return platform
+    yield platform
+    clear(kit, NAME)
 
 
 def test_a_second_platform_with_small_workers(kit: Kit, second: Platform) -> None:
@@ -82,7 +84,6 @@ def test_a_second_platform_with_small_workers(kit: Kit, second: Platform) -> Non
     verified(second)
 
     cluster(kit, "down", "--namespace", NAME, "--release", NAME, "--data", "--yes")
-    kit.kubectl("delete", "namespace", NAME, "--wait=false")
 
 
 def said(platform: Platform) -> str:

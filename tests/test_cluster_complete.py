@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from hydrodask import clock
 from hydrodask.cli.cluster import complete
-from hydrodask.cli.cluster.tools import Object, Release
+from hydrodask.cli.cluster.tools import Object, Release, wait_until
+from hydrodask.errors import UnreachableError
+from hydrodask.testing import VirtualClock
 
 RELEASE = Release(namespace="n", name="hydrodask")
 OURS = {"app.kubernetes.io/name": "hydrodask", "app.kubernetes.io/instance": "hydrodask"}
@@ -132,3 +135,23 @@ def test_a_job_that_gets_no_pod_is_named(cluster: Cluster) -> None:
     assert cluster.missing() == "hydrodask-settle has no pod"
     cluster.show(jobs=[job | {"status": {"succeeded": 1}}])
     assert cluster.missing() == ""
+
+
+@pytest.mark.parametrize(("takes_s", "apart_s"), [(0.1, 1.0), (3.0, 3.0)])
+def test_a_question_that_takes_long_is_asked_less_often(takes_s: float, apart_s: float) -> None:
+    """What waits takes at most half of the time, and ends when its own is over, with what is missing."""
+    asked: list[float] = []
+
+    def missing() -> str:
+        asked.append(clock.monotonic_s())
+        clock.sleep_s(takes_s)
+        return "1 of 2 workers are ready"
+
+    with (
+        VirtualClock(now_s=0.0).running(),
+        pytest.raises(UnreachableError, match="not all is ready after 60 s: 1 of 2 workers"),
+    ):
+        wait_until(missing, 60.0, "not all is ready")
+
+    assert asked[1] - asked[0] == pytest.approx(takes_s + apart_s)
+    assert asked[-1] == pytest.approx(60.0, abs=takes_s + apart_s)

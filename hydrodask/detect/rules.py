@@ -219,7 +219,7 @@ def _rule(item: object, number: int) -> Rule:
     for key in _REQUIRED:
         if key not in item:
             raise ConfigError(f"{where}: {key} is missing")
-    values = {"exit": item["enter"], **item}
+    values = {**item, "exit": item.get("exit", item["enter"])}  # last: who wrote none has to mend the other
     for key, value in values.items():
         if not _right_type(value, known[key]):
             raise ConfigError(f"{where}: {key} has value {value!r}; want {_WANT[str(known[key])]}")

@@ -1,0 +1,183 @@
+"""Numbers and edges of detection that a small fault would move: each of these was tried, and lived, before."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hydrodask.channels import CHANNELS
+from hydrodask.clock import iso
+from hydrodask.detect import Criteria
+from hydrodask.detect.arrivals import Arrival
+from hydrodask.detect.baseline import ALPHA, CLIP, Baseline
+from hydrodask.detect.incidents import ANOMALIES, INCIDENTS, Track, anomaly_id, incident_id, let_go
+from hydrodask.detect.judge import FULL, BaselineJudge
+from hydrodask.detect.presence import RHYTHM, RigPresence, Sensor
+from hydrodask.detect.refusals import Refusals
+from hydrodask.detect.rules import CHANGES_MAX, SHIPPED, described
+from hydrodask.detect.thin import CoverageWatch
+from hydrodask.errors import ConfigError
+from hydrodask.records import RefusedRecord, Remove, Upsert
+from hydrodask.settings import CONF, Settings, model
+from tests.test_detector import row
+from tests.test_thin import windows
+
+SECOND_US = 1_000_000
+LIMIT_US = 120 * SECOND_US
+
+
+def warmed(*, floor: float = 0.1) -> Baseline:
+    """Return a baseline whose centre is 10 and whose scale is its floor."""
+    one = Baseline(floor=floor)
+    for _ in range(3):
+        one.learn(10.0, warm_up=3)
+    assert (one.warm, one.centre, one.scale) == (True, 10.0, floor)
+    return one
+
+
+@pytest.mark.parametrize(("value", "learned"), [(10.2, 0.2), (9.8, -0.2), (11.0, CLIP * 0.1), (9.0, -CLIP * 0.1)])
+def test_a_baseline_follows_what_it_learns(value: float, learned: float) -> None:
+    """Towards the value, by a fiftieth of how far it is, or of three scales."""
+    one = warmed()
+    one.learn(value, warm_up=3)
+    assert one.centre == pytest.approx(10.0 + ALPHA * learned, rel=1e-12)
+
+
+def judge() -> BaselineJudge:
+    """Return a judge of the mean of TS1 that has learned 40 °C."""
+    one = BaselineJudge("avg_value", CHANNELS["TS1"], model.Baseline(warm_up=3))
+    for _ in range(3):
+        one.learn(row(0, 40.0), 1.0, abnormal=None)
+    assert one.baseline.warm
+    return one
+
+
+@pytest.mark.parametrize(("coverage", "counts"), [(FULL, True), (FULL - 1e-9, False)])
+def test_a_window_that_is_just_full_counts(coverage: float, counts: bool) -> None:
+    """It is judged and learned; one below it is neither."""
+    one = judge()
+    assert (one.verdict(row(1, 90.0), coverage, broken=False, steady=True) is not None) == counts
+    one.learn(row(1, 40.1), coverage, abnormal=False)
+    assert (one.baseline.centre != 40.0) == counts
+
+
+def test_the_worse_value_is_farther_from_what_is_usual() -> None:
+    """On either side of it."""
+    one = judge()
+    assert one.worse(35.0, 42.0)
+    assert one.worse(46.0, 35.0)
+    assert not one.worse(42.0, 35.0)
+
+
+def test_a_baseline_may_end_where_it_begins() -> None:
+    """`exit` as large as `enter`, but not larger; the sentence names what can be judged, and no more."""
+    equal = model.Baseline(enter=6.0, exit=6.0)
+    assert Criteria((), equal, 0.9, 60.0).baseline.exit == 6.0
+    with pytest.raises(ConfigError, match=r"detect.baseline.exit is 6.1; want at most detect.baseline.enter \(6\)"):
+        Criteria((), equal.model_copy(update={"exit": 6.1}), 0.9, 60.0)
+    with pytest.raises(ConfigError, match="has 'sample_count'; want some of") as caught:
+        Criteria((), model.Baseline.model_construct(**{**dict(equal), "statistics": ["sample_count"]}), 0.9, 60.0)
+    assert "None" not in str(caught.value)
+    assert str(caught.value).count("sample_count") == 1
+
+
+@pytest.mark.parametrize("change", [{"judging": "of another release"}, {"judging": None}, {}])
+def test_criteria_of_another_release_are_refused(change: dict[str, object]) -> None:
+    """What is stored says how it was judged; what can't be read that way is not guessed at."""
+    tree = json.loads(Criteria.of(Settings()).encoded) | change
+    data = json.dumps(tree if change else [tree]).encode()
+    with pytest.raises(ValueError, match="another release has judged by it"):
+        Criteria.decoded(data)
+
+
+def test_what_is_provisional_goes_with_its_rule() -> None:
+    """Anomalies of open windows and the incident that they opened; a real one ends when its rule is gone."""
+    names = ("rig-1", "TS1", "hot")
+    provisional = Track(open_values={5: 50.0, 7: 51.0}, open_incident_us=5)
+    changes = let_go(provisional, names, 9, None)
+    assert changes == [
+        Remove(ANOMALIES, anomaly_id(names, 5), 9),
+        Remove(ANOMALIES, anomaly_id(names, 7), 9),
+        Remove(INCIDENTS, incident_id(names, 5), 9),
+    ]
+    assert provisional.idle
+
+    real = Track(first_us=5, incident={"status": "open"}, open_values={7: 51.0}, open_incident_us=5)
+    changes = let_go(real, names, 9, 8)
+    over: dict[str, object] = {"status": "resolved", "resolved_at": iso(8)}
+    assert changes == [
+        Remove(ANOMALIES, anomaly_id(names, 7), 9),
+        Upsert(INCIDENTS, incident_id(names, 5), 9, over),
+    ]
+
+
+def present(reach_s: int, sensor_s: int) -> tuple[RigPresence, Sensor]:
+    """Return a rig and a sensor of it, each with the second that it has come to."""
+    sensor = Sensor(sensor_s * SECOND_US, 10 * SECOND_US, 0)
+    return RigPresence(reach_us=reach_s * SECOND_US, begin_us=0, sensors={"TS1": sensor}), sensor
+
+
+@pytest.mark.parametrize(("behind_s", "late"), [(120, False), (121, True)])
+def test_a_sensor_at_its_limit_is_not_behind(behind_s: int, late: bool) -> None:
+    """One beyond it is; a sensor with a slow rhythm has more time."""
+    rig, sensor = present(500, 500 - behind_s)
+    assert rig.behind(sensor, LIMIT_US) == late
+    assert not rig.behind(Sensor(sensor.reach_us, LIMIT_US, 0), LIMIT_US)
+    assert RHYTHM > 1
+
+
+@pytest.mark.parametrize(("jump_s", "gap"), [(120, False), (121, True)])
+def test_a_jump_as_long_as_the_limit_is_no_gap(jump_s: int, gap: bool) -> None:
+    """Neither a sensor's own, nor that of its rig."""
+    rig, sensor = present(100, 100)
+    rig.advance(sensor, (100 + jump_s) * SECOND_US, LIMIT_US)
+    assert (sensor.gap is not None) == gap
+    rig.move((100 + jump_s) * SECOND_US, LIMIT_US)
+    assert (rig.begin_us == (100 + jump_s) * SECOND_US) == gap
+
+
+def test_refusals_are_counted_and_said_with_both_kinds() -> None:
+    """Late samples and dead letters together."""
+    one = Refusals("digest")
+    record = RefusedRecord("rig-1", "TS1", iso(0), 20, 30, 50, over_half=True, revision=0)
+    (opened,) = one.take(Arrival(3, 0, record))
+    assert isinstance(opened, Upsert)
+    assert opened.body["worst"] == 0.8
+    assert "80% of the samples of TS1" in str(opened.body["message"])
+    assert one.incidents == 1
+
+
+@pytest.mark.parametrize(("count", "more"), [(CHANGES_MAX, ""), (CHANGES_MAX + 1, "; 1 more")])
+def test_only_what_is_left_out_is_called_more(tmp_path: Path, count: int, more: str) -> None:
+    """A file with so many changes shows them all."""
+    rules = yaml.safe_load((CONF / SHIPPED).read_text(encoding="utf-8"))
+    found = rules["rules"] if isinstance(rules, dict) else rules
+    for rule in found[:count]:
+        rule["message"] += "!"
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(rules), encoding="utf-8")
+    assert len(found) > CHANGES_MAX
+    told = described(str(path)).partition("unlike the shipped ones: ")[2]
+    assert told.count("message") == CHANGES_MAX
+    assert told.endswith(more)
+    assert ("more" in told) == bool(more)
+
+
+def test_a_limit_without_end_is_no_number(tmp_path: Path) -> None:
+    """A rule that could never be broken is refused."""
+    path = tmp_path / "mine.yaml"
+    hot = "{name: hot, sensor: TS1, statistic: avg, comparison: '>', enter: .inf, severity: warning, message: hot}"
+    path.write_text(f"rules: [{hot}]", encoding="utf-8")
+    with pytest.raises(ConfigError, match="enter has value inf; want a finite number"):
+        described(str(path))
+
+
+@pytest.mark.parametrize(("count", "ends"), [(29, 0), (30, 1)])
+def test_who_leaves_takes_only_open_incidents_along(count: int, ends: int) -> None:
+    """Thin windows that were no incident yet end in silence; an incident is forgotten, and says so."""
+    watch = CoverageWatch(Criteria.of(Settings()))
+    for place, one in enumerate(windows(count, 57.0, 0.5)):
+        watch.take(one, 0.5, place)
+    assert watch.incidents == ends
+    assert len(watch.leave("rig-1", 99)) == ends

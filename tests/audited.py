@@ -133,20 +133,16 @@ def run_real(kafka: Kafka, recording: Path, folder: Path, name: str) -> Stored:
     return Stored(settings)
 
 
-def run_embedded(recording: Path, folder: Path) -> Stored:
-    """Run a platform over a few cycles with an embedded broker, which is gone afterwards.
-
-    The records come while it runs: on a slow machine a step has a few seconds of a sensor, and some files need several
-    windows, so there is one every two seconds.
-    """
+def run_embedded(recording: Path, folder: Path, *more: str) -> Stored:
+    """Run a platform over a few cycles with an embedded broker, which is gone afterwards; `more` are settings."""
     sets = [
-        "window.slide=2s",
         f"data_dir={folder / 'data'}",
         f"source.kind='recording:{shorten(recording, folder, CYCLES)}'",
         "source.speed=max",
         "cluster.dashboard=127.0.0.1:0",
         "observe.metrics=127.0.0.1:0",
         *MANY_FILES,
+        *more,
     ]
     with Driver(sets, folder / "log", "--until-idle", source=None) as driver:
         assert driver.wait() == 0, driver.output

@@ -148,7 +148,7 @@ def test_no_sample_is_exposed_twice(served: Metrics, newest: list[Overview], *, 
 
     assert [one for one, count in Counter(names).items() if count > 1] == []
     assert {one.value for one in unknown} == {1.0}
-    assert len(unknown) == 15
+    assert len(unknown) == 10, "no model has judged the third rig"
 
 
 def test_the_first_anomaly_of_a_type_is_an_increase() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.audited import Stored, wrong
+from tests.audited import Stored, run_embedded, wrong
 from tests.planting import PLANTS, Place, Plant
 
 pytestmark = [pytest.mark.integration, pytest.mark.cluster]
@@ -46,6 +46,16 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Stored, bool,
     return find
 
 
+@pytest.fixture(scope="module")
+def narrow(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> Stored:
+    """Return what a platform with an embedded broker has left that made a window every two seconds.
+
+    The records come while it runs. On a slow machine a step has a few seconds of them, and some damages need a file
+    with several windows.
+    """
+    return run_embedded(recording, tmp_path_factory.mktemp("narrow"), "window.slide=2s")
+
+
 def planted(one: Plant, place: Place) -> str | None:
     """Plant a damage; what keeps it from being planted is a word that nobody says."""
     try:
@@ -69,10 +79,10 @@ def test_damage_is_named_with_a_log(
 
 @pytest.mark.parametrize(("one", "batch"), cases(log=False))
 def test_damage_is_named_without_a_log(
-    leftover: Stored, audited: Callable[[Stored, bool, int], Found], one: Plant, batch: int
+    narrow: Stored, audited: Callable[[Stored, bool, int], Found], one: Plant, batch: int
 ) -> None:
     """The embedded broker has forgotten all."""
-    check(audited(leftover, False, batch), one)
+    check(audited(narrow, False, batch), one)
 
 
 def check(found: Found, one: Plant) -> None:

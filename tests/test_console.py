@@ -575,6 +575,16 @@ def test_raw_samples_show_in_a_zoom_and_no_extreme_of_100_hz_is_lost(page: Conso
     assert min(view["mean"]) == pytest.approx(values.min(), rel=1e-5)
 
 
+def test_a_zoom_goes_as_far_as_there_is_something_to_see(page: Console) -> None:
+    """Files of raw samples wait for minutes: where there are windows and no raw samples of them yet, it shows those."""
+    start_s = START_US // US_PER_S + 600
+    _, _, view = ask(page, f"/api/zoom?rig=rig-0001&sensor=PS1&from={start_s}&to={start_s + 600}&pixels=300")
+
+    assert view["of"] == "60 s windows: newer than the files of raw samples"
+    assert start_s <= view["at"][0] <= start_s + 60
+    assert start_s + 500 < view["at"][-1] <= start_s + 660
+
+
 def test_every_answer_has_a_strict_policy_and_nobody_else_may_ask(page: Console) -> None:
     """Other names, pages of others, forms, large bodies and strangers are refused, each with a sentence."""
     note = {"kind": "mute", "rig": "rig-0001", "for_s": 60}

@@ -216,10 +216,10 @@ class Camera:
         page.goto(url)
         return page
 
-    def take(self, page: Any, name: str, *, whole: bool = False) -> None:
-        """Keep what a page shows, and close it."""
+    def take(self, page: Any, name: str, *, whole: bool = False, keep: bool = True) -> None:
+        """Take what a page shows, for the documentation unless that has a better one, and close it."""
         page.wait_for_timeout(500)  # until what was drawn last is on the screen
-        to = place(name, self.folder)
+        to = place(name, self.folder) if keep else self.folder / f"{name}.png"
         page.screenshot(path=to, full_page=whole)
         shrunk(to)
         page.close()
@@ -289,7 +289,7 @@ def look_at_a_report(run: Watched, camera: Camera, fleet: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     page = camera.tab(to.as_uri(), {"width": 1120, "height": 950})
     assert "cooler failing" in page.inner_text("body")
-    camera.take(page, "run-report", whole=True)
+    camera.take(page, "run-report", whole=True, keep=False)  # a day of some minutes
 
 
 def look_at_grafanas_pages(run: Watched, camera: Camera, tools: Path, began_s: float) -> None:

@@ -97,13 +97,24 @@ class CurveReader:
             view = self._sensor(rig, sensor, (start_us, end_us), pixels, clock.monotonic_s() + SUM_S)
             view["of"] = "five minutes" if range_s >= COARSE_S else f"{self.settings.window.length:g} s windows"
         else:
-            curve = self.sight.history.raw(rig, sensor, start_us, end_us)
-            gap_us = 5 * US_PER_S
-            view = _view(sensor, curve, (start_us, end_us), pixels, gap_us) | {"of": "raw samples"}
+            view = self._close(rig, sensor, (start_us, end_us), pixels)
         view.pop("file_end", None)
         bands = self.sight.history.bands(rig, start_us, end_us, _step_us(start_us, end_us, pixels))
         view["usual"] = _usual(bands.get(sensor), pixels)
         return view | {"from": start_us // US_PER_S, "to": end_us // US_PER_S}
+
+    def _close(self, rig: str, sensor: str, span: Span, pixels: int) -> dict[str, Any]:
+        """Return a short range: raw samples, or windows where these go on after the newest file of raw samples.
+
+        Files wait for `lake.roll_age`: what an incident that is open is about would not be on its curve.
+        """
+        curve = self.sight.history.raw(rig, sensor, *span)
+        windows = self._sensor(rig, sensor, span, pixels, clock.monotonic_s() + SUM_S)
+        length_s = self.settings.window.length
+        raw_end_s = int(curve.at_us[-1]) / US_PER_S if len(curve.at_us) else 0.0
+        if windows["at"] and windows["at"][-1] - raw_end_s > length_s + self.settings.window.slide:
+            return windows | {"of": f"{length_s:g} s windows: newer than the files of raw samples"}
+        return _view(sensor, curve, span, pixels, 5 * US_PER_S) | {"of": "raw samples"}
 
     def limits(self, sensor: str) -> list[dict[str, Any]]:
         """Return the thresholds of rules that can be drawn on a sensor's curve."""

@@ -27,12 +27,12 @@ SECOND_US = 1_000_000
 LIMIT_US = 120 * SECOND_US
 
 
-def warmed(*, floor: float = 0.1) -> Baseline:
+def warmed() -> Baseline:
     """Return a baseline whose centre is 10 and whose scale is its floor."""
-    one = Baseline(floor=floor)
+    one = Baseline(floor=0.1)
     for _ in range(3):
         one.learn(10.0, warm_up=3)
-    assert (one.warm, one.centre, one.scale) == (True, 10.0, floor)
+    assert (one.warm, one.centre, one.scale) == (True, 10.0, 0.1)
     return one
 
 
@@ -152,7 +152,7 @@ def test_refusals_are_counted_and_said_with_both_kinds() -> None:
 def test_only_what_is_left_out_is_called_more(tmp_path: Path, count: int, more: str) -> None:
     """A file with so many changes shows them all."""
     rules = yaml.safe_load((CONF / SHIPPED).read_text(encoding="utf-8"))
-    found = rules["rules"] if isinstance(rules, dict) else rules
+    found = rules["rules"]
     for rule in found[:count]:
         rule["message"] += "!"
     path = tmp_path / "mine.yaml"

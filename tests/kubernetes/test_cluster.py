@@ -1,7 +1,6 @@
 """`hydrodask cluster` on a real one, from an empty cluster to an empty cluster."""
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ from tests.conftest import RECORDING, needs
 from tests.kubernetes.figures import note
 from tests.kubernetes.kit import Kit
 from tests.kubernetes.platform import NAME, VALUES, Platform
-from tests.kubernetes.test_platform import stream, verified
+from tests.kubernetes.test_platform import SLOW, stream, verified
 
 OURS = "localhost/hydrodask:dev"
 NEXT = "localhost/hydrodask:next"
@@ -23,7 +22,6 @@ FIRST_S = 60.0
 """From `cluster up` in an empty cluster to the first window row."""
 GAP_S = 30.0
 """Between two rows while another image reaches all parts."""
-SLOW = float(os.environ.get("K8S_SLOW", "1"))
 SPACES = (NAME, f"{NAME}-kafka", f"{NAME}-storage", f"{NAME}-observe")
 
 

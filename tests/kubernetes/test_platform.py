@@ -31,7 +31,8 @@ GAP_S = {
     "datanode": 60.0,
 }
 """Longest silence that is accepted, on a machine that has two cores for a cluster and all its pods and nothing else
-to do; `K8S_SLOW` multiplies it on one that has."""
+to do; `SLOW` multiplies it on one that has."""
+SLOW = float(os.environ.get("K8S_SLOW", "1"))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_pods_deleted_in_mid_stream_lose_nothing(platform: Platform, part: str) 
     gaps = [platform.gap_s(*moment) for moment in itertools.pairwise(moments)]
     note(f"{part} deleted by force, one time after the other: longest gap in rows", *gaps)
     verified(platform)
-    assert max(gaps) < GAP_S[part] * float(os.environ.get("K8S_SLOW", "1"))
+    assert max(gaps) < GAP_S[part] * SLOW
 
 
 def test_pods_are_evicted_one_at_a_time(platform: Platform) -> None:

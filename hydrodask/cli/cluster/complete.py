@@ -7,7 +7,7 @@ from hydrodask.cli.cluster.tools import Object, Release
 from hydrodask.errors import ConfigError
 
 KINDS = ("StatefulSet", "Deployment", "Job")
-ASKED = "pods,statefulsets,deployments,jobs"
+ASKED = ",".join(["pods", *(f"{kind.lower()}s" for kind in KINDS)])
 """At once: each call of `kubectl` is a process, and who waits takes that from what starts."""
 
 

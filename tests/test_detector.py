@@ -228,22 +228,38 @@ def test_missing_samples_count_once_the_stream_runs() -> None:
     one = detector(lost)
     begin = [row(i, 1, sample_count=10 * (i + 1)) for i in range(6)]
 
-    assert feed(one, begin) == []
-    assert (one.steady("rig-1", "CE"), one.steady("rig-2", "CE")) == (True, False)
-    assert feed(one, [row(6, 1, sample_count=20, final=False)], 6) == []
+    assert (feed(one, begin), one.missing) == ([], 0)
+    assert (feed(one, [row(6, 1, sample_count=20, final=False)], 6), one.missing) == ([], 0)
     assert of("anomalies", feed(one, [row(6, 1, sample_count=20)], 7))[0]["value"] == 20 / 60
+    assert one.missing == 40
+    assert (feed(one, [row(6, 1, sample_count=20)], 8), one.missing) == ([], 0)  # it was there already
     assert one.alarms()
-    feed(one, [row(7, 1)], 8)
-    assert not one.alarms()
+    feed(one, [row(7, 1)], 9)
+    assert (one.alarms(), one.missing) == ([], 0)
 
 
-@pytest.mark.parametrize(("count", "steady"), [(53, False), (54, True)])
-def test_a_window_with_enough_samples_is_a_full_one(count: int, steady: bool) -> None:
-    """Of 60 nine in ten, and not more."""
+@pytest.mark.parametrize(("count", "missing"), [(53, 0), (54, 30)])
+def test_a_window_with_enough_samples_is_a_full_one(count: int, missing: int) -> None:
+    """Of 60 nine in ten, and not more. What the first one lacks is not missing: the stream began there."""
     one = detector()
     feed(one, [row(0, 1, sample_count=count)])
+    assert one.missing == 0
+    feed(one, [row(1, 1, sample_count=30)])
 
-    assert one.steady("rig-1", "CE") is steady
+    assert one.missing == missing
+
+
+def test_what_a_hole_or_parts_leave_out_is_not_missing() -> None:
+    """After a long hole a sensor begins anew; rows of parts of a rig say nothing of what was lost."""
+    one = detector()
+    feed(one, [row(0, 1)])
+    feed(one, [row(100, 1, sample_count=57)], 1)
+    assert one.missing == 0
+    feed(one, [row(101, 1, sample_count=57)], 2)
+    assert one.missing == 3
+    one.update(row(102, 1, sample_count=30), 3, whole=False)
+
+    assert one.missing == 0
 
 
 def test_long_hole_starts_anew() -> None:

@@ -62,6 +62,8 @@ class Detector:
         """The baselines by which the newest row was judged, if they are to be kept."""
         self.coverage: float | None = None
         """Of the newest row, if it was a final and whole window that had not been there."""
+        self.missing = 0
+        """Samples that such a row lacks, if its sensor had a full window before: the first ones are partial."""
         self.since = -1
         self._judge_by(Criteria(tuple(rules), baseline, coverage_min, window_s))
 
@@ -83,7 +85,7 @@ class Detector:
 
         If it is not `whole` only what is certain is judged. Raises ValueError when `window_start` is no time.
         """
-        self.bands, self.coverage = [], None
+        self.bands, self.coverage, self.missing = [], None, 0
         if row.sensor not in CHANNELS:
             return []
         start_us = parse_iso(row.window_start)
@@ -123,10 +125,6 @@ class Detector:
                 changes += let_go(track, (*key, name), revision, resolved_us, other=other)
             state.tracks = {name: track for name, track in state.tracks.items() if name in known and not track.idle}
         return changes
-
-    def steady(self, rig: str, sensor: str) -> bool:
-        """Say whether a sensor has had a full window since it began."""
-        return (rig, sensor) in self._keys and self._keys[rig, sensor].steady
 
     def forget(self, rig: str, revision: int) -> list[Change]:
         """Forget a rig of which nothing came for long: its incidents end with its newest windows."""
@@ -249,6 +247,8 @@ class Detector:
                 abnormal = False  # it has lasted so long that it is the new normal
             if abnormal or learner.name in state.tracks:
                 changes += _move(state, Case(row, start_us, revision, learner, coverage, digest), abnormal)
+        if state.steady and 0 < coverage < 1:
+            self.missing = round(row.sample_count / coverage) - row.sample_count
         state.steady = state.steady or coverage >= self.criteria.coverage_min
         return changes
 

@@ -11,7 +11,6 @@ from typing import Any
 from hydrodask.clock import US_PER_S, parse_iso
 from hydrodask.detect import Criteria, Detector
 from hydrodask.detect.arrivals import Arrival
-from hydrodask.detect.judge import coverage_of
 from hydrodask.detect.refusals import Refusals
 from hydrodask.detect.silence import Silence
 from hydrodask.detect.splits import Splits
@@ -112,13 +111,6 @@ class Judging:
             said = {(change.collection, change.id) for change in changes}
             changes += [change for change in dropped if (change.collection, change.id) not in said]
         return changes
-
-    def missing(self, row: WindowRecord) -> int:
-        """Return how many samples a final window lacks, of a sensor that has had a full one."""
-        if not row.final or not self.detector.steady(row.rig, row.sensor):
-            return 0
-        share = coverage_of(row, self.detector.criteria.window_s)
-        return round(row.sample_count / share) - row.sample_count if 0 < share < 1 else 0
 
     def health(self) -> dict[tuple[str, str], float]:
         """Return the health of every sensor that has been seen, 0..100."""

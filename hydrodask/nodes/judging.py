@@ -172,7 +172,7 @@ class Detect(Node[list[Arrival], list[Change]]):
             self.per_rig.pop(rig, None)
             self.anomalies = {key: count for key, count in self.anomalies.items() if key[0] != rig}
         if isinstance(one.row, WindowRecord):
-            self._count(one.row.rig, found, one.stamp_ms, self.judging.missing(one.row))
+            self._count(one.row.rig, found, one.stamp_ms, self.judging.detector.missing)
         return found
 
     def _count(self, rig: str, found: list[Change], stamp_ms: int, missing: int) -> None:

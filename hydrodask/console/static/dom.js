@@ -83,7 +83,7 @@ function heard(gone) { if (server.gone !== gone) { server.gone = gone; server.ch
 
 async function asked(path, options, wait_ms) {
   let answer;
-  try { answer = await ((options.method ? null : window.early?.take(path)) ?? fetch(path, { ...options, signal: AbortSignal.timeout(wait_ms) })); } catch (error) {
+  try { answer = await fetch(path, { ...options, signal: AbortSignal.timeout(wait_ms) }); } catch (error) {
     heard(true);
     throw new Error("the server does not answer", { cause: error });
   }

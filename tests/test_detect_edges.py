@@ -1,26 +1,29 @@
 """Numbers and edges of detection that a small fault would move: each of these was tried, and lived, before."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import yaml
 
+from hydrodask.blobs import Blobs
 from hydrodask.channels import CHANNELS
 from hydrodask.clock import iso
 from hydrodask.detect import Criteria
-from hydrodask.detect.arrivals import Arrival
+from hydrodask.detect.arrivals import SETTLED, Arrival, arrivals
 from hydrodask.detect.baseline import ALPHA, CLIP, Baseline
 from hydrodask.detect.incidents import ANOMALIES, INCIDENTS, Track, anomaly_id, incident_id, let_go
-from hydrodask.detect.judge import FULL, BaselineJudge
+from hydrodask.detect.judge import FULL, BaselineJudge, RuleJudge
 from hydrodask.detect.presence import RHYTHM, RigPresence, Sensor
 from hydrodask.detect.refusals import Refusals
-from hydrodask.detect.rules import CHANGES_MAX, SHIPPED, described
+from hydrodask.detect.rules import CHANGES_MAX, SHIPPED, described, load_rules
 from hydrodask.detect.thin import CoverageWatch
 from hydrodask.errors import ConfigError
 from hydrodask.records import RefusedRecord, Remove, Upsert
 from hydrodask.settings import CONF, Settings, model
-from tests.test_detector import row
+from hydrodask.testing import messages_of
+from tests.test_detector import BASELINE, detector, feed, row, rule
 from tests.test_thin import windows
 
 SECOND_US = 1_000_000
@@ -70,6 +73,59 @@ def test_the_worse_value_is_farther_from_what_is_usual() -> None:
     assert not one.worse(42.0, 35.0)
 
 
+def exactly() -> BaselineJudge:
+    """Return a judge for which 40 ± 5 °C is usual, and 40 ± 2.5 once it was not: numbers that have no rounding."""
+    one = BaselineJudge("avg_value", CHANNELS["TS1"], model.Baseline(enter=10.0, exit=5.0))
+    one.baseline.restore([None, 40.0, 0.5, 0])
+    return one
+
+
+@pytest.mark.parametrize("side", [1, -1])
+@pytest.mark.parametrize(
+    ("off", "broken", "abnormal"), [(5.0, False, False), (5.5, False, True), (2.5, True, False), (3.0, True, True)]
+)
+def test_a_value_at_its_limit_is_usual(off: float, side: int, *, broken: bool, abnormal: bool) -> None:
+    """One beyond it is not, on either side; of what is no number nothing can be said."""
+    one, more = exactly(), {"coverage": 1.0, "broken": broken, "steady": True}
+    assert one.verdict(row(0, 40.0 + side * off), **more) == abnormal  # type: ignore[arg-type]
+    for nothing in (None, math.nan, math.inf, -math.inf):
+        assert one.verdict(row(0, 40.0, avg_value=nothing), **more) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("value", "limit"), [(45.5, 45.0), (45.0, 42.5), (35.0, 37.5), (34.5, 35.0)])
+def test_a_document_names_the_limit_that_its_value_is_beyond(value: float, limit: float) -> None:
+    """What is just at the limit of entering is beyond that of leaving alone."""
+    assert exactly().details(row(0, value), 1.0)["threshold"] == limit
+
+
+@pytest.mark.parametrize(
+    ("comparison", "enter", "exit_"), [(">", 30.0, 25.0), ("<", 37.0, 39.0)], ids=["above", "below"]
+)
+def test_a_rule_is_broken_beyond_its_limit_and_not_at_it(comparison: str, enter: float, exit_: float) -> None:
+    """Of either side; at `exit` it is over."""
+    one = rule(comparison=comparison, enter=enter, exit=exit_)
+    beyond = 0.1 if one.above else -0.1
+    assert [one.beyond(enter + off, broken=False) for off in (0.0, beyond)] == [False, True]
+    assert [one.beyond(exit_ + off, broken=True) for off in (0.0, beyond)] == [False, True]
+
+
+def test_of_what_is_as_far_out_the_first_stays() -> None:
+    """It is the worst value of an incident as long as none is farther, on whichever side."""
+    assert not exactly().worse(45.0, 35.0)
+    assert not exactly().worse(35.0, 45.0)
+    for one in (RuleJudge(rule(), coverage_min=0.9), RuleJudge(rule(comparison="<", exit=39), coverage_min=0.9)):
+        assert not one.worse(35.0, 35.0)
+
+
+def test_a_window_that_can_not_be_judged_ends_no_incident_of_a_baseline() -> None:
+    """With too few samples it says neither that the step lasts nor that it is over."""
+    one = detector(baseline=BASELINE)
+    feed(one, [*(row(i, 20.0) for i in range(4)), row(4, 40.0), row(5, 20.0, sample_count=50)])
+    assert one.alarms() == [("rig-1", "CE", "baseline:avg_value")]
+    feed(one, [row(6, 20.0)], 6)
+    assert one.alarms() == []
+
+
 def test_a_baseline_may_end_where_it_begins() -> None:
     """`exit` as large as `enter`, but not larger; the sentence names what can be judged, and no more."""
     equal = model.Baseline(enter=6.0, exit=6.0)
@@ -91,6 +147,28 @@ def test_criteria_of_another_release_are_refused(change: dict[str, object]) -> N
         Criteria.decoded(data)
 
 
+@pytest.mark.parametrize(
+    "change", [{"rules": [{"name": "hot"}]}, {"coverage_min": ...}, {"baseline": {"enter": 1.0, "exit": 2.0}}]
+)
+def test_criteria_that_are_damaged_are_refused(change: dict[str, object]) -> None:
+    """Rules that lack something, numbers that are gone, a baseline that could not come to rest."""
+    tree = json.loads(Criteria.of(Settings()).encoded) | change
+    data = json.dumps({name: value for name, value in tree.items() if value is not ...}).encode()
+    with pytest.raises(ValueError, match="it is not what was encoded"):
+        Criteria.decoded(data)
+
+
+def test_rows_and_what_only_tells_the_time_come_in_the_order_of_the_log() -> None:
+    """A record without a value has its place between them."""
+    messages = messages_of([b"{}", None, b"{}", None, b"{}"], first=7)
+    messages.keys = Blobs.of([b"rig-1", SETTLED, b"rig-1", None, b"rig-1"])
+    found = arrivals(messages, [(7, row(0, 1.0)), (9, row(1, 1.0)), (11, row(2, 1.0))])
+
+    assert [one.offset for one in found] == [7, 8, 9, 10, 11]
+    assert [one.row is None for one in found] == [False, True, False, True, False]
+    assert [one.settled for one in found] == [False, True, False, False, False]
+
+
 def test_what_is_provisional_goes_with_its_rule() -> None:
     """Anomalies of open windows and the incident that they opened; a real one ends when its rule is gone."""
     names = ("rig-1", "TS1", "hot")
@@ -110,6 +188,14 @@ def test_what_is_provisional_goes_with_its_rule() -> None:
         Remove(ANOMALIES, anomaly_id(names, 7), 9),
         Upsert(INCIDENTS, incident_id(names, 5), 9, over),
     ]
+
+
+@pytest.mark.parametrize("incident", [None, {"status": "open"}])
+def test_a_provisional_incident_of_another_window_goes_too(incident: dict[str, object] | None) -> None:
+    """Whatever the last real one was."""
+    names = ("rig-1", "TS1", "hot")
+    track = Track(first_us=3, incident=incident, open_incident_us=5)
+    assert let_go(track, names, 9, None) == [Remove(INCIDENTS, incident_id(names, 5), 9)]
 
 
 def present(reach_s: int, sensor_s: int) -> tuple[RigPresence, Sensor]:
@@ -153,8 +239,8 @@ def test_only_what_is_left_out_is_called_more(tmp_path: Path, count: int, more: 
     """A file with so many changes shows them all."""
     rules = yaml.safe_load((CONF / SHIPPED).read_text(encoding="utf-8"))
     found = rules["rules"]
-    for rule in found[:count]:
-        rule["message"] += "!"
+    for one in found[:count]:
+        one["message"] += "!"
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(rules), encoding="utf-8")
     assert len(found) > CHANGES_MAX
@@ -162,6 +248,29 @@ def test_only_what_is_left_out_is_called_more(tmp_path: Path, count: int, more: 
     assert told.count("message") == CHANGES_MAX
     assert told.endswith(more)
     assert ("more" in told) == bool(more)
+
+
+@pytest.mark.parametrize(("count", "fine"), [(2, True), (3, False)])
+def test_as_many_rules_as_there_may_be_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int, *, fine: bool
+) -> None:
+    """And not one more."""
+    monkeypatch.setattr("hydrodask.detect.rules.RULES_MAX", 2)
+    some = yaml.safe_load((CONF / SHIPPED).read_text(encoding="utf-8"))["rules"][:count]
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({"rules": some}), encoding="utf-8")
+    if fine:
+        assert len(load_rules(path)) == count
+    else:
+        with pytest.raises(ConfigError, match="a list of at most 2"):
+            load_rules(path)
+
+
+@pytest.mark.parametrize(("comparison", "exit_", "said"), [(">", 31, "at most"), ("<", 29, "at least")])
+def test_on_which_side_an_exit_lies_is_told(comparison: str, exit_: int, said: str) -> None:
+    """Where a value comes to rest."""
+    with pytest.raises(ConfigError, match=rf"exit has value {exit_}; want {said} enter \(30\)"):
+        rule(comparison=comparison, exit=exit_)
 
 
 def test_a_limit_without_end_is_no_number(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def arrivals(messages: Messages, rows: Sequence[tuple[int, Row]]) -> list[Arriva
     """Return the decoded rows of a batch, and between them the records without a value, in offset order."""
     stamps = dict(zip(messages.offsets.tolist(), messages.timestamps_ms.tolist(), strict=True))
     found = [Arrival(offset, stamps[offset], row) for offset, row in rows]
-    if len(rows) < len(messages) and not messages.values.present.all():
+    if not messages.values.present.all():
         times = [place for place, there in enumerate(messages.values.present.tolist()) if not there]
         offsets = [int(messages.offsets[place]) for place in times]
         found += [

@@ -95,15 +95,9 @@ class Silence:
                 changes += self._heard(one.row, rig, one.offset)
         return changes + self._look(one.offset, settled=one.settled)
 
-    def forget(self, rig: str) -> None:
-        """Forget a rig, whose incidents are somebody else's from now on."""
-        self._rigs.pop(rig, None)
-        self._gone.pop(rig, None)
-
     def leave(self, name: str, revision: int) -> list[Change]:
         """Forget a rig of which nothing came for long; return what ends its incidents."""
-        rig = self._rigs.get(name) or self._gone.get(name) or RigPresence()
-        self.forget(name)
+        rig = self._rigs.pop(name, None) or self._gone.pop(name, None) or RigPresence()
         bodies = [rig.incident, *(sensor.incident for sensor in rig.sensors.values())]
         return [standing.forgotten(body, revision) for body in bodies if body is not None]
 

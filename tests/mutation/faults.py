@@ -122,7 +122,8 @@ class _Change(ast.NodeTransformer):
         self.generic_visit(node)
         call = node.value.value if isinstance(node.value, ast.Await) else node.value
         if isinstance(call, ast.Call) and self._hit(node, f"left out: {text[:80]}"):
-            return ast.Pass()
+            # Who calls `super` has a cell, `__class__`, and its code without one would not fit the function.
+            return ast.Expr(ast.Name("__class__", ast.Load())) if "super()" in text else ast.Pass()
         return node
 
     def visit_Return(self, node: ast.Return) -> ast.AST:

@@ -156,3 +156,13 @@ def test_a_hole_of_the_rig_is_closed_from_its_limit_on(here_s: int, closed: bool
 
     assert rig.move(here_s * SECOND_US, LIMIT_US) == (["long"] if closed else [])
     assert (rig.begin_us == 0) == closed
+
+
+@pytest.mark.parametrize(("jump_s", "begin_s"), [(120, 0), (121, 421)])
+def test_a_jump_that_is_no_hole_leaves_the_hole_before_it(jump_s: int, begin_s: int) -> None:
+    """Another sensor that was there in between closes that one yet, unless there is a newer hole."""
+    rig = RigPresence(300 * SECOND_US, begin_us=300 * SECOND_US, hole_us=100 * SECOND_US, before_us=0)
+    rig.move((300 + jump_s) * SECOND_US, LIMIT_US)
+    rig.move(180 * SECOND_US, LIMIT_US)
+
+    assert rig.begin_us == begin_s * SECOND_US

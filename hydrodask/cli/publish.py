@@ -18,6 +18,7 @@ from hydrodask.ingest import topics
 from hydrodask.ingest.feed import Feed, parse_speed
 from hydrodask.ingest.publisher import Publisher, Summary, producer_for
 from hydrodask.run.resuming import resumed
+from hydrodask.run.signals import hangs_up, let_go
 from hydrodask.settings import Settings, load
 
 Bootstrap = Annotated[
@@ -113,9 +114,15 @@ def _create_topics(settings: Settings) -> None:
 
 @contextmanager
 def _until_stopped() -> Iterator[threading.Event]:
-    """Give an event that Ctrl-C and SIGTERM set; what is queued is then still delivered."""
+    """Give an event that Ctrl-C, SIGTERM and the end of the terminal set; what is queued is then still delivered."""
     stop = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def heard(*_: object) -> None:
+        let_go()
+        stop.set()
+
+    numbers = (signal.SIGINT, signal.SIGTERM, *((signal.SIGHUP,) if hangs_up() else ()))
+    before = {number: signal.signal(number, heard) for number in numbers}
     try:
         yield stop
     finally:

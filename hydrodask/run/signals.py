@@ -1,7 +1,14 @@
-"""SIGINT and SIGTERM: the first stops a run cleanly, a second one, which is not ours any more, ends the process."""
+"""SIGINT and SIGTERM: the first stops a run cleanly, a second one, which is not ours any more, ends the process.
+
+SIGHUP is the terminal, which somebody has closed: it stops a run cleanly, too, however often it comes. `nohup` ignores
+it, and so do we then.
+"""
 
 import asyncio
+import errno
+import os
 import signal
+import termios
 import threading
 from collections.abc import Callable
 
@@ -21,6 +28,7 @@ def listen(stopping: asyncio.Event, note: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
 
     def heard() -> None:
+        let_go()
         if stopping.is_set():
             return
         stopping.set()
@@ -30,3 +38,22 @@ def listen(stopping: asyncio.Event, note: Callable[[str], None]) -> None:
 
     for name in _SIGNALS:
         loop.add_signal_handler(name, heard)
+    if hangs_up():
+        loop.add_signal_handler(signal.SIGHUP, heard)  # for good: it must not end what is stopping
+
+
+def hangs_up() -> bool:
+    """Say whether the end of the terminal concerns this process; with `nohup` it does not."""
+    return signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+
+
+def let_go() -> None:
+    """Put nothing in the place of a terminal that is gone: what is shown on the way out must not be an error."""
+    for fd in (0, 1, 2):
+        try:
+            termios.tcgetattr(fd)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:  # else it is a file or a pipe
+                null = os.open(os.devnull, os.O_RDWR)
+                os.dup2(null, fd)
+                os.close(null)

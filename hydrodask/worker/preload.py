@@ -23,7 +23,7 @@ LEAVE_S = 20.0
 
 
 def dask_setup(worker: Any) -> None:
-    """Leave Ctrl-C and a closed terminal to the driver, and so the errors of steps, which Dask would print in full.
+    """Leave Ctrl-C, and errors of steps with all their traces, to the driver, and a closed terminal to the nanny.
 
     A worker that is short of memory goes on: what a step needs is not Dask's to spill, and a paused one would start no
     step and say nothing. Its nanny ends it before the system does, and so does its container.
@@ -32,8 +32,9 @@ def dask_setup(worker: Any) -> None:
     logs.begin_in_worker()
     memory = worker.memory_manager
     memory.memory_target_fraction = memory.memory_spill_fraction = memory.memory_pause_fraction = False
-    for name in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(name, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if worker.nanny:  # which it does not outlive
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     logging.getLogger("distributed.worker").addFilter(_worth_saying)
     threading.Thread(target=_prepare, name="prepare", daemon=True).start()
 

@@ -7,5 +7,6 @@ With a larger budget what survived is tried again with more tests. What survives
 (`--again` shows it), or explained in `explained.txt`, and not tried any more.
 
 Left out: compiled kernels (their machine code is made from files), constants of modules and classes, what is only
-said (messages, logs), and tests with real services, processes or a Dask cluster.
+said (messages, logs), and tests with real services, processes or a Dask cluster. `--marked cluster --budget 60` lets
+those with a Dask cluster in: a fault is in the test's own process only, and its workers, if they have one, are whole.
 """

@@ -25,13 +25,23 @@ def main() -> int:
     parser.add_argument(
         "--again", action="store_true", help="try what survived again, with the tests that there are now"
     )
+    parser.add_argument(
+        "--marked", nargs="+", default=[], help="marks of tests that are let in, too, for example cluster: seconds each"
+    )
     parser.add_argument("--tests", nargs="+", default=["tests"], help="files of tests; without: all")
     args = parser.parse_args()
     modules = args.modules or [
         str(path.relative_to(TOP)) for room in ROOMS for path in sorted((TOP / "hydrodask" / room).rglob("*.py"))
     ]
     plugin = Mutation(
-        TOP, modules, share=args.share, seed=args.seed, budget_s=args.budget, out=args.out, again=args.again
+        TOP,
+        modules,
+        share=args.share,
+        seed=args.seed,
+        budget_s=args.budget,
+        out=args.out,
+        again=args.again,
+        marked=args.marked,
     )
     pytest.main(
         ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist", *args.tests],

@@ -45,8 +45,18 @@ class Mutation:
     """Run what pytest has collected once, to see which test calls what, and then once a fault."""
 
     def __init__(
-        self, top: Path, modules: list[str], *, share: float, seed: int, budget_s: float, out: Path, again: bool = False
+        self,
+        top: Path,
+        modules: list[str],
+        *,
+        share: float,
+        seed: int,
+        budget_s: float,
+        out: Path,
+        again: bool = False,
+        marked: Iterable[str] = (),
     ) -> None:
+        self._marks = _MARKS - set(marked)
         self.top, self.modules, self.share, self.seed = top, modules, share, seed
         self.budget_s, self.out, self.again = budget_s, out, again
         self.took: dict[str, float] = {}
@@ -61,13 +71,13 @@ class Mutation:
         """What `explained.txt` explains and is not there any more."""
 
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Leave out what needs services, processes, or minutes."""
-        items[:] = [
-            item
-            for item in items
-            if not _AWAY & set(getattr(item, "fixturenames", ()))
-            and not _MARKS & {mark.name for mark in item.iter_markers()}
-        ]
+        """Leave out what needs services, processes, or minutes; those with a mark that is let in may have a port."""
+        items[:] = [item for item in items if self._quick(item)]
+
+    def _quick(self, item: pytest.Item) -> bool:
+        marks = _MARKS & {mark.name for mark in item.iter_markers()}
+        away = _AWAY - {"free_port"} if marks else _AWAY
+        return not marks & self._marks and not away & set(getattr(item, "fixturenames", ()))
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Look first, then put in one fault after the other."""

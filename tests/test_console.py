@@ -47,7 +47,7 @@ from hydrodask.records import Upsert
 from hydrodask.reports import Overview
 from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Console as ConsoleSettings
-from hydrodask.store import browse, fiveminutes, summing
+from hydrodask.store import browse, byrig, fiveminutes, summing
 from hydrodask.store.browse import OLDER_MAX, Browser
 from hydrodask.store.curve import Stretch
 from hydrodask.store.documents import open_documents
@@ -242,6 +242,38 @@ def test_five_minute_rows_say_what_the_windows_say(plant: Plant) -> None:
     assert len(windows.mean) == len(frame[frame.rig == "rig-0001"])
 
 
+def test_windows_of_small_files_are_read_once_for_all_rigs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read ahead is the same as what is read for one rig, and another file of its name is read anew."""
+    plant = made(tmp_path, rigs=3, minutes=25)
+    lake, span = Lake(plant.settings.lake_url), (START_US + 60 * US_PER_S, plant.end_us - 300 * US_PER_S)
+    monkeypatch.setattr(byrig, "ROWS_MAX", 0)
+    apart = {rig: History(lake).windows(rig, "CE", *span) for rig in (*plant.rigs, "nobody")}
+    monkeypatch.undo()
+    monkeypatch.setattr(browse, "LISTED_S", 0.0)
+    history, far = History(lake), History(Lake("memory://by-rig"))
+    for path in lake.files.names("windows/sensor=CE"):
+        far.lake.files.put_if_absent(path, lake.files.read(path))
+    assert history.read_ahead("CE", 60.0) == far.read_ahead("CE", 60.0) == 0
+    for path in far.lake.files.names("windows/sensor=CE"):
+        far.lake.files.replace(path, b"nobody reads this while it is kept")
+
+    for rig, want in apart.items():
+        for found in (history.windows(rig, "CE", *span), far.windows(rig, "CE", *span)):
+            assert found.at_us.tolist() == want.at_us.tolist()
+            for name in ("mean", "low", "high"):
+                assert np.array_equal(getattr(found, name), getattr(want, name))
+    assert len(apart[plant.rigs[0]].mean) > len(apart["nobody"].mean) == 0
+    newest = max(lake.files.names("windows/sensor=CE"))
+    rows = pq.read_table(pa.BufferReader(lake.files.read(newest)))
+    replaced = pa.BufferOutputStream()
+    pq.write_table(
+        rows.set_column(rows.column_names.index("avg_value"), "avg_value", pa.array([7.0] * len(rows))), replaced
+    )
+    lake.files.replace(newest, replaced.getvalue().to_pybytes())
+    assert 7.0 in history.windows(plant.rigs[0], "CE", START_US, plant.end_us).mean
+    assert history.troubles == far.troubles == {}
+
+
 def test_compact_orders_by_rig_and_writes_five_minute_rows(tmp_path: Path) -> None:
     """A page reads the same from them; what is missing, damaged or left over is made anew; rows keep their order."""
     plant = made(tmp_path, rigs=3, minutes=25)
@@ -428,7 +460,7 @@ def test_usual_ranges_are_thinned_to_what_is_asked_for(plant: Plant) -> None:
 def test_what_is_kept_has_a_limit() -> None:
     """What was not used for longest goes first; what is larger than the limit is not kept at all."""
     table = pa.table({"value": np.zeros(1_000)})
-    recent = Recent(3 * (table.nbytes + ENTRY_BYTES))
+    recent: Recent[pa.Table] = Recent(3 * (table.nbytes + ENTRY_BYTES))
     for key in "abc":
         recent.put(key, 1, table)
     recent.get("a", 1)

@@ -86,7 +86,7 @@ class Browser:
         self._lock = threading.Lock()
         self._listing: dict[str, threading.Lock] = defaultdict(threading.Lock)
         self._footers: OrderedDict[str, Footer] = OrderedDict()
-        self._recent = Recent(KEPT_BYTES_MAX)
+        self._recent: Recent[pa.Table] = Recent(KEPT_BYTES_MAX)
         self._names: dict[str, tuple[float, list[str], Chains]] = {}
         local = self.lake.files.local
         self._local = None if local is None else str(local)
@@ -153,12 +153,17 @@ class Browser:
         step_us: int = 0,
         keep: Fewer | None = None,
     ) -> pa.Table | None:
-        """Return a rig's rows between two times, those of all files; None without any. Texts are dictionaries.
+        """Return a rig's rows of all files between two times (see `in_time`, `read`); texts are dictionaries."""
+        found = (self.read(path, rig, span, columns, keep) for path in self.in_time(folder, sensor, span, step_us))
+        there = [rows for rows in found if rows is not None and rows.num_rows]
+        return pa.concat_tables(there, promote_options="permissive").unify_dictionaries() if there else None
 
-        With `step_us` no more small files are read than give rows that often. After `READ_S` the older ones are left
-        out, and that is said. `keep`: see `read`.
+    def in_time(self, folder: str, sensor: str, span: Span, step_us: int = 0) -> Iterator[str]:
+        """Give the paths of `between`; with `step_us` no more small files than give rows that often.
+
+        After `READ_S` the older ones are left out, and that is said.
         """
-        end_s, before_us, there, cut = clock.monotonic_s() + READ_S, _EVER, list[pa.Table](), False
+        end_s, before_us, cut = clock.monotonic_s() + READ_S, _EVER, False
         for file in self.between(folder, sensor, *span):
             footer = self.footer(file.path)
             if footer is None or (file.end is None and before_us - step_us < footer.low_us < before_us):
@@ -166,11 +171,8 @@ class Browser:
             if cut := clock.monotonic_s() > end_s:
                 break
             before_us = footer.low_us
-            rows = self.read(file.path, rig, span, columns, keep)
-            if rows is not None and rows.num_rows:
-                there.append(rows)
+            yield file.path
         self.trouble(f"{folder}/{sensor} in time", _SLOW if cut else "")
-        return pa.concat_tables(there, promote_options="permissive").unify_dictionaries() if there else None
 
     def read(
         self, path: str, rig: str | None, span: Span | None, columns: Sequence[str], keep: Fewer | None = None
@@ -186,7 +188,7 @@ class Browser:
             return None if rows is None else _part(rows, rig, span, _time(path))
         if span is not None and not footer.groups(rig, span):
             return None
-        key, stamp = (path, rig, tuple(columns), keep[0]), self._stamp(path)
+        key, stamp = (path, rig, tuple(columns), keep[0]), self.stamp(path)
         kept = self._recent.get(key, stamp)
         if kept is None:
             rows = self._groups(path, rig, None, columns)
@@ -197,7 +199,7 @@ class Browser:
             self._recent.put(key, stamp, kept)
         return _part(kept, None, span, _time(path))
 
-    def _stamp(self, path: str) -> object:
+    def stamp(self, path: str) -> object:
         """Return what changes when a file is replaced by another of its name; elsewhere than on a disk with time."""
         if self._local is None:
             return int(clock.monotonic_s() / KEPT_S)

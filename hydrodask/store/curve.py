@@ -59,6 +59,18 @@ def curve_of(at_us: Int64, mean: Any, low: Any, high: Any) -> Curve:
     return Curve(at_us[order], *(numbers(column)[order] for column in (mean, low, high)))
 
 
+def joined(parts: Sequence[Curve]) -> Curve:
+    """Return the rows of several in order of time."""
+    if not parts:
+        return nothing()
+    at_us = np.concatenate([part.at_us for part in parts])
+    order = np.argsort(at_us, kind="stable")
+    mean, low, high = (
+        np.concatenate([getattr(part, name) for part in parts])[order] for name in ("mean", "low", "high")
+    )
+    return Curve(at_us[order], mean, low, high)
+
+
 @dataclass(frozen=True, slots=True)
 class Buckets:
     """Five-minute rows of one sensor; every column has shape (n,). Times are the starts, in microseconds."""

@@ -14,6 +14,7 @@ from hydrodask.channels import SENSORS
 from hydrodask.store import fiveminutes
 from hydrodask.store.arrays import numbers, places
 from hydrodask.store.browse import AS_IT_IS, Browser
+from hydrodask.store.byrig import WindowsByRig
 from hydrodask.store.curve import (
     CYCLE_US,
     Buckets,
@@ -22,6 +23,7 @@ from hydrodask.store.curve import (
     Stretch,
     codes_of,
     curve_of,
+    joined,
     nothing,
     stretches,
     us_of,
@@ -33,6 +35,9 @@ from hydrodask.store.summing import Sums
 
 SUMMED_MAX = 300
 """Files of a sensor that are summed or looked at before anybody asks: a day of files of five minutes, and some."""
+
+HOUR_FILES = 13
+"""Files of a sensor that are read before anybody asks: an hour of files of five minutes."""
 
 _NEVER = -(1 << 62)
 _HOLDING = ("windows", fiveminutes.FOLDER, "cycles", "raw")
@@ -47,15 +52,13 @@ class History:
         self.lake, self.troubles = lake, dict[str, str]()
         self._browser = Browser(lake, self.troubles)
         self._sums = Sums(self._browser)
+        self._by_rig = WindowsByRig(self._browser)
 
     def windows(self, rig: str, sensor: str, start_us: int, end_us: int) -> Curve:
         """Return the final windows that begin between two times; each is at its end. None below half of its samples."""
-        columns = [*fiveminutes.COLUMNS, "sampling_rate_hz"]
-        rows = self._browser.rows("windows", sensor, rig, (start_us, end_us), columns)
-        if rows is None:
-            return nothing()
-        rows = fiveminutes.usable(rows)
-        return curve_of(us_of(rows["window_end"]), rows["avg_value"], rows["min_value"], rows["max_value"])
+        span = start_us, end_us
+        paths = self._browser.in_time("windows", sensor, span)
+        return joined([part for path in paths if (part := self._by_rig.of(path, rig, span)) is not None])
 
     def coarse(self, rig: str, sensor: str, start_us: int, end_us: int, until_s: float | None = None) -> Curve:
         """Return five-minute rows between two times, each in its middle: of what `compact` has written where it has.
@@ -93,6 +96,11 @@ class History:
                     return 1
                 self._browser.footer(file.path)
         return 0
+
+    def read_ahead(self, sensor: str, seconds: float) -> int:
+        """Read a sensor's newest files, so that nobody waits for the last hour; return 1 while more are left."""
+        newest = [file for files in self._browser.chains("windows", sensor) for file in files[:HOUR_FILES]]
+        return self._by_rig.ahead(newest, clock.monotonic_s() + seconds)
 
     def _made(self, sensor: str) -> set[str]:
         """Return the paths of the five-minute rows that there are."""

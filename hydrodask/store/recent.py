@@ -6,22 +6,37 @@ Safe for threads.
 import threading
 from collections import OrderedDict
 from collections.abc import Hashable
-
-import pyarrow as pa
+from typing import Generic, Protocol, TypeVar
 
 ENTRY_BYTES = 2_000
 """What is kept of a table besides its rows."""
 
 
-class Recent:
+class Sized(Protocol):
+    """What can be kept: it says how large it is."""
+
+    @property
+    def nbytes(self) -> int:
+        """What its rows take in memory."""
+        ...
+
+
+Table = TypeVar("Table", bound=Sized)
+
+
+class Recent(Generic[Table]):
     """Tables by key, each with a stamp that says of which state of a file it is."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max, self._bytes = bytes_max, 0
-        self._tables: OrderedDict[Hashable, tuple[object, pa.Table]] = OrderedDict()
+        self._tables: OrderedDict[Hashable, tuple[object, Table]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: Hashable, stamp: object) -> pa.Table | None:
+    def __contains__(self, key: Hashable) -> bool:
+        """Say whether something is kept, of whatever state."""
+        return key in self._tables
+
+    def get(self, key: Hashable, stamp: object) -> Table | None:
         """Return what was kept, None if it is not there or of another state."""
         with self._lock:
             stamped, table = self._tables.get(key, (None, None))
@@ -30,7 +45,7 @@ class Recent:
             self._tables.move_to_end(key)
             return table
 
-    def put(self, key: Hashable, stamp: object, table: pa.Table) -> None:
+    def put(self, key: Hashable, stamp: object, table: Table) -> None:
         """Keep a table, unless it is larger than all that may be kept."""
         with self._lock:
             if key in self._tables:
@@ -43,5 +58,5 @@ class Recent:
                 self._bytes -= _size(self._tables.popitem(last=False)[1][1])
 
 
-def _size(table: pa.Table) -> int:
+def _size(table: Sized) -> int:
     return int(table.nbytes) + ENTRY_BYTES

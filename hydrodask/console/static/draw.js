@@ -120,6 +120,8 @@ function above(u, model, p) {
   c.restore();
 }
 
+const TICK = new Intl.NumberFormat("en-US", { maximumFractionDigits: 3 });
+
 const timeTicks = (u, ticks) => {
   const step = ticks.length > 1 ? ticks[1] - ticks[0] : 0;
   return ticks.map((s) => (step >= 86400 || (step >= 21600 && local(s) % 86400 === 0) ? day(s).slice(5) : step && step < 60 ? hms(s) : hm(s)));
@@ -153,7 +155,7 @@ export class Chart {
       axes: [
         { stroke: p.dim, font, size: 17, gap: 1, space: 70, grid: { stroke: p.grid, width: 1 }, ticks: { show: false }, values: timeTicks },
         { stroke: p.dim, font, size: 42, gap: 3, space: this.big ? 40 : 22, grid: { stroke: p.grid, width: 1 }, ticks: { show: false },
-          values: (u, ticks) => ticks.map((v) => v.toLocaleString("en-US", { maximumFractionDigits: 3 })) },
+          values: (u, ticks) => ticks.map(TICK.format) },
       ],
       series: [{}, { stroke: p.curve, width: this.big ? 1.8 : 1.5, points: { show: false } }],
       hooks: {

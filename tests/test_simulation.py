@@ -25,7 +25,7 @@ from tests.simulation.lives import Look, fails, live, trouble
 from tests.simulation.platform import Platform
 from tests.simulation.schedule import Schedule, draw
 
-LIVES = int(os.environ.get("HYDRODASK_LIVES", "500"))
+LIVES = int(os.environ.get("HYDRODASK_LIVES", "320"))
 """Lives of the big test: about a minute of two cores."""
 
 MUTATION_SEEDS_MAX = 400

@@ -86,7 +86,7 @@ class MlflowService(ServerService):
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "HYDRODASK_MLFLOW_USER": USER,
             "HYDRODASK_MLFLOW_PASSWORD_FILE": str(self.password_file),
-            "PYTHONDONTWRITEBYTECODE": "1",  # nothing of it in our source
+            "PYTHONPYCACHEPREFIX": str(self.environment / "bytecode"),  # nothing of it in our source
         }
 
     def answers(self) -> bool:
@@ -102,7 +102,8 @@ def _make(environment: Path, requirements: Path, say: Say) -> None:
     say("making its environment")
     argv = [sys.executable, "-m", "venv", str(environment)]
     pinned.run(argv, what="make an environment for mlflow", progress=lambda: None)
-    argv = [str(_python(environment)), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    # Bytecode is made of what is imported, when it is: all of it takes a minute, and little is used.
+    argv = [str(_python(environment)), "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile"]
     pinned.run(
         [*argv, "--require-hashes", "--only-binary", ":all:", "--requirement", str(requirements)],
         what="install mlflow",

@@ -231,6 +231,7 @@ def test_mlflow_has_all_of_a_training(trained: Trained, tmp_path: Path) -> None:
     assert right == pytest.approx(result.figures["grouped"].accuracy)
     assert all(abs(sum(row[f"p_{c}"] for c in (73, 80, 90, 100)) - 1) < 1e-6 for row in grouped[:50])
 
+    mlflow.set_tracking_uri(registry.uri.plain())  # whoever trained last in this process has set another
     model = mlflow.pyfunc.load_model(f"models:/{version.name}@champion")
     needs = Path(mlflow.artifacts.download_artifacts(f"models:/{version.name}@champion")) / "requirements.txt"
     assert {"hydrodask", "numpy"} <= {line.split("==")[0] for line in needs.read_text().split() if "==" in line}

@@ -248,13 +248,14 @@ def test_windows_of_small_files_are_read_once_for_all_rigs(tmp_path: Path, monke
     lake, span = Lake(plant.settings.lake_url), (START_US + 60 * US_PER_S, plant.end_us - 300 * US_PER_S)
     monkeypatch.setattr(byrig, "ROWS_MAX", 0)
     apart = {rig: History(lake).windows(rig, "CE", *span) for rig in (*plant.rigs, "nobody")}
+    told = {rig: History(lake).scores(rig, *span) for rig in apart}
     monkeypatch.undo()
     monkeypatch.setattr(browse, "LISTED_S", 0.0)
     history, far = History(lake), History(Lake("memory://by-rig"))
-    for path in lake.files.names("windows/sensor=CE"):
+    for path in [*lake.files.names("windows/sensor=CE"), *lake.files.names("scores")]:
         far.lake.files.put_if_absent(path, lake.files.read(path))
     assert history.read_ahead("CE", 60.0) == far.read_ahead("CE", 60.0) == 0
-    for path in far.lake.files.names("windows/sensor=CE"):
+    for path in [*far.lake.files.names("windows/sensor=CE"), *far.lake.files.names("scores")]:
         far.lake.files.replace(path, b"nobody reads this while it is kept")
 
     for rig, want in apart.items():
@@ -262,6 +263,8 @@ def test_windows_of_small_files_are_read_once_for_all_rigs(tmp_path: Path, monke
             assert found.at_us.tolist() == want.at_us.tolist()
             for name in ("mean", "low", "high"):
                 assert np.array_equal(getattr(found, name), getattr(want, name))
+        assert history.scores(rig, *span) == far.scores(rig, *span) == told[rig]
+    assert told[plant.rigs[0]]
     assert len(apart[plant.rigs[0]].mean) > len(apart["nobody"].mean) == 0
     newest = max(lake.files.names("windows/sensor=CE"))
     rows = pq.read_table(pa.BufferReader(lake.files.read(newest)))

@@ -59,6 +59,7 @@ class CurveReader:
         newest_us = self.sight.now_us(rig)
         end = newest_us if end_us is None else end_us
         start = end - range_s * US_PER_S
+        story = self._pool.submit(self.story, rig, start, end)
         bands = self._pool.submit(self.sight.history.bands, rig, start, end, _step_us(start, end, pixels))
         jobs = [self._pool.submit(self._sensor, rig, sensor, (start, end), pixels, until_s) for sensor in SENSORS]
         drawn = [job.result() for job in jobs]
@@ -78,7 +79,7 @@ class CurveReader:
             "window_s": self.settings.window.length,
             "coarse": range_s >= COARSE_S,
             "sensors": drawn,
-            **self.story(rig, start, end),
+            **story.result(),
             "troubles": [f"{path}: {why}" for path, why in list(self.sight.history.troubles.items())],
             **self.sight.status_line(rig),
         }

@@ -185,7 +185,7 @@ class Browser:
         footer = None if keep is None or rig is None else self.footer(path)
         if footer is None or keep is None or len(footer.groups(rig, None)) > KEPT_GROUPS_MAX:
             rows = self._groups(path, rig, span, columns)
-            return None if rows is None else _part(rows, rig, span, _time(path))
+            return None if rows is None else part_of(rows, rig, span, _time(path))
         if span is not None and not footer.groups(rig, span):
             return None
         key, stamp = (path, rig, tuple(columns), keep[0]), self.stamp(path)
@@ -195,9 +195,9 @@ class Browser:
             if rows is None:
                 return None
             # A copy: a slice would keep all of the row groups.
-            kept = keep[1](_part(rows, rig, None, "", copy=True))
+            kept = keep[1](part_of(rows, rig, None, "", copy=True))
             self._recent.put(key, stamp, kept)
-        return _part(kept, None, span, _time(path))
+        return part_of(kept, None, span, _time(path))
 
     def stamp(self, path: str) -> object:
         """Return what changes when a file is replaced by another of its name; elsewhere than on a disk with time."""
@@ -268,7 +268,7 @@ class Browser:
                 self.troubles[path] = why
 
 
-def _part(rows: pa.Table, rig: str | None, span: Span | None, time: str, *, copy: bool = False) -> pa.Table:
+def part_of(rows: pa.Table, rig: str | None, span: Span | None, time: str, *, copy: bool = False) -> pa.Table:
     """Return the rows of one rig between two times; None: of all."""
     if rig is None and span is None:
         return rows

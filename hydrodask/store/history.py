@@ -13,8 +13,8 @@ from hydrodask import clock
 from hydrodask.channels import SENSORS
 from hydrodask.store import fiveminutes
 from hydrodask.store.arrays import numbers, places
-from hydrodask.store.browse import AS_IT_IS, Browser
-from hydrodask.store.byrig import WindowsByRig
+from hydrodask.store.browse import AS_IT_IS, Browser, part_of
+from hydrodask.store.byrig import ByRig
 from hydrodask.store.curve import (
     CYCLE_US,
     Buckets,
@@ -52,13 +52,13 @@ class History:
         self.lake, self.troubles = lake, dict[str, str]()
         self._browser = Browser(lake, self.troubles)
         self._sums = Sums(self._browser)
-        self._by_rig = WindowsByRig(self._browser)
+        self._by_rig = ByRig(self._browser)
 
     def windows(self, rig: str, sensor: str, start_us: int, end_us: int) -> Curve:
         """Return the final windows that begin between two times; each is at its end. None below half of its samples."""
         span = start_us, end_us
         paths = self._browser.in_time("windows", sensor, span)
-        return joined([part for path in paths if (part := self._by_rig.of(path, rig, span)) is not None])
+        return joined([part for path in paths if (part := self._by_rig.windows(path, rig, span)) is not None])
 
     def coarse(self, rig: str, sensor: str, start_us: int, end_us: int, until_s: float | None = None) -> Curve:
         """Return five-minute rows between two times, each in its middle: of what `compact` has written where it has.
@@ -98,9 +98,10 @@ class History:
         return 0
 
     def read_ahead(self, sensor: str, seconds: float) -> int:
-        """Read a sensor's newest files, so that nobody waits for the last hour; return 1 while more are left."""
-        newest = [file for files in self._browser.chains("windows", sensor) for file in files[:HOUR_FILES]]
-        return self._by_rig.ahead(newest, clock.monotonic_s() + seconds)
+        """Read a sensor's newest files, and those of scores, so that nobody waits; return 1 while more are left."""
+        files = [file for files in self._browser.chains("windows", sensor) for file in files[:HOUR_FILES]]
+        files += [file for files in self._browser.chains("scores", "") for file in files[:SUMMED_MAX]]
+        return self._by_rig.ahead(files, clock.monotonic_s() + seconds)
 
     def _made(self, sensor: str) -> set[str]:
         """Return the paths of the five-minute rows that there are."""
@@ -133,9 +134,12 @@ class History:
 
     def scores(self, rig: str, start_us: int, end_us: int) -> dict[str, list[Stretch]]:
         """Return what was said of each component between two times."""
-        columns = ["rig", "component", "cycle_start", "verdict", "severity", "settled", "state"]
-        rows = self._browser.rows("scores", "", rig, (start_us - CYCLE_US, end_us), columns, keep=AS_IT_IS)
-        return {} if rows is None else stretches(rows)
+        span = start_us - CYCLE_US, end_us
+        found = (self._by_rig.scores(path, rig, span) for path in self._browser.in_time("scores", "", span))
+        there = [rows for rows in found if rows is not None and rows.num_rows]
+        if not there:
+            return {}
+        return stretches(part_of(pa.concat_tables(there, promote_options="permissive"), None, span, "cycle_start"))
 
     def rigs(self, sensors: Sequence[str]) -> dict[str, int]:
         """Return the rigs that the newest files of these sensors name, each with its newest window's end."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
@@ -205,6 +206,20 @@ async () => {
 }
 """
 """Draws a curve, and returns its limits' labels: where each begins, how far under the axis and from the edge it is."""
+
+
+def test_curves_are_asked_for_once_and_before_the_scripts_are_there(browser: Any, page: Console) -> None:
+    """The answer takes as long as the scripts; a place that no browser can decode is the fleet."""
+    tab, asked = Tab(browser, page), list[str]()
+    tab.page.on("request", lambda one: asked.append(urlsplit(one.url).path))
+    tab.open("#/rig/rig-0002/1h")
+
+    assert asked.count("/api/rig") == 1
+    assert asked.index("/api/rig") < asked.index("/api/sensors")
+    shown = tab.open("#/rig/%E0%A4%A")
+    shown.wait_for_selector("html[data-ready=fleet]")
+    assert shown.locator(".tiles .tile").count() > 0
+    tab.close()
 
 
 def test_labels_of_limits_stand_between_axis_and_edge(browser: Any, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ const ready = (what) => { document.documentElement.dataset.ready = what; };
 let rigPage = null;
 
 function place() {
-  const parts = location.hash.slice(2).split("/").filter(Boolean).map(decodeURIComponent);
-  return parts[0] === "rig" ? { rig: parts[1] ?? null, range: parts[2] ?? state.range, episode: parts[3] ?? null } : { rig: null, range: state.range, episode: null };
+  const asked = window.early.place();
+  return { ...asked, range: asked.range ?? state.range };
 }
 
 const hashOf = () => (state.rig ? fleets.link(state.rig, `/${state.range}`) : "#/");
@@ -63,11 +63,7 @@ async function go(id) {
   if (mine) rigPage.choose(mine.id);
 }
 
-function curves(rig, range, end = null) {
-  const params = { rig, range, pixels: Math.round(Math.max(200, Math.min(800, (innerWidth - 340) / 3))) };
-  if (end !== null) params.end = end.toFixed(0);
-  return get("/api/rig", params);
-}
+const curves = (rig, range, end = null) => get(window.early.curves(rig, range, end));
 
 async function load(early = null) {
   const number = state.asked;

@@ -22,6 +22,7 @@ from hydrodask.errors import ConfigError, UnreachableError
 from hydrodask.settings.model import Cluster
 from hydrodask.worker.nanny import ENDED
 from tests.daskhere import LIMIT_S, scheduling, until, with_others, with_ours
+from tests.heard import Logged
 
 pytestmark = pytest.mark.cluster
 
@@ -76,9 +77,7 @@ class Unlucky(Nanny):  # type: ignore[misc]  # Dask has no types
         raise OSError("too many open files")
 
 
-def test_a_cluster_that_does_not_start_is_tried_three_times(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_cluster_that_does_not_start_is_tried_three_times(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     """Each time it is said, and what was there already is closed again."""
     monkeypatch.setattr(local, "Nanny", Unlucky)
     before = set(Scheduler._instances)
@@ -86,7 +85,7 @@ def test_a_cluster_that_does_not_start_is_tried_three_times(
     with pytest.raises(UnreachableError, match=r"start a Dask cluster here \(attempt 3 of 3\): .*too many open files"):
         asyncio.run(asyncio.wait_for(DaskCluster.start(Cluster(dashboard=None)), LIMIT_S))
 
-    said = [one.getMessage() for one in caplog.records if one.name == room.__name__]
+    said = [one.getMessage() for one in logged.records if one.name == room.__name__]
     assert [f"(attempt {number} of 3)" in text for number, text in enumerate(said, 1)] == [True, True]
     assert {one.status for one in set(Scheduler._instances) - before} <= {Status.closed}
 

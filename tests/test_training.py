@@ -12,7 +12,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from distributed import Client
+from distributed import Client, SpecCluster
 
 from hydrodask import clock
 from hydrodask.channels import SENSORS
@@ -261,6 +261,24 @@ def test_a_cluster_that_ends_slowly_takes_nothing_with_it(tmp_path: Path, monkey
         found = client.submit(sum, [1, 2, 3]).result()
 
     assert found == 6
+
+
+def test_a_cluster_that_ends_while_it_starts_a_worker_takes_nothing_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask's nanny says by an assertion that its next process has no number yet: seen once, on a busy machine."""
+    close, asked = SpecCluster.close, list[float]()
+
+    def too_early(cluster: SpecCluster, timeout: float) -> None:
+        asked.append(timeout)
+        close(cluster, timeout)
+        raise AssertionError("can only join a started process")
+
+    monkeypatch.setattr(SpecCluster, "close", too_early)
+    with training_cluster(Settings(data_dir=tmp_path, learn=Learn(workers=1))) as client:
+        found = client.submit(sum, [1, 2, 3]).result()
+
+    assert (found, asked) == (6, [compute.CLOSE_S])
 
 
 def test_a_training_without_workers_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

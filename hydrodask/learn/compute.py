@@ -65,7 +65,8 @@ def training_cluster(settings: Settings) -> Iterator[Client]:
         finally:
             with suppress(TimeoutError):  # a slow machine has slow ends; what was trained is trained
                 client.close()
-            with suppress(TimeoutError):  # Dask's own end of the process tries it once more
+            # Dask's own end of the process tries it once more. AssertionError: a worker was just being started again.
+            with suppress(TimeoutError, AssertionError):
                 if cluster is not None:
                     cluster.close(timeout=CLOSE_S)
 

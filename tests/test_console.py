@@ -254,7 +254,7 @@ def test_windows_of_small_files_are_read_once_for_all_rigs(tmp_path: Path, monke
     history, far = History(lake), History(Lake("memory://by-rig"))
     for path in [*lake.files.names("windows/sensor=CE"), *lake.files.names("scores")]:
         far.lake.files.put_if_absent(path, lake.files.read(path))
-    assert history.read_ahead("CE", 60.0) == far.read_ahead("CE", 60.0) == 0
+    assert history.read_ahead(60.0) == far.read_ahead(60.0) == 0
     for path in [*far.lake.files.names("windows/sensor=CE"), *far.lake.files.names("scores")]:
         far.lake.files.replace(path, b"nobody reads this while it is kept")
 

@@ -34,9 +34,8 @@ class Ahead:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                left = self._slice(self._history.look_ahead)
-                for ahead in (self._history.read_ahead, self._history.sum_ahead):
-                    left += sum(self._slice(partial(ahead, sensor)) for sensor in SENSORS)
+                left = self._slice(self._history.look_ahead) + self._slice(self._history.read_ahead)
+                left += sum(self._slice(partial(self._history.sum_ahead, sensor)) for sensor in SENSORS)
             except HydrodaskError:  # whoever looks is told why
                 left = 0
             self._stop.wait(0.0 if left else AGAIN_S)

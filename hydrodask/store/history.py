@@ -97,10 +97,11 @@ class History:
                 self._browser.footer(file.path)
         return 0
 
-    def read_ahead(self, sensor: str, seconds: float) -> int:
-        """Read a sensor's newest files, and those of scores, so that nobody waits; return 1 while more are left."""
-        files = [file for files in self._browser.chains("windows", sensor) for file in files[:HOUR_FILES]]
-        files += [file for files in self._browser.chains("scores", "") for file in files[:SUMMED_MAX]]
+    def read_ahead(self, seconds: float) -> int:
+        """Read the newest files of scores and windows, so that nobody waits for them; return 1 while more are left."""
+        files = [file for files in self._browser.chains("scores", "") for file in files[:SUMMED_MAX]]
+        for sensor in SENSORS:
+            files += [file for files in self._browser.chains("windows", sensor) for file in files[:HOUR_FILES]]
         return self._by_rig.ahead(files, clock.monotonic_s() + seconds)
 
     def _made(self, sensor: str) -> set[str]:

@@ -2,6 +2,7 @@
 window.early = {
   path: null,
   answer: null,
+  seconds: { "15m": 900, "1h": 3600, "1d": 86400, "1w": 604800 },
   place() {
     let parts = [];
     try { parts = location.hash.slice(2).split("/").filter(Boolean).map(decodeURIComponent); } catch { /* no place of ours */ }
@@ -16,7 +17,7 @@ window.early = {
 {
   const { early } = window, { rig, range } = early.place();
   if (rig) {
-    early.path = early.curves(rig, ["15m", "1h", "1d", "1w"].includes(range) ? range : "1h");
+    early.path = early.curves(rig, early.seconds[range] ? range : "1h");
     early.answer = fetch(early.path, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(120000) });
     early.answer.catch(() => {}); // who takes it says why
   }

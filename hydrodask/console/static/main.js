@@ -6,7 +6,7 @@ import { ask, me } from "./answers.js";
 
 const POLL_MS = 500, FLEET_MS = 3000, AGAIN_MS = 60000, REST_MS = 500;
 const RANGES = [["15m", "15 min"], ["1h", "hour"], ["1d", "day"], ["1w", "week"]];
-const SECONDS = { "15m": 900, "1h": 3600, "1d": 86400, "1w": 604800 };
+const SECONDS = window.early.seconds;
 const LIVE_WAIT_MS = 15000;
 const state = { rig: null, range: "1h", end: null, revision: "", documents: -1, fleet: null, loaded: 0, asked: 0, drawn: "", unknown: false };
 const ready = (what) => { document.documentElement.dataset.ready = what; };
@@ -19,8 +19,7 @@ function place() {
 
 const hashOf = () => (state.rig ? fleets.link(state.rig, `/${state.range}`) : "#/");
 
-// `early` is what was asked for before: a rig's curves wait for nothing else.
-async function open(early = null) {
+async function open() {
   const asked = place();
   state.rig = asked.rig; state.range = SECONDS[asked.range] ? asked.range : "1h"; state.revision = ""; state.asked++;
   document.documentElement.removeAttribute("data-ready");
@@ -38,7 +37,7 @@ async function open(early = null) {
   rigPage.build(state.rig);
   rigPage.chosen = asked.episode;
   if (state.fleet) fleets.strip($("strip"), state.fleet, state.rig);
-  await load(early);
+  await load();
   if (!state.fleet) await loadFleet();
   if (asked.episode) await go(asked.episode);
 }
@@ -63,12 +62,10 @@ async function go(id) {
   if (mine) rigPage.choose(mine.id);
 }
 
-const curves = (rig, range, end = null) => get(window.early.curves(rig, range, end));
-
-async function load(early = null) {
+async function load() {
   const number = state.asked;
   let view;
-  try { view = await (early ?? curves(state.rig, state.range, state.end)); } catch (error) {
+  try { view = await get(window.early.curves(state.rig, state.range, state.end)); } catch (error) {
     if (error.status === 404 && number === state.asked) await unknown();
     else if (!server.gone) notice(error.message, "curves");
     return;
@@ -225,8 +222,6 @@ async function begin() {
   $("help").addEventListener("click", help);
   $("find").addEventListener("change", (event) => { const name = event.target.value.trim(); if (name) find(name); else notice("", "find"); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => rigPage?.recolour());
-  const asked = place(), early = asked.rig ? curves(asked.rig, SECONDS[asked.range] ? asked.range : "1h") : null;
-  early?.catch(() => {}); // `load` says why
   const [who, sensors] = await Promise.all([get("/api/me"), get("/api/sensors")]);
   Object.assign(me, who);
   showTimesIn(who.zone, who.zone_labels);
@@ -234,7 +229,7 @@ async function begin() {
   $("logout").addEventListener("click", logout);
   rigPage = new RigPage($("page"), sensors.sensors, { again, go: (hash) => { location.hash = hash; } });
   addEventListener("hashchange", () => { const asked = place(); if (asked.rig !== state.rig || !asked.rig || asked.episode || asked.range !== state.range) { state.end = null; open(); } });
-  await open(early);
+  await open();
   every(POLL_MS, poll);
   every(FLEET_MS, () => (document.hidden ? null : loadFleet()));
 }

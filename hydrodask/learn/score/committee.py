@@ -123,9 +123,14 @@ class Committee:
         return {SENSORS[number]: number for number in np.unique(self.cells // CYCLE_S).tolist()}
 
     @cached_property
-    def numbers(self) -> list[int]:
-        """The numbers of the sensors that it looks at."""
-        return list(self.places.values())
+    def numbers(self) -> Int64:
+        """The numbers of the sensors that it looks at, in their order."""
+        return np.array(list(self.places.values()), np.int64)
+
+    @cached_property
+    def places_of_classes(self) -> dict[int, int]:
+        """Which of `classes` each class is."""
+        return {label: place for place, label in enumerate(self.classes.tolist())}
 
     @cached_property
     def limits(self) -> Float64:
@@ -179,19 +184,19 @@ class Committee:
         novel = looks[self.gate_digest]
         odds, distance, information = self.odds(seconds)
         chances = probabilities(odds * self.temperature)
-        ours: Bool = np.asarray(novel[:, self.numbers].any(axis=1))
+        ours: Bool = np.asarray(np.logical_or.reduce(novel[:, self.numbers], axis=1))
         blind: Bool = np.asarray(information < INFORMATION_MIN)
-        far: Bool = np.asarray((distance > self.limits).any(axis=1))
+        far: Bool = np.asarray(np.logical_or.reduce(distance > self.limits, axis=1))
+        unknown = blind | ours | far
         why = [""] * len(seconds)
-        for row in np.flatnonzero(blind | ours | far):
+        for row in unknown.nonzero()[0].tolist():
             if blind[row]:
                 why[row] = saying.missing(seconds[row], self.cells)
             elif ours[row]:
                 why[row] = saying.novel(self.gate, seconds[row], novel[row])
             else:
                 why[row] = saying.far(self.views, seconds[row], self.target)
-        known = np.asarray(~(blind | ours | far))
-        return Judged(known, chances, why, ~blind & ~known, odds)
+        return Judged(~unknown, chances, why, ~blind & unknown, odds)
 
     def severity(self, cycles: Cycles) -> Severity | None:
         """Return how far the first of the cycles has gone between the states; None: they have no order, or nothing."""

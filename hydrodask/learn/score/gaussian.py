@@ -48,15 +48,20 @@ class View:
     members: tuple[Int64, ...] = field(init=False)
     """The centres of each class."""
     _newest: list[tuple[Float64, Seen]] = field(init=False, repr=False, compare=False, default_factory=list)
-    places: Int64 = field(init=False)
-    """The centres, class by class."""
+    _pairs: dict[tuple[int, int], tuple[Float64, Float64]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """Of two centres, each (d,): by what a cell speaks for the first of them, and where it speaks for none."""
+    classed: "Pull | None" = field(init=False)
+    """`pull` by class and less the mean of all classes; None when a class has several centres."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pull", Pull.of(self.precision, self.centres))
         object.__setattr__(self, "near", Pull.of(self.likeness, self.centres))
         of_class = tuple(np.flatnonzero(self.owner == c) for c in range(int(self.owner.max()) + 1))
         object.__setattr__(self, "members", of_class)
-        object.__setattr__(self, "places", np.concatenate(of_class))
+        single = len(of_class) == len(self.owner)
+        object.__setattr__(self, "classed", self.pull.centred(np.concatenate(of_class)) if single else None)
 
     def arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
         """Return what it consists of, by name."""
@@ -91,7 +96,8 @@ class View:
         given, known, whole = self.given(seconds)
         if whole:  # what does not depend on the cycle is computed once, unless seconds are missing
             distance = nearest(self.likeness, given, self.near) if measure else np.zeros(len(seconds))
-            return self._classes(self.pull.odds(given)), distance, np.ones(len(seconds))
+            odds = self._classes(self.pull.odds(given)) if self.classed is None else self.classed.odds(given)
+            return odds, distance, np.ones(len(seconds))
         odds, distance = np.zeros((len(seconds), len(self.members))), np.zeros(len(seconds))
         information = np.ones(len(seconds))
         for rows, there in patterns(known):
@@ -109,22 +115,26 @@ class View:
                 information[rows] = left.min()
         return odds, distance, information
 
-    def contributions(self, seconds: Float64, one: int, other: int) -> Float64:
-        """Return shape (1020,): how much each cell of one cycle, (1, 1020), speaks for class `one` against `other`.
+    def contributions(self, seconds: Float64, one: int, other: int, parts: Float64) -> None:
+        """Add to `parts`, shape (1020,), how much each cell of a cycle, (1, 1020), speaks for class `one`, not `other`.
 
-        The sum is the difference of the log odds of the two centres that the cycle is nearest to, but for a constant
-        that is in no cell.
+        What is added sums up to the difference of the log odds of the two centres that the cycle is nearest to, but for
+        a constant that is in no cell.
         """
-        (given,), (there,), whole = self.given(np.atleast_2d(seconds))
-        found = np.zeros(CELLS)
-        if whole or there.any():
-            cells, centres, pull = self.cells, self.centres, self.pull
-            if not whole:
-                given, cells, centres = given[there], cells[there], centres[:, there]
-                pull = Pull.of(marginal(self.precision, there), centres)
-            best, next_ = (self._likeliest(c, pull, given) for c in (one, other))
-            middle = (centres[best] + centres[next_]) / 2
-            found[cells] = (pull.weights[best] - pull.weights[next_]) * (given - middle)
+        given, there, whole = self.given(seconds)
+        if whole:
+            by, middle = self._pair(*(self._likeliest(c, self.pull, given[0]) for c in (one, other)))
+            parts[self.cells] += by * (given[0] - middle)
+        elif there[0].any():
+            some, left, centres = there[0], given[0][there[0]], self.centres[:, there[0]]
+            pull = Pull.of(marginal(self.precision, some), centres)
+            best, next_ = (self._likeliest(c, pull, left) for c in (one, other))
+            parts[self.cells[some]] += pull.apart(best, next_) * (left - _middle(centres, best, next_))
+
+    def _pair(self, best: int, next_: int) -> tuple[Float64, Float64]:
+        found = self._pairs.get((best, next_))
+        if found is None:
+            found = self._pairs[best, next_] = self.pull.apart(best, next_), _middle(self.centres, best, next_)
         return found
 
     def _likeliest(self, label: int, pull: "Pull", given: Float64) -> int:
@@ -140,11 +150,8 @@ class View:
 
     def _classes(self, odds: Float64) -> Float64:
         """Return log odds of classes from those of centres, centred: all centres of a class are equally likely."""
-        if len(self.members) == len(self.owner):
-            made = odds[:, self.places]
-        else:
-            parts = [np.logaddexp.reduce(odds[:, few], axis=1) - np.log(len(few)) for few in self.members]
-            made = np.stack(parts, axis=1)
+        parts = [np.logaddexp.reduce(odds[:, few], axis=1) - np.log(len(few)) for few in self.members]
+        made = np.stack(parts, axis=1)
         return np.asarray(made - np.add.reduce(made, axis=1, keepdims=True) / made.shape[1])
 
     def _apart(self, precision: Float64, centres: Float64) -> Float64:
@@ -172,6 +179,19 @@ class Pull:
     def odds(self, given: Float64) -> Float64:
         """Return the log odds of each centre, shape (n, k), but for what all of them share."""
         return np.asarray(given @ self.weights.T - self.offset)
+
+    def centred(self, places: Int64) -> "Pull":
+        """Return that of these centres in their order, less the mean of all: their odds add up to 0."""
+        weights, offset = self.weights[places], self.offset[places]
+        return Pull(weights - weights.mean(axis=0), offset - offset.mean())
+
+    def apart(self, one: int, other: int) -> Float64:
+        """Return by what each cell speaks for centre `one` and not for `other`, (d,)."""
+        return np.asarray(self.weights[one] - self.weights[other])
+
+
+def _middle(centres: Float64, one: int, other: int) -> Float64:
+    return np.asarray((centres[one] + centres[other]) / 2)
 
 
 def patterns(there: Bool) -> Iterator[tuple[Int64, Bool]]:

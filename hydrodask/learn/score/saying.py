@@ -4,8 +4,8 @@ Contributions are exact: the log odds of two classes are a sum over cells, and t
 loudest in a row are named, with how far they are from what the other class shows.
 """
 
+import math
 from collections.abc import Sequence
-from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,48 +85,50 @@ def contributions(model: "Committee", seconds: Float64, label: int, odds: Float6
     """
     target = TARGETS[model.target]
     one, other = _pair(model, odds, label, target.nominal)
-    parts = reduce(np.add, [view.contributions(seconds, one, other) for view in model.views]) / len(model.views)
+    parts = np.zeros(CELLS)
+    for view in model.views:
+        view.contributions(seconds, one, other, parts)
+    parts /= len(model.views)
     against = model.expected[other]
+    than = f"{target.name} at {_named(int(model.classes[other]), target.unit)}"
     found = []
     for start, end, number in _loudest(parts.reshape(len(SENSORS), CYCLE_S), model.numbers):
         cells = slice(number * CYCLE_S + start, number * CYCLE_S + end)
         apart = seconds[0, cells] - against[cells]
-        off = np.add.reduce(apart) / len(apart)
-        if not np.isfinite(off):
-            off = apart[np.isfinite(apart)].mean()
+        off = float(np.add.reduce(apart)) / len(apart)
+        if not math.isfinite(off):
+            off = float(apart[np.isfinite(apart)].mean())
         where = f"in second {start}" if end == start + 1 else f"in seconds {start}–{end - 1}"
         unit, way = CHANNELS[SENSORS[number]].unit, "above" if off > 0 else "below"
-        than = f"{target.name} at {_named(int(model.classes[other]), target.unit)}"
         found.append(f"{SENSORS[number]} {where} is {abs(off):.3g} {unit} {way} {than}")
     return found
 
 
 def _pair(model: "Committee", odds: Float64, label: int, nominal: int) -> tuple[int, int]:
     """Return the class that was said and the one that it is held against, as numbers of the model's classes."""
-    one = int(np.searchsorted(model.classes, label))
-    if label != nominal and nominal in model.classes:
-        return one, int(np.searchsorted(model.classes, nominal))
+    one = model.places_of_classes[label]
+    if label != nominal and nominal in model.places_of_classes:
+        return one, model.places_of_classes[nominal]
     odds = odds.copy()
     odds[one] = -np.inf
     return one, int(odds.argmax())
 
 
-def _loudest(parts: Float64, sensors: Sequence[int]) -> list[tuple[int, int, int]]:
+def _loudest(parts: Float64, sensors: Int64) -> list[tuple[int, int, int]]:
     """Return runs of seconds with the largest sums, one of a sensor: its first one, the one after its last, the sensor.
 
     The largest first, and none that speaks against it.
     """
     total = np.zeros((len(sensors), CYCLE_S + 1))
-    np.cumsum(parts[sensors], axis=1, out=total[:, 1:])
+    np.add.accumulate(parts[sensors], axis=1, out=total[:, 1:])
     low = np.minimum.accumulate(total, axis=1)
     rise = total - low
-    ends = rise.argmax(axis=1).tolist()
-    sums = [rise[row, end] for row, end in enumerate(ends)]
+    sums = np.maximum.reduce(rise, axis=1).tolist()
     found = []
-    for row in sorted((n for n, one in enumerate(sums) if one > 0.0), key=lambda n: (-sums[n], sensors[n]))[:SHOWN]:
-        end = ends[row]
+    for row in sorted((n for n, one in enumerate(sums) if one > 0.0), key=lambda n: (-sums[n], n))[:SHOWN]:
+        end = int(rise[row].argmax())
         start = int((total[row, : end + 1] == low[row, end]).nonzero()[0][-1])
-        found.append((start, end, sensors[row]))
+        found.append((start, end, int(sensors[row])))
     return found
 
 

@@ -49,7 +49,7 @@ from hydrodask.settings import Settings, load
 from hydrodask.settings.model import Console as ConsoleSettings
 from hydrodask.store import browse, byrig, fiveminutes, summing
 from hydrodask.store.browse import OLDER_MAX, Browser
-from hydrodask.store.curve import Stretch
+from hydrodask.store.curve import Curve, CurveBand, Stretch
 from hydrodask.store.documents import open_documents
 from hydrodask.store.history import History
 from hydrodask.store.lake import Lake
@@ -446,6 +446,48 @@ def test_a_second_look_reads_no_rows_again_unless_a_file_was_replaced(
     assert 0 < len(later[0]) < len(first[0])
     assert look(START_US)[0][0] == 2 * first[0][0]
     assert paths[read_first:] == [path]
+
+
+def test_a_week_of_large_files_is_read_once_for_all_rigs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five-minute rows and usual ranges are to six digits what is read for one rig; a file that was replaced is new."""
+    plant = made(tmp_path, rigs=3, minutes=25)
+    lake, span = Lake(plant.settings.lake_url), (START_US, plant.end_us)
+    Compaction(plant.settings, rows_max=1_000_000, in_place=False, grace_s=0.0).run()
+    monkeypatch.setattr(byrig, "BANDS_MAX", 0)
+    monkeypatch.setattr(byrig, "WEEK_STEP_US", 1 << 26)
+    step_us = 1 << 27
+
+    def look(history: History, rig: str) -> tuple[Curve, dict[str, CurveBand]]:
+        return history.coarse(rig, "CE", *span), history.bands(rig, *span, step_us)
+
+    apart = {rig: look(History(lake), rig) for rig in (*plant.rigs, "nobody")}
+    history = History(lake)
+    assert history.week_ahead(-1.0) == 1
+    assert history.week_ahead(60.0) == history.week_ahead(-1.0) == history.sum_ahead("CE", 60.0) == 0
+    read, paths = Browser._groups, list[str]()
+
+    def counted(browser: Browser, path: str, *more: Any) -> Any:
+        paths.append(path)
+        return read(browser, path, *more)
+
+    monkeypatch.setattr(Browser, "_groups", counted)
+
+    for rig, (curve, bands) in apart.items():
+        found, usual = look(history, rig)
+        assert found.at_us.tolist() == curve.at_us.tolist()
+        for name in ("mean", "low", "high"):
+            np.testing.assert_allclose(getattr(found, name), getattr(curve, name), rtol=1e-6)
+        assert list(usual) == list(bands)
+        for sensor, band in bands.items():
+            for column in ("at_us", "centre", "reach"):
+                assert getattr(usual[sensor], column).tolist() == getattr(band, column).tolist(), (rig, sensor)
+    assert len(apart["rig-0001"][0].at_us) > 3
+    assert len(apart["rig-0001"][1]["CE"].at_us) > 3
+    assert paths == []
+    [path] = lake.files.names("windows_5m/sensor=CE")
+    lake.files.replace(path, lake.files.read(path))
+    assert look(history, "rig-0003")[0].mean.tolist() == apart["rig-0003"][0].mean.tolist()
+    assert paths == [path]
 
 
 def test_usual_ranges_are_thinned_to_what_is_asked_for(plant: Plant) -> None:

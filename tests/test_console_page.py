@@ -8,7 +8,6 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from typer.testing import CliRunner
@@ -208,14 +207,23 @@ async () => {
 """Draws a curve, and returns its limits' labels: where each begins, how far under the axis and from the edge it is."""
 
 
-def test_curves_are_asked_for_once_and_before_the_scripts_are_there(browser: Any, page: Console) -> None:
-    """The answer takes as long as the scripts; a place that no browser can decode is the fleet."""
-    tab, asked = Tab(browser, page), list[str]()
-    tab.page.on("request", lambda one: asked.append(urlsplit(one.url).path))
-    tab.open("#/rig/rig-0002/1h")
+ASKED = """() => performance.getEntriesByType("resource")
+  .map((one) => [new URL(one.name).pathname, one.startTime, one.responseEnd])"""
+"""Says what the page asked for: when, and when it was there."""
 
-    assert asked.count("/api/rig") == 1
-    assert asked.index("/api/rig") < asked.index("/api/sensors")
+
+def test_what_the_page_needs_is_asked_for_once_and_before_its_scripts_are_there(browser: Any, page: Console) -> None:
+    """The answers take as long as the scripts; a place that no browser can decode is the fleet."""
+    tab, first = Tab(browser, page), ["/api/me", "/api/sensors", "/api/rig"]
+    asked = tab.open("#/rig/rig-0002/1h").evaluate(ASKED)
+    [there] = [end for path, _, end in asked if path == "/static/main.js"]
+    early = [(path, began) for path, began, _ in asked if path in first]
+
+    assert sorted(path for path, _ in early) == sorted(first)
+    assert [path for path, began in early if began > there] == []
+    other = Tab(browser, page)
+    assert [path for path, *_ in other.open("#/").evaluate(ASKED)].count("/api/fleet") == 1
+    other.close()
     shown = tab.open("#/rig/%E0%A4%A")
     shown.wait_for_selector("html[data-ready=fleet]")
     assert shown.locator(".tiles .tile").count() > 0

@@ -1,4 +1,4 @@
-"""Reads footers and sums small files before anybody looks, so that nobody waits for the first week after a start."""
+"""Reads files and sums small ones before anybody looks, so that nobody waits for the first week after a start."""
 
 import threading
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from hydrodask.errors import HydrodaskError
 from hydrodask.store.history import History
 
 SLICE_S = 0.1
-REST = 3.0
+REST_IN_RUN, REST = 3.0, 0.5
 """So many times as long as a slice took it rests: a run in this process has other things to do."""
 
 AGAIN_S = 30.0
 
 
 class Ahead:
-    """Reads and sums what is new, from when it is made until `close`."""
+    """Reads and sums what is new, from when it is made until `close`; `rest` times as long as that takes it waits."""
 
-    def __init__(self, history: History) -> None:
-        self._history = history
+    def __init__(self, history: History, rest: float) -> None:
+        self._history, self._rest = history, rest
         self._stop = threading.Event()
         self.thread = Aside("sums of the page", self._run, self._stop)
         self.thread.start()
@@ -36,6 +36,7 @@ class Ahead:
             try:
                 left = self._slice(self._history.look_ahead) + self._slice(self._history.read_ahead)
                 left += sum(self._slice(partial(self._history.sum_ahead, sensor)) for sensor in SENSORS)
+                left += self._slice(self._history.week_ahead)
             except HydrodaskError:  # whoever looks is told why
                 left = 0
             self._stop.wait(0.0 if left else AGAIN_S)
@@ -45,5 +46,5 @@ class Ahead:
             return 0
         began_s = clock.monotonic_s()
         left = work(SLICE_S)
-        self._stop.wait(REST * (clock.monotonic_s() - began_s))
+        self._stop.wait(self._rest * (clock.monotonic_s() - began_s))
         return left

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from importlib import resources
 from typing import Any
 from zlib import crc32
@@ -85,7 +84,7 @@ class Endpoints:
         return as_json(who | times)
 
     async def sensors(self, _request: Request) -> Response:
-        return as_json({"sensors": self._rooms.curves.sensors(), "ranges": list(RANGES_S)})
+        return as_json({"sensors": self._rooms.curves.sensors, "ranges": list(RANGES_S)})
 
     async def fleet(self, _request: Request) -> Response:
         return as_json(await _read(self._rooms, self._rooms.sight.fleet))
@@ -99,8 +98,13 @@ class Endpoints:
         if asked.get("range") not in RANGES_S:
             raise UsageError(f"want rig, and range as one of {', '.join(RANGES_S)}")
         seconds, end_us = RANGES_S[asked["range"]], None if end is None else _time_us(end)
-        name, read = await _rig(self._rooms, request), partial(self._rooms.curves.rig, wait_s=SUM_S)
-        return as_json(await _read(self._rooms, read, name, seconds, end_us, _pixels(request)))
+        name, rooms, pixels = asked.get("rig", ""), self._rooms, _pixels(request)
+
+        def read() -> dict[str, Any]:
+            rooms.roster.check(name)
+            return rooms.curves.rig(name, seconds, end_us, pixels, wait_s=SUM_S)
+
+        return as_json(await _read(rooms, read))
 
     async def story(self, request: Request) -> Response:
         start_us, end_us = (_time_us(request.query_params.get(name, "")) for name in ("from", "to"))
@@ -115,7 +119,7 @@ class Endpoints:
         asked = request.query_params
         sensor = asked.get("sensor", "")
         start_us, end_us = _time_us(asked.get("from", "")), _time_us(asked.get("to", ""))
-        if sensor not in {one["sensor"] for one in self._rooms.curves.sensors()} or not start_us < end_us:
+        if sensor not in {one["sensor"] for one in self._rooms.curves.sensors} or not start_us < end_us:
             raise UsageError("want rig, a sensor, and from before to, in seconds since the epoch or ISO 8601")
         name = await _rig(self._rooms, request)
         return as_json(

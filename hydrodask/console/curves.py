@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -131,8 +132,9 @@ class CurveReader:
             if sensor in rule.sensors and rule.statistic in _LIMITED
         ]
 
+    @cached_property
     def sensors(self) -> list[dict[str, Any]]:
-        """Return the sensors in their order, with all that does not change."""
+        """The sensors in their order, with all that does not change."""
         return [
             {
                 "sensor": name,

@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hydrodask.background import Aside
 from hydrodask.clock import Zone
-from hydrodask.console.ahead import Ahead
+from hydrodask.console.ahead import REST, REST_IN_RUN, Ahead
 from hydrodask.console.app import Rooms, made
 from hydrodask.console.curves import CurveReader
 from hydrodask.console.firing import Firing
@@ -88,7 +88,8 @@ class Console:
         self._curves = CurveReader(sight, settings, load_rules(settings.detect.rules))
         rooms = Rooms(sight, self._curves, access, Hosts(host, watch.hosts), secure=bool(tls))
         beside: list[Source] = [] if firing is None else [firing]
-        self._sources = [*beside, Ahead(sight.history), *_sources(live, settings, overview)]
+        ahead = Ahead(sight.history, REST if overview is None else REST_IN_RUN)
+        self._sources = [*beside, ahead, *_sources(live, settings, overview)]
         self._server = uvicorn.Server(
             uvicorn.Config(
                 made(rooms),

@@ -5,11 +5,11 @@ left out and said in `troubles`. Safe for threads.
 """
 
 import io
+import os
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,11 +68,6 @@ _TIMES = {
 
 Chains = dict[str, list[list[LakeFile]]]
 """Files by sensor: those of each partition, the newest first."""
-
-Fewer = tuple[object, Callable[[pa.Table], pa.Table]]
-"""What makes less of a rig's rows of a file, before they are kept; and a name for it."""
-
-AS_IT_IS: Fewer = (None, lambda rows: rows)
 
 
 @dataclass
@@ -149,12 +144,9 @@ class Browser:
         rig: str,
         span: Span,
         columns: Sequence[str],
-        *,
-        step_us: int = 0,
-        keep: Fewer | None = None,
     ) -> pa.Table | None:
         """Return a rig's rows of all files between two times (see `in_time`, `read`); texts are dictionaries."""
-        found = (self.read(path, rig, span, columns, keep) for path in self.in_time(folder, sensor, span, step_us))
+        found = (self.read(path, rig, span, columns) for path in self.in_time(folder, sensor, span))
         there = [rows for rows in found if rows is not None and rows.num_rows]
         return pa.concat_tables(there, promote_options="permissive").unify_dictionaries() if there else None
 
@@ -175,27 +167,27 @@ class Browser:
         self.trouble(f"{folder}/{sensor} in time", _SLOW if cut else "")
 
     def read(
-        self, path: str, rig: str | None, span: Span | None, columns: Sequence[str], keep: Fewer | None = None
+        self, path: str, rig: str | None, span: Span | None, columns: Sequence[str], *, keep: bool = False
     ) -> pa.Table | None:
         """Return the rows of a file of one rig between two times: of those row groups that can have some.
 
-        `columns` have the rig and the time. Texts are dictionaries. With `keep` what that makes of all of a rig's rows
-        in the file is kept for the next time.
+        `columns` have the rig and the time. Texts are dictionaries. With `keep` all of a rig's rows in the file are
+        kept for the next time.
         """
-        footer = None if keep is None or rig is None else self.footer(path)
-        if footer is None or keep is None or len(footer.groups(rig, None)) > KEPT_GROUPS_MAX:
+        footer = self.footer(path) if keep and rig is not None else None
+        if footer is None or len(footer.groups(rig, None)) > KEPT_GROUPS_MAX:
             rows = self._groups(path, rig, span, columns)
             return None if rows is None else part_of(rows, rig, span, _time(path))
         if span is not None and not footer.groups(rig, span):
             return None
-        key, stamp = (path, rig, tuple(columns), keep[0]), self.stamp(path)
+        key, stamp = (path, rig, tuple(columns)), self.stamp(path)
         kept = self._recent.get(key, stamp)
         if kept is None:
             rows = self._groups(path, rig, None, columns)
             if rows is None:
                 return None
             # A copy: a slice would keep all of the row groups.
-            kept = keep[1](part_of(rows, rig, None, "", copy=True))
+            kept = part_of(rows, rig, None, "", copy=True)
             self._recent.put(key, stamp, kept)
         return part_of(kept, None, span, _time(path))
 
@@ -204,7 +196,7 @@ class Browser:
         if self._local is None:
             return int(clock.monotonic_s() / KEPT_S)
         try:
-            there = Path(self._local, path).stat()
+            there = os.stat(f"{self._local}/{path}")  # noqa: PTH116 - two hundred of them an answer, and a Path costs more
         except OSError:
             return None
         return there.st_ino, there.st_size, there.st_mtime_ns

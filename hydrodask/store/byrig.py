@@ -1,102 +1,47 @@
-"""Windows and scores of small files by rig: read once for all rigs, so that the next rig somebody looks at is there.
+"""Rows of files by rig: read once for all rigs, so that the next rig somebody looks at is there.
 
-A file of the newest hours holds a few minutes of all rigs, and whoever wants one of them decodes it whole. What is
-decoded is kept within a limit of bytes, the last used longest. Safe for threads.
+A file of the newest hours holds a few minutes of all rigs, and whoever wants one of them decodes it whole. Five-minute
+rows and usual ranges of a week are some hundred files, of which each rig is a little: to open one costs more than to
+read it. What is decoded is kept within limits of bytes. Safe for threads.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TypeVar
 
-import numpy as np
 import pyarrow as pa
 
 from hydrodask import clock
-from hydrodask.records import Float64, Int64
 from hydrodask.store import fiveminutes
-from hydrodask.store.arrays import numbers, places
-from hydrodask.store.browse import AS_IT_IS, Browser
-from hydrodask.store.curve import Curve, Span, codes_of, curve_of, us_of
+from hydrodask.store.browse import Browser
+from hydrodask.store.curve import Buckets, Curve, Span, curve_of, us_of
 from hydrodask.store.listing import LakeFile
 from hydrodask.store.recent import Recent
+from hydrodask.store.rigtables import BandRows, RigBands, RigBuckets, RigRows, RigWindows
 
 ROWS_MAX = 8_000
-"""A larger file is not kept by rig: an hour of 17 sensors, a file each five minutes, would not fit."""
+"""A larger file of windows or scores is not kept by rig: those of an hour, a file each five minutes, would not fit."""
+
+BANDS_MAX = 40_000
+"""The same of usual ranges, which a file has of all sensors."""
 
 BYTES_MAX = 64 << 20
-"""What is kept: of 100 rigs some two and a half hours."""
+"""What is kept of small files: of 100 rigs some two and a half hours."""
+
+WEEK_BYTES_MAX = 112 << 20
+"""What is kept of large ones: a week of 100 rigs."""
+
+WEEK_STEP_US = 1 << 30
+"""How far apart usual ranges of large files are kept, some 18 minutes: a week's curve has fewer pixels."""
 
 SCORES = ("rig", "component", "cycle_start", "verdict", "severity", "settled", "state")
 _WINDOWS = (*fiveminutes.COLUMNS, "sampling_rate_hz")
+_BUCKETS = ("rig", "window_start", "avg_value", "min_value", "max_value", "windows")
+_BANDS = ("rig", "sensor", "statistic", "window_start", "centre", "scale", "enter")
+_BAND_BYTES = 1.0
+"""What a row of usual ranges comes to: half of them are of means, and of these one in some twenty is kept."""
 
-
-@dataclass(frozen=True, slots=True)
-class RigWindows:
-    """One file's windows by rig and start; every column has shape (n,). `rigs`: where a rig's rows begin and end."""
-
-    rigs: dict[str, tuple[int, int]]
-    start_us: Int64
-    end_us: Int64
-    mean: Float64
-    low: Float64
-    high: Float64
-
-    @classmethod
-    def of(cls, rows: pa.Table) -> "RigWindows":
-        """Return rows of a file of `windows/`, without those of which less than half is there."""
-        rows = fiveminutes.usable(rows)
-        codes, names = codes_of(rows["rig"])
-        start_us = us_of(rows["window_start"])
-        order = np.lexsort((start_us, codes))
-        values = (numbers(rows[name])[order] for name in ("avg_value", "min_value", "max_value"))
-        return cls(_bounds(codes[order], names), start_us[order], us_of(rows["window_end"])[order], *values)
-
-    @property
-    def nbytes(self) -> int:
-        """What the columns take in memory, and the names of the rigs about as much as a row each."""
-        return 5 * self.start_us.nbytes + 200 * len(self.rigs)
-
-    def part(self, rig: str, span: Span) -> Curve:
-        """Return a rig's windows that begin between two times."""
-        first, end = self.rigs.get(rig, (0, 0))
-        fits = (self.start_us[first:end] >= span[0]) & (self.start_us[first:end] <= span[1])
-        mean, low, high = (column[first:end][fits] for column in (self.mean, self.low, self.high))
-        return Curve(self.end_us[first:end][fits], mean, low, high)
-
-
-@dataclass(frozen=True, slots=True)
-class RigRows:
-    """One file's rows by rig. `rigs`: where a rig's rows begin and end."""
-
-    rigs: dict[str, tuple[int, int]]
-    rows: pa.Table
-
-    @classmethod
-    def of(cls, rows: pa.Table) -> "RigRows":
-        """Return rows of a file in the order of their rigs. Stable."""
-        codes, names = codes_of(rows["rig"])
-        order = np.argsort(codes, kind="stable")
-        return cls(_bounds(codes[order], names), rows.take(places(order)).combine_chunks())
-
-    @property
-    def nbytes(self) -> int:
-        """What the rows take in memory, and the names of the rigs."""
-        return int(self.rows.nbytes) + 200 * len(self.rigs)
-
-    def part(self, rig: str) -> pa.Table:
-        """Return a rig's rows."""
-        first, end = self.rigs.get(rig, (0, 0))
-        return self.rows.slice(first, end - first)
-
-
-def _bounds(codes: Int64, names: Sequence[str]) -> dict[str, tuple[int, int]]:
-    """Return where the rows of each name begin and end, of codes in order."""
-    begins = np.flatnonzero(np.diff(codes, prepend=-1))
-    bounds = zip(begins.tolist(), [*begins[1:].tolist(), len(codes)], strict=False)
-    return {names[code]: bound for code, bound in zip(codes[begins].tolist(), bounds, strict=True)}
-
-
-Kind = TypeVar("Kind", RigWindows, RigRows)
+Kind = TypeVar("Kind", RigWindows, RigRows, RigBands)
 
 
 class ByRig:
@@ -104,7 +49,10 @@ class ByRig:
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
-        self._kept: Recent[RigWindows | RigRows] = Recent(BYTES_MAX)
+        self._kept: Recent[RigWindows | RigRows | RigBands | BandRows] = Recent(BYTES_MAX)
+        self._week: Recent[RigBuckets | RigBands] = Recent(WEEK_BYTES_MAX)
+        self._asked: set[str] = set()
+        """Large files that were read ahead: each once, whatever became of it."""
 
     def windows(self, path: str, rig: str, span: Span) -> Curve | None:
         """Return a rig's windows in a file that begin between two times, each at its end; None without any."""
@@ -126,19 +74,76 @@ class ByRig:
         if footer is None or not footer.groups(rig, span):
             return None
         if footer.metadata.num_rows > ROWS_MAX:
-            return self._browser.read(path, rig, span, SCORES, AS_IT_IS)
+            return self._browser.read(path, rig, span, SCORES, keep=True)
         whole = self._whole(path, SCORES, RigRows)
         return None if whole is None else whole.part(rig)
+
+    def buckets(self, path: str, rig: str, span: Span) -> Buckets | None:
+        """Return a rig's five-minute rows in a file that can have some between two times; None without any."""
+        kept = self._week.get(path, self._browser.stamp(path))
+        if isinstance(kept, RigBuckets):
+            return kept.part(rig)
+        rows = self._browser.read(path, rig, span, _BUCKETS, keep=True)
+        return None if rows is None else Buckets.of(rows)
+
+    def bands(self, path: str, rig: str, span: Span, each_us: int) -> BandRows | None:
+        """Return what a rig's means usually were in a file between two times, every `each_us`; None without any."""
+        footer = self._browser.footer(path)
+        if footer is None or not footer.groups(rig, span):
+            return None
+        if footer.metadata.num_rows <= BANDS_MAX:
+            whole = self._whole(path, _BANDS, RigBands)
+            return None if whole is None else whole.part(rig).between(span)
+        kept = self._week.get(path, self._browser.stamp(path)) if each_us >= WEEK_STEP_US else None
+        if isinstance(kept, RigBands):
+            return kept.part(rig).between(span)
+        key, stamp = (path, rig, each_us), self._browser.stamp(path)
+        found = self._kept.get(key, stamp)
+        if not isinstance(found, BandRows):
+            rows = self._browser.read(path, rig, None, _BANDS)
+            if rows is None:
+                return None
+            found = BandRows.of(rows).thinned(each_us)
+            self._kept.put(key, stamp, found)
+        return found.between(span)
+
+    def week_ahead(self, chains: Sequence[Sequence[LakeFile]], until_s: float) -> int:
+        """Read the large files of these, the newest of each first, `until_s`; return 1 if some are left.
+
+        `until_s` is by the monotonic clock. As many as fit, and each once.
+        """
+        room: float = WEEK_BYTES_MAX
+        for file in (file for files in zip_longest(*chains) for file in files if file is not None):
+            footer = self._browser.footer(file.path)
+            if footer is None:
+                continue
+            bands = file.path.startswith("bands/")
+            room -= footer.metadata.num_rows * (_BAND_BYTES if bands else RigBuckets.ROW_BYTES)
+            if room < 0:
+                break
+            if file.path in self._asked or (bands and footer.metadata.num_rows <= BANDS_MAX):
+                continue
+            if clock.monotonic_s() > until_s:
+                return 1
+            self._asked.add(file.path)
+            stamp = self._browser.stamp(file.path)
+            rows = self._browser.read(file.path, None, None, _BANDS if bands else _BUCKETS)
+            if rows is not None:
+                self._week.put(file.path, stamp, RigBands.of(rows, WEEK_STEP_US) if bands else RigBuckets.of(rows))
+        self._asked &= {file.path for files in chains for file in files}
+        return 0
 
     def ahead(self, files: Sequence[LakeFile], until_s: float) -> int:
         """Read those of these files that are not kept, `until_s` by the monotonic clock; return 1 if some are left."""
         for file in files:
-            footer = None if file.path in self._kept else self._browser.footer(file.path)
-            if footer is None or footer.metadata.num_rows > ROWS_MAX:
+            footer, bands = None if file.path in self._kept else self._browser.footer(file.path), "bands/" in file.path
+            if footer is None or footer.metadata.num_rows > (BANDS_MAX if bands else ROWS_MAX):
                 continue
             if clock.monotonic_s() > until_s:
                 return 1
-            if file.path.startswith("scores/"):
+            if bands:
+                self._whole(file.path, _BANDS, RigBands)
+            elif file.path.startswith("scores/"):
                 self._whole(file.path, SCORES, RigRows)
             else:
                 self._whole(file.path, _WINDOWS, RigWindows)

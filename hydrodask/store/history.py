@@ -12,8 +12,7 @@ import pyarrow as pa
 from hydrodask import clock
 from hydrodask.channels import SENSORS
 from hydrodask.store import fiveminutes
-from hydrodask.store.arrays import numbers, places
-from hydrodask.store.browse import AS_IT_IS, Browser, part_of
+from hydrodask.store.browse import Browser, part_of
 from hydrodask.store.byrig import ByRig
 from hydrodask.store.curve import (
     CYCLE_US,
@@ -30,6 +29,7 @@ from hydrodask.store.curve import (
 )
 from hydrodask.store.lake import Lake
 from hydrodask.store.listing import LakeFile
+from hydrodask.store.rigtables import BandRows
 from hydrodask.store.schemas import FLAT
 from hydrodask.store.summing import Sums
 
@@ -39,10 +39,8 @@ SUMMED_MAX = 300
 HOUR_FILES = 13
 """Files of a sensor that are read before anybody asks: an hour of files of five minutes."""
 
-_NEVER = -(1 << 62)
 _HOLDING = ("windows", fiveminutes.FOLDER, "cycles", "raw")
 """Folders by sensor, the cheapest first."""
-_COARSE = ["rig", "window_start", "avg_value", "min_value", "max_value", "windows"]
 
 
 class History:
@@ -71,9 +69,9 @@ class History:
             if path not in made:
                 small.append(file)
                 continue
-            rows = self._browser.read(path, rig, (start_us - fiveminutes.BUCKET_US, end_us), _COARSE, AS_IT_IS)
-            if rows is not None and rows.num_rows:
-                parts.append(Buckets.of(rows))
+            rows = self._by_rig.buckets(path, rig, (start_us - fiveminutes.BUCKET_US, end_us))
+            if rows is not None:
+                parts.append(rows)
         summed, pending = self._sums.of(sensor, rig, small, until_s)
         rows_ = Buckets.joined([*parts, summed])
         inside = (rows_.start_us + fiveminutes.BUCKET_US > start_us) & (rows_.start_us < end_us)
@@ -100,9 +98,15 @@ class History:
     def read_ahead(self, seconds: float) -> int:
         """Read the newest files of scores and windows, so that nobody waits for them; return 1 while more are left."""
         files = [file for files in self._browser.chains("scores", "") for file in files[:SUMMED_MAX]]
-        for sensor in SENSORS:
-            files += [file for files in self._browser.chains("windows", sensor) for file in files[:HOUR_FILES]]
+        for folder, sensor in [("bands", ""), *(("windows", sensor) for sensor in SENSORS)]:
+            files += [file for files in self._browser.chains(folder, sensor) for file in files[:HOUR_FILES]]
         return self._by_rig.ahead(files, clock.monotonic_s() + seconds)
+
+    def week_ahead(self, seconds: float) -> int:
+        """Read five-minute rows and usual ranges of large files, so that nobody waits; return 1 while some are left."""
+        folders = [*((fiveminutes.FOLDER, sensor) for sensor in SENSORS), ("bands", "")]
+        chains = [files for folder, sensor in folders for files in self._browser.chains(folder, sensor)]
+        return self._by_rig.week_ahead(chains, clock.monotonic_s() + seconds)
 
     def _made(self, sensor: str) -> set[str]:
         """Return the paths of the five-minute rows that there are."""
@@ -117,20 +121,18 @@ class History:
 
     def bands(self, rig: str, start_us: int, end_us: int, step_us: int = 0) -> dict[str, CurveBand]:
         """Return what each sensor's mean usually was between two times, every `step_us`: the baseline that judged."""
-        columns = ["rig", "sensor", "statistic", "window_start", "centre", "scale", "enter"]
         each_us = 1 << max(0, step_us.bit_length() - 1)  # so that ranges of nearly a length share what is kept
-        keep = each_us, lambda rows: _means(rows, each_us)
-        rows = self._browser.rows("bands", "", rig, (start_us, end_us), columns, step_us=step_us, keep=keep)
-        if rows is None:
+        span = start_us, end_us
+        paths = self._browser.in_time("bands", "", span, step_us)
+        parts = [part for path in paths if (part := self._by_rig.bands(path, rig, span, each_us)) is not None]
+        if not parts:
             return {}
-        rows = _means(rows, 1)  # of files that are not kept
-        at_us, (sensor, sensors) = us_of(rows["window_start"]), codes_of(rows["sensor"])
-        centre, scale, enter = (numbers(rows[name]) for name in ("centre", "scale", "enter"))
+        rows = BandRows.joined(parts).thinned(each_us)
+        begins = np.searchsorted(rows.sensor, np.arange(len(SENSORS) + 1)).tolist()
         found = {}
-        for code in np.unique(sensor).tolist():
-            ours = np.flatnonzero(sensor == code)
-            ours = ours[np.argsort(at_us[ours], kind="stable")]
-            found[sensors[code]] = CurveBand(at_us[ours], centre[ours], scale[ours] * enter[ours])
+        for sensor, first, end in zip(SENSORS, begins, begins[1:], strict=False):
+            if end > first:
+                found[sensor] = CurveBand(rows.at_us[first:end], rows.centre[first:end], rows.reach[first:end])
         return found
 
     def scores(self, rig: str, start_us: int, end_us: int) -> dict[str, list[Stretch]]:
@@ -173,15 +175,3 @@ class History:
         ends_us = np.full(len(names), -1, np.int64)
         np.maximum.at(ends_us, codes, us_of(rows["window_end"]))
         return {name: end_us for name, end_us in zip(names, ends_us.tolist(), strict=True) if end_us >= 0}
-
-
-def _means(rows: pa.Table, each_us: int) -> pa.Table:
-    """Return what rows of `bands/` say of each sensor's mean so often: the first row of each time, and the last one."""
-    at_us, (sensor, _), (statistic, statistics) = (
-        us_of(rows["window_start"]), codes_of(rows["sensor"]), codes_of(rows["statistic"]),
-    )  # fmt: skip
-    means = np.flatnonzero(np.array([name == "avg_value" for name in statistics], np.bool_)[statistic])
-    order = means[np.lexsort((at_us[means], sensor[means]))]
-    columns = sensor[order], at_us[order] // each_us
-    begins = np.logical_or.reduce([np.diff(column, prepend=_NEVER) != 0 for column in columns])
-    return rows.take(places(order[begins | (np.diff(sensor[order], append=_NEVER) != 0)]))

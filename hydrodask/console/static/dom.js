@@ -82,10 +82,8 @@ export const server = { gone: false, changed: () => {} };
 function heard(gone) { if (server.gone !== gone) { server.gone = gone; server.changed(gone); } }
 
 async function asked(path, options, wait_ms) {
-  const { early } = window, first = early.path === path ? early.answer : null;
-  if (first) early.path = early.answer = null;
   let answer;
-  try { answer = await (first ?? fetch(path, { ...options, signal: AbortSignal.timeout(wait_ms) })); } catch (error) {
+  try { answer = await (window.early.take(path) ?? fetch(path, { ...options, signal: AbortSignal.timeout(wait_ms) })); } catch (error) {
     heard(true);
     throw new Error("the server does not answer", { cause: error });
   }

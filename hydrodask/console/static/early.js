@@ -1,7 +1,17 @@
-// Where we are, and the curves of a rig: asked for before the page's own scripts are there, which takes as long as the answer.
+// Where we are, and what the page needs first: asked for before its own scripts are there, which takes as long as the answers.
 window.early = {
-  path: null,
-  answer: null,
+  answers: new Map(),
+  // Whoever takes one says why there is none; the next one asks anew.
+  ask(path) {
+    const answer = fetch(path, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(120000) });
+    answer.catch(() => {});
+    this.answers.set(path, answer);
+  },
+  take(path) {
+    const answer = this.answers.get(path);
+    this.answers.delete(path);
+    return answer;
+  },
   seconds: { "15m": 900, "1h": 3600, "1d": 86400, "1w": 604800 },
   place() {
     let parts = [];
@@ -16,9 +26,6 @@ window.early = {
 };
 {
   const { early } = window, { rig, range } = early.place();
-  if (rig) {
-    early.path = early.curves(rig, early.seconds[range] ? range : "1h");
-    early.answer = fetch(early.path, { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(120000) });
-    early.answer.catch(() => {}); // who takes it says why
-  }
+  for (const path of ["/api/me", "/api/sensors"]) early.ask(path); // at once, and not beside what takes longest
+  early.ask(rig ? early.curves(rig, early.seconds[range] ? range : "1h") : "/api/fleet");
 }

@@ -11,6 +11,9 @@ from hydrodask.errors import HydrodaskError
 from hydrodask.store.history import History
 
 SLICE_S = 0.1
+LET_BY_S = 2.0
+"""How long it waits for who asks for curves."""
+
 REST_IN_RUN, REST = 3.0, 0.5
 """So many times as long as a slice took it rests: a run in this process has other things to do."""
 
@@ -18,10 +21,13 @@ AGAIN_S = 30.0
 
 
 class Ahead:
-    """Reads and sums what is new, from when it is made until `close`; `rest` times as long as that takes it waits."""
+    """Reads and sums what is new, from when it is made until `close`; `rest` times as long as that takes it waits.
 
-    def __init__(self, history: History, rest: float) -> None:
-        self._history, self._rest = history, rest
+    It lets curves be drawn first: `drawing` says for how many somebody waits.
+    """
+
+    def __init__(self, history: History, rest: float, drawing: Callable[[], int]) -> None:
+        self._history, self._rest, self._drawing = history, rest, drawing
         self._stop = threading.Event()
         self.thread = Aside("sums of the page", self._run, self._stop)
         self.thread.start()
@@ -42,6 +48,9 @@ class Ahead:
             self._stop.wait(0.0 if left else AGAIN_S)
 
     def _slice(self, work: Callable[[float], int]) -> int:
+        until_s = clock.monotonic_s() + LET_BY_S
+        while self._drawing() and clock.monotonic_s() < until_s:
+            self._stop.wait(0.02)
         if self._stop.is_set():
             return 0
         began_s = clock.monotonic_s()

@@ -1,5 +1,6 @@
 """The curves of one rig for a range of time: thinned for a screen, with limits, usual ranges and strips."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -43,6 +44,9 @@ class CurveReader:
 
     def __post_init__(self) -> None:
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="curves")
+        self._lock = threading.Lock()
+        self.drawing = 0
+        """For how many rigs somebody waits now."""
 
     def close(self) -> None:
         """Let go of the threads."""
@@ -55,6 +59,15 @@ class CurveReader:
 
         What is not summed after `wait_s` is told as so many `pending` files; None: as long as it takes.
         """
+        with self._lock:
+            self.drawing += 1
+        try:
+            return self._rig(rig, range_s, end_us, pixels, wait_s)
+        finally:
+            with self._lock:
+                self.drawing -= 1
+
+    def _rig(self, rig: str, range_s: int, end_us: int | None, pixels: int, wait_s: float | None) -> dict[str, Any]:
         until_s = None if wait_s is None else clock.monotonic_s() + wait_s
         documents = self.sight.known().revision  # what is written from now on shows at the next look
         newest_us = self.sight.now_us(rig)

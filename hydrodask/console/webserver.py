@@ -88,7 +88,7 @@ class Console:
         self._curves = CurveReader(sight, settings, load_rules(settings.detect.rules))
         rooms = Rooms(sight, self._curves, access, Hosts(host, watch.hosts), secure=bool(tls))
         beside: list[Source] = [] if firing is None else [firing]
-        ahead = Ahead(sight.history, REST if overview is None else REST_IN_RUN)
+        ahead = Ahead(sight.history, REST if overview is None else REST_IN_RUN, lambda: self._curves.drawing)
         self._sources = [*beside, ahead, *_sources(live, settings, overview)]
         self._server = uvicorn.Server(
             uvicorn.Config(

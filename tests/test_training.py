@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -279,6 +281,32 @@ def test_a_cluster_that_ends_while_it_starts_a_worker_takes_nothing_with_it(
         found = client.submit(sum, [1, 2, 3]).result()
 
     assert (found, asked) == (6, [compute.CLOSE_S])
+
+
+UNGUARDED = """
+import sys
+from pathlib import Path
+from hydrodask.learn.compute import training_cluster
+from hydrodask.settings import Settings
+with training_cluster(Settings(data_dir=Path(sys.argv[1]))):
+    print("trains")
+"""
+
+
+def test_a_script_that_trains_without_its_guard_is_told_so(tmp_path: Path) -> None:
+    """Each worker process imports the script, and would train there: both say where the script has to begin."""
+    script = tmp_path / "teach.py"
+    script.write_text(UNGUARDED)
+    done = subprocess.run(
+        [sys.executable, script, tmp_path], capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "imports the script that has started it, and came to a training there" in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        "hydrodask.errors.UnreachableError: could not start a Dask cluster to train on: Nanny failed to start; "
+        'teach.py has to start it below `if __name__ == "__main__":`'
+    )
 
 
 def test_a_training_without_workers_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

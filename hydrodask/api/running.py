@@ -2,13 +2,13 @@
 
 import asyncio
 import contextlib
-import multiprocessing
 import threading
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 from hydrodask.doctor import free_ports, go_on, named, places
+from hydrodask.doors.local import no_import_of_a_worker
 from hydrodask.errors import ConfigError, FatalError, UsageError
 from hydrodask.reports import Overview
 from hydrodask.run.datadir import DataDir
@@ -69,11 +69,7 @@ class Running:
         return not self._thread.is_alive()
 
     def __enter__(self) -> Self:
-        if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself tells it
-            raise UsageError(
-                "a worker process imports the script that has started it, and came to a platform's start there: put "
-                'what the script does below `if __name__ == "__main__":`'
-            )
+        no_import_of_a_worker("a platform's start")
         if self._thread.ident is not None:
             raise UsageError("a platform runs once: begin another one with `opened.running()`")
         try:

@@ -5,8 +5,11 @@ scheduler's web server is guarded, and is not there without a dashboard; workers
 """
 
 import logging
+import multiprocessing
 import signal
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -17,7 +20,7 @@ from distributed.security import Security
 
 from hydrodask.doors.guard import Guard
 from hydrodask.doors.knocks import say_little
-from hydrodask.errors import ConfigError
+from hydrodask.errors import ConfigError, UsageError, sentence
 from hydrodask.extras import lacking
 from hydrodask.hosts import Hosts
 from hydrodask.settings.model import Cluster
@@ -127,6 +130,22 @@ def local_cluster(
         silence_logs=silence_logs,
         security=login,
     )
+
+
+def no_import_of_a_worker(what: str) -> None:
+    """Raise UsageError in a process that is just being started as a worker: what it imports would start others."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # as multiprocessing itself tells it
+        raise UsageError(
+            f"a worker process imports the script that has started it, and came to {what} there: put what the script "
+            'does below `if __name__ == "__main__":`'
+        )
+
+
+def why_no_start(error: Exception) -> str:
+    """Return why a cluster did not start, and where a script has to start one: that is the likeliest reason there."""
+    script = getattr(sys.modules["__main__"], "__file__", "") if sys.modules["__main__"].__spec__ is None else ""
+    hint = f'; {Path(script).name} has to start it below `if __name__ == "__main__":`' if script else ""
+    return sentence(error).rstrip(".") + hint
 
 
 def run_login() -> Security:

@@ -13,10 +13,10 @@ from distributed import Client, KilledWorker, SpecCluster, wait
 
 from hydrodask import clock
 from hydrodask.doors import remote
-from hydrodask.doors.local import local_cluster
+from hydrodask.doors.local import local_cluster, no_import_of_a_worker, why_no_start
 from hydrodask.doors.login import connecting
 from hydrodask.doors.remote import CONNECT_S
-from hydrodask.errors import UnreachableError, sentence
+from hydrodask.errors import UnreachableError
 from hydrodask.settings import Settings
 
 CONFIG = {
@@ -72,11 +72,12 @@ def training_cluster(settings: Settings) -> Iterator[Client]:
 
 
 def _local(settings: Settings) -> SpecCluster:
+    no_import_of_a_worker("a training")
     workers = settings.learn.workers
     try:
         return local_cluster(settings.cluster, workers=workers, silence_logs=logging.CRITICAL)
     except (OSError, TimeoutError, RuntimeError) as error:
-        raise UnreachableError(f"could not start a Dask cluster to train on: {sentence(error)}") from error
+        raise UnreachableError(f"could not start a Dask cluster to train on: {why_no_start(error)}") from error
 
 
 def workers_of(client: Client) -> tuple[str, ...]:

@@ -490,6 +490,45 @@ def test_a_week_of_large_files_is_read_once_for_all_rigs(tmp_path: Path, monkeyp
     assert paths == [path]
 
 
+def test_what_is_read_ahead_fits_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than there is room for, each file once, on a disk; one that lacks a column is said, and stops nothing."""
+    plant = made(tmp_path, rigs=2, minutes=25)
+    lake, span = Lake(plant.settings.lake_url), (START_US, plant.end_us)
+    read, paths = Browser._groups, list[str]()
+
+    def counted(browser: Browser, path: str, *more: Any) -> Any:
+        paths.append(path)
+        return read(browser, path, *more)
+
+    monkeypatch.setattr(Browser, "_groups", counted)
+    monkeypatch.setattr(byrig, "AHEAD_BYTES_MAX", 50_000)
+    small = History(lake)
+    assert [small.read_ahead(60.0), small.read_ahead(60.0)] == [0, 0]
+    files = [one for one in lake.files.names("") if one.startswith(("windows/", "scores/", "bands/"))]
+    assert 0 < len(paths) == len(set(paths)) < len(files)
+    paths.clear()
+    Compaction(plant.settings, rows_max=1_000_000, in_place=False, grace_s=0.0).run()
+    monkeypatch.setattr(byrig, "BANDS_MAX", 0)
+    far = History(Lake("memory://ahead"))
+    for path in [*lake.files.names("windows_5m"), *lake.files.names("bands")]:
+        far.lake.files.put_if_absent(path, lake.files.read(path))
+    assert far.week_ahead(60.0) == 0
+    assert paths == []
+    monkeypatch.setattr(byrig, "WEEK_BYTES_MAX", 3 * (2 * 6 * 20 + 2 * 200))  # some files: half an hour of two rigs
+    few = History(lake)
+    assert [few.week_ahead(60.0), few.week_ahead(60.0)] == [0, 0]
+    assert 0 < len(paths) == len(set(paths)) < 6
+    shown, want = few.coarse("rig-0001", "CE", *span), History(lake).coarse("rig-0001", "CE", *span)
+    np.testing.assert_allclose(shown.mean, want.mean, rtol=1e-6)
+    monkeypatch.setattr(byrig, "WEEK_BYTES_MAX", 1 << 30)
+    path = lake.files.names("bands")[0]
+    rows = pq.read_table(pa.BufferReader(lake.files.read(path))).drop_columns(["enter"])
+    lake.files.replace(path, lake.encoded(path, rows, 0, lake.end_of(path), {}))
+    whole = History(lake)
+    assert whole.week_ahead(60.0) == 0
+    assert list(whole.troubles) == [path]
+
+
 def test_usual_ranges_are_thinned_to_what_is_asked_for(plant: Plant) -> None:
     """One point of a sensor each so often, and the last; those that are left are as they were."""
     history, span = History(Lake(plant.settings.lake_url)), (START_US, plant.end_us)

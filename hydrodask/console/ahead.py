@@ -49,8 +49,8 @@ class Ahead:
 
     def _slice(self, work: Callable[[float], int]) -> int:
         until_s = clock.monotonic_s() + LET_BY_S
-        while self._drawing() and clock.monotonic_s() < until_s:
-            self._stop.wait(0.02)
+        while self._drawing() and clock.monotonic_s() < until_s and not self._stop.wait(0.02):
+            pass
         if self._stop.is_set():
             return 0
         began_s = clock.monotonic_s()

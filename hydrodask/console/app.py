@@ -100,7 +100,7 @@ class Endpoints:
         seconds, end_us = RANGES_S[asked["range"]], None if end is None else _time_us(end)
         name, rooms, pixels = asked.get("rig", ""), self._rooms, _pixels(request)
 
-        def read() -> dict[str, Any]:
+        def read() -> dict[str, Any]:  # in one thread: to find another one takes a while beside busy ones
             rooms.roster.check(name)
             return rooms.curves.rig(name, seconds, end_us, pixels, wait_s=SUM_S)
 

@@ -142,9 +142,10 @@ def no_import_of_a_worker(what: str) -> None:
 
 
 def why_no_start(error: Exception) -> str:
-    """Return why a cluster did not start, and where a script has to start one: that is the likeliest reason there."""
-    script = getattr(sys.modules["__main__"], "__file__", "") if sys.modules["__main__"].__spec__ is None else ""
-    hint = f'; {Path(script).name} has to start it below `if __name__ == "__main__":`' if script else ""
+    """Return why a cluster did not start, and to a script that never looks at `__name__` where it has to start one."""
+    script = Path(getattr(sys.modules["__main__"], "__file__", None) or "")
+    unguarded = script.is_file() and "__name__" not in script.read_text(errors="replace")
+    hint = f'; {script.name} has to start it below `if __name__ == "__main__":`' if unguarded else ""
     return sentence(error).rstrip(".") + hint
 
 

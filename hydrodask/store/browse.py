@@ -48,7 +48,7 @@ READ_S = 5.0
 """How long files are read for one curve."""
 
 KEPT_BYTES_MAX = 64 << 20
-"""Rows that are kept for the next look: five-minute rows, usual ranges and scores of a week of some thirty rigs."""
+"""Rows that are kept for the next look: five-minute rows and scores of a week of some thirty rigs."""
 
 KEPT_GROUPS_MAX = 4
 """Row groups of a file that can hold a rig at most, for its rows to be kept: in a file by rig there are one or two."""
@@ -190,6 +190,11 @@ class Browser:
             kept = part_of(rows, rig, None, "", copy=True)
             self._recent.put(key, stamp, kept)
         return part_of(kept, None, span, _time(path))
+
+    @property
+    def here(self) -> bool:
+        """Whether the lake is on a disk of ours, where a file's state is known at once."""
+        return self._local is not None
 
     def stamp(self, path: str) -> object:
         """Return what changes when a file is replaced by another of its name; elsewhere than on a disk with time."""

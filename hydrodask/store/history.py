@@ -37,7 +37,7 @@ SUMMED_MAX = 300
 """Files of a sensor that are summed or looked at before anybody asks: a day of files of five minutes, and some."""
 
 HOUR_FILES = 13
-"""Files of a sensor that are read before anybody asks: an hour of files of five minutes."""
+"""Files of a partition that are read before anybody asks: an hour of files of five minutes."""
 
 _HOLDING = ("windows", fiveminutes.FOLDER, "cycles", "raw")
 """Folders by sensor, the cheapest first."""
@@ -96,10 +96,11 @@ class History:
         return 0
 
     def read_ahead(self, seconds: float) -> int:
-        """Read the newest files of scores and windows, so that nobody waits for them; return 1 while more are left."""
-        files = [file for files in self._browser.chains("scores", "") for file in files[:SUMMED_MAX]]
+        """Read the newest small files, so that nobody waits for them; return 1 while more are left."""
+        files = []
         for folder, sensor in [("bands", ""), *(("windows", sensor) for sensor in SENSORS)]:
             files += [file for files in self._browser.chains(folder, sensor) for file in files[:HOUR_FILES]]
+        files += [file for files in self._browser.chains("scores", "") for file in files[:SUMMED_MAX]]
         return self._by_rig.ahead(files, clock.monotonic_s() + seconds)
 
     def week_ahead(self, seconds: float) -> int:

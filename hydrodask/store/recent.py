@@ -32,9 +32,10 @@ class Recent(Generic[Table]):
         self._tables: OrderedDict[Hashable, tuple[object, Table]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __contains__(self, key: Hashable) -> bool:
-        """Say whether something is kept, of whatever state."""
-        return key in self._tables
+    def size(self, key: Hashable) -> int:
+        """Return how many bytes are kept of a key, of whatever state; 0: none."""
+        with self._lock:
+            return _size(self._tables[key][1]) if key in self._tables else 0
 
     def get(self, key: Hashable, stamp: object) -> Table | None:
         """Return what was kept, None if it is not there or of another state."""

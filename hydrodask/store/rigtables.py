@@ -44,7 +44,7 @@ class RigWindows:
 
     @property
     def nbytes(self) -> int:
-        """What the columns take in memory, and the names of the rigs about as much as a row each."""
+        """What the columns take in memory, and the names of the rigs."""
         return 5 * self.start_us.nbytes + _RIG_BYTES * len(self.rigs)
 
     def part(self, rig: str, span: Span) -> Curve:

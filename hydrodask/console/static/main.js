@@ -230,6 +230,7 @@ async function begin() {
   rigPage = new RigPage($("page"), sensors.sensors, { again, go: (hash) => { location.hash = hash; } });
   addEventListener("hashchange", () => { const asked = place(); if (asked.rig !== state.rig || !asked.rig || asked.episode || asked.range !== state.range) { state.end = null; open(); } });
   await open();
+  window.early.answers.clear(); // what nobody took by now would be old
   every(POLL_MS, poll);
   every(FLEET_MS, () => (document.hidden ? null : loadFleet()));
 }

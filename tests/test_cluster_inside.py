@@ -11,7 +11,7 @@ from typing import Any
 
 import dask
 import pytest
-from distributed import Client, Nanny, Status
+from distributed import Client, Nanny, SpecCluster, Status
 from distributed.core import Server
 
 from hydrodask.doors import local
@@ -68,6 +68,26 @@ def test_who_closes_stops_what_is_his() -> None:
 
     assert with_ours(ours) == ["closed", Status.closed]
     assert with_others(others) == ["closed", Status.running]
+
+
+@pytest.mark.parametrize("error", [AssertionError("can only join a started process"), RuntimeError("Nanny failed")])
+def test_a_run_has_ended_well_however_its_cluster_ends(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Of a worker that is just being started again Dask says such things, and all is committed by then."""
+    close, asked = SpecCluster.close, list[str]()
+
+    async def ended(cluster: SpecCluster, **options: Any) -> None:
+        await close(cluster, **options)
+        asked.append(cluster.status.name)
+        raise error
+
+    async def act(cluster: DaskCluster) -> None:
+        monkeypatch.setattr(SpecCluster, "close", ended)
+        await cluster.close()
+        monkeypatch.setattr(SpecCluster, "close", close)
+
+    with_ours(act)
+
+    assert asked == ["closed"]
 
 
 class Unlucky(Nanny):  # type: ignore[misc]  # Dask has no types

@@ -65,8 +65,9 @@ def training_cluster(settings: Settings) -> Iterator[Client]:
         finally:
             with suppress(TimeoutError):  # a slow machine has slow ends; what was trained is trained
                 client.close()
-            # Dask's own end of the process tries it once more. AssertionError: a worker was just being started again.
-            with suppress(TimeoutError, AssertionError):
+            # Dask's own end of the process tries it once more. Of a worker that is just being started again it says
+            # AssertionError, or RuntimeError.
+            with suppress(TimeoutError, AssertionError, RuntimeError):
                 if cluster is not None:
                     cluster.close(timeout=CLOSE_S)
 

@@ -415,6 +415,18 @@ def test_sums_stay_within_their_limit_however_often_somebody_asks(
     assert ["oldest are left out" in one for one in said] == [True]
 
 
+def files_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets the path of each file of which rows are read from now on."""
+    read, paths = Browser._groups, list[str]()
+
+    def counted(browser: Browser, path: str, *more: Any) -> Any:
+        paths.append(path)
+        return read(browser, path, *more)
+
+    monkeypatch.setattr(Browser, "_groups", counted)
+    return paths
+
+
 def test_a_second_look_reads_no_rows_again_unless_a_file_was_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -422,13 +434,7 @@ def test_a_second_look_reads_no_rows_again_unless_a_file_was_replaced(
     plant = made(tmp_path, rigs=3, minutes=25)
     lake, span = Lake(plant.settings.lake_url), (START_US, plant.end_us)
     Compaction(plant.settings, rows_max=1_000_000, in_place=False, grace_s=0.0).run()
-    history, read, paths = History(lake), Browser._groups, list[str]()
-
-    def counted(browser: Browser, path: str, *more: Any) -> Any:
-        paths.append(path)
-        return read(browser, path, *more)
-
-    monkeypatch.setattr(Browser, "_groups", counted)
+    history, paths = History(lake), files_read(monkeypatch)
 
     def look(start_us: int) -> tuple[list[float], list[float], int]:
         bands, scores = history.bands("rig-0002", start_us, span[1]), history.scores("rig-0002", start_us, span[1])
@@ -464,13 +470,7 @@ def test_a_week_of_large_files_is_read_once_for_all_rigs(tmp_path: Path, monkeyp
     history = History(lake)
     assert history.week_ahead(-1.0) == 1
     assert history.week_ahead(60.0) == history.week_ahead(-1.0) == history.sum_ahead("CE", 60.0) == 0
-    read, paths = Browser._groups, list[str]()
-
-    def counted(browser: Browser, path: str, *more: Any) -> Any:
-        paths.append(path)
-        return read(browser, path, *more)
-
-    monkeypatch.setattr(Browser, "_groups", counted)
+    paths = files_read(monkeypatch)
 
     for rig, (curve, bands) in apart.items():
         found, usual = look(history, rig)
@@ -494,13 +494,7 @@ def test_what_is_read_ahead_fits_and_ends(tmp_path: Path, monkeypatch: pytest.Mo
     """No more than there is room for, each file once, on a disk; one that lacks a column is said, and stops nothing."""
     plant = made(tmp_path, rigs=2, minutes=25)
     lake, span = Lake(plant.settings.lake_url), (START_US, plant.end_us)
-    read, paths = Browser._groups, list[str]()
-
-    def counted(browser: Browser, path: str, *more: Any) -> Any:
-        paths.append(path)
-        return read(browser, path, *more)
-
-    monkeypatch.setattr(Browser, "_groups", counted)
+    paths = files_read(monkeypatch)
     monkeypatch.setattr(byrig, "AHEAD_BYTES_MAX", 50_000)
     small = History(lake)
     assert [small.read_ahead(60.0), small.read_ahead(60.0)] == [0, 0]
@@ -510,10 +504,11 @@ def test_what_is_read_ahead_fits_and_ends(tmp_path: Path, monkeypatch: pytest.Mo
     Compaction(plant.settings, rows_max=1_000_000, in_place=False, grace_s=0.0).run()
     monkeypatch.setattr(byrig, "BANDS_MAX", 0)
     far = History(Lake("memory://ahead"))
-    for path in [*lake.files.names("windows_5m"), *lake.files.names("bands")]:
-        far.lake.files.put_if_absent(path, lake.files.read(path))
-    assert far.week_ahead(60.0) == 0
-    assert paths == []
+    for folder in ("bands", "windows_5m"):
+        for path in lake.files.names(folder):
+            far.lake.files.put_if_absent(path, lake.files.read(path))
+        assert far.week_ahead(60.0) == 0
+        assert paths == []
     monkeypatch.setattr(byrig, "WEEK_BYTES_MAX", 3 * (2 * 6 * 20 + 2 * 200))  # some files: half an hour of two rigs
     few = History(lake)
     assert [few.week_ahead(60.0), few.week_ahead(60.0)] == [0, 0]

@@ -16,6 +16,7 @@ from hydrodask.errors import sentence
 from hydrodask.store import fiveminutes
 from hydrodask.store.browse import KEPT_GROUPS_MAX, UNREADABLE, Browser
 from hydrodask.store.curve import Buckets, Curve, Span, curve_of, us_of
+from hydrodask.store.footers import Footer
 from hydrodask.store.listing import LakeFile
 from hydrodask.store.recent import Recent
 from hydrodask.store.rigtables import BandRows, RigBands, RigBuckets, RigRows, RigWindows
@@ -61,8 +62,8 @@ class ByRig:
 
     def windows(self, path: str, rig: str, span: Span) -> Curve | None:
         """Return a rig's windows in a file that begin between two times, each at its end; None without any."""
-        footer = self._browser.footer(path)
-        if footer is None or not footer.groups(rig, span):
+        footer = self._holding(path, rig, span)
+        if footer is None:
             return None
         if footer.metadata.num_rows <= ROWS_MAX:
             whole = self._whole(path, _WINDOWS, RigWindows)
@@ -75,8 +76,8 @@ class ByRig:
 
     def scores(self, path: str, rig: str, span: Span) -> pa.Table | None:
         """Return a rig's rows of `scores/` in a file that can have some between two times; None without any."""
-        footer = self._browser.footer(path)
-        if footer is None or not footer.groups(rig, span):
+        footer = self._holding(path, rig, span)
+        if footer is None:
             return None
         if footer.metadata.num_rows > ROWS_MAX:
             return self._browser.read(path, rig, span, SCORES, keep=True)
@@ -85,7 +86,7 @@ class ByRig:
 
     def buckets(self, path: str, rig: str, span: Span) -> Buckets | None:
         """Return a rig's five-minute rows in a file that can have some between two times; None without any."""
-        kept = self._of_week(path)
+        kept = self._of_week(path, self._browser.stamp(path))
         if isinstance(kept, RigBuckets):
             return kept.part(rig)
         rows = self._browser.read(path, rig, span, _BUCKETS, keep=True)
@@ -93,10 +94,11 @@ class ByRig:
 
     def bands(self, path: str, rig: str, span: Span, each_us: int) -> BandRows | None:
         """Return what a rig's means usually were in a file between two times, every `each_us`; None without any."""
-        footer, stamp = self._browser.footer(path), self._browser.stamp(path)
-        if footer is None or not footer.groups(rig, span):
+        footer = self._holding(path, rig, span)
+        if footer is None:
             return None
-        kept = self._of_week(path) if each_us >= WEEK_STEP_US else None
+        stamp = self._browser.stamp(path)
+        kept = self._of_week(path, stamp) if each_us >= WEEK_STEP_US else None
         whole = self._kept.get(path, stamp) if kept is None else kept
         if isinstance(whole, RigBands):
             return whole.part(rig).between(span)
@@ -142,7 +144,9 @@ class ByRig:
 
         `until_s` is by the monotonic clock. Of a lake elsewhere nothing is read: there a file's state is not known.
         """
-        room, inside = WEEK_BYTES_MAX if self._browser.here else 0, set[str]()
+        if not self._browser.here:
+            return 0
+        room, inside = WEEK_BYTES_MAX, set[str]()
         files = [file.path for files in zip_longest(*chains) for file in files if file is not None]
         for path in files:
             if (size := self._sizes.get(path)) is None:
@@ -176,9 +180,14 @@ class ByRig:
     def _large(self, path: str, *, bands: bool) -> RigBuckets | RigBands | None:
         return self._made(path, _BANDS, _thinned) if bands else self._made(path, _BUCKETS, RigBuckets.of)
 
-    def _of_week(self, path: str) -> RigBuckets | RigBands | None:
-        stamp, kept = self._week.get(path, (None, None))
-        return kept if kept is not None and stamp == self._browser.stamp(path) else None
+    def _of_week(self, path: str, stamp: object) -> RigBuckets | RigBands | None:
+        stamped, kept = self._week.get(path, (None, None))
+        return kept if stamped == stamp else None
+
+    def _holding(self, path: str, rig: str, span: Span) -> Footer | None:
+        """Return the footer of a file that can have rows of a rig between two times; None of another one."""
+        footer = self._browser.footer(path)
+        return footer if footer is not None and footer.groups(rig, span) else None
 
     def _whole(self, path: str, columns: Sequence[str], kind: type[Kind]) -> Kind | None:
         stamp = self._browser.stamp(path)

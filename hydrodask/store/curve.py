@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 
 from hydrodask.channels import CYCLE_S
 from hydrodask.clock import US_PER_S
-from hydrodask.records import Float64, Int64
+from hydrodask.records import Bool, Float64, Int64
 from hydrodask.store import fiveminutes
 from hydrodask.store.arrays import numbers
 
@@ -72,7 +72,22 @@ def joined(parts: Sequence[Curve]) -> Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Buckets:
+class Columns:
+    """Rows as columns of one length, its fields, each of shape (n,)."""
+
+    def part(self, where: slice | Bool | Int64) -> Self:
+        """Return the rows at some places."""
+        return type(self)(*(getattr(self, one.name)[where] for one in fields(self)))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the rows of several, at least one."""
+        columns = ([getattr(part, one.name) for part in parts] for one in fields(cls))
+        return cls(*(np.concatenate(column) for column in columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets(Columns):
     """Five-minute rows of one sensor; every column has shape (n,). Times are the starts, in microseconds."""
 
     start_us: Int64
@@ -92,16 +107,6 @@ class Buckets:
         """Return rows of a file."""
         columns = (numbers(rows[name]) for name in ("avg_value", "min_value", "max_value", "windows"))
         return cls(us_of(rows["window_start"]), *columns)
-
-    @classmethod
-    def joined(cls, parts: "Sequence[Buckets]") -> "Buckets":
-        """Return the rows of several."""
-        columns = ([getattr(part, one.name) for part in parts] for one in fields(cls))
-        return cls(*(np.concatenate(column) for column in columns))
-
-    def part(self, places: Int64) -> "Buckets":
-        """Return the rows at these places."""
-        return Buckets(*(getattr(self, one.name)[places] for one in fields(self)))
 
     def curve(self, pending: int) -> Curve:
         """Return a curve, a point in the middle of each five minutes; rows of one that several files have are one."""

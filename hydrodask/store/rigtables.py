@@ -9,10 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hydrodask.channels import SENSORS
-from hydrodask.records import Bool, Float64, Int64
+from hydrodask.records import Float64, Int64
 from hydrodask.store import fiveminutes
 from hydrodask.store.arrays import numbers, places
-from hydrodask.store.curve import Buckets, Curve, Span, codes_of, us_of
+from hydrodask.store.curve import Buckets, Columns, Curve, Span, codes_of, us_of
 
 _NEVER = -(1 << 62)
 _RIG_BYTES = 200
@@ -121,7 +121,7 @@ class RigBuckets:
 
 
 @dataclass(frozen=True, slots=True)
-class BandRows:
+class BandRows(Columns):
     """What the means of sensors usually were; every column has shape (n,). `sensor` is a place in `SENSORS`."""
 
     sensor: Int64
@@ -149,10 +149,6 @@ class BandRows:
         """What the columns take in memory."""
         return 4 * self.at_us.nbytes
 
-    def part(self, where: slice | Bool | Int64) -> "BandRows":
-        """Return the rows of some places."""
-        return BandRows(self.sensor[where], self.at_us[where], self.centre[where], self.reach[where])
-
     def between(self, span: Span) -> "BandRows":
         """Return those between two times."""
         return self.part((self.at_us >= span[0]) & (self.at_us <= span[1]))
@@ -163,12 +159,6 @@ class BandRows:
         sensor, step = self.sensor[order], self.at_us[order] // each_us
         begins = (np.diff(sensor, prepend=_NEVER) != 0) | (np.diff(step, prepend=_NEVER) != 0)
         return self.part(order[begins | (np.diff(sensor, append=_NEVER) != 0)])
-
-    @classmethod
-    def joined(cls, parts: "Sequence[BandRows]") -> "BandRows":
-        """Return the rows of several, at least one."""
-        columns = ([getattr(part, name) for part in parts] for name in ("sensor", "at_us", "centre", "reach"))
-        return cls(*(np.concatenate(column) for column in columns))
 
 
 @dataclass(frozen=True, slots=True)
